@@ -1,0 +1,1 @@
+"""Event-driven simulation: one door, `simulate()`."""

@@ -1,0 +1,1 @@
+"""The document that asks for a run."""

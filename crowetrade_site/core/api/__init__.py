@@ -1,0 +1,1 @@
+"""Problems, pagination and permissions of the REST API."""

@@ -1,0 +1,1 @@
+"""A private PostgreSQL and a private broker for machines that have neither."""

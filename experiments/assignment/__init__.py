@@ -1,0 +1,1 @@
+"""Unit to arm, by hashing."""

@@ -1,0 +1,1 @@
+"""Regret, A/A and replay."""

@@ -1,0 +1,1 @@
+"""Compiled technical indicators, prefix-invariant."""

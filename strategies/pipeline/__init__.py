@@ -1,0 +1,1 @@
+"""A strategy as a document, and its composition into target weights."""
