@@ -1,1 +1,16 @@
 """Scores from prices."""
+
+from strategies.signals.combination import centered_ranks, combine
+from strategies.signals.holding import buy_and_hold
+from strategies.signals.momentum import momentum
+from strategies.signals.scores import Scores
+from strategies.signals.trend import moving_average_cross
+
+__all__ = [
+    "Scores",
+    "buy_and_hold",
+    "centered_ranks",
+    "combine",
+    "momentum",
+    "moving_average_cross",
+]

@@ -1,0 +1,342 @@
+"""Datasets and runs in the admin: figures and charts to look at, actions that call services."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from backtests import selectors, services
+from backtests.lifecycle import RUNS, DatasetStatus, RunStatus
+from backtests.models import Dataset, Run
+from crowetrade_site.core import documents
+from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
+from crowetrade_site.core.errors import InvalidInput
+
+STATUS_COLORS = {
+    RunStatus.QUEUED: "info",
+    RunStatus.RUNNING: "warning",
+    RunStatus.SUCCEEDED: "success",
+    RunStatus.FAILED: "danger",
+}
+
+
+class SpecForm(BaseDialogForm):
+    """Asks for a run's spec."""
+
+    spec = forms.CharField(
+        label="Spec (YAML)",
+        widget=UnfoldAdminTextareaWidget({"rows": 18, "style": "font-family: monospace"}),
+        help_text="The same document as for the command line and the API.",
+    )
+    reason = forms.CharField(required=False, max_length=500, widget=UnfoldAdminTextInputWidget())
+
+    def clean_spec(self) -> dict[str, Any]:
+        """Read the YAML; the service checks what it says."""
+        try:
+            return documents.loads(self.cleaned_data["spec"], name="The spec")
+        except InvalidInput as refusal:
+            raise forms.ValidationError(refusal.detail) from refusal
+
+
+def pretty(document: Any) -> SafeString:
+    """Show a JSON document as indented text."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', text)
+
+
+@admin.register(Run)
+class RunAdmin(ServiceAdmin):
+    """Runs: live progress while they work, the tear sheet once they are over."""
+
+    read_scope, write_scope = "runs:read", "runs:write"
+    list_display = [
+        "name", "shown_status", "dataset", "sharpe", "total_return", "requested_by", "created_at", "took",
+    ]  # fmt: skip
+    list_filter = ["status", "kind", "dataset__name", "requested_by"]
+    list_select_related = ["dataset", "requested_by"]
+    search_fields = ["public_id", "spec_digest", "result_digest", "reason"]
+    date_hierarchy = "created_at"
+    ordering = ["-created_at", "-id"]
+    fieldsets = [
+        ("Request", {"fields": ["public_id", "kind", "status", "dataset", "requested_by", "reason", "shown_spec"]}),
+        ("Execution", {"classes": ["tab"], "fields": ["created_at", "started_at", "finished_at", "attempt", "worker", "shown_problem"]}),
+        ("Provenance", {"classes": ["tab"], "fields": ["spec_digest", "strategy_digest", "result_digest", "code_digest", "shown_environment", "shown_artifacts"]}),
+    ]  # fmt: skip
+    readonly_fields = [
+        "created_at", "shown_spec", "shown_problem", "shown_environment", "shown_artifacts",
+    ]  # fmt: skip
+    change_form_outer_before_template = "backtests/admin/run.html"
+    actions_list = ["queue"]
+    actions_detail = ["download_report", "cancel", "queue_again"]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the fragment that the page polls and the report."""
+        return [
+            path("<int:pk>/live/", self.admin_site.admin_view(self.live), name="backtests_run_live"),
+            *super().get_urls(),
+        ]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Hand the page its tear sheet."""
+        run = self.get_object(request, object_id) if object_id else None
+        extra: dict[str, Any] = dict(extra_context or {})
+        if run is not None and self.has_view_permission(request, run):
+            extra |= {"run": run, "sheet": selectors.get_tearsheet(run), "share": self._share(run)}
+        return super().changeform_view(request, object_id, form_url, extra)
+
+    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Return the progress card; once the run is over, have the page load anew."""
+        if not self.has_view_permission(request):
+            return HttpResponse(status=403)
+        run = selectors.list_runs().get(pk=pk)
+        if run.status in RUNS.terminal:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        card = render_to_string("backtests/admin/live.html", {"run": run, "share": self._share(run)})
+        return HttpResponse(card)
+
+    @staticmethod
+    def _share(run: Run) -> int:
+        return round(100 * run.progress_done / run.progress_total) if run.progress_total else 0
+
+    @admin.display(description="run", ordering="public_id")
+    def name(self, run: Run) -> str:
+        """What it computes, and its short id."""
+        signals = "+".join(signal["kind"] for signal in run.spec["strategy"]["signals"])
+        return f"{signals.replace('_', ' ')} · {str(run.public_id)[:8]}"
+
+    @display(description="status", ordering="status", label=STATUS_COLORS)
+    def shown_status(self, run: Run) -> str:
+        """The status as a colored label."""
+        return run.status
+
+    def _metric(self, run: Run, name: str, form: str) -> str:
+        value = run.summary.get("metrics", {}).get(name, {}).get("value")
+        return "–" if value is None else format(value, form)
+
+    @admin.display(description="Sharpe")
+    def sharpe(self, run: Run) -> str:
+        """The annual Sharpe ratio."""
+        return self._metric(run, "sharpe", ".2f")
+
+    @admin.display(description="total return")
+    def total_return(self, run: Run) -> str:
+        """The whole return."""
+        return self._metric(run, "total_return", ".1%")
+
+    @admin.display(description="took")
+    def took(self, run: Run) -> str:
+        """From claim to end."""
+        if not (run.started_at and run.finished_at):
+            return "–"
+        return f"{(run.finished_at - run.started_at).total_seconds():.1f} s"
+
+    @admin.display(description="spec")
+    def shown_spec(self, run: Run) -> SafeString:
+        """The spec as YAML."""
+        return format_html("<pre>{}</pre>", selectors.spec_text(run))
+
+    @admin.display(description="problem")
+    def shown_problem(self, run: Run) -> Any:
+        """Why it failed."""
+        return pretty(run.problem) if run.problem else "–"
+
+    @admin.display(description="environment")
+    def shown_environment(self, run: Run) -> Any:
+        """Library versions and processor."""
+        return pretty(run.environment) if run.environment else "–"
+
+    @admin.display(description="artefacts")
+    def shown_artifacts(self, run: Run) -> Any:
+        """Files in the store."""
+        return pretty(run.artifacts) if run.artifacts else "–"
+
+    @action(
+        description="Queue a run",
+        permissions=["write"],
+        icon="add",
+        dialog={
+            "title": "Queue a run",
+            "description": "A worker takes it from here; the page shows its progress.",
+            "form_class": SpecForm,
+            "form_submit_text": "Queue",
+        },
+    )
+    def queue(self, request: HttpRequest, form: SpecForm) -> HttpResponse:
+        """Queue what a spec asks for."""
+        return self._queued(request, form.cleaned_data["spec"], form.cleaned_data["reason"])
+
+    @action(
+        description="Queue again",
+        permissions=["write"],
+        icon="replay",
+        dialog={
+            "title": "Queue this spec again",
+            "description": "The same data, pinned by digest; with the same code it gives the same result.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Queue",
+        },
+    )
+    def queue_again(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Queue the same spec once more."""
+        run = Run.objects.get(pk=object_id)
+        return self._queued(request, run.spec, form.cleaned_data["reason"])
+
+    def _queued(self, request: HttpRequest, document: dict[str, Any], reason: str) -> HttpResponse:
+        run = self.serve(
+            request, services.queue_run, "The run is queued.", document=document, reason=reason
+        )
+        return self.page_of(run)
+
+    @action(
+        description="Cancel",
+        permissions=["write"],
+        icon="stop_circle",
+        dialog={
+            "title": "Cancel this run",
+            "description": "It stops at its next slice of work; nothing of it is kept.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Cancel the run",
+        },
+    )
+    def cancel(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Ask the run to stop."""
+        run = self.serve(
+            request, services.cancel_run, "The run is asked to stop.",
+            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(run, object_id)
+
+    @action(description="Report", icon="download", permissions=["view"])
+    def download_report(self, request: HttpRequest, object_id: str) -> HttpResponse:  # noqa: ARG002
+        """Download the report: reading, so a plain link may do it."""
+        run = selectors.list_runs().get(pk=object_id)
+        name = f'attachment; filename="report-{str(run.public_id)[:8]}.html"'
+        return HttpResponse(selectors.render_report(run), headers={"Content-Disposition": name})
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Offer what the run's state allows."""
+        over = Run.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        hidden = {
+            "backtests_run_cancel": over in RUNS.terminal,
+            "backtests_run_download_report": over != RunStatus.SUCCEEDED,
+            "backtests_run_queue_again": over not in RUNS.terminal,
+        }
+        offered = super().get_actions_detail(request, object_id)
+        return [entry for entry in offered if not hidden.get(entry.action_name, False)]
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ServiceAdmin):
+    """Dataset versions with their quality reports."""
+
+    read_scope, write_scope = "datasets:read", "datasets:write"
+    list_display = [
+        "name", "version", "shown_status", "kind", "n_instruments", "n_rows", "n_refused",
+        "first_at", "last_at", "imported_by", "created_at",
+    ]  # fmt: skip
+    list_filter = ["status", "kind", "currency"]
+    list_select_related = ["imported_by"]
+    search_fields = ["name", "digest", "source_name"]
+    ordering = ["-created_at", "-id"]
+    fieldsets = [
+        (None, {"fields": ["name", "version", "status", "kind", "digest", "currency", "n_rows", "n_refused", "n_instruments", "first_at", "last_at", "source_name", "imported_by", "created_at"]}),
+        ("Manifest", {"classes": ["tab"], "fields": ["shown_manifest"]}),
+    ]  # fmt: skip
+    readonly_fields = ["created_at", "shown_manifest"]
+    change_form_outer_before_template = "backtests/admin/dataset.html"
+    actions_detail = ["quarantine", "release"]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Hand the page its quality report."""
+        dataset = self.get_object(request, object_id) if object_id else None
+        extra: dict[str, Any] = dict(extra_context or {}) | {"dataset": dataset}
+        return super().changeform_view(request, object_id, form_url, extra)
+
+    @display(
+        description="status",
+        ordering="status",
+        label={
+            DatasetStatus.READY: "success",
+            DatasetStatus.IMPORTING: "info",
+            DatasetStatus.QUARANTINED: "warning",
+            DatasetStatus.REFUSED: "danger",
+        },
+    )
+    def shown_status(self, dataset: Dataset) -> str:
+        """The status as a colored label."""
+        return dataset.status
+
+    @admin.display(description="manifest")
+    def shown_manifest(self, dataset: Dataset) -> SafeString:
+        """What the arrays are."""
+        return pretty(dataset.manifest)
+
+    @action(
+        description="Quarantine",
+        permissions=["write"],
+        icon="block",
+        dialog={
+            "title": "Take this version out of use",
+            "description": "New runs are refused on it; past runs keep their data.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Quarantine",
+        },
+    )
+    def quarantine(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Take a version out of use."""
+        return self._moved(request, form, object_id, DatasetStatus.QUARANTINED)
+
+    @action(
+        description="Release",
+        permissions=["write"],
+        icon="check_circle",
+        dialog={
+            "title": "Take this version back into use",
+            "description": "New runs may use it again.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Release",
+        },
+    )
+    def release(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Take a version back into use."""
+        return self._moved(request, form, object_id, DatasetStatus.READY)
+
+    def _moved(
+        self, request: HttpRequest, form: ReasonForm, object_id: str, to: DatasetStatus
+    ) -> HttpResponse:
+        dataset = self.serve(
+            request, services.move_dataset, f"The dataset is {to} now.",
+            dataset_id=self.public_id(object_id), to=to, reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(dataset, object_id)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Offer what the version's state allows."""
+        status = Dataset.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        allowed = {
+            "backtests_dataset_quarantine": status == DatasetStatus.READY,
+            "backtests_dataset_release": status == DatasetStatus.QUARANTINED,
+        }
+        offered = super().get_actions_detail(request, object_id)
+        return [entry for entry in offered if allowed.get(entry.action_name, True)]

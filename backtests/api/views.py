@@ -1,0 +1,173 @@
+"""Datasets and runs over REST."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.http import FileResponse, HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backtests import selectors, services
+from backtests.api import filters, serializers
+from backtests.models import Dataset, Run
+from crowetrade_site.core import storage
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key with the same body makes one thing, however often it is sent.",
+)
+
+
+def caller(request: Request) -> User:
+    """Return the authenticated user of a request."""
+    user: User = request.user  # type: ignore[assignment]
+    return user
+
+
+def valid(serializer: Any) -> dict[str, Any]:
+    """Return a serializer's checked input."""
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+class RunsView(ListAPIView[Run]):
+    """Runs: list them, queue another."""
+
+    scopes = {"GET": "runs:read", "POST": "runs:write"}
+    queryset = selectors.list_runs()
+    serializer_class = serializers.RunRow
+    filterset_class = filters.RunFilter
+
+    @extend_schema(
+        request=serializers.RunRequest,
+        responses={201: serializers.RunDetail},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def post(self, request: Request) -> Response:
+        """Queue what a spec asks for."""
+        wanted = valid(serializers.RunRequest(data=request.data))
+        run = services.queue_run(
+            document=wanted["spec"],
+            reason=wanted["reason"],
+            actor=caller(request),
+            at=timezone.now(),
+            idempotency_key=request.headers.get("Idempotency-Key", ""),
+        )
+        return Response(serializers.RunDetail(run).data, status.HTTP_201_CREATED)
+
+
+class RunView(APIView):
+    """One run."""
+
+    scopes = {"GET": "runs:read"}
+
+    @extend_schema(responses=serializers.RunDetail)
+    def get(self, request: Request, run_id: UUID) -> Response:  # noqa: ARG002
+        """Return a run with its progress and, once over, its results."""
+        return Response(serializers.RunDetail(selectors.get_run(run_id)).data)
+
+
+class CancelRunView(APIView):
+    """A run's end before its time."""
+
+    scopes = {"POST": "runs:write"}
+
+    @extend_schema(request=serializers.Reason, responses=serializers.RunDetail)
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Ask a run to stop."""
+        wanted = valid(serializers.Reason(data=request.data))
+        run = services.cancel_run(
+            run_id=run_id, actor=caller(request), at=timezone.now(), reason=wanted["reason"]
+        )
+        return Response(serializers.RunDetail(run).data)
+
+
+class RunReportView(APIView):
+    """A run's report."""
+
+    scopes = {"GET": "runs:read"}
+
+    @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
+    def get(self, request: Request, run_id: UUID) -> HttpResponse:  # noqa: ARG002
+        """Return the report as one self-contained HTML file."""
+        run = selectors.get_run(run_id)
+        name = f'attachment; filename="report-{str(run_id)[:8]}.html"'
+        return HttpResponse(selectors.render_report(run), headers={"Content-Disposition": name})
+
+
+class RunArtifactsView(APIView):
+    """The files a run left behind."""
+
+    scopes = {"GET": "runs:read"}
+
+    @extend_schema(responses=serializers.Artifact(many=True))
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """List them."""
+        rows = selectors.list_artifacts(selectors.get_run(run_id))
+        for row in rows:
+            row["url"] = request.build_absolute_uri(f"{row['name']}/")
+        return Response(serializers.Artifact(rows, many=True).data)
+
+
+class RunArtifactView(APIView):
+    """One file of a run."""
+
+    scopes = {"GET": "runs:read"}
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)})
+    def get(self, request: Request, run_id: UUID, name: str) -> FileResponse:  # noqa: ARG002
+        """Return the file, verified against its digest before the first byte leaves."""
+        digest = selectors.get_artifact(selectors.get_run(run_id), name)
+        answer = FileResponse(storage.stream(digest), as_attachment=True, filename=name)
+        answer["ETag"] = f'"{digest}"'
+        return answer
+
+
+class DatasetsView(ListAPIView[Dataset]):
+    """Dataset versions: list them, import another."""
+
+    scopes = {"GET": "datasets:read", "POST": "datasets:write"}
+    queryset = selectors.list_datasets()
+    serializer_class = serializers.DatasetRow
+    filterset_class = filters.DatasetFilter
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.DatasetUpload},
+        responses={202: serializers.DatasetRow},
+        parameters=[IDEMPOTENCY_KEY],
+    )
+    def post(self, request: Request) -> Response:
+        """Store an uploaded file and queue its import; a worker checks and maps it."""
+        wanted = valid(serializers.DatasetUpload(data=request.data))
+        dataset = services.request_import(
+            name=wanted["name"],
+            source_name=wanted["file"].name,
+            source_artifact=storage.put(wanted["file"].file),
+            options=wanted["options"],
+            actor=caller(request),
+            at=timezone.now(),
+            idempotency_key=request.headers.get("Idempotency-Key", ""),
+        )
+        return Response(serializers.DatasetRow(dataset).data, status.HTTP_202_ACCEPTED)
+
+
+class DatasetView(APIView):
+    """One dataset version."""
+
+    scopes = {"GET": "datasets:read"}
+
+    @extend_schema(responses=serializers.DatasetDetail)
+    def get(self, request: Request, dataset_id: UUID) -> Response:  # noqa: ARG002
+        """Return a dataset version with its manifest and quality report."""
+        return Response(serializers.DatasetDetail(selectors.get_dataset(dataset_id)).data)

@@ -1,0 +1,264 @@
+"""What a simulation reads, checked at the border so that the kernel need not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backtests.engine import checks
+from backtests.engine.digests import content_digest
+from backtests.engine.dtypes import FloatArray, TargetKind
+from backtests.engine.errors import (
+    BarError,
+    InconsistentBarError,
+    InvalidActionError,
+    InvalidPriceError,
+    InvalidVolumeError,
+    PartialBarError,
+    SettingsError,
+    ShapeError,
+    TargetsError,
+    UnsortedStampsError,
+)
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_FAULTS: dict[int, tuple[type[BarError], str]] = {
+    checks.PARTIAL: (PartialBarError, "some of its prices are missing and some are not"),
+    checks.PRICE: (InvalidPriceError, "a price is not a positive finite number"),
+    checks.RANGE: (
+        InconsistentBarError,
+        "high is below low, or open or close lies outside low and high",
+    ),
+    checks.VOLUME: (InvalidVolumeError, "the volume is missing, negative or infinite"),
+    checks.SPREAD: (InvalidActionError, "the half spread is not in [0, close)"),
+    checks.SPLIT: (InvalidActionError, "the split ratio is not a positive finite number"),
+    checks.DIVIDEND: (InvalidActionError, "the dividend is negative or infinite"),
+}
+_EXTRAS = {
+    "volume": checks.VOLUME,
+    "half_spread": checks.SPREAD,
+    "split": checks.SPLIT,
+    "dividend": checks.DIVIDEND,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Prices of one or more instruments on one clock.
+
+    Arrays that already are float64 and C-contiguous are used where they lie (memory-mapped files
+    too), not copied; do not change them afterwards.
+
+    Parameters
+    ----------
+    ts : int64 or datetime64 array, shape (n_bars,)
+        The moment each bar is known, its end [ns since 1970, UTC]; strictly increasing.
+    close : float array, shape (n_bars, n_assets) or (n_bars,)
+        Raw prices [currency per unit], > 0. NaN where the instrument did not trade in the bar;
+        its other prices must then be NaN too.
+    open, high, low : float array, same shape, optional
+        Raw prices with ``low <= open, close <= high``.
+    volume : float array, same shape, optional
+        Units traded, >= 0; NaN only where the instrument did not trade.
+    symbols : sequence of str
+        One unique name per column.
+    currency : str
+        Of all prices.
+    half_spread : float array, same shape, optional
+        Measured half spread [currency per unit], in [0, close); NaN = not measured.
+    split : float array, same shape, optional
+        New units per old unit, effective before this bar's open; NaN or 1 = none.
+    dividend : float array, same shape, optional
+        Cash per unit held after this bar's split [currency per unit], >= 0; NaN or 0 = none.
+    digest : str, optional
+        Name of the content where it is known; otherwise computed when first asked for.
+
+    Raises
+    ------
+    ShapeError
+        Shapes, types or the number of symbols do not fit, or there is no bar.
+    UnsortedStampsError, PartialBarError, InvalidPriceError, InconsistentBarError, \
+InvalidVolumeError, InvalidActionError
+        The first offending bar, with its stamp and instrument.
+    """
+
+    ts: NDArray[np.int64]
+    close: FloatArray
+    open: FloatArray | None = None
+    high: FloatArray | None = None
+    low: FloatArray | None = None
+    volume: FloatArray | None = None
+    symbols: Sequence[str] = field(kw_only=True)
+    currency: str = field(default="USD", kw_only=True)
+    half_spread: FloatArray | None = field(default=None, kw_only=True)
+    split: FloatArray | None = field(default=None, kw_only=True)
+    dividend: FloatArray | None = field(default=None, kw_only=True)
+    digest: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        ts = _stamps(self.ts)
+        close = _table("close", self.close, None)
+        self._set("ts", ts)
+        self._set("close", close)
+        self._set("symbols", _symbols(self.symbols, close.shape[1]))
+        for name in ("open", "high", "low", *_EXTRAS):
+            if (values := getattr(self, name)) is not None:
+                self._set(name, _table(name, values, close.shape))
+        if ts.size != close.shape[0]:
+            raise ShapeError(f"There are {ts.size} stamps but {close.shape[0]} rows of closes.")
+        if (self.high is None) != (self.low is None):
+            raise ShapeError("High and low come together or not at all.")
+        self._check()
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check(self) -> None:
+        if (bar := int(checks.first_unsorted(self.ts))) >= 0:
+            raise UnsortedStampsError(
+                "its stamp is not later than the one before", bar=bar, ts=int(self.ts[bar])
+            )
+        self._refuse(*self._first_bad_price())
+        for name, kind in _EXTRAS.items():
+            if (values := getattr(self, name)) is not None:
+                self._refuse(*checks.first_bad_extra(self.close, values, kind))
+
+    def _first_bad_price(self) -> tuple[int, int, int]:
+        if self.open is None and self.high is None:
+            found = checks.first_bad_close(self.close)
+        else:
+            opened = self.close if self.open is None else self.open
+            high = np.fmax(opened, self.close) if self.high is None else self.high
+            low = np.fmin(opened, self.close) if self.low is None else self.low
+            found = checks.first_bad_bar(
+                self.close, _read_only(opened), _read_only(high), _read_only(low)
+            )
+        row, column, fault = found
+        return int(row), int(column), int(fault)
+
+    def _refuse(self, row: int, column: int, fault: int) -> None:
+        if fault == checks.SOUND:
+            return
+        error, problem = _FAULTS[fault]
+        raise error(problem, bar=row, ts=int(self.ts[row]), symbol=self.symbols[column])
+
+    @property
+    def n_bars(self) -> int:
+        """Number of rows."""
+        return int(self.close.shape[0])
+
+    @property
+    def n_assets(self) -> int:
+        """Number of columns."""
+        return int(self.close.shape[1])
+
+    @cached_property
+    def content_digest(self) -> str:
+        """The digest handed in, or the SHA-256 over all columns, symbols and the currency."""
+        if self.digest is not None:
+            return self.digest
+        columns = ("ts", "close", "open", "high", "low", *_EXTRAS)
+        arrays = {name: getattr(self, name) for name in columns}
+        return content_digest(
+            {"kind": "bars", "symbols": list(self.symbols), "currency": self.currency},
+            {name: array for name, array in arrays.items() if array is not None},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What the account should hold, decided at the close of each bar.
+
+    Parameters
+    ----------
+    values : float array, shape (n_bars, n_assets) or (n_bars,)
+        NaN = leave alone. Sized on the equity and the prices at the close of the decision bar,
+        filled in the next bar in which the instrument trades.
+    kind : {"weights", "units", "notional"}
+        Fraction of equity, units of the instrument, or currency; short below zero.
+    band : float
+        No order where the target is at most this far from the position, in the unit of `kind`;
+        a target of exactly 0 always closes.
+
+    Raises
+    ------
+    TargetsError
+        A value is infinite.
+    SettingsError
+        Unknown `kind`, or a band that is negative or not finite.
+    """
+
+    values: FloatArray
+    kind: Literal["weights", "units", "notional"] = "weights"
+    band: float = 0.0
+    has_target: NDArray[np.bool_] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("weights", "units", "notional"):
+            raise SettingsError(
+                f"Targets.kind must be weights, units or notional, not {self.kind!r}."
+            )
+        if not 0.0 <= self.band < np.inf:
+            raise SettingsError(f"Targets.band must be finite and >= 0, not {self.band!r}.")
+        values = _table("targets", self.values, None)
+        has_target, infinite_row = checks.rows_with_target(values)
+        if infinite_row >= 0:
+            raise TargetsError(f"Row {infinite_row} of the targets holds an infinite value.")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "has_target", has_target)
+
+    @property
+    def kind_code(self) -> int:
+        """The kind as the kernel knows it."""
+        return int(TargetKind[self.kind.upper()])
+
+    @cached_property
+    def content_digest(self) -> str:
+        """SHA-256 over the values, their kind and the band."""
+        return content_digest(
+            {"kind": f"targets/{self.kind}", "band": float(self.band).hex()},
+            {"values": self.values},
+        )
+
+
+def _stamps(ts: ArrayLike) -> NDArray[np.int64]:
+    stamps = np.asarray(ts)
+    if stamps.dtype.kind == "M":
+        stamps = stamps.astype("datetime64[ns]", copy=False).view(np.int64)
+    if stamps.dtype != np.int64 or stamps.ndim != 1 or stamps.size == 0:
+        raise ShapeError("Stamps must be a non-empty one-dimensional array of int64 nanoseconds.")
+    return _read_only(np.ascontiguousarray(stamps))
+
+
+def _table(name: str, values: ArrayLike, shape: tuple[int, ...] | None) -> FloatArray:
+    try:
+        table = np.require(values, dtype=np.float64, requirements=["C", "A"])
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{name} must be numbers.") from error
+    if table.ndim == 1:
+        table = table.reshape(-1, 1)
+    if table.ndim != 2 or table.size == 0:
+        raise ShapeError(f"{name} must have shape (n_bars, n_assets), not {table.shape}.")
+    if shape is not None and table.shape != shape:
+        raise ShapeError(f"{name} has shape {table.shape}, the closes have {shape}.")
+    return _read_only(table)
+
+
+def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Return a view that cannot be written through; the owner's own array stays as it was."""
+    view = array.view(np.ndarray)
+    view.flags.writeable = False
+    return view
+
+
+def _symbols(symbols: Sequence[str], n_assets: int) -> tuple[str, ...]:
+    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    if len(names) != n_assets:
+        raise ShapeError(f"There are {len(names)} symbols for {n_assets} columns.")
+    if len(set(names)) != len(names):
+        raise ShapeError("Every instrument needs a symbol of its own.")
+    return names

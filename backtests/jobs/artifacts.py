@@ -1,0 +1,113 @@
+"""What a finished run leaves behind: Parquet tables in the store, a summary in its row."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backtests.engine import Result
+from backtests.engine.dtypes import (
+    REASON_SENTENCES,
+    FloatArray,
+    OrderReason,
+    OrderStatus,
+    RecordArray,
+)
+from backtests.engine.metrics import Metrics
+from crowetrade_site.core import storage
+
+Table = dict[str, Any]
+
+
+def store(result: Result, benchmark: FloatArray | None) -> dict[str, Any]:
+    """Write a result's tables and return what each is called, its digest and size."""
+    tables = {
+        "curves.parquet": _curves(result, benchmark),
+        "positions.parquet": _position_changes(result),
+        "fills.parquet": _records(result, result.fills),
+        "orders.parquet": _orders(result),
+    }
+    return {name: _put(table) for name, table in tables.items()}
+
+
+def _put(table: Table) -> dict[str, Any]:
+    """Store a table; the same table gives the same bytes on the same library versions."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(table), buffer, compression="zstd", store_schema=False)
+    content = buffer.getvalue()
+    return {"digest": storage.put(content), "bytes": len(content)}
+
+
+def _stamps(result: Result, rows: Any = slice(None)) -> pa.Array:
+    return pa.array(result.ts[rows], pa.timestamp("ns", tz="UTC"))
+
+
+def _curves(result: Result, benchmark: FloatArray | None) -> Table:
+    exposure = {"gross_exposure": result.gross_exposure(), "net_exposure": result.net_exposure()}
+    columns = {"equity": result.equity, "cash": result.cash, **exposure, **result.ledger()}
+    if benchmark is not None:
+        columns["benchmark"] = benchmark
+    return {"ts": _stamps(result), **columns}
+
+
+def _names(result: Result, columns: Any) -> pa.Array:
+    """Return instrument columns as symbols, dictionary-encoded."""
+    return pa.DictionaryArray.from_arrays(
+        pa.array(columns.astype(np.int32)), pa.array(list(result.symbols))
+    )
+
+
+def _records(result: Result, records: RecordArray) -> Table:
+    named = {"ts": _stamps(result, records["bar"]), "symbol": _names(result, records["instrument"])}
+    rest = {name: records[name] for name in records.dtype.names or () if name != "instrument"}
+    return named | rest
+
+
+def _orders(result: Result) -> Table:
+    table = _records(result, result.orders)
+    status = np.array([member.name.lower() for member in OrderStatus])
+    reason = np.array([REASON_SENTENCES[member] for member in OrderReason])
+    table["status"] = pa.DictionaryArray.from_arrays(
+        pa.array(result.orders["status"].astype(np.int8)), pa.array(status)
+    )
+    table["reason"] = pa.DictionaryArray.from_arrays(
+        pa.array(result.orders["reason"].astype(np.int8)), pa.array(reason)
+    )
+    return table
+
+
+def _position_changes(result: Result) -> Table:
+    """Positions after each fill or corporate action: small even for a million bars."""
+    bar = np.concatenate([result.actions["bar"], result.fills["bar"]])
+    instrument = np.concatenate([result.actions["instrument"], result.fills["instrument"]])
+    units = np.concatenate([result.actions["position"], result.fills["position"]])
+    order = np.argsort(bar, kind="stable")  # actions come before fills within a bar
+    return {
+        "ts": _stamps(result, bar[order]),
+        "bar": bar[order],
+        "symbol": _names(result, instrument[order]),
+        "position": units[order],
+    }
+
+
+def summarize(result: Result, metrics: Metrics, seconds: dict[str, float]) -> dict[str, Any]:
+    """Return what the row itself keeps: figures, costs, caveats, sizes and timings."""
+    return {
+        "metrics": {
+            name: {"value": m.value, "unit": m.unit, "reason": m.reason}
+            for name, m in metrics.items()
+        },
+        "costs": result.costs,
+        "caveats": [{"code": c.code, "text": c.text} for c in result.caveats],
+        "engine_version": result.engine_version,
+        "n_bars": int(result.ts.size),
+        "n_instruments": len(result.symbols),
+        "n_fills": int(result.fills.size),
+        "n_orders": int(result.orders.size),
+        "final_equity": float(result.equity[-1]),
+        "first_at": int(result.ts[0]),
+        "last_at": int(result.ts[-1]),
+        "seconds": seconds,
+    }

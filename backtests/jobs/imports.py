@@ -1,0 +1,155 @@
+"""Importing files as dataset versions."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from backtests.lifecycle import DatasetStatus
+from backtests.marketdata.errors import DatasetRefused, MarketDataError
+from backtests.marketdata.importer import ImportOutcome, import_file
+from backtests.marketdata.options import ImportOptions
+from backtests.models import Dataset
+from crowetrade_site.core import audit, roles, storage
+from crowetrade_site.core.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[float, str], None]
+
+
+def import_file_as(
+    *,
+    path: Path,
+    name: str,
+    options: ImportOptions,
+    actor: User,
+    on_progress: Progress | None = None,
+) -> tuple[Dataset, bool]:
+    """Import a local file as the next version of a dataset; False when that version stands.
+
+    Nothing is written before the whole file has passed its checks.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not import.
+    InvalidInput
+        The file is refused: the top finding in one sentence, the report in ``report``.
+    """
+    roles.require(actor, "datasets:write")
+    columns = _imported(path, options, on_progress)
+    standing = _standing(name, columns["digest"])
+    if standing:
+        return standing, False
+    fresh = Dataset(name=name, imported_by=actor, source_name=path.name, options=options.to_json())
+    return _register(fresh, columns), True
+
+
+def import_into(dataset: Dataset, path: Path, *, on_progress: Progress | None = None) -> Dataset:
+    """Import a file into a row that waits for it.
+
+    Raises
+    ------
+    InvalidInput
+        The file is refused, or the same data stands under this name.
+    """
+    columns = _imported(path, ImportOptions.from_mapping(dataset.options), on_progress)
+    standing = _standing(dataset.name, columns["digest"])
+    if standing:
+        raise InvalidInput(f"The same data stands already, as {standing}.")
+    return _register(dataset, columns)
+
+
+def workroom() -> Path:
+    """Return the folder in which imports are prepared."""
+    room: Path = settings.HOME_DIR / "work"
+    room.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return room
+
+
+def _imported(path: Path, options: ImportOptions, on_progress: Progress | None) -> dict[str, Any]:
+    with TemporaryDirectory(prefix="import-", dir=workroom()) as folder:
+        return _stored(_checked(path, options, Path(folder), on_progress))
+
+
+def _checked(
+    path: Path, options: ImportOptions, workdir: Path, on_progress: Progress | None
+) -> ImportOutcome:
+    try:
+        return import_file(path, options, workdir, on_progress=on_progress)
+    except DatasetRefused as refusal:
+        raise InvalidInput(str(refusal), report=refusal.report.to_json()) from refusal
+    except MarketDataError as error:
+        raise InvalidInput(str(error)) from error
+
+
+def _stored(outcome: ImportOutcome) -> dict[str, Any]:
+    """Put every file of an import into the store and return the row's columns."""
+    for name, path in outcome.files.items():
+        if storage.put(path) != outcome.manifest.files[name]:
+            raise InvalidInput(f"{path.name} changed while it was being stored; import it again.")
+    quarantine = storage.put(outcome.quarantined) if outcome.quarantined else ""
+    manifest, report = outcome.manifest, outcome.report
+    return {
+        "kind": manifest.kind,
+        "digest": manifest.digest,
+        "manifest": manifest.to_json(),
+        "report": report.to_json(),
+        "quarantine_artifact": quarantine,
+        "currency": manifest.currency,
+        "n_rows": report.n_accepted,
+        "n_refused": report.n_refused,
+        "n_instruments": len(manifest.symbols),
+        "first_at": _moment(manifest.first),
+        "last_at": _moment(manifest.last),
+    }
+
+
+def _moment(stamp_ns: int) -> datetime | None:
+    if not stamp_ns:
+        return None
+    return datetime.fromtimestamp(stamp_ns // 10**9, UTC).replace(
+        microsecond=stamp_ns % 10**9 // 1000
+    )
+
+
+def _standing(name: str, digest: str) -> Dataset | None:
+    return Dataset.objects.filter(name=name, digest=digest).first()
+
+
+def _register(dataset: Dataset, columns: dict[str, Any]) -> Dataset:
+    """Give a dataset its version number and make it ready, with one audit event.
+
+    Two imports that race for a number meet at the unique constraint; the loser counts again.
+    """
+    for name, value in columns.items():
+        setattr(dataset, name, value)
+    before = dataset.status or None
+    dataset.status = DatasetStatus.READY
+    while True:
+        latest = Dataset.objects.filter(name=dataset.name).aggregate(n=Max("version"))["n"] or 0
+        dataset.version = latest + 1
+        try:
+            with transaction.atomic():
+                dataset.save()
+                audit.record(
+                    "backtests.dataset.imported", dataset, actor=dataset.imported_by, at=timezone.now(),
+                    before={"status": before} if before else {},
+                    after={"status": dataset.status, "version": dataset.version,
+                           "digest": dataset.digest, "n_rows": dataset.n_rows,
+                           "n_refused": dataset.n_refused},
+                )  # fmt: skip
+        except IntegrityError:
+            standing = _standing(dataset.name, dataset.digest)
+            if standing:
+                return standing
+        else:
+            return dataset

@@ -1,0 +1,108 @@
+"""Executing queued runs, and rescuing those whose worker was lost."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost, claim, finish
+from backtests.lifecycle import RunKind, RunStatus
+from backtests.models import Run
+from crowetrade_site.core import audit, context, provenance
+from crowetrade_site.core.errors import DomainError
+
+logger = logging.getLogger(__name__)
+REPUBLISH_AFTER = timedelta(seconds=60)
+
+
+def execute_run(*, run_id: UUID, worker: str) -> None:
+    """Claim a queued run, compute it and record its end.
+
+    Idempotent: a second message for the same run finds it claimed and returns. A refusal of
+    the domain ends the run as failed with its problem; a database that stays away leaves the
+    lease to expire, so that the reaper queues the run again.
+    """
+    run = claim(run_id, worker=worker)
+    if run is None:
+        return
+    with context.acting(run=str(run_id)):
+        try:
+            with Lease(run) as lease:
+                outcome = _compute(run, lease)
+        except LeaseLost:
+            logger.warning("The lease was lost; another worker has the run")
+        except Cancelled:
+            finish(run, RunStatus.CANCELLED)
+        except DomainError as error:
+            finish(run, RunStatus.FAILED, problem=error.problem())
+        except DATABASE_AWAY:
+            raise
+        except Exception as error:
+            finish(run, RunStatus.FAILED, problem=unexpected(error))
+            raise
+        else:
+            finish(
+                run,
+                RunStatus.SUCCEEDED,
+                code_digest=provenance.code_digest(),
+                environment=provenance.environment(),
+                **outcome,
+            )
+
+
+def _compute(run: Run, lease: Lease) -> dict[str, Any]:
+    """Hand a run to the code of its kind, loading the numeric libraries now."""
+    from backtests.jobs import backtest
+
+    compute = {RunKind.BACKTEST: backtest.compute}
+    return compute[RunKind(run.kind)](run, lease)
+
+
+def unexpected(error: Exception) -> dict[str, object]:
+    """Return the problem of an error nobody foresaw; the log has its trace."""
+    detail = f"{type(error).__name__}: {error}"
+    return DomainError(detail).problem() | {"title": "The run failed unexpectedly"}
+
+
+def reap_runs() -> list[UUID]:
+    """Return the runs that need a message: lost ones, queued again, and ones never published.
+
+    A run that was begun as often as allowed ends as failed, so that a spec that kills its
+    worker cannot circle for ever.
+    """
+    at = timezone.now()
+    for run in Run.objects.lease_expired(at).order_by("pk"):
+        _rescue(run)
+    waiting = Run.objects.unpublished(at, patience=REPUBLISH_AFTER)
+    return list(waiting.order_by("queued_at").values_list("public_id", flat=True)[:1000])
+
+
+def _rescue(run: Run) -> None:
+    """Queue a lost run again under the fence of its attempt, or fail it for good."""
+    at = timezone.now()
+    over = run.attempt >= settings.RUN_MAX_ATTEMPTS
+    cancelled = run.cancel_requested_at is not None
+    if cancelled:
+        status, columns = RunStatus.CANCELLED, {"finished_at": at}
+    elif over:
+        lost = DomainError(
+            f"The worker was lost {run.attempt} times, the last one being {run.worker}. Look "
+            "into its log for a crash or for lack of memory, then queue the run anew."
+        )
+        problem = lost.problem() | {"title": "The worker was lost"}
+        status, columns = RunStatus.FAILED, {"finished_at": at, "problem": problem}
+    else:
+        status, columns = RunStatus.QUEUED, {"queued_at": at, "published_at": None}
+    expired = Run.objects.lease_expired(at).filter(pk=run.pk, attempt=run.attempt)
+    with transaction.atomic():
+        if expired.update(status=status, phase="", **columns):
+            verb = "requeued" if status == RunStatus.QUEUED else str(status)
+            audit.record(
+                f"backtests.run.{verb}", run, actor=None, at=at, reason="the worker was lost",
+                before={"status": RunStatus.RUNNING, "attempt": run.attempt},
+                after={"status": status},
+            )  # fmt: skip

@@ -1,0 +1,31 @@
+"""`manage.py report RUN_ID --out FILE.html`: write a run's report."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError
+
+from backtests import selectors
+from crowetrade_site.core.commands import DomainCommand
+
+
+class Command(DomainCommand):
+    help = "Write a run's report: one HTML file that opens without a network."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run_id", type=UUID)
+        parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        html = selectors.render_report(selectors.get_run(options["run_id"]))
+        out: Path = options["out"]
+        temporary = out.with_name(f".{out.name}.part")
+        try:
+            temporary.write_text(html)
+            temporary.replace(out)
+        except OSError as error:
+            raise CommandError(f"{out} cannot be written: {error.strerror}.", returncode=2) from None
+        self.answer({"report": str(out.resolve()), "bytes": out.stat().st_size})
+        self.say(f"{out} ({out.stat().st_size / 1024:.0f} kB)")

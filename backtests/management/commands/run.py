@@ -1,0 +1,133 @@
+"""`manage.py run SPEC.yaml --wait`: queue a run and, if asked, watch it to its end."""
+
+import os
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from backtests import selectors, services
+from backtests.lifecycle import RUNS, RunStatus
+from backtests.models import Run
+from crowetrade_site.core import documents
+from crowetrade_site.core.commands import DomainCommand
+from crowetrade_site.core.services import console_reason
+
+FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover")
+LOOK_EVERY = 0.2
+PATIENCE = 3.0
+
+
+class Command(DomainCommand):
+    help = "Queue what a spec asks for; a worker computes it."
+    acts = True
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("spec", type=Path, help="YAML or JSON file")
+        parser.add_argument("--wait", action="store_true", help="watch the run to its end")
+        parser.add_argument("--timeout", type=float, help="stop watching after this many seconds")
+        parser.add_argument("--reason", default="")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        run = services.queue_run(
+            document=documents.read(options["spec"]),
+            actor=self.actor(options),
+            reason=console_reason(options["reason"]),
+            at=timezone.now(),
+        )
+        if not options["wait"]:
+            self.answer({"id": run.public_id, "status": run.status})
+            self.say(f"{run.public_id} is queued on {run.dataset}.")
+            if settings.EMBEDDED_BROKER:
+                self.say("A worker computes it: make serve, or add --wait to start one for it.")
+            return
+        self.say(f"{run.public_id} on {run.dataset}")
+        run = self.watch(run, options["timeout"])
+        self.conclude(run)
+
+    def watch(self, run: Run, timeout: float | None) -> Run:
+        """Follow a run to its end, lending it a worker if none takes it."""
+        began = time.monotonic()
+        with lent_worker() as lend:
+            while run.status not in RUNS.terminal:
+                time.sleep(LOOK_EVERY)
+                run = selectors.get_run(run.public_id)
+                self.draw(run)
+                waited = time.monotonic() - began
+                if run.status == RunStatus.QUEUED and run.attempt == 0 and waited > PATIENCE:
+                    lend(self)
+                if timeout is not None and waited > timeout:
+                    break
+        self.draw(run, last=True)
+        return run
+
+    def draw(self, run: Run, *, last: bool = False) -> None:
+        """Redraw the progress bar on a terminal."""
+        if self.as_json or not sys.stderr.isatty():
+            return
+        share = run.progress_done / run.progress_total if run.progress_total else float(last)
+        bar = "█" * round(30 * share)
+        sys.stderr.write(f"\r{bar:░<30} {share:4.0%} {run.phase or run.status:<12}")
+        sys.stderr.write("\n" if last else "")
+        sys.stderr.flush()
+
+    def conclude(self, run: Run) -> None:
+        """Print what came out; exit 1 unless it succeeded."""
+        metrics = run.summary.get("metrics", {})
+        self.answer(
+            {
+                "id": run.public_id, "status": run.status, "result_digest": run.result_digest,
+                "metrics": {name: metric["value"] for name, metric in metrics.items()},
+                "caveats": run.summary.get("caveats", []), "costs": run.summary.get("costs", {}),
+                "seconds": run.summary.get("seconds", {}), "problem": run.problem,
+            }
+        )  # fmt: skip
+        for name in FIGURES:
+            if name in metrics:
+                value = metrics[name]["value"]
+                text = f"{value:.4f}" if value is not None else f"– ({metrics[name]['reason']})"
+                self.say(f"  {selectors.label_of(name):<28} {text}")
+        for caveat in run.summary.get("caveats", []):
+            self.say(f"  Caveat: {caveat['text']}")
+        if run.status == RunStatus.SUCCEEDED:
+            self.say(f"{run.status}, result sha256:{run.result_digest}")
+            self.say(f"Report: manage.py report {run.public_id} --out report.html")
+            return
+        detail = run.problem["detail"] if run.problem else "see manage.py doctor"
+        self.say(f"{run.status}: {detail}")
+        sys.exit(1)
+
+
+@contextmanager
+def lent_worker() -> Iterator[Any]:
+    """Yield a function that starts a worker once, ended with the block.
+
+    Only on the embedded broker: elsewhere workers are the operator's business.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+
+    def lend(command: DomainCommand) -> None:
+        if started or not settings.EMBEDDED_BROKER:
+            return
+        command.say("No worker took it: starting one for this run.")
+        log = (settings.HOME_DIR / "logs" / "lent-worker.log").open("ab")
+        argv = [sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker", "-P", "solo",
+                "-Q", "interactive", "--without-mingle", "--without-gossip"]  # fmt: skip
+        with log:
+            started.append(
+                subprocess.Popen(argv, stdout=log, stderr=log, cwd=settings.BASE_DIR, env=os.environ)
+            )
+
+    try:
+        yield lend
+    finally:
+        for worker in started:
+            worker.terminate()
+            worker.wait(timeout=30)

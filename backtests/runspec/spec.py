@@ -1,0 +1,83 @@
+"""A run's spec: the same document for command line, API, admin and worker.
+
+Unknown keys are errors; defaults are part of the document that is stored and digested, so a
+later change of a default changes no old run.
+"""
+
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+BasisPoints = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of a spec: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FillsSpec(Section):
+    """When and at which price orders fill."""
+
+    at: Literal["next_open", "next_close"] = Field(
+        default="next_open",
+        description="Price of the bar after the decision. Data with closes only fill at the "
+        "next close, with a caveat.",
+    )
+
+
+class CostsSpec(Section):
+    """What trading costs."""
+
+    commission_bps: BasisPoints = Field(default=0.0, description="Of the traded notional.")
+    commission_per_share: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    commission_minimum: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="Per fill, in the account's currency."
+    )
+    half_spread_bps: BasisPoints = Field(default=0.0, description="Of the price, each side.")
+
+
+class AccountSpec(Section):
+    """What the account allows."""
+
+    max_leverage: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False)
+    on_shortfall: Literal["scale", "reject"] = Field(
+        default="scale", description="When buying power does not cover the orders of a bar."
+    )
+
+
+class RunSpec(Section):
+    """What to compute, on which data, with which strategy, at which costs."""
+
+    kind: Literal["backtest"] = "backtest"
+    dataset: Name = Field(description="A dataset's name, or name@sha256:… for one version.")
+    instruments: list[Name] | None = Field(
+        default=None, description="Which instruments of the dataset; all of them by default."
+    )
+    strategy: dict[str, Any] = Field(description="A strategy spec.")
+    start: date | None = Field(default=None, description="First day; all the data by default.")
+    end: date | None = Field(default=None, description="Last day, included.")
+    capital: float = Field(default=1_000_000.0, gt=0, le=1e15, allow_inf_nan=False)
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"
+    benchmark: Name | None = Field(
+        default=None, description="A dataset of one series, or dataset/SYMBOL."
+    )
+    fills: FillsSpec = FillsSpec()
+    costs: CostsSpec = CostsSpec()
+    account: AccountSpec = AccountSpec()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.start and self.end and self.start > self.end:
+            raise ValueError(f"start {self.start} is after end {self.end}")
+        if self.instruments is not None:
+            if not self.instruments:
+                raise ValueError("instruments is empty; leave it out to trade all of them")
+            twice = [s for s in self.instruments if self.instruments.count(s) > 1]
+            if twice:
+                raise ValueError(f"instruments names {twice[0]!r} twice")
+        return self

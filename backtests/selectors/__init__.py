@@ -1,0 +1,40 @@
+"""Questions about datasets and runs; rows and plain values come back."""
+
+from backtests.selectors.datasets import (
+    Benchmark,
+    check_import,
+    get_dataset,
+    list_datasets,
+    resolve_benchmark,
+    resolve_dataset,
+)
+from backtests.selectors.markets import check_market, window
+from backtests.selectors.report import render_report, spec_text
+from backtests.selectors.runs import (
+    count_runs_by_status,
+    get_artifact,
+    get_run,
+    list_artifacts,
+    list_runs,
+)
+from backtests.selectors.tearsheet import get_tearsheet, label_of
+
+__all__ = [
+    "Benchmark",
+    "check_import",
+    "check_market",
+    "count_runs_by_status",
+    "get_artifact",
+    "get_dataset",
+    "get_run",
+    "get_tearsheet",
+    "label_of",
+    "list_artifacts",
+    "list_datasets",
+    "list_runs",
+    "render_report",
+    "resolve_benchmark",
+    "resolve_dataset",
+    "spec_text",
+    "window",
+]

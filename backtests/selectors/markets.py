@@ -1,0 +1,68 @@
+"""Does a spec go together with its data?"""
+
+from datetime import date
+from difflib import get_close_matches
+
+from backtests.models import Dataset
+from backtests.runspec import RunSpec
+from backtests.selectors.datasets import symbols_of
+from crowetrade_site.core.errors import InvalidInput
+
+EPOCH = date(1970, 1, 1)
+DAY_NS = 86_400_000_000_000
+
+
+def check_market(spec: RunSpec, dataset: Dataset) -> None:
+    """Refuse a spec that asks for what its dataset does not hold.
+
+    Raises
+    ------
+    InvalidInput
+        The dataset holds no bars, lacks an instrument, is priced in another currency, or a
+        date lies outside it (422).
+    """
+    if dataset.kind != "bars":
+        raise InvalidInput(f"Dataset {dataset} holds {dataset.kind}; a backtest needs bars.")
+    if dataset.currency and dataset.currency != spec.currency:
+        raise InvalidInput(
+            f"Dataset {dataset} is priced in {dataset.currency}; write currency: "
+            f"{dataset.currency}, amounts are not converted."
+        )
+    known = symbols_of(dataset)
+    for symbol in [*(spec.instruments or []), *_weighted(spec)]:
+        if symbol not in known:
+            close = get_close_matches(symbol, known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"it holds {', '.join(known[:10])}"
+            raise InvalidInput(f"Dataset {dataset} has no instrument {symbol!r}; {hint}")
+    _check_dates(spec, dataset)
+
+
+def _weighted(spec: RunSpec) -> list[str]:
+    portfolio = spec.strategy.get("portfolio", {})
+    weights = portfolio.get("weights", {}) if isinstance(portfolio, dict) else {}
+    return list(weights)
+
+
+def _check_dates(spec: RunSpec, dataset: Dataset) -> None:
+    if dataset.first_at is None or dataset.last_at is None:
+        return
+    first, last = dataset.first_at.date(), dataset.last_at.date()
+    for name, day in (("start", spec.start), ("end", spec.end)):
+        if day is not None and not first <= day <= last:
+            raise InvalidInput(
+                f"{name} {day} is outside the data of {dataset}, which runs from {first} to "
+                f"{last}; leave {name} out to use all of it.",
+                errors=[{"path": name, "message": f"not within {first} … {last}"}],
+            )
+
+
+def window(spec: RunSpec) -> tuple[int | None, int | None]:
+    """Return a spec's first and last moment [ns UTC]: whole days, both included."""
+    return (
+        None if spec.start is None else _midnight(spec.start),
+        None if spec.end is None else _midnight(spec.end) + DAY_NS - 1,
+    )
+
+
+def _midnight(day: date) -> int:
+    return (day - EPOCH).days * DAY_NS

@@ -1,0 +1,201 @@
+"""Web-side verbs of datasets and runs: check, write, audit, enqueue."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from backtests import selectors, tasks
+from backtests.lifecycle import DATASETS, RUNS, DatasetStatus, RunStatus
+from backtests.models import Dataset, Run
+from backtests.runspec import RunSpec
+from crowetrade_site.core import audit, canonical, documents, idempotency, roles
+from crowetrade_site.core.errors import Forbidden, InvalidInput, StaleState
+from strategies.services import validate_spec
+
+
+@transaction.atomic(durable=True)
+def queue_run(
+    *,
+    document: Mapping[str, Any],
+    actor: User,
+    at: datetime,
+    reason: str = "",
+    idempotency_key: str = "",
+) -> Run:
+    """Queue what a spec asks for; a worker will claim it.
+
+    The spec is stored with its defaults filled in and its dataset pinned by digest, so that
+    the row says all that is needed to compute it again.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not queue runs (403).
+    InvalidInput
+        The spec is wrong: an unknown key, a value out of range, dates outside the data (422).
+    NotFound
+        It names a dataset that does not exist (404).
+    DuplicateRequest
+        The idempotency key was used for another spec (409).
+    """
+    roles.require(actor, "runs:write")
+    spec = documents.parse(RunSpec, document)
+    strategy = validate_spec(spec.strategy)
+    dataset = selectors.resolve_dataset(spec.dataset)
+    pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
+    digest = canonical.digest(pinned)
+    if earlier := idempotency.recall(actor, idempotency_key, digest):
+        return Run.objects.with_dataset().get(public_id=earlier)
+    run = Run.objects.create(
+        kind=spec.kind,
+        status=RunStatus.QUEUED,
+        spec=pinned,
+        spec_digest=digest,
+        strategy_digest=strategy.digest,
+        dataset=dataset,
+        requested_by=actor,
+        reason=reason,
+        queued_at=at,
+    )
+    idempotency.remember(actor, idempotency_key, digest, run.public_id)
+    audit.record(
+        "backtests.run.queued", run, actor=actor, reason=reason, at=at,
+        after={"status": RunStatus.QUEUED, "spec_digest": digest, "dataset_digest": dataset.digest},
+    )  # fmt: skip
+    transaction.on_commit(lambda: tasks.publish_run(run.public_id))
+    return run
+
+
+def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Check a spec against its data and return the document that is stored."""
+    selectors.check_market(spec, dataset)
+    document = spec.model_dump(mode="json")
+    document["dataset"] = f"{dataset.name}@sha256:{dataset.digest}"
+    document["strategy"] = strategy
+    if spec.benchmark:
+        document["benchmark"] = selectors.resolve_benchmark(spec.benchmark).reference
+    return document
+
+
+@transaction.atomic(durable=True)
+def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> Run:
+    """Stop a run: a queued one ends at once, a running one at its next slice of work.
+
+    Asking twice changes nothing.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not, or it is another's run and the actor only a researcher (403).
+    NotFound
+        There is no such run (404).
+    IllegalTransition
+        The run is over (409).
+    """
+    roles.require(actor, "runs:write")
+    run = selectors.get_run(run_id, lock=True)
+    _require_own(run, actor)
+    if run.cancel_requested_at and run.status == RunStatus.RUNNING:
+        return run
+    RUNS.check(RunStatus(run.status), RunStatus.CANCELLED)
+    run.cancel_requested_at = at
+    before = run.status
+    if run.status == RunStatus.QUEUED:
+        run.status, run.finished_at = RunStatus.CANCELLED, at
+    run.save(update_fields=["status", "finished_at", "cancel_requested_at", "updated_at"])
+    verb = "cancelled" if run.status == RunStatus.CANCELLED else "cancel_requested"
+    audit.record(
+        f"backtests.run.{verb}", run, actor=actor, at=at, reason=reason,
+        before={"status": before}, after={"status": run.status},
+    )  # fmt: skip
+    return run
+
+
+def _require_own(run: Run, actor: User) -> None:
+    """Let a researcher stop their own runs only; operators, validators and admins any."""
+    beyond = roles.roles_of(actor) - {roles.Role.RESEARCHER}
+    if run.requested_by_id != actor.pk and not beyond:
+        raise Forbidden("A researcher may only cancel their own runs; ask an operator.")
+
+
+@transaction.atomic(durable=True)
+def move_dataset(
+    *, dataset_id: UUID, to: DatasetStatus, actor: User, at: datetime, reason: str
+) -> Dataset:
+    """Take a dataset version out of use, or back into it; past runs keep their data.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not change datasets (403).
+    NotFound
+        There is no such dataset (404).
+    IllegalTransition, StaleState
+        The lifecycle has no such move, or somebody else was first (409).
+    InvalidInput
+        No reason was given (422).
+    """
+    roles.require(actor, "datasets:write")
+    if not reason.strip():
+        raise InvalidInput("Say why: a reason is kept with every move of a dataset.")
+    dataset = selectors.get_dataset(dataset_id)
+    before = DatasetStatus(dataset.status)
+    DATASETS.check(before, to)
+    if not Dataset.objects.filter(pk=dataset.pk, status=before).update(status=to, updated_at=at):
+        raise StaleState(f"Dataset {dataset} has left {before}.")
+    audit.record(
+        f"backtests.dataset.{'quarantined' if to == DatasetStatus.QUARANTINED else 'released'}",
+        dataset, actor=actor, at=at, reason=reason,
+        before={"status": before}, after={"status": to},
+    )  # fmt: skip
+    dataset.refresh_from_db()
+    return dataset
+
+
+@transaction.atomic(durable=True)
+def request_import(
+    *,
+    name: str,
+    source_name: str,
+    source_artifact: str,
+    options: Mapping[str, Any],
+    actor: User,
+    at: datetime,
+    idempotency_key: str = "",
+) -> Dataset:
+    """Queue the import of an uploaded file as the next version of a dataset.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not import (403).
+    InvalidInput
+        The name or an option is wrong (422).
+    DuplicateRequest
+        The idempotency key was used for another upload (409).
+    """
+    roles.require(actor, "datasets:write")
+    checked = selectors.check_import(name, options)
+    request = {"name": name, "source": source_artifact, "options": checked}
+    digest = canonical.digest(request)
+    if earlier := idempotency.recall(actor, idempotency_key, digest):
+        return Dataset.objects.get(public_id=earlier)
+    dataset = Dataset.objects.create(
+        name=name,
+        status=DatasetStatus.IMPORTING,
+        source_name=source_name,
+        source_artifact=source_artifact,
+        options=checked,
+        imported_by=actor,
+    )
+    idempotency.remember(actor, idempotency_key, digest, dataset.public_id)
+    audit.record(
+        "backtests.dataset.uploaded", dataset, actor=actor, at=at,
+        after={"name": name, "source_name": source_name, "source": source_artifact},
+    )  # fmt: skip
+    transaction.on_commit(lambda: tasks.publish_import(dataset.public_id))
+    return dataset

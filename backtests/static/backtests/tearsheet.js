@@ -1,0 +1,78 @@
+/* Draws the charts of a run's page and report, and makes tables sortable. */
+(() => {
+  const sheet = document.getElementById("ct-sheet");
+  if (!sheet) return;
+  const series = JSON.parse(document.getElementById("ct-series").textContent);
+  const names = { equity: "strategy", benchmark: "benchmark", exposure: "gross exposure",
+    commission: "commission", half_spread: "half spread", drawdown: "drawdown" };
+  const color = (name) => getComputedStyle(sheet).getPropertyValue(name).trim();
+  const points = (name) => series[name].map(([time, value]) => ({ time, value }));
+  const charts = new Map();
+
+  const draw = (box) => {
+    const percent = "percent" in box.dataset;
+    const chart = LightweightCharts.createChart(box, {
+      autoSize: true,
+      layout: { background: { color: "transparent" }, textColor: color("--soft"), fontSize: 11, attributionLogo: true },
+      grid: { vertLines: { visible: false }, horzLines: { color: color("--line") } },
+      rightPriceScale: { borderVisible: false },
+      // without the small spacing a long curve would show its last years only
+      timeScale: { borderVisible: false, minBarSpacing: 0.01, timeVisible: intraday() },
+      localization: percent
+        ? { priceFormatter: (value) => (100 * value).toFixed(1) + "%" }
+        : { priceFormatter: (value) => value.toLocaleString("en-US", { maximumFractionDigits: Math.abs(value) < 100 ? 2 : 0 }) },
+    });
+    const style = { lineWidth: 2, priceLineVisible: false };
+    const lines = (box.dataset.lines || "").split(" ").filter((name) => series[name]);
+    lines.forEach((name, index) => {
+      chart.addSeries(LightweightCharts.LineSeries, { ...style, color: color(index ? "--second" : "--accent"),
+        title: lines.length > 1 ? names[name] : "" }).setData(points(name));
+    });
+    if (box.dataset.area) {
+      chart.addSeries(LightweightCharts.BaselineSeries, { ...style, baseValue: { type: "price", price: 0 },
+        topLineColor: "transparent", topFillColor1: "transparent", topFillColor2: "transparent",
+        bottomLineColor: `rgb(${color("--down")})`, bottomFillColor1: `rgba(${color("--down")}, .25)`,
+        bottomFillColor2: `rgba(${color("--down")}, .05)` }).setData(points(box.dataset.area));
+    }
+    chart.timeScale().fitContent();
+    charts.set(box.id, chart);
+  };
+
+  const intraday = () => {
+    const times = series.equity.slice(0, 20).map(([time]) => time);
+    return times.length > 1 && Math.min(...times.slice(1).map((time, i) => time - times[i])) < 80000;
+  };
+
+  const cell = (row, column) => {
+    const td = row.children[column];
+    const text = td.dataset.value ?? td.textContent.replaceAll(",", "");
+    const number = parseFloat(text);
+    return Number.isNaN(number) || /^\d{4}-\d\d/.test(text) ? text : number;
+  };
+  const sort = (table, head, column) => {
+    const ascending = !head.classList.contains("ct-ascending");
+    table.querySelectorAll("th").forEach((th) => th.classList.remove("ct-sorted", "ct-ascending"));
+    head.classList.add("ct-sorted");
+    head.classList.toggle("ct-ascending", ascending);
+    const rows = [...table.tBodies[0].rows].sort((a, b) => {
+      const [x, y] = [cell(a, column), cell(b, column)];
+      const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+      return ascending ? order : -order;
+    });
+    table.tBodies[0].append(...rows);
+  };
+
+  const drawAll = () => {
+    charts.forEach((chart) => chart.remove());
+    charts.clear();
+    sheet.querySelectorAll(".ct-chart").forEach(draw);
+  };
+  drawAll();
+  new MutationObserver(drawAll).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+  sheet.querySelectorAll("[data-log]").forEach((box) => box.addEventListener("change", () => {
+    charts.get(box.dataset.log).priceScale("right").applyOptions({ mode: box.checked ? 1 : 0 });
+  }));
+  sheet.querySelectorAll("table[data-sortable]").forEach((table) => {
+    table.querySelectorAll("thead th").forEach((head, column) => head.addEventListener("click", () => sort(table, head, column)));
+  });
+})();

@@ -1,0 +1,67 @@
+"""Celery's door to the jobs."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from celery import Task, shared_task
+from celery.signals import worker_process_init
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from backtests import jobs
+from backtests.lifecycle import RunStatus
+from backtests.models import Run
+
+logger = logging.getLogger(__name__)
+
+
+@worker_process_init.connect
+def warm_up(**_: Any) -> None:
+    """Load the compiled kernels in a fresh worker process, before its first run."""
+    jobs.warm_up()
+
+
+@shared_task(bind=True, acks_late=True, ignore_result=True)
+def execute_run(self: Task, *, run_id: str, **_: Any) -> None:
+    """Execute one run."""
+    jobs.execute_run(run_id=UUID(run_id), worker=str(self.request.hostname))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def import_dataset(*, dataset_id: str, **_: Any) -> None:
+    """Import an uploaded file."""
+    jobs.import_dataset(dataset_id=UUID(dataset_id))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def reap_runs(**_: Any) -> None:
+    """Queue lost runs again and publish what was never published."""
+    for run_id in jobs.reap_runs():
+        publish_run(run_id)
+    for dataset_id in jobs.stalled_imports():
+        publish_import(dataset_id)
+
+
+def publish_run(run_id: UUID) -> None:
+    """Send the message that speaks of a queued run.
+
+    A broker that is away loses nothing: the row stays unpublished and the beat comes back.
+    """
+    if _sent(execute_run, run_id=str(run_id)):
+        queued = Run.objects.filter(public_id=run_id, status=RunStatus.QUEUED)
+        queued.update(published_at=timezone.now())
+
+
+def publish_import(dataset_id: UUID) -> None:
+    """Send the message that speaks of an upload; like `publish_run`, it may wait for the beat."""
+    _sent(import_dataset, dataset_id=str(dataset_id))
+
+
+def _sent(task: Task, **keys: str) -> bool:
+    try:
+        task.delay(**keys)
+    except OperationalError:
+        logger.warning("The broker is away; the beat will send it", extra={"task": task.name, **keys})
+        return False
+    return True

@@ -1,0 +1,51 @@
+"""The Celery application: routes, the beat schedule, and what a worker does when it starts."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, celeryd_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crowetrade_site.settings")
+
+app = Celery("crowetrade")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+app.conf.task_default_queue = "interactive"
+app.conf.task_routes = {
+    "backtests.tasks.reap_runs": {"queue": "upkeep"},
+    "crowetrade_site.core.tasks.seal_audit": {"queue": "upkeep"},
+}
+app.conf.beat_schedule = {
+    "seal-audit": {
+        "task": "crowetrade_site.core.tasks.seal_audit",
+        "schedule": 5.0,
+        "options": {"expires": 30},
+    },
+    "reap-runs": {
+        "task": "backtests.tasks.reap_runs",
+        "schedule": 2.0,
+        "options": {"expires": 10},
+    },
+}
+
+
+@celeryd_init.connect
+def _one_thread_per_child(**_: Any) -> None:
+    """Keep numeric libraries from starting a thread per core in every child."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _hold_embedded_services(**_: Any) -> None:
+    """Attach to the embedded services and heal them while this process lives."""
+    from django.conf import settings
+
+    from crowetrade_site import embedded
+
+    if settings.EMBEDDED_POSTGRES or settings.EMBEDDED_BROKER:
+        embedded.attach(postgres=settings.EMBEDDED_POSTGRES, broker=settings.EMBEDDED_BROKER)
+        embedded.watch()

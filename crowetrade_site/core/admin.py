@@ -1,0 +1,261 @@
+"""The admin's ground: read-mostly pages whose actions call the services the API calls."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from crowetrade_site.core import audit, roles, services
+from crowetrade_site.core.errors import DomainError
+from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSeal
+
+
+class ReasonForm(BaseDialogForm):
+    """Asks why, for an action that the trail keeps."""
+
+    reason = forms.CharField(
+        label="Reason", max_length=500, widget=UnfoldAdminTextareaWidget({"rows": 3})
+    )
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows to look at; whoever's roles give `read_scope` may."""
+
+    read_scope: ClassVar[str]
+    list_fullwidth = True
+    show_full_result_count = False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the app to whoever may read it."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Ask the roles, as the API does."""
+        return self.read_scope in roles.grants(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Rows are made by services."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Rows are changed by services."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nothing is deleted here."""
+        return False
+
+
+class ServiceAdmin(ReadOnlyAdmin):
+    """Read-only rows with actions; each action calls one service and shows its refusal."""
+
+    write_scope: ClassVar[str]
+
+    def has_write_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Whether the actions are offered."""
+        return self.write_scope in roles.grants(request.user)
+
+    def serve(self, request: HttpRequest, verb: Any, done: str, **arguments: Any) -> Any:
+        """Call a service as the logged-in user and say what became of it."""
+        try:
+            answer = verb(actor=request.user, at=timezone.now(), **arguments)
+        except DomainError as refusal:
+            messages.error(request, refusal.detail)
+            return None
+        messages.success(request, done)
+        return answer
+
+    def page_of(self, row: models.Model | None, fallback: Any = None) -> HttpResponse:
+        """Send an htmx dialog to a row's page."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        key = row.pk if row is not None else fallback
+        target = reverse(f"{name}_change", args=[key]) if key else reverse(f"{name}_changelist")
+        return HttpResponse(headers={"HX-Redirect": target})
+
+    def public_id(self, object_id: Any) -> UUID:
+        """Return the public name of the row an action is pressed on."""
+        row = self.model._default_manager.only("public_id").get(pk=object_id)
+        return UUID(str(row.public_id))
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    """The trail, newest first, by who, what and when."""
+
+    read_scope = "audit:read"
+    list_display = ["at", "verb", "actor", "subject", "reason", "is_sealed"]
+    list_filter = ["verb", "actor", "object_type"]
+    list_select_related = ["auditsealitem"]
+    search_fields = ["object_id", "request_id", "reason"]
+    date_hierarchy = "at"
+    ordering = ["-at", "-id"]
+    fields = [
+        "at", "verb", "actor", "reason", "object_type", "object_id", "request_id",
+        "content", "leaf_hash", "is_sealed",
+    ]  # fmt: skip
+    readonly_fields = ["content", "leaf_hash", "is_sealed"]
+
+    @admin.display(description="on")
+    def subject(self, event: AuditEvent) -> str:
+        """What it happened to, short."""
+        return f"{event.object_type} {event.object_id[:8]}"
+
+    @admin.display(description="sealed", boolean=True)
+    def is_sealed(self, event: AuditEvent) -> bool:
+        """Whether a signed seal holds the entry."""
+        return hasattr(event, "auditsealitem")
+
+    @admin.display(description="canonical content")
+    def content(self, event: AuditEvent) -> str:
+        """The exact text that is hashed."""
+        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', event.canonical)
+
+    @admin.display(description="leaf hash")
+    def leaf_hash(self, event: AuditEvent) -> str:
+        """The hash in hexadecimal."""
+        return bytes(event.leaf).hex()
+
+
+@admin.register(AuditSeal)
+class AuditSealAdmin(ReadOnlyAdmin):
+    """The chain of signed roots."""
+
+    read_scope = "audit:read"
+    list_display = ["number", "sealed_at", "count", "seal_digest", "key_id"]
+    ordering = ["-number"]
+    fields = ["number", "sealed_at", "count", "statement", "seal_digest", "key_id"]
+    readonly_fields = ["seal_digest"]
+
+    @admin.display(description="digest")
+    def seal_digest(self, sealed: AuditSeal) -> str:
+        """The digest in hexadecimal."""
+        return bytes(sealed.digest).hex()
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ServiceAdmin):
+    """Everybody's tokens for an admin, without their text."""
+
+    read_scope = write_scope = "users:write"
+    list_display = ["name", "user", "prefix", "created_at", "expires_at", "last_used_at", "is_valid"]
+    list_filter = ["user"]
+    list_select_related = ["user"]
+    fields = ["name", "user", "prefix", "scopes", "expires_at", "revoked_at", "last_used_at"]
+    actions_detail = ["revoke"]
+
+    @admin.display(description="valid", boolean=True)
+    def is_valid(self, token: ApiToken) -> bool:
+        """Whether the token opens anything now."""
+        alive = token.expires_at is None or token.expires_at > timezone.now()
+        return alive and token.revoked_at is None
+
+    @action(
+        description="Revoke",
+        permissions=["write"],
+        icon="block",
+        dialog={
+            "title": "Revoke this token",
+            "description": "Its clients are refused from now on.",
+            "form_class": ReasonForm,
+            "form_submit_text": "Revoke",
+        },
+    )
+    def revoke(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """End a token."""
+        token = self.serve(
+            request, services.revoke_token, "The token is revoked.",
+            token_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(token, object_id)
+
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
+    """People and their roles; every change leaves an entry in the trail."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ["username", "email", "roles_held", "is_active", "is_staff", "last_login"]
+    list_filter = ["groups", "is_active"]
+    filter_horizontal = ["groups"]
+    fieldsets = [
+        (None, {"fields": ["username", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email"]}),
+        ("Access", {"fields": ["is_active", "is_staff", "groups"]}),
+    ]
+    add_fieldsets = [
+        (None, {"classes": ["wide"], "fields": ["username", "usable_password", "password1", "password2", "is_staff", "groups"]})
+    ]  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
+        """Fetch roles with the list."""
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.display(description="roles")
+    def roles_held(self, user: User) -> str:
+        """The user's groups, a superuser being an admin."""
+        names = {group.name for group in user.groups.all()}
+        return ", ".join(sorted(names | ({"admin"} if user.is_superuser else set())))
+
+    def _may(self, request: HttpRequest) -> bool:
+        return "users:write" in roles.grants(request.user)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Admins only."""
+        return self._may(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Admins only."""
+        return self._may(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Admins only."""
+        return self._may(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Admins only, and nobody their own roles."""
+        return self._may(request) and (obj is None or obj != request.user or request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """People are deactivated, never deleted: the trail names them."""
+        return False
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write the trail's entry in the transaction of the change."""
+        self._record(request, obj, "core.user.created")
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write the trail's entry in the transaction of the change."""
+        self._record(request, obj, "core.user.changed")
+        return super().log_change(request, obj, message)
+
+    def _record(self, request: HttpRequest, user: User, verb: str) -> None:
+        after = {
+            "username": user.username,
+            "is_active": user.is_active,
+            "is_staff": user.is_staff,
+            "roles": sorted(user.groups.values_list("name", flat=True)),
+        }
+        with transaction.atomic():
+            actor: User = request.user  # type: ignore[assignment]
+            audit.record(
+                verb, user, actor=actor, at=timezone.now(), reason="in the admin", after=after
+            )

@@ -1,0 +1,93 @@
+"""Every error of the API as `application/problem+json` (RFC 9457), and nothing else."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from crowetrade_site.core import context
+from crowetrade_site.core.errors import DomainError, Forbidden, NotFound
+
+CONTENT_TYPE = "application/problem+json"
+logger = logging.getLogger(__name__)
+
+
+def exception_handler(error: Exception, context_: dict[str, Any]) -> Response | None:
+    """Turn any refusal into a problem document; the unexpected stays an exception (500)."""
+    if isinstance(error, Http404):
+        error = NotFound(str(error) or "There is no such thing.")
+    elif isinstance(error, PermissionDenied):
+        error = Forbidden(str(error) or "You may not do this.")
+    if isinstance(error, DomainError):
+        problem, headers = error.problem(), {}
+    elif isinstance(error, APIException):
+        problem, headers = _from_framework(error), _headers(error)
+    else:
+        return None
+    set_rollback()
+    problem |= _where(context_["request"].path)
+    return Response(problem, problem["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _where(path: str) -> dict[str, str]:
+    return {"instance": path, "request_id": context.request_id.get()}
+
+
+def _headers(error: APIException) -> dict[str, str]:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
+    return headers
+
+
+def _from_framework(error: APIException) -> dict[str, Any]:
+    status = 422 if isinstance(error, ValidationError) else error.status_code
+    problem: dict[str, Any] = {
+        "type": f"urn:crowetrade:problem:{str(error.default_code).replace('_', '-')}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": str(error.detail),
+    }
+    if isinstance(error, ValidationError):
+        errors = list(_flatten("", error.detail))
+        problem["errors"] = errors
+        first = errors[0]
+        problem["detail"] = f"{first['path']}: {first['message']}" if first["path"] else first["message"]
+    return problem
+
+
+def _flatten(path: str, detail: Any) -> Any:
+    """Yield DRF's nested validation messages as ``{path, message}``."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            key = "" if name == "non_field_errors" else str(name)
+            yield from _flatten(".".join(part for part in (path, key) if part), inner)
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            nested = not isinstance(inner, ErrorDetail)
+            yield from _flatten(f"{path}.{index}" if nested else path, inner)
+    else:
+        yield {"path": path, "message": str(detail)}
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    """Answer an unknown address."""
+    return _plain(request, NotFound(f"There is nothing at {request.path}."))
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Answer after an unexpected exception, without its text; the log has it by request id."""
+    error = DomainError("Something went wrong on our side; the log has it under the request id.")
+    return _plain(request, error)
+
+
+def _plain(request: HttpRequest, error: DomainError) -> JsonResponse:
+    problem = error.problem() | _where(request.path)
+    return JsonResponse(problem, status=error.status, content_type=CONTENT_TYPE)

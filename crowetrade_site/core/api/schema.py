@@ -1,0 +1,37 @@
+"""The OpenAPI schema: every operation also answers with a problem document."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from crowetrade_site.core.api.problems import CONTENT_TYPE
+
+PROBLEM = inline_serializer(
+    "Problem",
+    {
+        "type": serializers.CharField(),
+        "title": serializers.CharField(),
+        "status": serializers.IntegerField(),
+        "detail": serializers.CharField(),
+        "instance": serializers.CharField(),
+        "request_id": serializers.CharField(),
+        "errors": serializers.ListField(child=serializers.DictField(), required=False),
+    },
+)
+
+
+class ProblemSchema(AutoSchema):
+    """Spectacular's schema with the default answer `application/problem+json`."""
+
+    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+        bodies = super()._get_response_bodies(direction)
+        problem = OpenApiResponse(PROBLEM, description="Refused; RFC 9457")
+        bodies["default"] = self._get_response_for_code(problem, "default", [CONTENT_TYPE])
+        return bodies
+
+    def get_tags(self) -> list[str]:
+        """Group operations by the first word after the version."""
+        words = [word for word in self.path.split("/") if word and not word.startswith("{")]
+        return [words[2]] if len(words) > 2 else super().get_tags()

@@ -1,0 +1,81 @@
+"""The audit trail's only writer.
+
+An entry is one plain INSERT in the transaction of the change it tells of; it takes no lock
+and waits for nobody. Order and completeness are proven later by `seals`.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from django.db import models, transaction
+
+from crowetrade_site.core import canonical, context, merkle, roles
+from crowetrade_site.core.models import AuditEvent
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+SYSTEM = "system"
+
+
+def record(
+    verb: str,
+    subject: models.Model,
+    *,
+    actor: "AbstractBaseUser | None",
+    at: datetime,
+    reason: str = "",
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> AuditEvent:
+    """Append one entry, in the transaction of the change.
+
+    Parameters
+    ----------
+    verb : str
+        ``app.noun.participle``, such as ``backtests.run.queued``.
+    subject : Model
+        What it happened to; named by its `public_id` where it has one.
+    actor : user or None
+        None is the platform itself (a worker or the beat).
+    at : datetime
+        When, with a time zone.
+    before, after : mapping of JSON values, optional
+        The fields that changed. Amounts as strings; floats are written in shortest form.
+
+    Raises
+    ------
+    RuntimeError
+        Called outside a transaction: the entry could then survive a change that did not.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError(f"{verb} must be recorded inside the transaction of its change.")
+    entry: dict[str, Any] = {
+        "event_id": str(uuid4()),
+        "at": stamp(at),
+        "verb": verb,
+        "actor": actor.get_username() if actor else SYSTEM,
+        "roles": sorted(roles.roles_of(actor)) if actor else [],
+        "reason": reason,
+        "request_id": context.request_id.get(),
+        "object_type": subject._meta.label,  # noqa: SLF001 - Django's documented Meta API
+        "object_id": str(getattr(subject, "public_id", subject.pk)),
+        "before": dict(before or {}),
+        "after": dict(after or {}),
+    }
+    text = canonical.encode(entry)
+    return AuditEvent.objects.create(
+        canonical=text,
+        leaf=merkle.leaf_hash(text.encode()),
+        **{name: entry[name] for name in SEARCHABLE},
+    )
+
+
+SEARCHABLE = ("event_id", "at", "verb", "actor", "reason", "request_id", "object_type", "object_id")
+
+
+def stamp(at: datetime) -> str:
+    """Return a moment as fixed-width UTC text, microseconds included."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

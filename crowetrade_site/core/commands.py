@@ -1,0 +1,87 @@
+"""The shape of every command: `--json`, one line on refusal, exit code 2."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from crowetrade_site.core import context, services
+from crowetrade_site.core.errors import DomainError, Unavailable
+
+
+class DomainCommand(BaseCommand):
+    """A command whose refusals are one line on standard error (or a JSON problem)."""
+
+    requires_system_checks = []
+    acts = False
+    needs_tables = True
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Add what every command has."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.add_argument("--json", action="store_true", help="print JSON, for machines")
+        if self.acts:
+            parser.add_argument("--actor", help="user to act as (default: the console account)")
+        return parser
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Nothing beyond the common arguments."""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run under a request id of its own and turn a refusal into exit code 2."""
+        self.as_json: bool = options["json"]
+        try:
+            with context.acting(actor=options.get("actor") or services.CONSOLE):
+                if self.needs_tables:
+                    prepare_tables(self)
+                return super().execute(*args, **options)
+        except DomainError as refusal:
+            self.refuse(refusal)
+        except BrokenPipeError:
+            sys.exit(141)
+
+    def refuse(self, refusal: DomainError) -> NoReturn:
+        """End with exit code 2 and one line, or the problem document under `--json`."""
+        if self.as_json:
+            self.stdout.write(json.dumps(refusal.problem(), default=str))
+            sys.exit(2)
+        raise CommandError(refusal.detail, returncode=2)
+
+    def actor(self, options: dict[str, Any]) -> User:
+        """Return the user the command acts as."""
+        return services.acting_user(options.get("actor"))
+
+    def say(self, line: str) -> None:
+        """Print a line for a person; silent under `--json`."""
+        if not self.as_json:
+            self.stdout.write(line)
+
+    def answer(self, document: dict[str, Any]) -> None:
+        """Print the JSON answer; silent without `--json`."""
+        if self.as_json:
+            self.stdout.write(json.dumps(document, default=str, sort_keys=True))
+
+
+def prepare_tables(command: DomainCommand) -> None:
+    """Create the tables of a fresh embedded database; elsewhere say that migrations wait.
+
+    Raises
+    ------
+    Unavailable
+        A given database lacks migrations: changing it is its operator's decision.
+    """
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not waiting:
+        return
+    if not settings.EMBEDDED_POSTGRES:
+        raise Unavailable(f"{len(waiting)} migrations wait; run: manage.py migrate")
+    command.say("Preparing the embedded database …")
+    call_command("migrate", verbosity=0, interactive=False)

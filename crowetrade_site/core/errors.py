@@ -1,0 +1,111 @@
+"""What can go wrong, as the caller sees it; framework-free.
+
+Pure packages have error families of their own; a job or a service turns them into one of
+these exactly once, with `translating`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """A refusal that a person or a client can act on.
+
+    Parameters
+    ----------
+    detail : str
+        One sentence: what is wrong and what to do.
+    **extensions
+        Further members of the problem document (JSON values), such as ``errors``.
+    """
+
+    slug: ClassVar[str] = "domain-error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "The request cannot be served"
+
+    def __init__(self, detail: str, **extensions: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extensions = extensions
+
+    def problem(self) -> dict[str, Any]:
+        """Return the RFC 9457 members of this error."""
+        return {
+            "type": f"urn:crowetrade:problem:{self.slug}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            **self.extensions,
+        }
+
+
+class Forbidden(DomainError):
+    """The actor has no right to do this."""
+
+    slug, status, title = "forbidden", 403, "You may not do this"
+
+
+class NotFound(DomainError):
+    """There is no such thing."""
+
+    slug, status, title = "not-found", 404, "There is no such thing"
+
+
+class Conflict(DomainError):
+    """The request contradicts the present state."""
+
+    slug, status, title = "conflict", 409, "The request contradicts the present state"
+
+
+class IllegalTransition(Conflict):
+    """The lifecycle has no such move."""
+
+    slug, title = "illegal-transition", "The lifecycle has no such move"
+
+
+class StaleState(Conflict):
+    """Somebody else changed it first."""
+
+    slug, title = "stale-state", "Somebody else changed it first"
+
+
+class DuplicateRequest(Conflict):
+    """The idempotency key was used for another request."""
+
+    slug, title = "duplicate-request", "The idempotency key was used for another request"
+
+
+class InvalidInput(DomainError):
+    """The input was understood and is wrong."""
+
+    slug, status, title = "invalid-input", 422, "The input is wrong"
+
+
+class GateNotMet(DomainError):
+    """A gate refuses the move."""
+
+    slug, status, title = "gate-not-met", 422, "A gate refuses the move"
+
+
+class Corrupted(DomainError):
+    """Stored bytes are not what was stored."""
+
+    slug, status, title = "corrupted", 409, "Stored bytes are not what was stored"
+
+
+class Unavailable(DomainError):
+    """A service this needs does not answer."""
+
+    slug, status, title = "unavailable", 503, "A service this needs does not answer"
+
+
+@contextmanager
+def translating(
+    source: type[Exception] | tuple[type[Exception], ...], target: type[DomainError]
+) -> Iterator[None]:
+    """Turn the errors of a pure package into a domain error, keeping the sentence."""
+    try:
+        yield
+    except source as error:
+        raise target(str(error)) from error

@@ -1,0 +1,80 @@
+"""Roles and what each may do: one table for admin, API, command line and worker."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from crowetrade_site.core.errors import Forbidden
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+class Role(StrEnum):
+    """The five roles; each is a group of the same name."""
+
+    RESEARCHER = "researcher"
+    VALIDATOR = "validator"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+READS = frozenset(
+    f"{area}:read"
+    for area in ("models", "evidence", "experiments", "datasets", "runs", "strategies")
+)
+OWN_TOKENS = frozenset({"tokens:write"})
+SCOPES = READS | OWN_TOKENS | {
+    "audit:read",
+    "datasets:write",
+    "evidence:write",
+    "experiments:write",
+    "models:write",
+    "models:approve",
+    "runs:write",
+    "strategies:write",
+    "users:write",
+}  # fmt: skip
+GRANTS: dict[Role, frozenset[str]] = {
+    Role.RESEARCHER: READS
+    | OWN_TOKENS
+    | {"datasets:write", "experiments:write", "models:write", "runs:write", "strategies:write"},
+    Role.VALIDATOR: READS
+    | OWN_TOKENS
+    | {"audit:read", "evidence:write", "models:approve", "runs:write"},
+    Role.OPERATOR: READS | OWN_TOKENS | {"audit:read", "experiments:write", "runs:write"},
+    Role.AUDITOR: READS | OWN_TOKENS | {"audit:read"},
+    Role.ADMIN: SCOPES,
+}
+
+
+def roles_of(user: "AbstractBaseUser | AnonymousUser") -> frozenset[Role]:
+    """Return a user's roles; a superuser is an admin; inactive and anonymous users have none."""
+    if not getattr(user, "is_active", False) or not user.is_authenticated:
+        return frozenset()
+    cached: frozenset[Role] | None = getattr(user, "_roles", None)
+    if cached is None:
+        named = set(user.groups.values_list("name", flat=True))  # type: ignore[union-attr]
+        cached = frozenset(role for role in Role if role in named)
+        if user.is_superuser:  # type: ignore[union-attr]
+            cached |= {Role.ADMIN}
+        user._roles = cached  # type: ignore[union-attr]  # noqa: SLF001 - one query a request
+    return cached
+
+
+def grants(user: "AbstractBaseUser | AnonymousUser") -> frozenset[str]:
+    """Return every scope a user's roles give."""
+    return frozenset().union(*(GRANTS[role] for role in roles_of(user)))
+
+
+def require(user: "AbstractBaseUser | AnonymousUser", scope: str) -> None:
+    """Refuse an actor whose roles do not give `scope`.
+
+    Raises
+    ------
+    Forbidden
+        Names the scope and the roles that give it (403).
+    """
+    if scope not in grants(user):
+        able = ", ".join(role for role in Role if scope in GRANTS[role])
+        raise Forbidden(f"This needs {scope}, which these roles have: {able}.", scope=scope)

@@ -1,0 +1,194 @@
+"""Write-once artefacts named by the SHA-256 of their bytes.
+
+Whatever leaves the store was hashed on the way out: a corrupted or missing object raises and
+never returns bytes. The place is a Django storage (`STORAGES["artifacts"]`): the file system
+by default, an S3-compatible bucket by setting.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, Protocol, cast
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage, storages
+
+from crowetrade_site.core.errors import Corrupted, NotFound
+
+CHUNK = 1 << 20
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class ArtifactStorage(Protocol):
+    """What the store asks of its Django storage."""
+
+    def adopt(self, path: Path, name: str) -> None:
+        """Take over a finished local file under a name; a name that exists is left alone."""
+
+    def local(self, name: str) -> Path:
+        """Return a local file with the object's bytes; FileNotFoundError when there is none."""
+
+    def forget(self, name: str) -> bool:
+        """Drop a local copy that turned out wrong; False when there is no copy to drop."""
+
+    def exists(self, name: str) -> bool:
+        """Return whether the name is taken."""
+
+
+class WriteOnceFileSystemStorage(FileSystemStorage):
+    """Objects as read-only files; a name once written is never written again."""
+
+    def _save(self, name: str, content: File) -> str:
+        with spooled(Path(self.location)) as spool:
+            for chunk in content.chunks(CHUNK):
+                spool.write(chunk)
+            self.adopt(Path(spool.name), name)
+        return name
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002
+        return name
+
+    def adopt(self, path: Path, name: str) -> None:
+        """Link a finished file to its name, durably; the first writer wins."""
+        target = Path(self.path(name))
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o400)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            return
+        _sync_folder(target.parent)
+
+    def local(self, name: str) -> Path:
+        """Return the object's own file."""
+        path = Path(self.path(name))
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        return path
+
+    def forget(self, name: str) -> bool:  # noqa: ARG002 - the object's file is the only one
+        """Return False: the object's own file is never dropped."""
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def spooled(folder: Path) -> Iterator[IO[bytes]]:
+    """Yield a temporary file in `folder` that is gone afterwards, whatever happens."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as spool:
+        try:
+            yield spool
+        finally:
+            Path(spool.name).unlink(missing_ok=True)
+
+
+def _storage() -> ArtifactStorage:
+    return cast(ArtifactStorage, storages["artifacts"])
+
+
+def object_name(digest: str) -> str:
+    """Return where an object lies: two levels of folders, then its digest."""
+    if not DIGEST.fullmatch(digest):
+        raise NotFound(f"{digest!r} is not a SHA-256 digest.")
+    return f"{digest[:2]}/{digest[2:4]}/{digest}"
+
+
+def put(content: IO[bytes] | bytes | Path) -> str:
+    """Store bytes and return their SHA-256 in hexadecimal.
+
+    Streams: memory stays at one chunk whatever the size. The object appears under its name
+    complete and on disk, or not at all; storing the same bytes again changes nothing.
+    """
+    with spooled(_spool_folder()) as spool:
+        digest = hashlib.sha256()
+        for chunk in _chunks(content):
+            digest.update(chunk)
+            spool.write(chunk)
+        spool.flush()
+        os.fsync(spool.fileno())
+        name = digest.hexdigest()
+        _storage().adopt(Path(spool.name), object_name(name))
+    return name
+
+
+def _spool_folder() -> Path:
+    """Return a folder on the file system the objects end up on, so that adopting is a link."""
+    return Path(settings.ARTIFACT_CACHE if settings.ARTIFACT_S3_BUCKET else settings.ARTIFACT_ROOT)
+
+
+def _chunks(content: IO[bytes] | bytes | Path) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+    elif isinstance(content, Path):
+        with content.open("rb") as file:
+            yield from _chunks(file)
+    else:
+        while chunk := content.read(CHUNK):
+            yield chunk
+
+
+def exists(digest: str) -> bool:
+    """Return whether an object of this name is stored (its bytes are checked when read)."""
+    return _storage().exists(object_name(digest))
+
+
+def locate(digest: str) -> Path:
+    """Return a local, verified file with the object's bytes, fit for memory-mapping.
+
+    Raises
+    ------
+    NotFound
+        Nothing is stored under the digest (404).
+    Corrupted
+        The stored bytes do not hash to it (409).
+    """
+    path, actual = _hashed(digest)
+    if actual != digest and _storage().forget(object_name(digest)):
+        path, actual = _hashed(digest)
+    if actual != digest:
+        raise Corrupted(
+            f"The artefact {digest} is corrupted: its bytes hash to {actual}. Restore it from a "
+            "backup; nothing was read from it."
+        )
+    return path
+
+
+def _hashed(digest: str) -> tuple[Path, str]:
+    try:
+        path = _storage().local(object_name(digest))
+    except FileNotFoundError:
+        raise NotFound(f"The artefact {digest} is not in the store.") from None
+    with path.open("rb") as file:
+        return path, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(digest: str) -> bytes:
+    """Return an object's verified bytes; for small objects.
+
+    Raises
+    ------
+    NotFound, Corrupted
+        As `locate`.
+    """
+    content = locate(digest).read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:  # changed between the check and the read
+        raise Corrupted(f"The artefact {digest} changed while it was read.")
+    return content
+
+
+def stream(digest: str) -> IO[bytes]:
+    """Return an open file over an object's bytes, verified in full before the first is read."""
+    return locate(digest).open("rb")

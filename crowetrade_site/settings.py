@@ -1,0 +1,227 @@
+"""One settings file, read from typed environment variables.
+
+Importing it starts nothing and needs no database. What each variable means is in
+`docs/settings.md`; `manage.py doctor` checks them.
+"""
+
+from pathlib import Path
+
+from crowetrade_site import env
+from crowetrade_site.embedded.broker import Broker
+from crowetrade_site.embedded.home import home
+from crowetrade_site.embedded.postgres import Postgres
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME_DIR = home()
+
+DEBUG = env.boolean("CROWETRADE_DEBUG", default=False)
+SECRET_KEY = env.secret("CROWETRADE_SECRET_KEY", HOME_DIR / "secret_key")
+ALLOWED_HOSTS = env.listing("CROWETRADE_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = env.listing("CROWETRADE_CSRF_TRUSTED_ORIGINS")
+HTTPS_ONLY = env.boolean("CROWETRADE_HTTPS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "crowetrade_site.core",
+    "registry",
+    "experiments",
+    "strategies",
+    "backtests",
+]
+MIDDLEWARE = [
+    "crowetrade_site.core.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "crowetrade_site.core.middleware.ActorMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "crowetrade_site.urls"
+WSGI_APPLICATION = "crowetrade_site.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- PostgreSQL and the broker: given by URL, or embedded ---------------------------
+DATABASE_URL = env.text("DATABASE_URL")
+EMBEDDED_POSTGRES = not DATABASE_URL
+DATABASES = {
+    "default": {
+        **(
+            {"ENGINE": "crowetrade_site.embedded.backend", **Postgres(HOME_DIR).connection()}
+            if EMBEDDED_POSTGRES
+            else env.database(DATABASE_URL)
+        ),
+        "CONN_MAX_AGE": env.integer("CROWETRADE_DB_CONN_MAX_AGE", default=60, minimum=0),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+EMBEDDED_BROKER = not CELERY_BROKER_URL
+if EMBEDDED_BROKER:
+    CELERY_BROKER_URL = Broker(HOME_DIR).url()
+
+# --- Celery (why each value: docs/adr/0003-jobs.md) ---------------------------------
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": env.integer("CROWETRADE_VISIBILITY_TIMEOUT", default=12 * 3600),
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 15,
+    "socket_connect_timeout": 5,
+}
+CELERY_TASK_PUBLISH_RETRY = False  # the table is the queue of record: the beat task publishes again
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(HOME_DIR / "celerybeat-schedule")
+
+# --- Artefacts: write-once, content-addressed ---------------------------------------
+ARTIFACT_ROOT = Path(env.text("CROWETRADE_ARTIFACT_ROOT") or HOME_DIR / "artifacts")
+ARTIFACT_CACHE = Path(env.text("CROWETRADE_ARTIFACT_CACHE") or HOME_DIR / "cache" / "artifacts")
+ARTIFACT_S3_BUCKET = env.text("CROWETRADE_S3_BUCKET")
+_artifacts: dict[str, object] = {
+    "BACKEND": "crowetrade_site.core.storage.WriteOnceFileSystemStorage",
+    "OPTIONS": {"location": ARTIFACT_ROOT},
+}
+if ARTIFACT_S3_BUCKET:
+    _artifacts = {
+        "BACKEND": "crowetrade_site.core.storage_s3.WriteOnceS3Storage",
+        "OPTIONS": {
+            "bucket_name": ARTIFACT_S3_BUCKET,
+            "endpoint_url": env.text("CROWETRADE_S3_ENDPOINT") or None,
+            "region_name": env.text("CROWETRADE_S3_REGION") or None,
+            "location": env.text("CROWETRADE_S3_PREFIX"),
+        },
+    }
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.text("CROWETRADE_STATIC_ROOT") or HOME_DIR / "static")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "artifacts": _artifacts,
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = HOME_DIR / "uploads"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+
+# --- Audit trail --------------------------------------------------------------------
+AUDIT_SIGNING_KEY = Path(
+    env.text("CROWETRADE_AUDIT_SIGNING_KEY") or HOME_DIR / "audit" / "signing_key.pem"
+)
+AUDIT_CHECKPOINTS = Path(env.text("CROWETRADE_AUDIT_CHECKPOINTS") or HOME_DIR / "audit")
+AUDIT_SEAL_SECONDS = env.integer("CROWETRADE_AUDIT_SEAL_SECONDS", default=5, minimum=1)
+
+# --- Runs ---------------------------------------------------------------------------
+RUN_LEASE_SECONDS = env.integer("CROWETRADE_RUN_LEASE_SECONDS", default=20, minimum=2)
+RUN_MAX_ATTEMPTS = env.integer("CROWETRADE_RUN_MAX_ATTEMPTS", default=5, minimum=1)
+DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, minimum=1) * 2**20
+
+# --- REST ---------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "crowetrade_site.core.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["crowetrade_site.core.api.permissions.HasScope"],
+    "DEFAULT_PAGINATION_CLASS": "crowetrade_site.core.api.pagination.NewestFirst",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "crowetrade_site.core.api.schema.ProblemSchema",
+    "EXCEPTION_HANDLER": "crowetrade_site.core.api.problems.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": env.text("CROWETRADE_API_RATE", "6000/min")},
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "CroweTrade",
+    "DESCRIPTION": "The laboratory and the system of record for trading models.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Time, language, accounts -------------------------------------------------------
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+LANGUAGE_CODE = "en-us"
+LOGIN_URL = "admin:login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"context": {"()": "crowetrade_site.core.logs.ContextFilter"}},
+    "formatters": {
+        "json": {"()": "crowetrade_site.core.logs.JsonFormatter"},
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["context"],
+            "formatter": "json" if env.text("CROWETRADE_LOG_FORMAT") == "json" else "line",
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": env.text("CROWETRADE_LOG_LEVEL", "INFO")},
+    "loggers": {"exchange_calendars": {"level": "WARNING"}, "numba": {"level": "WARNING"}},
+}
+
+UNFOLD = {
+    "SITE_TITLE": "CroweTrade",
+    "SITE_HEADER": "CroweTrade",
+    "SITE_SUBHEADER": "Laboratory and system of record",
+    "SITE_SYMBOL": "candlestick_chart",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "crowetrade_site.dashboard.context",
+}

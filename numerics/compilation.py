@@ -1,0 +1,99 @@
+"""Configure numba once, before the first kernel, and offer its decorator.
+
+numba keeps compiled kernels on disk but looks only at the file a kernel is written in: after an
+edit of a function in another file that the kernel calls, it would run the old machine code. The
+folder of the cache therefore carries a hash of all our pure sources, of the versions that generate
+code and of the processor, so that any change lands in an empty folder.
+
+Every kernel imports its decorator from here and is spelled
+``@njit(cache=True, error_model="numpy")``. ``nogil=True`` is added to a kernel only where a thread
+of the same process must go on beside it (a worker's heartbeat beside a long simulation).
+"""
+
+import hashlib
+import os
+import platform
+import sys
+from functools import cache
+from pathlib import Path
+
+import numba
+import numpy as np
+from numba import njit
+
+__all__ = ["cache_directory", "environment", "njit", "source_digest"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+PURE_PACKAGES = (
+    "numerics",
+    "backtests/engine",
+    "backtests/validation",
+    "experiments/statistics",
+    "experiments/bandits",
+    "experiments/simulation",
+    "strategies/signals",
+    "strategies/regimes",
+    "strategies/portfolio",
+    "strategies/risk",
+    "strategies/execution",
+    "strategies/attribution",
+    "strategies/pipeline",
+)
+
+
+@cache
+def source_digest() -> str:
+    """Return the SHA-256 of every pure source file that can change a computed number.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits over the sorted relative paths and bytes of the Python files under
+        `PURE_PACKAGES`; computed once per process.
+    """
+    digest = hashlib.sha256()
+    for package in PURE_PACKAGES:
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(_ROOT).as_posix()}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def environment() -> dict[str, str]:
+    """Return the versions and the processor on which equal inputs give equal bytes."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "machine": platform.machine(),
+        "cpu": _cpu_name(),
+    }
+
+
+@cache
+def _cpu_name() -> str:
+    from llvmlite import binding  # type: ignore[import-untyped]
+
+    return str(binding.get_host_cpu_name())
+
+
+def cache_directory() -> Path:
+    """Return the folder of compiled kernels that fits these sources, versions and processor."""
+    key = hashlib.sha256(
+        "\0".join([source_digest(), *environment().values(), sys.implementation.cache_tag]).encode()
+    )
+    return _cache_root() / key.hexdigest()[:16]
+
+
+@cache
+def _cache_root() -> Path:
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(given)
+    if home := os.environ.get("CROWETRADE_HOME"):
+        return Path(home) / "cache" / "numba"
+    return Path.home() / ".cache" / "crowetrade" / "numba"
+
+
+numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]  # set at run time

@@ -1,0 +1,3 @@
+"""Addresses of strategies under `/api/v1/`."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from numerics.hac import long_run_covariance, newey_west_lag
+
+
+class TestNeweyWestLag:
+    @pytest.mark.parametrize(("n", "lag"), [(1, 0), (2, 1), (100, 4), (1_000, 6), (2_520, 8)])
+    def test_follows_the_plug_in_rule(self, n, lag):
+        assert newey_west_lag(n) == lag
+
+
+class TestLongRunCovariance:
+    def test_matches_a_case_worked_by_hand(self):
+        values = np.array([[1.0], [3.0], [2.0], [6.0]])  # deviations -2, 0, -1, 3
+
+        # G0 = 14/4; G1 = (0 + 0 - 3)/4; weight 1/2, twice.
+        assert long_run_covariance(values, 1)[0, 0] == pytest.approx(14 / 4 - 3 / 4)
+
+    def test_is_the_population_covariance_without_lags(self):
+        values = np.random.default_rng(0).normal(size=(50, 3))
+
+        np.testing.assert_allclose(
+            long_run_covariance(values, 0), np.cov(values.T, ddof=0), rtol=1e-12
+        )
+
+    def test_is_symmetric_and_positive_semidefinite(self):
+        values = np.random.default_rng(1).normal(size=(60, 3)).cumsum(axis=0)
+
+        found = long_run_covariance(values)
+
+        np.testing.assert_allclose(found, found.T)
+        assert np.linalg.eigvalsh(found).min() > -1e-9
+
+    def test_approaches_the_truth_of_an_autoregression(self):
+        rng = np.random.default_rng(3)
+        series = np.empty(200_000)
+        last = 0.0
+        for at, shock in enumerate(rng.standard_normal(series.size)):
+            last = 0.3 * last + shock
+            series[at] = last
+
+        assert long_run_covariance(series[:, None], 60)[0, 0] == pytest.approx(1 / 0.49, rel=0.05)
