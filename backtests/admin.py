@@ -59,21 +59,71 @@ class RunAdmin(ServiceAdmin):
 
     read_scope, write_scope = "runs:read", "runs:write"
     list_display = [
-        "name", "shown_status", "dataset", "sharpe", "total_return", "requested_by", "created_at", "took",
-    ]  # fmt: skip
+        "name",
+        "shown_status",
+        "dataset",
+        "sharpe",
+        "total_return",
+        "requested_by",
+        "created_at",
+        "took",
+    ]
     list_filter = ["status", "kind", "dataset__name", "requested_by"]
     list_select_related = ["dataset", "requested_by"]
     search_fields = ["public_id", "spec_digest", "result_digest", "reason"]
     date_hierarchy = "created_at"
     ordering = ["-created_at", "-id"]
     fieldsets = [
-        ("Request", {"fields": ["public_id", "kind", "status", "dataset", "requested_by", "reason", "shown_spec"]}),
-        ("Execution", {"classes": ["tab"], "fields": ["created_at", "started_at", "finished_at", "attempt", "worker", "shown_problem"]}),
-        ("Provenance", {"classes": ["tab"], "fields": ["spec_digest", "strategy_digest", "result_digest", "code_digest", "shown_environment", "shown_artifacts"]}),
-    ]  # fmt: skip
+        (
+            "Request",
+            {
+                "fields": [
+                    "public_id",
+                    "kind",
+                    "status",
+                    "dataset",
+                    "requested_by",
+                    "reason",
+                    "shown_spec",
+                ]
+            },
+        ),
+        (
+            "Execution",
+            {
+                "classes": ["tab"],
+                "fields": [
+                    "created_at",
+                    "started_at",
+                    "finished_at",
+                    "attempt",
+                    "worker",
+                    "shown_problem",
+                ],
+            },
+        ),
+        (
+            "Provenance",
+            {
+                "classes": ["tab"],
+                "fields": [
+                    "spec_digest",
+                    "strategy_digest",
+                    "result_digest",
+                    "code_digest",
+                    "shown_environment",
+                    "shown_artifacts",
+                ],
+            },
+        ),
+    ]
     readonly_fields = [
-        "created_at", "shown_spec", "shown_problem", "shown_environment", "shown_artifacts",
-    ]  # fmt: skip
+        "created_at",
+        "shown_spec",
+        "shown_problem",
+        "shown_environment",
+        "shown_artifacts",
+    ]
     change_form_outer_before_template = "backtests/admin/run.html"
     actions_list = ["queue"]
     actions_detail = ["download_report", "cancel", "queue_again"]
@@ -81,7 +131,9 @@ class RunAdmin(ServiceAdmin):
     def get_urls(self) -> list[URLPattern]:
         """Add the fragment that the page polls and the report."""
         return [
-            path("<int:pk>/live/", self.admin_site.admin_view(self.live), name="backtests_run_live"),
+            path(
+                "<int:pk>/live/", self.admin_site.admin_view(self.live), name="backtests_run_live"
+            ),
             *super().get_urls(),
         ]
 
@@ -106,7 +158,9 @@ class RunAdmin(ServiceAdmin):
         run = selectors.list_runs().get(pk=pk)
         if run.status in RUNS.terminal:
             return HttpResponse(headers={"HX-Refresh": "true"})
-        card = render_to_string("backtests/admin/live.html", {"run": run, "share": self._share(run)})
+        card = render_to_string(
+            "backtests/admin/live.html", {"run": run, "share": self._share(run)}
+        )
         return HttpResponse(card)
 
     @staticmethod
@@ -186,7 +240,7 @@ class RunAdmin(ServiceAdmin):
         icon="replay",
         dialog={
             "title": "Queue this spec again",
-            "description": "The same data, pinned by digest; with the same code it gives the same result.",
+            "description": "The same data, pinned by digest: the same code gives the same result.",
             "form_class": ReasonForm,
             "form_submit_text": "Queue",
         },
@@ -246,17 +300,46 @@ class DatasetAdmin(ServiceAdmin):
 
     read_scope, write_scope = "datasets:read", "datasets:write"
     list_display = [
-        "name", "version", "shown_status", "kind", "n_instruments", "n_rows", "n_refused",
-        "first_at", "last_at", "imported_by", "created_at",
-    ]  # fmt: skip
+        "name",
+        "version",
+        "shown_status",
+        "kind",
+        "n_instruments",
+        "n_rows",
+        "n_refused",
+        "first_at",
+        "last_at",
+        "imported_by",
+        "created_at",
+    ]
     list_filter = ["status", "kind", "currency"]
     list_select_related = ["imported_by"]
     search_fields = ["name", "digest", "source_name"]
     ordering = ["-created_at", "-id"]
     fieldsets = [
-        (None, {"fields": ["name", "version", "status", "kind", "digest", "currency", "n_rows", "n_refused", "n_instruments", "first_at", "last_at", "source_name", "imported_by", "created_at"]}),
+        (
+            None,
+            {
+                "fields": [
+                    "name",
+                    "version",
+                    "status",
+                    "kind",
+                    "digest",
+                    "currency",
+                    "n_rows",
+                    "n_refused",
+                    "n_instruments",
+                    "first_at",
+                    "last_at",
+                    "source_name",
+                    "imported_by",
+                    "created_at",
+                ]
+            },
+        ),
         ("Manifest", {"classes": ["tab"], "fields": ["shown_manifest"]}),
-    ]  # fmt: skip
+    ]
     readonly_fields = ["created_at", "shown_manifest"]
     change_form_outer_before_template = "backtests/admin/dataset.html"
     actions_detail = ["quarantine", "release"]

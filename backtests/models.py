@@ -14,9 +14,7 @@ class Dataset(BaseModel):
 
     name = models.SlugField(max_length=80)
     version = models.PositiveIntegerField(null=True, blank=True)  # given when it is ready
-    status = models.CharField(
-        max_length=20, choices=[(s.value, s.value) for s in DatasetStatus]
-    )
+    status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in DatasetStatus])
     kind = models.CharField(max_length=40, blank=True)
     digest = models.CharField(max_length=64, blank=True)
     manifest = models.JSONField(default=dict)

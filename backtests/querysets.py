@@ -1,15 +1,12 @@
 """Filters of datasets and runs."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
 
 from backtests.lifecycle import RUNS, DatasetStatus, RunStatus
-
-if TYPE_CHECKING:
-    from backtests.models import Dataset, Run
 
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
@@ -48,4 +45,3 @@ class RunQuerySet(models.QuerySet["Run"]):
     def with_dataset(self) -> Self:
         """Joined with dataset and requester, so that lists need one query."""
         return self.select_related("dataset", "requested_by")
-

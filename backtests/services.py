@@ -14,7 +14,7 @@ from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
 from crowetrade_site.core.errors import Forbidden, InvalidInput, StaleState
-from strategies.services import validate_spec
+from strategies.selectors import get_spec
 
 
 @transaction.atomic(durable=True)
@@ -44,7 +44,7 @@ def queue_run(
     """
     roles.require(actor, "runs:write")
     spec = documents.parse(RunSpec, document)
-    strategy = validate_spec(spec.strategy)
+    strategy = get_spec(spec.strategy)
     dataset = selectors.resolve_dataset(spec.dataset)
     pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
     digest = canonical.digest(pinned)
@@ -72,7 +72,7 @@ def queue_run(
 
 def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Check a spec against its data and return the document that is stored."""
-    selectors.check_market(spec, dataset)
+    selectors.check_market(spec, strategy, dataset)
     document = spec.model_dump(mode="json")
     document["dataset"] = f"{dataset.name}@sha256:{dataset.digest}"
     document["strategy"] = strategy

@@ -62,6 +62,8 @@ def _sent(task: Task, **keys: str) -> bool:
     try:
         task.delay(**keys)
     except OperationalError:
-        logger.warning("The broker is away; the beat will send it", extra={"task": task.name, **keys})
+        logger.warning(
+            "The broker is away; the beat will send it", extra={"task": task.name, **keys}
+        )
         return False
     return True

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from backtests.selectors import count_runs_by_status, list_datasets, list_runs
 from crowetrade_site.core import roles, seals
@@ -19,3 +20,35 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if "audit:read" in granted:
         context["unsealed"] = seals.unsealed_count()
     return context
+
+
+LINKS = (
+    ("Laboratory", (
+        ("Runs", "science", "admin:backtests_run_changelist", "runs:read"),
+        ("Datasets", "database", "admin:backtests_dataset_changelist", "datasets:read"),
+    )),
+    ("Audit", (
+        ("Audit trail", "history", "admin:core_auditevent_changelist", "audit:read"),
+        ("Seals", "verified", "admin:core_auditseal_changelist", "audit:read"),
+    )),
+    ("Access", (
+        ("Users", "group", "admin:auth_user_changelist", "users:write"),
+        ("API tokens", "key", "admin:core_apitoken_changelist", "users:write"),
+        ("API documentation", "api", "docs", "runs:read"),
+    )),
+)  # fmt: skip
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sidebar: what the viewer's roles let them read."""
+    granted = roles.grants(request.user)
+    groups = []
+    for title, links in LINKS:
+        items = [
+            {"title": name, "icon": icon, "link": reverse(address)}
+            for name, icon, address, scope in links
+            if scope in granted
+        ]
+        if items:
+            groups.append({"title": title, "separator": True, "items": items})
+    return groups

@@ -62,6 +62,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "crowetrade_site" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -131,6 +132,7 @@ if ARTIFACT_S3_BUCKET:
         },
     }
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "crowetrade_site" / "static"]
 STATIC_ROOT = Path(env.text("CROWETRADE_STATIC_ROOT") or HOME_DIR / "static")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -186,7 +188,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 LANGUAGE_CODE = "en-us"
+DATETIME_FORMAT, DATE_FORMAT, TIME_FORMAT = "Y-m-d H:i:s", "Y-m-d", "H:i:s"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -221,7 +225,26 @@ UNFOLD = {
     "SITE_HEADER": "CroweTrade",
     "SITE_SUBHEADER": "Laboratory and system of record",
     "SITE_SYMBOL": "candlestick_chart",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _: "/static/crowetrade/favicon.svg"}
+    ],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "crowetrade_site.dashboard.context",
+    "SIDEBAR": {"show_search": True, "navigation": "crowetrade_site.dashboard.navigation"},
+    "COLORS": {
+        "primary": {
+            "50": "#eef2ff",
+            "100": "#e0e7ff",
+            "200": "#c7d2fe",
+            "300": "#a5b4fc",
+            "400": "#818cf8",
+            "500": "#6366f1",
+            "600": "#4f46e5",
+            "700": "#4338ca",
+            "800": "#3730a3",
+            "900": "#312e81",
+            "950": "#1e1b4b",
+        }
+    },
 }

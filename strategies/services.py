@@ -1,18 +1,84 @@
-"""What others may ask of strategies: today, whether a document is a valid spec."""
+"""Web-side verbs of strategies: store, freeze."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from crowetrade_site.core import documents
-from strategies.pipeline.spec import StrategySpec
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from crowetrade_site.core import audit, roles
+from crowetrade_site.core.errors import Conflict, StaleState
+from strategies import selectors
+from strategies.lifecycle import STRATEGIES, StrategyStatus
+from strategies.models import Strategy
 
 
-def validate_spec(document: Mapping[str, Any]) -> StrategySpec:
-    """Return the strategy a document describes, defaults filled in.
+@transaction.atomic(durable=True)
+def create_strategy(
+    *, name: str, document: Mapping[str, Any], actor: User, at: datetime
+) -> Strategy:
+    """Store a strategy spec as a draft.
 
     Raises
     ------
+    Forbidden
+        The actor may not store strategies (403).
     InvalidInput
-        A key is unknown (the nearest known one is named) or a value is out of range (422).
+        The document is not a valid spec (422).
+    Conflict
+        The name is taken (409).
     """
-    return documents.parse(StrategySpec, document)
+    roles.require(actor, "strategies:write")
+    spec = selectors.get_spec(document)
+    try:
+        with transaction.atomic():
+            strategy = Strategy.objects.create(
+                name=name,
+                status=StrategyStatus.DRAFT,
+                document=spec.model_dump(mode="json"),
+                digest=spec.digest,
+                created_by=actor,
+            )
+    except IntegrityError:
+        raise Conflict(f"There is a strategy {name!r} already; choose another name.") from None
+    audit.record(
+        "strategies.strategy.created", strategy, actor=actor, at=at, after={"digest": spec.digest}
+    )
+    return strategy
+
+
+@transaction.atomic(durable=True)
+def freeze_strategy(*, strategy_id: UUID, actor: User, at: datetime, reason: str = "") -> Strategy:
+    """Freeze a draft: from now on its digest names it and runs may refer to it by name.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not (403).
+    NotFound
+        There is no such strategy (404).
+    IllegalTransition, StaleState
+        It is frozen already, or somebody else was first (409).
+    """
+    roles.require(actor, "strategies:write")
+    strategy = selectors.get_strategy(strategy_id)
+    before = StrategyStatus(strategy.status)
+    STRATEGIES.check(before, StrategyStatus.FROZEN)
+    won = Strategy.objects.filter(pk=strategy.pk, status=before).update(
+        status=StrategyStatus.FROZEN, frozen_at=at, updated_at=at
+    )
+    if not won:
+        raise StaleState(f"Strategy {strategy} has left {before}.")
+    audit.record(
+        "strategies.strategy.frozen",
+        strategy,
+        actor=actor,
+        at=at,
+        reason=reason,
+        before={"status": before},
+        after={"status": StrategyStatus.FROZEN, "digest": strategy.digest},
+    )
+    strategy.refresh_from_db()
+    return strategy

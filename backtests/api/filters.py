@@ -24,7 +24,9 @@ class RunFilter(django_filters.FilterSet):
 class DatasetFilter(django_filters.FilterSet):
     """Dataset versions by name, state, kind and digest."""
 
-    status = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in DatasetStatus])
+    status = django_filters.MultipleChoiceFilter(
+        choices=[(s.value, s.value) for s in DatasetStatus]
+    )
 
     class Meta:
         model = Dataset

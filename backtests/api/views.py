@@ -1,9 +1,7 @@
 """Datasets and runs over REST."""
 
-from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.http import FileResponse, HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -19,6 +17,7 @@ from backtests import selectors, services
 from backtests.api import filters, serializers
 from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
+from crowetrade_site.core.api.input import caller, valid
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -26,18 +25,6 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key with the same body makes one thing, however often it is sent.",
 )
-
-
-def caller(request: Request) -> User:
-    """Return the authenticated user of a request."""
-    user: User = request.user  # type: ignore[assignment]
-    return user
-
-
-def valid(serializer: Any) -> dict[str, Any]:
-    """Return a serializer's checked input."""
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
 
 
 class RunsView(ListAPIView[Run]):
@@ -124,7 +111,9 @@ class RunArtifactView(APIView):
 
     scopes = {"GET": "runs:read"}
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)})
+    @extend_schema(
+        responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)}
+    )
     def get(self, request: Request, run_id: UUID, name: str) -> FileResponse:  # noqa: ARG002
         """Return the file, verified against its digest before the first byte leaves."""
         digest = selectors.get_artifact(selectors.get_run(run_id), name)

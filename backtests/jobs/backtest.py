@@ -120,7 +120,7 @@ def adjusted_close(panel: Panel) -> FloatArray:
 
 
 def decide(spec: RunSpec, market: Market) -> FloatArray:
-    """Return the strategy's target weights for the bars that are traded, shape (n_bars, n_assets)."""
+    """Return the target weights of the bars that are traded, shape (n_bars, n_assets)."""
     strategy = StrategySpec.model_validate(spec.strategy)
     composed = compose(strategy, market.history, start=market.start)
     return composed.weights[market.start :]

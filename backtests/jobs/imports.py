@@ -141,12 +141,19 @@ def _register(dataset: Dataset, columns: dict[str, Any]) -> Dataset:
             with transaction.atomic():
                 dataset.save()
                 audit.record(
-                    "backtests.dataset.imported", dataset, actor=dataset.imported_by, at=timezone.now(),
+                    "backtests.dataset.imported",
+                    dataset,
+                    actor=dataset.imported_by,
+                    at=timezone.now(),
                     before={"status": before} if before else {},
-                    after={"status": dataset.status, "version": dataset.version,
-                           "digest": dataset.digest, "n_rows": dataset.n_rows,
-                           "n_refused": dataset.n_refused},
-                )  # fmt: skip
+                    after={
+                        "status": dataset.status,
+                        "version": dataset.version,
+                        "digest": dataset.digest,
+                        "n_rows": dataset.n_rows,
+                        "n_refused": dataset.n_refused,
+                    },
+                )
         except IntegrityError:
             standing = _standing(dataset.name, dataset.digest)
             if standing:

@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
-class LeaseLost(Exception):  # noqa: N818 - a signal between threads, not a fault
+class LeaseLost(Exception):
     """Another worker, or the reaper, has taken the run over."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a request, not a fault
+class Cancelled(Exception):
     """Somebody asked for the run to stop."""
 
 

@@ -28,7 +28,7 @@ class OutsideRangeError(MarketDataError):
     """The moments or symbols asked for are not in the dataset."""
 
 
-class DatasetRefused(MarketDataError):  # noqa: N818 - a verdict, not a fault of the program
+class DatasetRefused(MarketDataError):
     """The file has errors and was not imported.
 
     Attributes

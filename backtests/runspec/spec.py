@@ -57,7 +57,9 @@ class RunSpec(Section):
     instruments: list[Name] | None = Field(
         default=None, description="Which instruments of the dataset; all of them by default."
     )
-    strategy: dict[str, Any] = Field(description="A strategy spec.")
+    strategy: dict[str, Any] | Name = Field(
+        description="A strategy spec, or the name of a frozen or built-in one."
+    )
     start: date | None = Field(default=None, description="First day; all the data by default.")
     end: date | None = Field(default=None, description="Last day, included.")
     capital: float = Field(default=1_000_000.0, gt=0, le=1e15, allow_inf_nan=False)

@@ -1,7 +1,9 @@
-"""Does a spec go together with its data?"""
+"""Whether a spec goes together with its data."""
 
+from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
+from typing import Any
 
 from backtests.models import Dataset
 from backtests.runspec import RunSpec
@@ -12,7 +14,7 @@ EPOCH = date(1970, 1, 1)
 DAY_NS = 86_400_000_000_000
 
 
-def check_market(spec: RunSpec, dataset: Dataset) -> None:
+def check_market(spec: RunSpec, strategy: Mapping[str, Any], dataset: Dataset) -> None:
     """Refuse a spec that asks for what its dataset does not hold.
 
     Raises
@@ -29,7 +31,7 @@ def check_market(spec: RunSpec, dataset: Dataset) -> None:
             f"{dataset.currency}, amounts are not converted."
         )
     known = symbols_of(dataset)
-    for symbol in [*(spec.instruments or []), *_weighted(spec)]:
+    for symbol in [*(spec.instruments or []), *_weighted(strategy)]:
         if symbol not in known:
             close = get_close_matches(symbol, known, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"it holds {', '.join(known[:10])}"
@@ -37,10 +39,8 @@ def check_market(spec: RunSpec, dataset: Dataset) -> None:
     _check_dates(spec, dataset)
 
 
-def _weighted(spec: RunSpec) -> list[str]:
-    portfolio = spec.strategy.get("portfolio", {})
-    weights = portfolio.get("weights", {}) if isinstance(portfolio, dict) else {}
-    return list(weights)
+def _weighted(strategy: Mapping[str, Any]) -> list[str]:
+    return list(strategy["portfolio"].get("weights", {}))
 
 
 def _check_dates(spec: RunSpec, dataset: Dataset) -> None:

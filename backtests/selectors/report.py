@@ -8,8 +8,10 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
 from backtests.models import Run
+from backtests.runspec import RunSpec
 from backtests.selectors.tearsheet import get_tearsheet
 from crowetrade_site.core.errors import Conflict
+from strategies.selectors import get_spec
 
 STYLES = "backtests/tearsheet.css"
 SCRIPTS = ("backtests/lightweight-charts-5.2.1.js", "backtests/tearsheet.js")
@@ -39,8 +41,10 @@ def render_report(run: Run) -> str:
 
 
 def spec_text(run: Run) -> str:
-    """Return a run's spec as YAML in the order its schema has it."""
-    return yaml.safe_dump(run.spec, sort_keys=False, allow_unicode=True)
+    """Return a run's spec as YAML, in the order its schema has it."""
+    spec = RunSpec.model_validate(run.spec).model_dump(mode="json", exclude_none=True)
+    spec["strategy"] = get_spec(spec["strategy"]).model_dump(mode="json")
+    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
 
 
 def _inline(name: str) -> SafeString:

@@ -1,6 +1,7 @@
 """What a person sees of a finished run: curves thinned for the screen, tables, figures."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,11 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
     if run.status != RunStatus.SUCCEEDED:
         return None
     curves = _columns(run, "curves.parquet")
-    metrics = run.summary["metrics"]
+    figures = _figures(run.summary["metrics"])
     return Tearsheet(
         run=run,
-        headlines=[_figure(name, metrics[name]) for name in HEADLINES if name in metrics],
-        metrics=[_figure(name, metric) for name, metric in metrics.items()],
+        headlines=[figures[name] for name in HEADLINES if name in figures],
+        metrics=sorted(figures.values(), key=lambda figure: figure["value"] is None),
         costs=_costs(run),
         months=_months(curves),
         fills=_latest_fills(run),
@@ -63,25 +64,33 @@ def label_of(name: str) -> str:
     return known.get(name, name.replace("_95", " 95 %").replace("_", " ").capitalize())
 
 
-def _figure(name: str, metric: dict[str, Any]) -> dict[str, Any]:
+def _figures(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the metrics in the order of their definitions, written out."""
     from backtests.engine.metrics import DEFINITIONS
 
-    text = DEFINITIONS[name].sentence if name in DEFINITIONS else ""
-    written = _written(metric["value"], metric["unit"])
-    return {"name": name, **metric, "label": label_of(name), "definition": text, "text": written}
+    return {
+        name: {
+            "label": label_of(name),
+            "definition": definition.sentence,
+            "text": _written(name, metrics[name]["value"], metrics[name]["unit"]),
+            **metrics[name],
+        }
+        for name, definition in DEFINITIONS.items()
+        if name in metrics
+    }
 
 
-def _written(value: float | None, unit: str) -> str:
+def _written(name: str, value: float | None, unit: str) -> str:
     """Return a figure as people write it; a dash for what was not computed."""
     if value is None:
         return "–"
-    if unit == "fraction":
-        return f"{value:.2%}"
+    if name == "turnover":
+        return f"{value:,.1f}× a year"
+    if unit in {"fraction", "probability", "per year"}:
+        return f"{value:,.2%}"
     if unit in {"currency", "periods", "days"}:
         return f"{value:,.0f}"
-    if unit in {"per year", "bps"}:
-        return f"{value:,.2f} {unit}"
-    return f"{value:,.2f}"
+    return f"{value:,.2f} bps" if unit == "bps" else f"{value:,.2f}"
 
 
 def _costs(run: Run) -> list[dict[str, Any]]:
@@ -120,7 +129,9 @@ def _latest_fills(run: Run) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     path = storage.locate(run.artifacts["fills.parquet"]["digest"])
-    table = pq.read_table(path, columns=["ts", "symbol", "quantity", "price", "commission", "half_spread"])
+    table = pq.read_table(
+        path, columns=["ts", "symbol", "quantity", "price", "commission", "half_spread"]
+    )
     rows: list[dict[str, Any]] = table.slice(max(0, table.num_rows - LATEST_FILLS)).to_pylist()
     return [row | {"cost": row["commission"] + row["half_spread"]} for row in reversed(rows)]
 
@@ -150,7 +161,7 @@ def _thin(ts: NDArray[np.int64], values: FloatArray) -> list[list[float]]:
         edges = np.linspace(0, n_bars, MAX_POINTS // 3 + 1).astype(np.int64)
         extremes = [
             (a + int(np.argmin(values[a:b])), a + int(np.argmax(values[a:b])), b - 1)
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in pairwise(edges)
         ]
         kept = np.unique(np.array(extremes))
     seconds = ts[kept] // 1_000_000_000

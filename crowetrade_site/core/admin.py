@@ -86,7 +86,7 @@ class ServiceAdmin(ReadOnlyAdmin):
 
     def public_id(self, object_id: Any) -> UUID:
         """Return the public name of the row an action is pressed on."""
-        row = self.model._default_manager.only("public_id").get(pk=object_id)
+        row = self.model.objects.only("public_id").get(pk=object_id)
         return UUID(str(row.public_id))
 
 
@@ -102,9 +102,17 @@ class AuditEventAdmin(ReadOnlyAdmin):
     date_hierarchy = "at"
     ordering = ["-at", "-id"]
     fields = [
-        "at", "verb", "actor", "reason", "object_type", "object_id", "request_id",
-        "content", "leaf_hash", "is_sealed",
-    ]  # fmt: skip
+        "at",
+        "verb",
+        "actor",
+        "reason",
+        "object_type",
+        "object_id",
+        "request_id",
+        "content",
+        "leaf_hash",
+        "is_sealed",
+    ]
     readonly_fields = ["content", "leaf_hash", "is_sealed"]
 
     @admin.display(description="on")
@@ -149,7 +157,15 @@ class ApiTokenAdmin(ServiceAdmin):
     """Everybody's tokens for an admin, without their text."""
 
     read_scope = write_scope = "users:write"
-    list_display = ["name", "user", "prefix", "created_at", "expires_at", "last_used_at", "is_valid"]
+    list_display = [
+        "name",
+        "user",
+        "prefix",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "is_valid",
+    ]
     list_filter = ["user"]
     list_select_related = ["user"]
     fields = ["name", "user", "prefix", "scopes", "expires_at", "revoked_at", "last_used_at"]
@@ -175,9 +191,12 @@ class ApiTokenAdmin(ServiceAdmin):
     def revoke(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """End a token."""
         token = self.serve(
-            request, services.revoke_token, "The token is revoked.",
-            token_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
-        )  # fmt: skip
+            request,
+            services.revoke_token,
+            "The token is revoked.",
+            token_id=self.public_id(object_id),
+            reason=form.cleaned_data["reason"],
+        )
         return self.page_of(token, object_id)
 
 
@@ -201,8 +220,21 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         ("Access", {"fields": ["is_active", "is_staff", "groups"]}),
     ]
     add_fieldsets = [
-        (None, {"classes": ["wide"], "fields": ["username", "usable_password", "password1", "password2", "is_staff", "groups"]})
-    ]  # fmt: skip
+        (
+            None,
+            {
+                "classes": ["wide"],
+                "fields": [
+                    "username",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                    "is_staff",
+                    "groups",
+                ],
+            },
+        )
+    ]
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
         """Fetch roles with the list."""
@@ -231,7 +263,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Admins only, and nobody their own roles."""
-        return self._may(request) and (obj is None or obj != request.user or request.user.is_superuser)
+        return self._may(request) and (
+            obj is None or obj != request.user or request.user.is_superuser
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """People are deactivated, never deleted: the trail names them."""

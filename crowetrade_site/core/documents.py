@@ -80,7 +80,11 @@ def parse(schema: type[Schema], document: Mapping[str, Any]) -> Schema:
         return schema.model_validate(document)
     except ValidationError as error:
         errors = [_fault(schema, fault) for fault in error.errors(include_url=False)]
-    first = f"{errors[0]['path']}: {errors[0]['message']}" if errors[0]["path"] else errors[0]["message"]
+    first = (
+        f"{errors[0]['path']}: {errors[0]['message']}"
+        if errors[0]["path"]
+        else errors[0]["message"]
+    )
     more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
     raise InvalidInput(f"{first}{more}", errors=errors)
 
@@ -109,7 +113,7 @@ def _resolve(root: dict[str, Any], location: list[Any]) -> tuple[list[Any], set[
     names: list[Any] = []
     nodes = [root]
     for step in location:
-        tagged = [node for node in _spread(root, nodes) if _tag(root, node) == step]
+        tagged = [node for node in _spread(root, nodes) if _tag(node) == step]
         if tagged and not isinstance(step, int):
             nodes = tagged
             continue
@@ -133,9 +137,8 @@ def _spread(root: dict[str, Any], nodes: list[dict[str, Any]]) -> Iterator[dict[
             yield node
 
 
-def _tag(root: dict[str, Any], node: dict[str, Any]) -> Any:
-    kind = node.get("properties", {}).get("kind", {})
-    return kind.get("const")
+def _tag(node: dict[str, Any]) -> Any:
+    return node.get("properties", {}).get("kind", {}).get("const")
 
 
 def _child(node: dict[str, Any], step: Any) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ def _counts(path: Path) -> bool:
     inside = path.relative_to(ROOT).parts
     if inside[0] == "numerics":
         return True
-    return len(inside) > 2 and inside[1] not in SHELL or inside[1].startswith("jobs")
+    return (len(inside) > 2 and inside[1] not in SHELL) or inside[1].startswith("jobs")
 
 
 @cache
@@ -55,7 +55,7 @@ def environment() -> dict[str, str]:
     return library_versions() | {
         "platform": f"{sys.platform}-{platform.machine()}",
         "cpu": llvm.get_host_cpu_name(),
-        "cpu_features": hashlib.sha256(
-            llvm.get_host_cpu_features().flatten().encode()
-        ).hexdigest()[:16],
+        "cpu_features": hashlib.sha256(llvm.get_host_cpu_features().flatten().encode()).hexdigest()[
+            :16
+        ],
     }

@@ -158,13 +158,13 @@ def verify() -> Verification:
 def _faults(keys: dict[str, Ed25519PublicKey], checkpoints: list[dict[str, str]]) -> Iterator[str]:
     previous = GENESIS
     known: dict[int, str] = {}
-    for number, sealed in enumerate(AuditSeal.objects.order_by("number").iterator(), start=1):
-        if sealed.number != number:
-            yield f"seal {number}: it is gone, the next is seal {sealed.number}"
-            number = sealed.number
+    expected = 1
+    for sealed in AuditSeal.objects.order_by("number").iterator():
+        if sealed.number != expected:
+            yield f"seal {expected}: it is gone, the next is seal {sealed.number}"
         yield from _seal_faults(sealed, previous, keys)
-        previous = bytes(sealed.digest).hex()
-        known[number] = previous
+        previous = known[sealed.number] = bytes(sealed.digest).hex()
+        expected = sealed.number + 1
     yield from _checkpoint_faults(known, checkpoints)
     unsealed = AuditEvent.objects.filter(auditsealitem__isnull=True).order_by("pk")
     for event in unsealed.iterator(chunk_size=5000):

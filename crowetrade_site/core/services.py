@@ -25,9 +25,7 @@ def ensure_admin() -> str | None:
     password = secrets.token_urlsafe(12)
     with transaction.atomic(durable=True):
         user = get_user_model().objects.create_superuser("admin", password=password)
-        audit.record(
-            "core.user.created", user, actor=None, at=timezone.now(), reason="first start"
-        )
+        audit.record("core.user.created", user, actor=None, at=timezone.now(), reason="first start")
     return password
 
 
@@ -150,6 +148,4 @@ def grant_role(*, user: User, role: roles.Role, actor: User, at: datetime, reaso
     if actor == user and not actor.is_superuser:
         raise Forbidden("Nobody grants roles to themselves.")
     user.groups.add(Group.objects.get(name=role))
-    audit.record(
-        "core.role.granted", user, actor=actor, at=at, reason=reason, after={"role": role}
-    )
+    audit.record("core.role.granted", user, actor=actor, at=at, reason=reason, after={"role": role})

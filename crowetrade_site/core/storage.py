@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, Protocol, cast
+from typing import IO, Protocol, cast
 
 from django.conf import settings
 from django.core.files.base import File
@@ -96,7 +96,7 @@ def spooled(folder: Path) -> Iterator[IO[bytes]]:
 
 
 def _storage() -> ArtifactStorage:
-    return cast(ArtifactStorage, storages["artifacts"])
+    return cast("ArtifactStorage", storages["artifacts"])
 
 
 def object_name(digest: str) -> str:

@@ -1,6 +1,5 @@
 """Artefacts in an S3-compatible bucket (needs requirements/s3.txt)."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,9 @@ class WriteOnceS3Storage(S3Storage):
         try:
             parts = []
             with path.open("rb") as body:
-                for number, chunk in enumerate(iter(lambda: body.read(MULTIPART_FROM), b""), start=1):
+                for number, chunk in enumerate(
+                    iter(lambda: body.read(MULTIPART_FROM), b""), start=1
+                ):
                     part = client.upload_part(
                         **where, PartNumber=number, Body=chunk, ChecksumAlgorithm="SHA256"
                     )
@@ -79,7 +80,7 @@ class WriteOnceS3Storage(S3Storage):
                     raise FileNotFoundError(name) from None
                 raise
             spool.flush()
-            os.replace(spool.name, cached)
+            Path(spool.name).replace(cached)
         return cached
 
     def forget(self, name: str) -> bool:

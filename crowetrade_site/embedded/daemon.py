@@ -6,6 +6,7 @@ file, so that it outlives its starter and never blocks on a pipe.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from crowetrade_site.embedded.errors import EmbeddedError
 from crowetrade_site.embedded.home import log_dir, open_socket_dir, run_dir, socket_dir, unwritable
 
 LOG_BYTES = 16 * 2**20
+FULL_DISK_BYTES = 2**20
 # The shell goes at once and the server becomes an orphan: it is no child of ours that
 # would turn into a zombie, or that gunicorn's and Celery's waiting for children would meet.
 DETACH = ("/bin/sh", "-c", '"$@" </dev/null >&2 & echo $!', "sh")
@@ -140,8 +142,13 @@ class Daemon(ABC):
         return False
 
     def _cure(self, said: str) -> str:
-        if "No space left on device" in said:
-            return f"Free some space on the disk of {self.home}, then start again."
+        # A full disk may have had no room for the message either.
+        free = shutil.disk_usage(self.home).free
+        if "No space left on device" in said or free < FULL_DISK_BYTES:
+            return (
+                f"Free some space on the disk of {self.home} ({free / 2**20:.1f} MiB are free), "
+                "then start again."
+            )
         return f"Mend what it complains about; the whole log is {self.log}."
 
     def _guard(self, purpose: str) -> AbstractContextManager[int]:

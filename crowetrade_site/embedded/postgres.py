@@ -33,7 +33,8 @@ INITDB = (
     "--builtin-locale=C.UTF-8",
     "--text-search-config=english",
 )
-PASSING = ("pre-existing shared memory block", "is still in use", "already exists")
+# Said while children of a killed server still hold its shared memory or its pid file.
+PASSING = ("pre-existing shared memory block", 'lock file "')
 
 
 class Postgres(Daemon):

@@ -110,6 +110,11 @@ class Supervisor:
             time.sleep(TICK_SECONDS)
         return 0
 
+    @property
+    def is_ending(self) -> bool:
+        """Return whether a signal has asked for the end."""
+        return self._signals > 0
+
     def pids(self) -> dict[str, int]:
         """Return the process of each child that runs."""
         return {name: one.group for name, one in self._running.items() if one.code() is None}

@@ -61,8 +61,8 @@ def compose(spec: StrategySpec, history: MarketHistory, *, start: int = 0) -> Ta
     Returns
     -------
     TargetWeights
-        From the first bar (not before `start`) at which any instrument is eligible: on each rebalancing bar a full row
-        of weights (0 for whatever is not chosen), NaN between.
+        From the first bar, not before `start`, at which any instrument is eligible: on each
+        rebalancing bar a full row of weights (0 for whatever is not chosen), NaN between.
 
     Raises
     ------

@@ -64,6 +64,9 @@ DEFINITIONS: dict[str, Definition] = {
     ),
     "calmar": Definition(risk.calmar, "ratio", "CAGR over maximum drawdown."),
     "omega": Definition(growth.omega, "ratio", "Sum of gains over sum of losses, threshold 0."),
+    "profit_factor": Definition(
+        growth.omega, "ratio", "Sum of gains over sum of losses, counted in bars; Omega at 0."
+    ),
     "gain_to_pain": Definition(
         growth.gain_to_pain, "ratio", "Sum of all returns over sum of losses."
     ),

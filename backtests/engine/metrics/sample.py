@@ -103,8 +103,9 @@ class Sample:
         assert self.benchmark is not None  # noqa: S101  (for the type checker)
         require(bool(np.all(np.isfinite(self.benchmark))), "the benchmark has missing values")
         require(bool(np.all(self.benchmark > 0.0)), "the benchmark is not positive everywhere")
-        relative: FloatArray = self.benchmark[1:] / self.benchmark[:-1] - 1.0
-        return relative
+        change: FloatArray = self.benchmark[1:] / self.benchmark[:-1] - 1.0
+        require(bool(np.all(np.isfinite(change))), "a benchmark return is too large for a number")
+        return change
 
     def varying_returns(self) -> FloatArray:
         """Return the returns, refusing a series that does not vary."""
@@ -119,6 +120,7 @@ def simple_returns(equity: FloatArray) -> FloatArray:
     require(bool(np.all(np.isfinite(equity))), "the equity curve has missing values")
     require(bool(np.all(equity > 0.0)), "equity was zero or negative")
     change: FloatArray = equity[1:] / equity[:-1] - 1.0
+    require(bool(np.all(np.isfinite(change))), "a return is too large for a number")
     return change
 
 

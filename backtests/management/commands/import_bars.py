@@ -40,7 +40,9 @@ def pairs(option: str, given: list[str]) -> dict[str, str]:
 
 
 class Command(DomainCommand):
-    help = "Import CSV, CSV.gz or Parquet market data; bad rows refuse the file unless --quarantine."
+    help = (
+        "Import CSV, CSV.gz or Parquet market data; bad rows refuse the file unless --quarantine."
+    )
     acts = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -48,14 +50,33 @@ class Command(DomainCommand):
         parser.add_argument("--dataset", required=True, metavar="NAME")
         for name, text in PLAIN.items():
             parser.add_argument(f"--{name}", help=text)
-        parser.add_argument("--column", action="append", default=[], metavar="CANONICAL=SOURCE",
-                            help="name a column the file calls otherwise; repeatable")  # fmt: skip
-        parser.add_argument("--where", action="append", default=[], metavar="COLUMN=TEXT",
-                            help="keep only rows where a column has this text; repeatable")  # fmt: skip
-        parser.add_argument("--accept", action="append", default=[], metavar="CODE",
-                            help="take an error you know of as a warning; repeatable")  # fmt: skip
-        parser.add_argument("--quarantine", action=BooleanOptionalAction, default=False,
-                            help="set faulty rows apart, kept and counted, instead of refusing")  # fmt: skip
+        parser.add_argument(
+            "--column",
+            action="append",
+            default=[],
+            metavar="CANONICAL=SOURCE",
+            help="name a column the file calls otherwise; repeatable",
+        )
+        parser.add_argument(
+            "--where",
+            action="append",
+            default=[],
+            metavar="COLUMN=TEXT",
+            help="keep only rows where a column has this text; repeatable",
+        )
+        parser.add_argument(
+            "--accept",
+            action="append",
+            default=[],
+            metavar="CODE",
+            help="take an error you know of as a warning; repeatable",
+        )
+        parser.add_argument(
+            "--quarantine",
+            action=BooleanOptionalAction,
+            default=False,
+            help="set faulty rows apart, kept and counted, instead of refusing",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
@@ -90,13 +111,20 @@ class Command(DomainCommand):
         """Say what stands now and what the checks had to remark."""
         self.answer(
             {
-                "id": dataset.public_id, "name": dataset.name, "version": dataset.version,
-                "digest": dataset.digest, "imported": fresh, "kind": dataset.kind,
-                "n_rows": dataset.n_rows, "n_refused": dataset.n_refused,
-                "n_instruments": dataset.n_instruments, "first_at": dataset.first_at,
-                "last_at": dataset.last_at, "report": dataset.report,
+                "id": dataset.public_id,
+                "name": dataset.name,
+                "version": dataset.version,
+                "digest": dataset.digest,
+                "imported": fresh,
+                "kind": dataset.kind,
+                "n_rows": dataset.n_rows,
+                "n_refused": dataset.n_refused,
+                "n_instruments": dataset.n_instruments,
+                "first_at": dataset.first_at,
+                "last_at": dataset.last_at,
+                "report": dataset.report,
             }
-        )  # fmt: skip
+        )
         how = "imported" if fresh else "stands already (the same data)"
         self.say(
             f"{dataset} {how}: {dataset.kind}, {dataset.n_instruments} instruments, "
@@ -107,5 +135,7 @@ class Command(DomainCommand):
         )
         self.say(f"sha256:{dataset.digest}")
         for finding in dataset.report.get("findings", []):
-            symbol = f" {finding['symbol']}" if finding.get("symbol") else ""
-            self.say(f"  {finding['severity']}: {finding['code']}{symbol} ({finding['count']}): {finding['sentence']}")  # fmt: skip
+            where = f"{finding['code']} {finding['symbol']}".strip()
+            self.say(
+                f"  {finding['severity']}: {where} ({finding['count']}): {finding['sentence']}"
+            )

@@ -26,6 +26,8 @@ class Command(DomainCommand):
             temporary.write_text(html)
             temporary.replace(out)
         except OSError as error:
-            raise CommandError(f"{out} cannot be written: {error.strerror}.", returncode=2) from None
+            raise CommandError(
+                f"{out} cannot be written: {error.strerror}.", returncode=2
+            ) from None
         self.answer({"report": str(out.resolve()), "bytes": out.stat().st_size})
         self.say(f"{out} ({out.stat().st_size / 1024:.0f} kB)")

@@ -122,7 +122,9 @@ def lent_worker() -> Iterator[Any]:
                 "-Q", "interactive", "--without-mingle", "--without-gossip"]  # fmt: skip
         with log:
             started.append(
-                subprocess.Popen(argv, stdout=log, stderr=log, cwd=settings.BASE_DIR, env=os.environ)
+                subprocess.Popen(
+                    argv, stdout=log, stderr=log, cwd=settings.BASE_DIR, env=os.environ
+                )
             )
 
     try:

@@ -59,7 +59,9 @@ def _from_framework(error: APIException) -> dict[str, Any]:
         errors = list(_flatten("", error.detail))
         problem["errors"] = errors
         first = errors[0]
-        problem["detail"] = f"{first['path']}: {first['message']}" if first["path"] else first["message"]
+        problem["detail"] = (
+            f"{first['path']}: {first['message']}" if first["path"] else first["message"]
+        )
     return problem
 
 

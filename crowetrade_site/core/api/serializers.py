@@ -24,8 +24,15 @@ class TokenRow(serializers.ModelSerializer[ApiToken]):
     class Meta:
         model = ApiToken
         fields = [
-            "id", "name", "prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at",
-        ]  # fmt: skip
+            "id",
+            "name",
+            "prefix",
+            "scopes",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+        ]
 
 
 class NewToken(TokenRow):
@@ -46,9 +53,17 @@ class AuditRow(serializers.ModelSerializer[AuditEvent]):
     class Meta:
         model = AuditEvent
         fields = [
-            "id", "at", "verb", "actor", "reason", "request_id", "object_type", "object_id",
-            "canonical", "leaf",
-        ]  # fmt: skip
+            "id",
+            "at",
+            "verb",
+            "actor",
+            "reason",
+            "request_id",
+            "object_type",
+            "object_id",
+            "canonical",
+            "leaf",
+        ]
 
     def get_leaf(self, event: AuditEvent) -> str:
         """Return the leaf hash in hexadecimal."""

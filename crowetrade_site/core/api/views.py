@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -14,6 +13,7 @@ from rest_framework.views import APIView
 
 from crowetrade_site.core import services
 from crowetrade_site.core.api import filters, serializers
+from crowetrade_site.core.api.input import caller, valid
 from crowetrade_site.core.api.pagination import NewestFirst
 from crowetrade_site.core.models import ApiToken, AuditEvent
 
@@ -31,12 +31,9 @@ class TokensView(ListAPIView[ApiToken]):
     @extend_schema(request=serializers.TokenRequest, responses={201: serializers.NewToken})
     def post(self, request: Request) -> Response:
         """Issue a token; its text is in this answer and nowhere else."""
-        wanted = serializers.TokenRequest(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        user: User = request.user  # type: ignore[assignment]
-        token, plain = services.issue_token(
-            user=user, actor=user, at=timezone.now(), **wanted.validated_data
-        )
+        wanted = valid(serializers.TokenRequest(data=request.data))
+        user = caller(request)
+        token, plain = services.issue_token(user=user, actor=user, at=timezone.now(), **wanted)
         body = serializers.TokenRow(token).data | {"token": plain}
         return Response(body, status.HTTP_201_CREATED)
 
@@ -49,8 +46,7 @@ class TokenView(APIView):
     @extend_schema(responses={200: serializers.TokenRow})
     def delete(self, request: Request, token_id: UUID) -> Response:
         """Revoke it, at once and for good."""
-        user: User = request.user  # type: ignore[assignment]
-        token = services.revoke_token(token_id=token_id, actor=user, at=timezone.now())
+        token = services.revoke_token(token_id=token_id, actor=caller(request), at=timezone.now())
         return Response(serializers.TokenRow(token).data)
 
 

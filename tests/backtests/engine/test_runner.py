@@ -283,7 +283,9 @@ class TestSimulate:
         wanted = np.full(scenario.values.shape, NAN)
         fills = first.fills
         wanted[first.orders["bar"][fills["order"]], fills["instrument"]] = fills["position"]
-        split_free = {k: v for k, v in scenario.columns.items() if k not in ("split", "half_spread")}
+        split_free = {
+            k: v for k, v in scenario.columns.items() if k not in ("split", "half_spread")
+        }
         paying = replace(scenario, columns=split_free, account=account, values=wanted,
                          kind="units", band=0.0)  # fmt: skip
         free = replace(paying, costs=Costs())

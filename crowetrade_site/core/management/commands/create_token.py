@@ -17,7 +17,9 @@ class Command(DomainCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--name", default="command line", help="what the token is for")
-        parser.add_argument("--scope", action="append", help="repeatable; default: all the roles give")
+        parser.add_argument(
+            "--scope", action="append", help="repeatable; default: all the roles give"
+        )
         parser.add_argument("--days", type=int, help="valid for this many days; default: no end")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -16,10 +16,14 @@ class Command(DomainCommand):
         parser.add_argument(
             "--full",
             action="store_true",
-            help="look at every entry under a table lock: once after a restore into another cluster",
+            help="look at every entry, under a lock: once after a restore elsewhere",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         sealed = seals.seal(at=timezone.now(), full=options["full"])
-        self.answer({"seal": sealed.number if sealed else None, "count": sealed.count if sealed else 0})
-        self.say(f"Seal {sealed.number} holds {sealed.count} entries." if sealed else "Nothing waits.")
+        self.answer(
+            {"seal": sealed.number if sealed else None, "count": sealed.count if sealed else 0}
+        )
+        self.say(
+            f"Seal {sealed.number} holds {sealed.count} entries." if sealed else "Nothing waits."
+        )

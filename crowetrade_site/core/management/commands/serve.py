@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from celery import current_app
+from celery import Celery
+from celery.app.utils import find_app
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
@@ -76,9 +77,10 @@ class Command(BaseCommand):
             grace_seconds=GRACE_SECONDS,
         )
         with supervisor:
-            self.stdout.write(f"CroweTrade is at {address} (logs in {log_dir(home())}).")
-            self.stdout.write("Ctrl-C ends it.")
-            self.stdout.flush()
+            if not supervisor.is_ending:
+                logs = log_dir(home())
+                self.stdout.write(f"CroweTrade is at {address} (logs in {logs}). Ctrl-C ends it.")
+                self.stdout.flush()
             code = supervisor.wait()
         if code:
             raise SystemExit(code)
@@ -98,15 +100,16 @@ def web(host: str, port: int, workers: int) -> Child:
 
 def worker(port: int, concurrency: int) -> Child:
     """Return the worker; it serves every queue that a task is routed to."""
+    app = find_app("crowetrade_site")
     node = f"serve-{port}@{socket.gethostname()}"
     argv = [
         *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker"),
         *("-O", "fair", "--prefetch-multiplier", "1", "--concurrency", str(concurrency)),
-        *("--queues", ",".join(queues()), "--hostname", node, "--loglevel", "INFO"),
+        *("--queues", ",".join(queues(app)), "--hostname", node, "--loglevel", "INFO"),
     ]
 
     def ready() -> bool:
-        return bool(current_app.control.ping(destination=[node], timeout=0.5))
+        return bool(app.control.ping(destination=[node], timeout=0.5))
 
     return Child("worker", argv, ready=ready, restarts=True, cwd=PROJECT_ROOT)
 
@@ -121,11 +124,11 @@ def beat() -> Child:
     return Child("beat", argv, restarts=True, cwd=PROJECT_ROOT)
 
 
-def queues() -> list[str]:
+def queues(app: Celery) -> list[str]:
     """Return the names of the default queue, the declared ones and those of the routes."""
-    found = {str(current_app.conf.task_default_queue)}
-    found.update(queue.name for queue in current_app.conf.task_queues or ())
-    routes = current_app.conf.task_routes or {}
+    found = {str(app.conf.task_default_queue)}
+    found.update(queue.name for queue in app.conf.task_queues or ())
+    routes = app.conf.task_routes or {}
     found.update(route["queue"] for route in routes.values() if "queue" in route)
     return sorted(found)
 

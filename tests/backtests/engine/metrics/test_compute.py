@@ -72,6 +72,7 @@ class TestComputeMetrics:
             "omega": qs.omega(returns),
             "max_drawdown": -qs.max_drawdown(returns),
             "tail_ratio": qs.tail_ratio(returns),
+            "profit_factor": qs.profit_factor(returns),
             "hit_rate": qs.win_rate(returns),
             "payoff": qs.payoff_ratio(returns),
             "best_day": qs.best(returns),

@@ -1,0 +1,1 @@
+"""Experiments, arms and outcomes in the admin."""

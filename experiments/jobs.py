@@ -1,0 +1,1 @@
+"""Worker-side verbs of experiments, arms and outcomes."""

@@ -1,0 +1,1 @@
+"""Filters of experiments, arms and outcomes."""

@@ -1,0 +1,1 @@
+"""Questions about experiments, arms and outcomes."""

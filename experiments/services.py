@@ -1,0 +1,1 @@
+"""Web-side verbs of experiments, arms and outcomes."""

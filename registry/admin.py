@@ -1,0 +1,1 @@
+"""Registered models, versions and promotions in the admin."""

@@ -1,0 +1,1 @@
+"""Worker-side verbs of registered models, versions and promotions."""

@@ -1,0 +1,1 @@
+"""Tables of registered models, versions and promotions."""

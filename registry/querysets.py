@@ -1,0 +1,1 @@
+"""Filters of registered models, versions and promotions."""

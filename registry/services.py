@@ -1,0 +1,1 @@
+"""Web-side verbs of registered models, versions and promotions."""

@@ -1,0 +1,1 @@
+"""Celery's door to the jobs of registered models, versions and promotions."""

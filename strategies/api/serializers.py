@@ -1,0 +1,40 @@
+"""What the endpoints of strategies take and give."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from strategies.models import Strategy
+
+
+class StrategyRequest(serializers.Serializer[Any]):
+    """A spec to store under a name."""
+
+    name = serializers.SlugField(max_length=80)
+    document = serializers.DictField()
+
+
+class StrategyRow(serializers.ModelSerializer[Strategy]):
+    """A stored strategy."""
+
+    id = serializers.UUIDField(source="public_id")
+    created_by = serializers.CharField(source="created_by.username")
+
+    class Meta:
+        model = Strategy
+        fields = [
+            "id",
+            "name",
+            "status",
+            "digest",
+            "document",
+            "created_by",
+            "created_at",
+            "frozen_at",
+        ]
+
+
+class Reason(serializers.Serializer[Any]):
+    """Why a strategy is frozen."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)

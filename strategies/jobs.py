@@ -1,0 +1,1 @@
+"""Worker-side verbs of strategies; backtests.jobs composes specs, so there are none."""

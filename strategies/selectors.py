@@ -1,0 +1,58 @@
+"""Questions about strategies: what is stored, and what a document says."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+from uuid import UUID
+
+from crowetrade_site.core import documents
+from crowetrade_site.core.errors import NotFound
+from strategies.models import Strategy
+from strategies.pipeline.examples import builtin_examples
+from strategies.pipeline.spec import StrategySpec
+from strategies.querysets import StrategyQuerySet
+
+
+def list_strategies() -> StrategyQuerySet:
+    """Return every stored strategy."""
+    return Strategy.objects.select_related("created_by")
+
+
+def get_strategy(strategy_id: UUID) -> Strategy:
+    """Return a stored strategy.
+
+    Raises
+    ------
+    NotFound
+        There is none of this id (404).
+    """
+    strategy = list_strategies().filter(public_id=strategy_id).first()
+    if strategy is None:
+        raise NotFound(f"There is no strategy {strategy_id}.")
+    return strategy
+
+
+def get_spec(source: Mapping[str, Any] | str) -> StrategySpec:
+    """Return the spec a document describes or a name stands for, defaults filled in.
+
+    A name is that of a frozen strategy, else of a built-in example.
+
+    Raises
+    ------
+    InvalidInput
+        A key is unknown (the nearest known one is named) or a value is out of range (422).
+    NotFound
+        Nothing frozen or built in has the name; the nearest is given (404).
+    """
+    if isinstance(source, Mapping):
+        return documents.parse(StrategySpec, source)
+    stored = Strategy.objects.frozen().filter(name=source).first()
+    if stored:
+        return documents.parse(StrategySpec, stored.document)
+    examples = builtin_examples()
+    if source in examples:
+        return examples[source]
+    known = [*Strategy.objects.frozen().values_list("name", flat=True), *examples]
+    close = get_close_matches(source, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known))}"
+    raise NotFound(f"There is no frozen strategy {source!r}; {hint}")

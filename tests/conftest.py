@@ -1,0 +1,66 @@
+"""Fixtures that every part of the suite may use."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real market data, which the project does not contain."""
+    folder = Path(os.environ.get("CROWETRADE_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "MANIFEST.csv").is_file():
+        pytest.skip(f"no market data at {folder}; set CROWETRADE_DATA to a folder that has it")
+    return folder
+
+
+@pytest.fixture
+def at() -> datetime:
+    """A moment handed in as 'now'."""
+    return datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_places(request):
+    """Give every database test its own store, key and checkpoints."""
+    if not {"db", "transactional_db", "live_server"} & set(request.fixturenames):
+        yield
+        return
+    settings = request.getfixturevalue("settings")
+    folder = request.getfixturevalue("tmp_path")
+    settings.HOME_DIR = folder
+    settings.ARTIFACT_ROOT = folder / "artifacts"
+    settings.ARTIFACT_CACHE = folder / "cache"
+    settings.AUDIT_SIGNING_KEY = folder / "audit" / "signing_key.pem"
+    settings.AUDIT_CHECKPOINTS = folder / "audit"
+    settings.STORAGES = settings.STORAGES | {
+        "artifacts": {
+            "BACKEND": "crowetrade_site.core.storage.WriteOnceFileSystemStorage",
+            "OPTIONS": {"location": folder / "artifacts"},
+        }
+    }
+    yield
+
+
+@pytest.fixture
+def make_user(db):
+    """Make users by role name; without one, a superuser."""
+    from django.contrib.auth.models import Group, User
+
+    def make(*roles: str, name: str = ""):
+        name = name or "-".join(roles) or "root"
+        user = User.objects.create_user(name, password="pw", is_staff=True, is_superuser=not roles)
+        user.groups.set(Group.objects.filter(name__in=roles))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def researcher(make_user):
+    """A user who may import data and queue runs."""
+    return make_user("researcher")

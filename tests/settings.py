@@ -1,0 +1,16 @@
+"""Settings of the test suite: the real ones, in throw-away places."""
+
+import tempfile
+from pathlib import Path
+
+from crowetrade_site.settings import *  # noqa: F403
+from crowetrade_site.settings import DATABASES, STORAGES
+
+SCRATCH = Path(tempfile.gettempdir()) / "crowetrade-tests"
+SECRET_KEY = "tests"
+DEBUG = False
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+CELERY_BROKER_URL = "memory://"
+DATABASES["default"]["ENGINE"] = "tests.database"
+DATABASES["default"]["CONN_MAX_AGE"] = 0
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
