@@ -87,7 +87,7 @@ def _apply_split(bar: int, asset: int, ratio: float, state: State, books: Books)
 
 
 @njit(cache=True, error_model="numpy")
-def _record_action(  # noqa: PLR0917  (numba passes by position)
+def _record_action(
     bar: int, asset: int, kind: int, value: float, cash: float, state: State, books: Books
 ) -> None:
     row = books.actions[state.counts[ACTIONS]]

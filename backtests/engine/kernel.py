@@ -28,7 +28,7 @@ _UNITS = int(TargetKind.UNITS)
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)  # type: ignore[call-overload]  # see Notes
-def advance(  # noqa: PLR0917  (numba passes by position)
+def advance(
     start: int,
     stop: int,
     market: Market,
@@ -90,7 +90,7 @@ def advance(  # noqa: PLR0917  (numba passes by position)
 
 
 @njit(cache=True, error_model="numpy")
-def coast(  # noqa: PLR0917  (numba passes by position)
+def coast(
     bar: int,
     stop: int,
     market: Market,

@@ -115,7 +115,7 @@ def _cancel_waiting(bar: int, asset: int, state: State, books: Books) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _record_order(  # noqa: PLR0917  (numba passes by position)
+def _record_order(
     bar: int,
     asset: int,
     target: float,

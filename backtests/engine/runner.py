@@ -219,6 +219,17 @@ def _close_waiting(state: State, books: Books) -> None:
     books.orders["reason"][rows] = int(OrderReason.END_OF_BARS)
 
 
+def _shortfall(orders: RecordArray) -> str:
+    """Say how many orders buying power cut short, and how deep the cut was."""
+    short = orders[orders["reason"] == int(OrderReason.BUYING_POWER)]
+    wanted, filled = np.abs(short["quantity"]), np.abs(short["filled"])
+    typical = float(np.median(1.0 - filled / wanted)) if short.size else 0.0
+    return (
+        f"{short.size} of {orders.size} orders were filled in part or refused for want of buying "
+        f"power; the median cut was {typical:.2%} of what was wanted."
+    )
+
+
 def _caveats(
     bars: Bars, fills: Fills, state: State, orders: RecordArray, equity: FloatArray
 ) -> tuple[Caveat, ...]:
@@ -233,7 +244,7 @@ def _caveats(
         ),
         "buying_power": (
             n_short > 0,
-            f"{n_short} orders were scaled or refused for want of buying power.",
+            _shortfall(orders),
         ),
         "unpriced_targets": (
             n_unpriced > 0,

@@ -173,7 +173,7 @@ def _price_now(bar: int, asset: int, market: Market, state: State) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def _settle(bar: int, asset: int, market: Market, rules: Rules, state: State, books: Books) -> None:  # noqa: PLR0917  (numba passes by position)
+def _settle(bar: int, asset: int, market: Market, rules: Rules, state: State, books: Books) -> None:
     """Book the granted units and close the order."""
     order = books.orders[state.order_of[asset]]
     quantity = state.granted[asset]
@@ -191,7 +191,7 @@ def _settle(bar: int, asset: int, market: Market, rules: Rules, state: State, bo
 
 
 @njit(cache=True, error_model="numpy")
-def _record_fill(  # noqa: PLR0917  (numba passes by position)
+def _record_fill(
     bar: int,
     asset: int,
     quantity: float,

@@ -1,6 +1,8 @@
 """What a finished run leaves behind: Parquet tables in the store, a summary in its row."""
 
 import io
+import json
+import math
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,13 @@ from backtests.engine.dtypes import (
     OrderStatus,
     RecordArray,
 )
-from backtests.engine.metrics import Metrics
+from backtests.engine.metrics import Metrics, monthly_returns
 from crowetrade_site.core import storage
 
 Table = dict[str, Any]
 
 
-def store(result: Result, benchmark: FloatArray | None) -> dict[str, Any]:
+def store(result: Result, metrics: Metrics, benchmark: FloatArray | None) -> dict[str, Any]:
     """Write a result's tables and return what each is called, its digest and size."""
     tables = {
         "curves.parquet": _curves(result, benchmark),
@@ -29,15 +31,50 @@ def store(result: Result, benchmark: FloatArray | None) -> dict[str, Any]:
         "fills.parquet": _records(result, result.fills),
         "orders.parquet": _orders(result),
     }
-    return {name: _put(table) for name, table in tables.items()}
+    stored = {name: _put(_parquet(table)) for name, table in tables.items()}
+    return stored | {"metrics.json": _put(_figures(result, metrics))}
 
 
-def _put(table: Table) -> dict[str, Any]:
-    """Store a table; the same table gives the same bytes on the same library versions."""
+def _put(content: bytes) -> dict[str, Any]:
+    return {"digest": storage.put(content), "bytes": len(content)}
+
+
+def _parquet(table: Table) -> bytes:
+    """Return a table's bytes: the same for the same table on the same library versions."""
     buffer = io.BytesIO()
     pq.write_table(pa.table(table), buffer, compression="zstd", store_schema=False)
-    content = buffer.getvalue()
-    return {"digest": storage.put(content), "bytes": len(content)}
+    return buffer.getvalue()
+
+
+def _figures(result: Result, metrics: Metrics) -> bytes:
+    """Return every metric with its convention, and the table of months, as JSON.
+
+    The page shows them without loading the engine.
+    """
+    months = monthly_returns(result.equity, result.ts)
+    document = {
+        "periods_per_year": metrics.periods_per_year,
+        "periods_rule": metrics.periods_rule,
+        "metrics": [
+            {
+                "name": name,
+                "value": metric.value,
+                "unit": metric.unit,
+                "reason": metric.reason,
+                "definition": metric.definition,
+            }
+            for name, metric in metrics.items()
+        ],
+        "months": {
+            "years": months.years.tolist(),
+            "returns": [[_finite(m) for m in year] for year in months.returns.tolist()],
+        },
+    }
+    return json.dumps(document, allow_nan=False).encode()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _stamps(result: Result, rows: Any = slice(None)) -> pa.Array:
@@ -92,7 +129,12 @@ def _position_changes(result: Result) -> Table:
     }
 
 
-def summarize(result: Result, metrics: Metrics, seconds: dict[str, float]) -> dict[str, Any]:
+def summarize(
+    result: Result,
+    metrics: Metrics,
+    seconds: dict[str, float],
+    data_caveats: list[dict[str, str]],
+) -> dict[str, Any]:
     """Return what the row itself keeps: figures, costs, caveats, sizes and timings."""
     return {
         "metrics": {
@@ -100,7 +142,7 @@ def summarize(result: Result, metrics: Metrics, seconds: dict[str, float]) -> di
             for name, m in metrics.items()
         },
         "costs": result.costs,
-        "caveats": [{"code": c.code, "text": c.text} for c in result.caveats],
+        "caveats": [*data_caveats, *({"code": c.code, "text": c.text} for c in result.caveats)],
         "engine_version": result.engine_version,
         "n_bars": int(result.ts.size),
         "n_instruments": len(result.symbols),

@@ -85,12 +85,12 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
         metrics = result.metrics(benchmark=benchmark)
         lap("measuring")
         lease.phase("recording")
-        stored = artifacts.store(result, benchmark)
+        stored = artifacts.store(result, metrics, benchmark)
         lap("recording")
     return {
         "result_digest": result.digest,
         "artifacts": stored,
-        "summary": artifacts.summarize(result, metrics, seconds),
+        "summary": artifacts.summarize(result, metrics, seconds, data_caveats(run)),
     }
 
 
@@ -151,6 +151,27 @@ def benchmark_curve(spec: RunSpec, result: Result) -> FloatArray | None:
         raise InvalidInput(f"The benchmark {spec.benchmark} begins after the run's first bar.")
     curve: FloatArray = values[known][latest]
     return curve
+
+
+def data_caveats(run: Run) -> list[dict[str, str]]:
+    """Return what a reader must know about the data, beside the engine's own caveats."""
+    caveats = []
+    if run.dataset.report.get("survivors"):
+        caveats.append(
+            {
+                "code": "survivors",
+                "text": "The dataset holds survivors only: no instrument of it ever stopped "
+                "trading, so every past return looks better than it was.",
+            }
+        )
+    if run.dataset.n_refused:
+        caveats.append(
+            {
+                "code": "quarantined_rows",
+                "text": f"{run.dataset.n_refused} faulty rows were left out of the dataset.",
+            }
+        )
+    return caveats
 
 
 def warm_up() -> None:

@@ -14,8 +14,10 @@ from django.db.models import Max
 from django.utils import timezone
 
 from backtests.lifecycle import DatasetStatus
+from backtests.marketdata.arrays import file_digest
 from backtests.marketdata.errors import DatasetRefused, MarketDataError
 from backtests.marketdata.importer import ImportOutcome, import_file
+from backtests.marketdata.manifest import IMPORTER_VERSION
 from backtests.marketdata.options import ImportOptions
 from backtests.models import Dataset
 from crowetrade_site.core import audit, roles, storage
@@ -45,6 +47,8 @@ def import_file_as(
         The file is refused: the top finding in one sentence, the report in ``report``.
     """
     roles.require(actor, "datasets:write")
+    if known := _known_source(name, path, options):
+        return known, False
     columns = _imported(path, options, on_progress)
     standing = _standing(name, columns["digest"])
     if standing:
@@ -119,6 +123,16 @@ def _moment(stamp_ns: int) -> datetime | None:
     return datetime.fromtimestamp(stamp_ns // 10**9, UTC).replace(
         microsecond=stamp_ns % 10**9 // 1000
     )
+
+
+def _known_source(name: str, path: Path, options: ImportOptions) -> Dataset | None:
+    """Return the version that was made of these very bytes with these options, if any."""
+    source = {
+        "sha256": file_digest(path),
+        "options": options.to_json(),
+        "importer": IMPORTER_VERSION,
+    }
+    return Dataset.objects.ready().filter(name=name, manifest__source__contains=source).first()
 
 
 def _standing(name: str, digest: str) -> Dataset | None:

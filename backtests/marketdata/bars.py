@@ -76,7 +76,7 @@ def _bar_length(job: Job, scan: Scan, stamp: str) -> int:
 
 
 def _product(job: Job, matrix: Matrix, bar_ns: int) -> Product:
-    matrix.compact()
+    n_bars = matrix.compact()
     if not matrix.ts.size:
         raise nothing_left(job)
     names = tuple(matrix.symbols)
@@ -94,7 +94,7 @@ def _product(job: Job, matrix: Matrix, bar_ns: int) -> Product:
         fields[name] = store_array(final, "<f8", (matrix.ts.size, len(names)))
     actions = tuple(a for a in ACTIONS if a in fields)
     first, last = int(matrix.ts[0]), int(matrix.ts[-1])
-    return Product(files, fields, names, first, last, matrix.ts.size, bar_ns, actions)
+    return Product(files, fields, names, first, last, matrix.ts.size, n_bars, bar_ns, actions)
 
 
 def _is_applied(action: str, prices: str) -> bool:

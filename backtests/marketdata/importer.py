@@ -19,7 +19,7 @@ from backtests.marketdata.manifest import IMPORTER_VERSION, Manifest
 from backtests.marketdata.options import ImportOptions
 from backtests.marketdata.product import Job, Product, Progress
 from backtests.marketdata.quarantine import FILE_NAME, write_quarantine
-from backtests.marketdata.readers import Source, open_source
+from backtests.marketdata.readers import open_source
 from backtests.marketdata.reference import import_reference
 from backtests.marketdata.ticks import import_ticks
 
@@ -156,7 +156,7 @@ def _manifest(job: Job, product: Product, report: QualityReport) -> Manifest:
         first=product.first,
         last=product.last,
         n_rows=product.n_rows,
-        n_observations=report.n_accepted,
+        n_observations=product.n_observations,
         currency=options.currency,
         calendar=options.calendar or "",
         prices=options.prices,
@@ -203,14 +203,3 @@ def _publish(
     (workdir / "quality.json").write_text(document + "\n", encoding="utf-8")
     (workdir / "manifest.json").write_bytes(manifest.to_bytes())
     return ImportOutcome(manifest, report, files, kept)
-
-
-def read_source(path: Path, options: ImportOptions) -> Source:
-    """Open a file without importing it, to look at its columns.
-
-    Raises
-    ------
-    UnreadableFileError
-        The file is absent or of another format.
-    """
-    return open_source(path, options)

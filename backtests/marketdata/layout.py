@@ -113,7 +113,7 @@ class Layout:
             for k, v in options.where.items()
         }
         self._first = parse_moment(options.start) if options.start else None
-        self._last = _last_moment(options.end) if options.end else None
+        self._last = last_moment(options.end) if options.end else None
         if schema.layout == "wide":
             for name in schema.instruments:
                 self.symbols.code(name)
@@ -126,18 +126,7 @@ class Layout:
             self._ledger.report.n_source_rows += batch.rows.size
             block = self._block(self._filter(batch))
             yield block, batch.fraction
-        self._flag_malformed()
-
-    def _flag_malformed(self) -> None:
-        lines = self._source.malformed
-        if not lines:
-            return
-        rows = np.array([row for row, _ in lines], dtype=np.int64)
-        marks = Marks(rows, np.full(rows.size, NAT), np.full(rows.size, -1, dtype=np.int32))
-        texts = np.array([text for _, text in lines], dtype=object)
-        self._ledger.report.n_source_rows += rows.size
-        self._ledger.report.n_rows += rows.size
-        self._ledger.flag("malformed_line", marks, np.ones(rows.size, dtype=bool), texts)
+        flag_malformed(self._source, self._ledger)
 
     def _filter(self, batch: SourceBatch) -> SourceBatch:
         for place, wanted in self._where.items():
@@ -230,6 +219,19 @@ class Layout:
         return Block(marks, {self._options.price: matrix[filled]}), bad[filled]
 
 
+def flag_malformed(source: Source, ledger: Ledger) -> None:
+    """Count the lines of a CSV file, read to its end, that have the wrong number of fields."""
+    lines = source.malformed
+    if not lines:
+        return
+    rows = np.array([row for row, _ in lines], dtype=np.int64)
+    marks = Marks(rows, np.full(rows.size, NAT), np.full(rows.size, -1, dtype=np.int32))
+    texts = np.array([text for _, text in lines], dtype=object)
+    ledger.report.n_source_rows += rows.size
+    ledger.report.n_rows += rows.size
+    ledger.flag("malformed_line", marks, np.ones(rows.size, dtype=bool), texts)
+
+
 def _holds_numbers(column: Any) -> bool:
     if is_number(column.type):
         return True
@@ -239,7 +241,7 @@ def _holds_numbers(column: Any) -> bool:
     return bool((~np.isnan(values)).sum() > bad.sum())
 
 
-def _last_moment(text: str) -> int:
+def last_moment(text: str) -> int:
     """Return the last nanosecond meant by an end: a plain date means all of its day."""
     moment = parse_moment(text)
     return moment + DAY_NS - 1 if len(text.strip()) <= 10 else moment

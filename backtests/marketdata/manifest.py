@@ -94,7 +94,7 @@ class Manifest:
     n_rows : int
         Stamps of a panel, rows of anything else.
     n_observations : int
-        Bars, ticks or rows accepted.
+        Bars, ticks or rows stored.
     actions : tuple of str
         Corporate action fields present ("split", "dividend").
     source : dict

@@ -89,8 +89,9 @@ class Matrix:
         rows[at, column] = -1
         rows.flush()
 
-    def compact(self) -> None:
-        """Leave out stamps and instruments of which no bar is left."""
+    def compact(self) -> int:
+        """Leave out stamps and instruments of which no bar is left; return how many bars are."""
+        n_bars = 0
         rows = load_mapped(self.rows)
         keep_t = np.zeros(rows.shape[0], dtype=bool)
         keep_n = np.zeros(rows.shape[1], dtype=bool)
@@ -98,13 +99,15 @@ class Matrix:
             present = rows[start:stop] >= 0
             keep_t[start:stop] = present.any(axis=1)
             keep_n |= present.any(axis=0)
+            n_bars += int(present.sum())
         if keep_t.all() and keep_n.all():
-            return
+            return n_bars
         for name, path in self.fields.items():
             self.fields[name] = _rewrite(path, keep_t, keep_n)
         self.ts, self.labels = self.ts[keep_t], self.labels[keep_t]
         self.symbols = [s for s, kept in zip(self.symbols, keep_n, strict=True) if kept]
         self.syms = self.syms[keep_n]
+        return n_bars
 
 
 def _rewrite(path: Path, keep_t: BoolArray, keep_n: BoolArray) -> Path:

@@ -56,6 +56,7 @@ class Product:
     first: int
     last: int
     n_rows: int
+    n_observations: int
     bar_ns: int = 0
     actions: tuple[str, ...] = ()
 

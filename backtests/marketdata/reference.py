@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from backtests.marketdata.arrays import canonical
 from backtests.marketdata.calendars import get_calendar
 from backtests.marketdata.findings import NAT, Marks
+from backtests.marketdata.layout import flag_malformed, last_moment
 from backtests.marketdata.manifest import StoredField
 from backtests.marketdata.parsing import is_text, to_floats, to_texts
 from backtests.marketdata.product import Job, Product, known_moments
@@ -27,7 +28,6 @@ from backtests.marketdata.scan import nothing_left
 from backtests.marketdata.stamps import StampReader, parse_moment
 
 MAX_ROWS = 5_000_000
-DAY_NS = 86_400_000_000_000
 BoolArray = NDArray[np.bool_]
 
 
@@ -88,22 +88,29 @@ def _read(job: Job) -> _Table:
     ]
     table = _Table(rows, None, dates=False)
     marks = Marks(rows, np.full(n_rows, NAT), np.full(n_rows, -1, dtype=np.int32))
-    good = np.ones(n_rows, dtype=bool)
+    faults: dict[str, BoolArray] = {}
     if schema.time >= 0:
-        reader = StampReader(options, ledger, job.source.names[schema.time])
-        stamps = reader.read(columns[schema.time])
+        stamps = StampReader(options, ledger, job.source.names[schema.time]).read(
+            columns[schema.time]
+        )
         table.stamps, table.dates = stamps.ns, stamps.dates
         marks.stamps = stamps.ns
-        good &= ~ledger.flag("unparsable", marks, stamps.bad)
-        good &= ~ledger.flag("ambiguous_time", marks, stamps.ambiguous)
-        good &= ~ledger.flag("nonexistent_time", marks, stamps.absent)
-        good &= ~ledger.flag("missing_stamp", marks, good & (stamps.ns == NAT))
-    ledger.report.n_rows = n_rows
-    good &= _read_values(job, table, columns, marks)
-    return _wanted(job, table, columns, good)
+        faults["ambiguous_time"], faults["nonexistent_time"] = stamps.ambiguous, stamps.absent
+        faults["unparsable"] = stamps.bad
+        faults["missing_stamp"] = (stamps.ns == NAT) & ~stamps.bad & ~stamps.ambiguous
+    keep = _wanted(job, table, columns)
+    ledger.report.n_rows = int(keep.sum())
+    flag_malformed(job.source, ledger)
+    good = keep.copy()
+    for code, fault in faults.items():
+        good &= ~ledger.flag(code, marks, fault & keep)
+    good &= _read_values(job, table, columns, marks, keep)
+    return table.take(good)
 
 
-def _read_values(job: Job, table: _Table, columns: list[Any], marks: Marks) -> BoolArray:
+def _read_values(
+    job: Job, table: _Table, columns: list[Any], marks: Marks, keep: BoolArray
+) -> BoolArray:
     good = np.ones(marks.rows.size, dtype=bool)
     for place, source in enumerate(job.source.names):
         name = source.strip() or f"column_{place}"
@@ -119,26 +126,24 @@ def _read_values(job: Job, table: _Table, columns: list[Any], marks: Marks) -> B
             )
             continue
         written = np.array(to_texts(column), dtype=object) if bad.any() else None
-        good &= ~job.ledger.flag("unparsable", marks, bad, written)
+        good &= ~job.ledger.flag("unparsable", marks, bad & keep, written)
         table.numbers[name] = numbers
     return good
 
 
-def _wanted(job: Job, table: _Table, columns: list[Any], good: BoolArray) -> _Table:
-    """Apply the filters and the date range; rows filtered out are not counted."""
+def _wanted(job: Job, table: _Table, columns: list[Any]) -> BoolArray:
+    """Return the mask of rows inside the filters and the date range."""
     options = job.options
-    keep = np.ones(good.size, dtype=bool)
+    keep = np.ones(table.rows.size, dtype=bool)
     lowered = [n.strip().lower() for n in job.source.names]
     for source, wanted in options.where.items():
         texts = to_texts(columns[lowered.index(source.strip().lower())])
         keep &= np.array([t == wanted for t in texts])
     if table.stamps is not None and options.start:
-        keep &= table.stamps >= parse_moment(options.start)
+        keep &= (table.stamps >= parse_moment(options.start)) | (table.stamps == NAT)
     if table.stamps is not None and options.end:
-        last = parse_moment(options.end) + (DAY_NS - 1 if len(options.end.strip()) <= 10 else 0)
-        keep &= table.stamps <= last
-    job.ledger.report.n_rows = int(keep.sum())
-    return table.take(good & keep)
+        keep &= table.stamps <= last_moment(options.end)
+    return keep
 
 
 def _known(job: Job, table: _Table) -> NDArray[np.int64]:
@@ -227,7 +232,8 @@ def _store(job: Job, table: _Table, known: NDArray[np.int64] | None) -> Product:
         symbols = tuple(table.numbers)
     first = int(known.min()) if known is not None else 0
     last = int(known.max()) if known is not None else 0
-    return Product({path.name: path}, fields, symbols, first, last, table.rows.size)
+    n_rows = table.rows.size
+    return Product({path.name: path}, fields, symbols, first, last, n_rows, n_rows)
 
 
 def _describe(values: NDArray[Any]) -> StoredField:

@@ -98,7 +98,7 @@ class StampReader:
         return self._settled(ns, dates=False)
 
     def _epochs(self, column: Any) -> Stamps:
-        values = np.asarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan))
+        values = np.asarray(pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan))
         seen = values[np.isfinite(values)]
         if self._unit == "auto" and seen.size:
             if seen.min() >= 19_000_101 and seen.max() <= 21_991_231:
@@ -118,7 +118,10 @@ class StampReader:
         column = pc.utf8_trim_whitespace(column)
         given = column.drop_null()
         if len(given) and given[0].as_py().isdigit() and len(given[0].as_py()) != 8:
-            return self._epochs(_whole_numbers(column))
+            whole = _whole_numbers(column)
+            stamps = self._epochs(whole)
+            stamps.bad = np.asarray(whole.is_null()) & ~np.asarray(column.is_null())
+            return stamps
         if self._options.time_format:
             parsed = pd.to_datetime(
                 pd.Series(column.to_pylist()), format=self._options.time_format, errors="coerce"

@@ -144,4 +144,4 @@ def _store(job: Job, spill: Spill, names: list[str], keep: BoolArray) -> Product
     fields = {n: store_array(paths[n], columns[n][1], (n_rows,)) for n in columns}
     files = {path.name: path for path in paths.values()}
     symbols = tuple(names[s] for s in ordered)
-    return Product(files, fields, symbols, first, last, n_rows)
+    return Product(files, fields, symbols, first, last, n_rows, n_rows)

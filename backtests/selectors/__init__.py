@@ -17,7 +17,7 @@ from backtests.selectors.runs import (
     list_artifacts,
     list_runs,
 )
-from backtests.selectors.tearsheet import get_tearsheet, label_of
+from backtests.selectors.tearsheet import get_tearsheet, label_of, write_figure
 
 __all__ = [
     "Benchmark",
@@ -37,4 +37,5 @@ __all__ = [
     "resolve_dataset",
     "spec_text",
     "window",
+    "write_figure",
 ]

@@ -107,7 +107,7 @@ def resolve_benchmark(reference: str) -> Benchmark:
 
 def symbols_of(dataset: Dataset) -> list[str]:
     """Return the instruments or series a dataset holds."""
-    return list(dataset.manifest.get("symbols", []))
+    return list(dataset.manifest.get("content", {}).get("symbols", []))
 
 
 def check_import(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,19 @@
 """What a person sees of a finished run: curves thinned for the screen, tables, figures."""
 
+import json
+import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from crowetrade_site.core import storage
 
-FloatArray = NDArray[np.float64]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Columns = dict[str, "NDArray[Any]"]
 MAX_POINTS = 1500
 LATEST_FILLS = 50
 HEADLINES = (
@@ -37,19 +39,21 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
     if run.status != RunStatus.SUCCEEDED:
         return None
     curves = _columns(run, "curves.parquet")
-    figures = _figures(run.summary["metrics"])
+    document = json.loads(storage.read(run.artifacts["metrics.json"]["digest"]))
+    figures = {metric["name"]: _figure(metric) for metric in document["metrics"]}
     return Tearsheet(
         run=run,
         headlines=[figures[name] for name in HEADLINES if name in figures],
         metrics=sorted(figures.values(), key=lambda figure: figure["value"] is None),
         costs=_costs(run),
-        months=_months(curves),
+        months=_months(document["months"]),
         fills=_latest_fills(run),
         charts=_charts(curves),
     )
 
 
-def _columns(run: Run, name: str) -> dict[str, NDArray[Any]]:
+def _columns(run: Run, name: str) -> Columns:
+    import numpy as np
     import pyarrow.parquet as pq
 
     path = storage.locate(run.artifacts[name]["digest"])
@@ -64,24 +68,14 @@ def label_of(name: str) -> str:
     return known.get(name, name.replace("_95", " 95 %").replace("_", " ").capitalize())
 
 
-def _figures(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the metrics in the order of their definitions, written out."""
-    from backtests.engine.metrics import DEFINITIONS
-
-    return {
-        name: {
-            "label": label_of(name),
-            "definition": definition.sentence,
-            "text": _written(name, metrics[name]["value"], metrics[name]["unit"]),
-            **metrics[name],
-        }
-        for name, definition in DEFINITIONS.items()
-        if name in metrics
-    }
+def _figure(metric: dict[str, Any]) -> dict[str, Any]:
+    name = metric["name"]
+    return metric | {"label": label_of(name), "text": write_figure(name, metric)}
 
 
-def _written(name: str, value: float | None, unit: str) -> str:
+def write_figure(name: str, metric: dict[str, Any]) -> str:
     """Return a figure as people write it; a dash for what was not computed."""
+    value, unit = metric["value"], metric["unit"]
     if value is None:
         return "–"
     if name == "turnover":
@@ -102,24 +96,21 @@ def _costs(run: Run) -> list[dict[str, Any]]:
     return [*rows, {"kind": "total", "amount": f"{total:,.2f}"}]
 
 
-def _months(curves: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+def _months(table: dict[str, Any]) -> list[dict[str, Any]]:
     """Return one row a year: twelve months and the year, each with a shade for the table."""
-    from backtests.engine.metrics import monthly_returns
-
-    table = monthly_returns(curves["equity"], curves["ts"])
     rows = []
-    for year, months in zip(table.years, table.returns, strict=True):
-        whole = float(np.nanprod(1.0 + months) - 1.0)
-        rows.append({"year": int(year), "cells": [_cell(m) for m in months], "whole": _cell(whole)})
+    for year, months in zip(table["years"], table["returns"], strict=True):
+        whole = math.prod(1.0 + month for month in months if month is not None) - 1.0
+        rows.append({"year": year, "cells": [_cell(m) for m in months], "whole": _cell(whole)})
     return rows
 
 
-def _capital(curves: dict[str, NDArray[Any]]) -> float:
+def _capital(curves: Columns) -> float:
     return float(curves["equity"][0] - curves["equity_change"][0])
 
 
-def _cell(fraction: float) -> dict[str, Any]:
-    if not np.isfinite(fraction):
+def _cell(fraction: float | None) -> dict[str, Any]:
+    if fraction is None:
         return {"text": "", "shade": 0, "sign": ""}
     shade = min(9, int(abs(fraction) * 100))
     return {"text": f"{fraction:.1%}", "shade": shade, "sign": "up" if fraction >= 0 else "down"}
@@ -136,8 +127,10 @@ def _latest_fills(run: Run) -> list[dict[str, Any]]:
     return [row | {"cost": row["commission"] + row["half_spread"]} for row in reversed(rows)]
 
 
-def _charts(curves: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def _charts(curves: Columns) -> dict[str, Any]:
     """Return the series the page draws, thinned so that every extreme survives."""
+    import numpy as np
+
     equity, ts = curves["equity"], curves["ts"]
     peak = np.maximum.accumulate(np.maximum(equity, _capital(curves)))
     series = {
@@ -152,8 +145,10 @@ def _charts(curves: dict[str, NDArray[Any]]) -> dict[str, Any]:
     return {name: _thin(ts, values) for name, values in series.items()}
 
 
-def _thin(ts: NDArray[np.int64], values: FloatArray) -> list[list[float]]:
+def _thin(ts: "NDArray[Any]", values: "NDArray[Any]") -> list[list[float]]:
     """Return ``[unix seconds, value]`` rows: lowest, highest and last value of each bucket."""
+    import numpy as np
+
     n_bars = values.size
     if n_bars <= MAX_POINTS:
         kept = np.arange(n_bars)

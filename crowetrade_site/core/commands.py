@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from crowetrade_site import embedded
 from crowetrade_site.core import context, services
 from crowetrade_site.core.errors import DomainError, Unavailable
 
@@ -22,6 +23,7 @@ class DomainCommand(BaseCommand):
     requires_system_checks = []
     acts = False
     needs_tables = True
+    needs_broker = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         """Add what every command has."""
@@ -39,11 +41,15 @@ class DomainCommand(BaseCommand):
         self.as_json: bool = options["json"]
         try:
             with context.acting(actor=options.get("actor") or services.CONSOLE):
+                if self.needs_broker and settings.EMBEDDED_BROKER:
+                    embedded.attach(postgres=settings.EMBEDDED_POSTGRES, broker=True)
                 if self.needs_tables:
                     prepare_tables(self)
                 return super().execute(*args, **options)
         except DomainError as refusal:
             self.refuse(refusal)
+        except embedded.EmbeddedError as error:
+            self.refuse(Unavailable(str(error)))
         except BrokenPipeError:
             sys.exit(141)
 

@@ -120,11 +120,12 @@ class Supervisor:
         return {name: one.group for name, one in self._running.items() if one.code() is None}
 
     def stop(self) -> None:
-        """End all children in reverse order; calling it again does nothing."""
-        for name in reversed(list(self._running)):
-            one = self._running[name]
+        """Ask all children to end, last first, and wait; calling it again does nothing."""
+        running = {name: self._running[name] for name in reversed(list(self._running))}
+        for one in running.values():
             if one.code() is None:
                 one.terminate()
+        for name, one in running.items():
             if not one.await_gone(self._grace_seconds, hurry=lambda: self._signals > 1):
                 logger.warning("%s did not end when asked and is killed.", name)
                 one.kill()

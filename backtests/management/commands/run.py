@@ -28,6 +28,7 @@ PATIENCE = 3.0
 class Command(DomainCommand):
     help = "Queue what a spec asks for; a worker computes it."
     acts = True
+    needs_broker = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("spec", type=Path, help="YAML or JSON file")
@@ -91,9 +92,8 @@ class Command(DomainCommand):
         )  # fmt: skip
         for name in FIGURES:
             if name in metrics:
-                value = metrics[name]["value"]
-                text = f"{value:.4f}" if value is not None else f"– ({metrics[name]['reason']})"
-                self.say(f"  {selectors.label_of(name):<28} {text}")
+                text = selectors.write_figure(name, metrics[name])
+                self.say(f"  {selectors.label_of(name):<20} {text}")
         for caveat in run.summary.get("caveats", []):
             self.say(f"  Caveat: {caveat['text']}")
         if run.status == RunStatus.SUCCEEDED:

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from backtests.marketdata.importer import ImportOutcome, import_file
 from backtests.marketdata.options import ImportOptions
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Folder of real market data, or a skip that says how to provide it."""
-    beside = Path(__file__).resolve().parents[4] / "shared" / "data"
-    folder = Path(os.environ.get("CROWETRADE_DATA", beside))
-    if not (folder / "MANIFEST.csv").is_file():
-        pytest.skip(f"No real market data in {folder}; set CROWETRADE_DATA to its folder.")
-    return folder
 
 
 @pytest.fixture

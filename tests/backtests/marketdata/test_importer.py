@@ -134,6 +134,11 @@ class TestDigest:
         }
         assert len(digests) == 5
 
+    def test_does_not_depend_on_rows_that_hold_nothing(self, run_import):
+        rows = "date,symbol,close\n2024-01-02,A,5\n2024-01-03,A,6\n2024-01-03,B,7\n"
+
+        assert run_import(rows).digest == run_import(rows + "2024-01-04,B,\n").digest
+
     def test_does_not_depend_on_the_working_memory(self, shared_data, run_import):
         path = shared_data / "crypto_1h_ethusdt.parquet"
 
@@ -329,17 +334,27 @@ class TestRefusals:
     )  # fmt: skip
     def test_every_row_is_accepted_or_refused(self, rows):
         frame = pd.DataFrame(
-            [(f"2024-01-0{d}", s, p) for d, s, p in [(1, "A", "5"), *rows]],
+            [(f"2024-01-0{d}", s, p) for d, s, p in [(1, "C", "5"), *rows]],
             columns=["date", "symbol", "close"],
         )
-        try:
-            outcome = _import(frame, quarantine=True)
-        except DatasetRefused as refusal:
-            assert refusal.report.find("nothing_left")
-            return
+        report = _import(frame, quarantine=True).report
+
+        assert report.n_rows == report.n_accepted + report.n_refused == len(frame)
+
+    def test_reference_rows_are_counted_and_kept_like_others(self, run_import):
+        text = (
+            "date,rate\n2024-01-02,1\n2024-01-02,1\n2024-01-03,2\n2024-01-03,3\n"
+            "2024-01-04,4\n2024-01-05,x\n2024-01-06,1,1\n"
+        )
+        outcome = run_import(text, kind="reference", quarantine=True)
 
         report = outcome.report
-        assert report.n_rows == report.n_accepted + report.n_refused == len(frame)
+        assert (report.n_rows, report.n_accepted, report.n_refused) == (7, 2, 5)
+        kept = pq.read_table(outcome.quarantined).to_pydict()
+        assert list(zip(kept["row"], kept["reason"], strict=True)) == [
+            (2, "duplicate_identical"), (3, "duplicate_conflicting"),
+            (4, "duplicate_conflicting"), (6, "unparsable"), (7, "malformed_line"),
+        ]  # fmt: skip
 
 
 class TestInspectFile:

@@ -47,8 +47,10 @@ def _write(path: Path, n_symbols: int, n_bars: int = 8_000) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 class TestImportFileMemory:
     def test_four_times_the_rows_take_about_the_same_memory(self, tmp_path):
+        # Both files are larger than what the parser reads ahead (32 MB): below that the memory
+        # still fills up, and a comparison says nothing. They differ by 140 MB.
         peaks = []
-        for n_symbols in (40, 160):
+        for n_symbols in (160, 640):
             path, work = tmp_path / f"{n_symbols}.csv", tmp_path / f"work{n_symbols}"
             _write(path, n_symbols)
             work.mkdir()
@@ -57,4 +59,4 @@ class TestImportFileMemory:
             result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
             peaks.append(float(result.stdout))
 
-        assert peaks[1] < peaks[0] + 40.0
+        assert peaks[1] < peaks[0] + 60.0
