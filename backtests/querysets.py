@@ -3,13 +3,12 @@
 from datetime import datetime, timedelta
 from typing import Self
 
-from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from backtests.lifecycle import RUNS, DatasetStatus, RunStatus
 
 
-class DatasetQuerySet(models.QuerySet["Dataset"]):
+class DatasetQuerySet(QuerySet["Dataset"]):
     """Dataset versions."""
 
     def ready(self) -> Self:
@@ -21,7 +20,7 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         return self.order_by("name", "-version")
 
 
-class RunQuerySet(models.QuerySet["Run"]):
+class RunQuerySet(QuerySet["Run"]):
     """Runs."""
 
     def active(self) -> Self:

@@ -74,7 +74,7 @@ def environment() -> dict[str, str]:
 
 @cache
 def _cpu_name() -> str:
-    from llvmlite import binding  # type: ignore[import-untyped]
+    from llvmlite import binding
 
     return str(binding.get_host_cpu_name())
 

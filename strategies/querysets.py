@@ -1,13 +1,16 @@
 """Filters of stored strategies."""
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from django.db import models
+from django.db.models import QuerySet
 
 from strategies.lifecycle import StrategyStatus
 
+if TYPE_CHECKING:
+    from strategies.models import Strategy
 
-class StrategyQuerySet(models.QuerySet["Strategy"]):
+
+class StrategyQuerySet(QuerySet["Strategy"]):
     """Stored strategies."""
 
     def frozen(self) -> Self:

@@ -107,10 +107,10 @@ def _orders(result: Result) -> Table:
     status = np.array([member.name.lower() for member in OrderStatus])
     reason = np.array([REASON_SENTENCES[member] for member in OrderReason])
     table["status"] = pa.DictionaryArray.from_arrays(
-        pa.array(result.orders["status"].astype(np.int8)), pa.array(status)
+        pa.array(result.orders["status"], pa.int8()), pa.array(status)
     )
     table["reason"] = pa.DictionaryArray.from_arrays(
-        pa.array(result.orders["reason"].astype(np.int8)), pa.array(reason)
+        pa.array(result.orders["reason"], pa.int8()), pa.array(reason)
     )
     return table
 

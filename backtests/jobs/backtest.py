@@ -43,9 +43,10 @@ class Market:
         fields = {name: values[self.start :] for name, values in self.panel.fields.items()}
         if "close" not in fields:  # a panel of adjusted closes alone
             fields["close"] = fields["adj_close"]
+        known: dict[str, Any] = {name: fields[name] for name in BAR_FIELDS if name in fields}
         return Bars(
             self.panel.ts[self.start :],
-            **{name: fields[name] for name in BAR_FIELDS if name in fields},
+            **known,
             symbols=self.panel.symbols,
             currency=self.currency,
         )

@@ -86,6 +86,8 @@ def _rescue(run: Run) -> None:
     at = timezone.now()
     over = run.attempt >= settings.RUN_MAX_ATTEMPTS
     cancelled = run.cancel_requested_at is not None
+    status: RunStatus
+    columns: dict[str, Any]
     if cancelled:
         status, columns = RunStatus.CANCELLED, {"finished_at": at}
     elif over:

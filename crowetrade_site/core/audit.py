@@ -15,7 +15,7 @@ from crowetrade_site.core import canonical, context, merkle, roles
 from crowetrade_site.core.models import AuditEvent
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
 SYSTEM = "system"
 
@@ -24,7 +24,7 @@ def record(
     verb: str,
     subject: models.Model,
     *,
-    actor: "AbstractBaseUser | None",
+    actor: "User | None",
     at: datetime,
     reason: str = "",
     before: Mapping[str, Any] | None = None,

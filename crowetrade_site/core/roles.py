@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from crowetrade_site.core.errors import Forbidden
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+    from django.contrib.auth.models import AnonymousUser, User
 
 
 class Role(StrEnum):
@@ -48,26 +48,26 @@ GRANTS: dict[Role, frozenset[str]] = {
 }
 
 
-def roles_of(user: "AbstractBaseUser | AnonymousUser") -> frozenset[Role]:
+def roles_of(user: "User | AnonymousUser") -> frozenset[Role]:
     """Return a user's roles; a superuser is an admin; inactive and anonymous users have none."""
     if not getattr(user, "is_active", False) or not user.is_authenticated:
         return frozenset()
     cached: frozenset[Role] | None = getattr(user, "_roles", None)
     if cached is None:
-        named = set(user.groups.values_list("name", flat=True))  # type: ignore[union-attr]
+        named = set(user.groups.values_list("name", flat=True))
         cached = frozenset(role for role in Role if role in named)
-        if user.is_superuser:  # type: ignore[union-attr]
+        if user.is_superuser:
             cached |= {Role.ADMIN}
-        user._roles = cached  # type: ignore[union-attr]  # noqa: SLF001 - one query a request
+        setattr(user, "_roles", cached)  # noqa: B010 - one query a request
     return cached
 
 
-def grants(user: "AbstractBaseUser | AnonymousUser") -> frozenset[str]:
+def grants(user: "User | AnonymousUser") -> frozenset[str]:
     """Return every scope a user's roles give."""
     return frozenset().union(*(GRANTS[role] for role in roles_of(user)))
 
 
-def require(user: "AbstractBaseUser | AnonymousUser", scope: str) -> None:
+def require(user: "User | AnonymousUser", scope: str) -> None:
     """Refuse an actor whose roles do not give `scope`.
 
     Raises

@@ -1,6 +1,6 @@
 """The OpenAPI schema: every operation also answers with a problem document."""
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
@@ -25,7 +25,7 @@ PROBLEM = inline_serializer(
 class ProblemSchema(AutoSchema):
     """Spectacular's schema with the default answer `application/problem+json`."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies = super()._get_response_bodies(direction)
         problem = OpenApiResponse(PROBLEM, description="Refused; RFC 9457")
         bodies["default"] = self._get_response_for_code(problem, "default", [CONTENT_TYPE])

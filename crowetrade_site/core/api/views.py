@@ -26,7 +26,7 @@ class TokensView(ListAPIView[ApiToken]):
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         """Return the caller's tokens alone."""
-        return ApiToken.objects.filter(user_id=self.request.user.pk)
+        return ApiToken.objects.filter(user=caller(self.request))
 
     @extend_schema(request=serializers.TokenRequest, responses={201: serializers.NewToken})
     def post(self, request: Request) -> Response:
