@@ -1,11 +1,14 @@
 """Filters of datasets and runs."""
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.db.models import Q, QuerySet
 
 from backtests.lifecycle import RUNS, DatasetStatus, RunStatus
+
+if TYPE_CHECKING:
+    from backtests.models import Dataset, Run  # noqa: F401 - the row types below
 
 
 class DatasetQuerySet(QuerySet["Dataset"]):

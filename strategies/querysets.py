@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from strategies.lifecycle import StrategyStatus
 
 if TYPE_CHECKING:
-    from strategies.models import Strategy
+    from strategies.models import Strategy  # noqa: F401 - the row type below
 
 
 class StrategyQuerySet(QuerySet["Strategy"]):

@@ -25,7 +25,9 @@ PROBLEM = inline_serializer(
 class ProblemSchema(AutoSchema):
     """Spectacular's schema with the default answer `application/problem+json`."""
 
-    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
+    def _get_response_bodies(
+        self, direction: Literal["request", "response"] = "response"
+    ) -> dict[str, Any]:
         bodies = super()._get_response_bodies(direction)
         problem = OpenApiResponse(PROBLEM, description="Refused; RFC 9457")
         bodies["default"] = self._get_response_for_code(problem, "default", [CONTENT_TYPE])
