@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from backtests.marketdata.codes import ACCEPTABLE, CODES, ERROR, INFO, WARNING
 from backtests.marketdata.errors import DatasetRefused, OptionsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_EXAMPLES = 5
 NAT = np.iinfo(np.int64).min
@@ -191,6 +193,8 @@ class Ledger:
 
     def refused(self) -> pd.DataFrame:
         """Return the refused rows, each once with its first reason: row, sym, code."""
+        import pandas as pd
+
         if not self._refused:
             return pd.DataFrame({"row": [], "sym": [], "code": []})
         frame = pd.concat(
@@ -250,6 +254,8 @@ class Ledger:
 
 def example(row: int, stamp: int, value: object = None) -> dict[str, Any]:
     """Return one example of a finding in plain JSON values."""
+    import pandas as pd
+
     moment = "" if stamp == NAT else pd.Timestamp(int(stamp), unit="ns").isoformat()
     if isinstance(value, np.generic):
         value = value.item()

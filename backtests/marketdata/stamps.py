@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -16,6 +15,9 @@ from backtests.marketdata.errors import OptionsError
 from backtests.marketdata.findings import Ledger
 from backtests.marketdata.options import ImportOptions
 from backtests.marketdata.parsing import is_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DAY_NS = 86_400_000_000_000
 NAT = np.iinfo(np.int64).min
@@ -115,6 +117,8 @@ class StampReader:
         return self._settled(np.where(missing, NAT, ns), dates=False)
 
     def _texts(self, column: Any) -> Stamps:
+        import pandas as pd
+
         column = pc.utf8_trim_whitespace(column)
         given = column.drop_null()
         if len(given) and given[0].as_py().isdigit() and len(given[0].as_py()) != 8:
@@ -140,6 +144,8 @@ class StampReader:
 
     def _salvage(self, column: Any) -> Stamps:
         """Read what is readable row by row after the fast path met something else."""
+        import pandas as pd
+
         aware = pc.fill_null(pc.match_substring_regex(column, _OFFSET), False)
         dated = pc.fill_null(pc.match_substring_regex(column, _DATE), False)
         with_offset = np.asarray(aware) & ~np.asarray(dated)
@@ -181,6 +187,8 @@ class StampReader:
         return self._localized(ns, zone, bad)
 
     def _localized(self, ns: Int64Array, zone: str, bad: BoolArray | None) -> Stamps:
+        import pandas as pd
+
         clock = pd.DatetimeIndex(ns.view("M8[ns]"))
         once = clock.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward")
         exists = clock.tz_localize(
@@ -218,6 +226,8 @@ def _floor_day(ns: Int64Array) -> Int64Array:
 
 
 def _local_midnight(ns: Int64Array, zone: str) -> Int64Array:
+    import pandas as pd
+
     local = pd.DatetimeIndex(ns.view("M8[ns]"), tz="UTC").tz_convert(zone).tz_localize(None)
     return _floor_day(np.asarray(local.to_numpy().astype("M8[ns]").view(np.int64)))
 
@@ -235,6 +245,8 @@ def parse_moment(text: str) -> int:
     OptionsError
         The text is no ISO 8601 date or time.
     """
+    import pandas as pd
+
     try:
         moment = pd.Timestamp(text)
     except ValueError as error:
@@ -245,6 +257,8 @@ def parse_moment(text: str) -> int:
 
 def show_moment(ns: int) -> str:
     """Return nanoseconds UTC as ISO text, as short as it is exact."""
+    import pandas as pd
+
     if ns == NAT:
         return ""
     text = str(pd.Timestamp(int(ns), unit="ns", tz="UTC").isoformat())
