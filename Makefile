@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	>/dev/null 2>&1 && echo $$p && break; done)
-UV := $(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes
+UV := $(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes --compile-bytecode
 ARGS ?=
 
 .DEFAULT_GOAL := help
