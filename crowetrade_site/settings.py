@@ -107,6 +107,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
     "socket_timeout": 15,
     "socket_connect_timeout": 5,
+    # a request does not wait for a broker that is away: the beat publishes what was not
+    "max_retries": 1,
+    "interval_start": 0.0,
+    "interval_max": 0.2,
 }
 CELERY_TASK_PUBLISH_RETRY = False  # the table is the queue of record: the beat task publishes again
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

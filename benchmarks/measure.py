@@ -1,0 +1,36 @@
+"""Clocks and memory."""
+
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def least_seconds(work: Callable[[], object], rounds: int = 7) -> tuple[float, float]:
+    """Return the least wall and CPU seconds of several rounds, after one that warms up."""
+    work()
+    walls, cpus = [], []
+    for _ in range(rounds):
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return min(walls), min(cpus)
+
+
+def peak_mb() -> float:
+    """Return the most memory this process has held [MB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resident_mb() -> float:
+    """Return the memory this process holds now [MB]."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def table(rows: list[tuple[str, ...]]) -> None:
+    """Print rows as aligned columns; the first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
