@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from django.db.models import Q, QuerySet
 
-from backtests.lifecycle import RUNS, DatasetStatus, RunStatus
+from backtests.lifecycle import DatasetStatus, RunStatus
 
 if TYPE_CHECKING:
     from backtests.models import Dataset, Run  # noqa: F401 - the row types below
@@ -18,6 +18,16 @@ class DatasetQuerySet(QuerySet["Dataset"]):
         """Those that runs may use."""
         return self.filter(status=DatasetStatus.READY)
 
+    def unattended(self, at: datetime) -> Self:
+        """Uploads that no worker is at: never begun, or their worker was lost."""
+        lost = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=at)
+        return self.filter(lost, status=DatasetStatus.IMPORTING)
+
+    def unpublished(self, at: datetime, *, patience: timedelta) -> Self:
+        """Unattended ones that no message, or only an old one, speaks of."""
+        silent = Q(published_at__isnull=True) & Q(created_at__lt=at - timedelta(seconds=2))
+        return self.unattended(at).filter(silent | Q(published_at__lt=at - patience))
+
     def newest_first(self) -> Self:
         """Latest version of a name first."""
         return self.order_by("name", "-version")
@@ -25,10 +35,6 @@ class DatasetQuerySet(QuerySet["Dataset"]):
 
 class RunQuerySet(QuerySet["Run"]):
     """Runs."""
-
-    def active(self) -> Self:
-        """Those that are not over."""
-        return self.exclude(status__in=RUNS.terminal)
 
     def lease_expired(self, at: datetime) -> Self:
         """Running ones whose worker has not been heard of in time."""
@@ -39,10 +45,6 @@ class RunQuerySet(QuerySet["Run"]):
         silent = Q(published_at__isnull=True) & Q(queued_at__lt=at - timedelta(seconds=2))
         stale = Q(published_at__lt=at - patience)
         return self.filter(silent | stale, status=RunStatus.QUEUED)
-
-    def attempts_used_up(self, limit: int) -> Self:
-        """Those that were begun as often as allowed."""
-        return self.filter(attempt__gte=limit)
 
     def with_dataset(self) -> Self:
         """Joined with dataset and requester, so that lists need one query."""

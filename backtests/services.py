@@ -13,8 +13,11 @@ from backtests.lifecycle import DATASETS, RUNS, DatasetStatus, RunStatus
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
-from crowetrade_site.core.errors import Forbidden, InvalidInput, StaleState
+from crowetrade_site.core.errors import Forbidden, IllegalTransition, InvalidInput, StaleState
+from strategies.pipeline.spec import StrategySpec
 from strategies.selectors import get_spec
+
+DATASET_VERBS = {DatasetStatus.QUARANTINED: "quarantined", DatasetStatus.READY: "released"}
 
 
 @transaction.atomic(durable=True)
@@ -44,12 +47,13 @@ def queue_run(
     """
     roles.require(actor, "runs:write")
     spec = documents.parse(RunSpec, document)
-    strategy = get_spec(spec.strategy)
+    strategy = _strategy(spec)
+    request = _request_digest(spec, strategy, reason)
+    if earlier := idempotency.recall(actor, idempotency_key, request):
+        return Run.objects.with_dataset().get(public_id=earlier)
     dataset = selectors.resolve_dataset(spec.dataset)
     pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
     digest = canonical.digest(pinned)
-    if earlier := idempotency.recall(actor, idempotency_key, digest):
-        return Run.objects.with_dataset().get(public_id=earlier)
     run = Run.objects.create(
         kind=spec.kind,
         status=RunStatus.QUEUED,
@@ -61,13 +65,33 @@ def queue_run(
         reason=reason,
         queued_at=at,
     )
-    idempotency.remember(actor, idempotency_key, digest, run.public_id)
+    idempotency.remember(actor, idempotency_key, request, run.public_id)
     audit.record(
         "backtests.run.queued", run, actor=actor, reason=reason, at=at,
         after={"status": RunStatus.QUEUED, "spec_digest": digest, "dataset_digest": dataset.digest},
     )  # fmt: skip
     transaction.on_commit(lambda: tasks.publish_run(run.public_id))
     return run
+
+
+def _strategy(spec: RunSpec) -> StrategySpec:
+    """Return a spec's strategy; a fault in it is named by its place in the whole document."""
+    try:
+        return get_spec(spec.strategy)
+    except InvalidInput as refusal:
+        faults = refusal.extensions.get("errors", [])
+        errors = [{**fault, "path": f"strategy.{fault['path']}".rstrip(".")} for fault in faults]
+        glue = "." if faults and faults[0]["path"] else ": "
+        raise InvalidInput(f"strategy{glue}{refusal.detail}", errors=errors) from None
+
+
+def _request_digest(spec: RunSpec, strategy: StrategySpec, reason: str) -> str:
+    """Name a request by what was asked, not by the data of the moment.
+
+    A client that asks again after a new version of the dataset arrived gets its first run.
+    """
+    asked = spec.model_dump(mode="json") | {"strategy": strategy.model_dump(mode="json")}
+    return canonical.digest({"verb": "queue_run", "spec": asked, "reason": reason})
 
 
 def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
@@ -144,12 +168,13 @@ def move_dataset(
         raise InvalidInput("Say why: a reason is kept with every move of a dataset.")
     dataset = selectors.get_dataset(dataset_id)
     before = DatasetStatus(dataset.status)
+    if before == DatasetStatus.IMPORTING or to not in DATASET_VERBS:
+        raise IllegalTransition(f"A dataset that is {before} cannot be made {to} by hand.")
     DATASETS.check(before, to)
     if not Dataset.objects.filter(pk=dataset.pk, status=before).update(status=to, updated_at=at):
         raise StaleState(f"Dataset {dataset} has left {before}.")
     audit.record(
-        f"backtests.dataset.{'quarantined' if to == DatasetStatus.QUARANTINED else 'released'}",
-        dataset, actor=actor, at=at, reason=reason,
+        f"backtests.dataset.{DATASET_VERBS[to]}", dataset, actor=actor, at=at, reason=reason,
         before={"status": before}, after={"status": to},
     )  # fmt: skip
     dataset.refresh_from_db()
@@ -180,8 +205,9 @@ def request_import(
     """
     roles.require(actor, "datasets:write")
     checked = selectors.check_import(name, options)
-    request = {"name": name, "source": source_artifact, "options": checked}
-    digest = canonical.digest(request)
+    digest = canonical.digest(
+        {"verb": "import", "name": name, "source": source_artifact, "options": checked}
+    )
     if earlier := idempotency.recall(actor, idempotency_key, digest):
         return Dataset.objects.get(public_id=earlier)
     dataset = Dataset.objects.create(

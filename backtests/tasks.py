@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 from backtests import jobs
 from backtests.lifecycle import RunStatus
-from backtests.models import Run
+from backtests.models import Dataset, Run
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,8 @@ def publish_run(run_id: UUID) -> None:
 
 def publish_import(dataset_id: UUID) -> None:
     """Send the message that speaks of an upload; like `publish_run`, it may wait for the beat."""
-    _sent(import_dataset, dataset_id=str(dataset_id))
+    if _sent(import_dataset, dataset_id=str(dataset_id)):
+        Dataset.objects.filter(public_id=dataset_id).update(published_at=timezone.now())
 
 
 def _sent(task: Task, **keys: str) -> bool:

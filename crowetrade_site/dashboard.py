@@ -12,6 +12,7 @@ from crowetrade_site.core import roles, seals
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the dashboard's rows to the index page; each part by the viewer's rights."""
     granted = roles.grants(request.user)
+    context["title"] = "Overview"
     if "runs:read" in granted:
         context["run_counts"] = count_runs_by_status()
         context["latest_runs"] = list_runs().order_by("-created_at", "-id")[:8]

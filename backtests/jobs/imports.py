@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from backtests.jobs.lease import LeaseLost
 from backtests.lifecycle import DatasetStatus
 from backtests.marketdata.arrays import file_digest
 from backtests.marketdata.errors import DatasetRefused, MarketDataError
@@ -21,10 +22,11 @@ from backtests.marketdata.manifest import IMPORTER_VERSION
 from backtests.marketdata.options import ImportOptions
 from backtests.models import Dataset
 from crowetrade_site.core import audit, roles, storage
-from crowetrade_site.core.errors import InvalidInput
+from crowetrade_site.core.errors import Conflict, InvalidInput
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
+MOST_RACES = 20
 
 
 def import_file_as(
@@ -64,12 +66,14 @@ def import_into(dataset: Dataset, path: Path, *, on_progress: Progress | None = 
     ------
     InvalidInput
         The file is refused, or the same data stands under this name.
+    LeaseLost
+        Another attempt has the row; nothing was written.
     """
     columns = _imported(path, ImportOptions.from_mapping(dataset.options), on_progress)
-    standing = _standing(dataset.name, columns["digest"])
-    if standing:
+    standing = _standing(dataset.name, columns["digest"]) or _register(dataset, columns)
+    if standing.pk != dataset.pk:
         raise InvalidInput(f"The same data stands already, as {standing}.")
-    return _register(dataset, columns)
+    return standing
 
 
 def workroom() -> Path:
@@ -148,11 +152,12 @@ def _register(dataset: Dataset, columns: dict[str, Any]) -> Dataset:
         setattr(dataset, name, value)
     before = dataset.status or None
     dataset.status = DatasetStatus.READY
-    while True:
+    for _ in range(MOST_RACES):
         latest = Dataset.objects.filter(name=dataset.name).aggregate(n=Max("version"))["n"] or 0
         dataset.version = latest + 1
         try:
             with transaction.atomic():
+                _require_held(dataset)
                 dataset.save()
                 audit.record(
                     "backtests.dataset.imported",
@@ -174,3 +179,15 @@ def _register(dataset: Dataset, columns: dict[str, Any]) -> Dataset:
                 return standing
         else:
             return dataset
+    raise Conflict(f"{MOST_RACES} other imports of {dataset.name} were first; import it again.")
+
+
+def _require_held(dataset: Dataset) -> None:
+    """Lock a row that waits for an import; it must still be this attempt's."""
+    if dataset.pk is None:
+        return
+    mine = Dataset.objects.filter(
+        pk=dataset.pk, status=DatasetStatus.IMPORTING, attempt=dataset.attempt
+    )
+    if mine.select_for_update().first() is None:
+        raise LeaseLost

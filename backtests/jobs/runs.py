@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost, claim, finish
+from backtests.jobs.problems import unexpected, worker_lost
 from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import audit, context, provenance
@@ -42,7 +43,7 @@ def execute_run(*, run_id: UUID, worker: str) -> None:
         except DATABASE_AWAY:
             raise
         except Exception as error:
-            finish(run, RunStatus.FAILED, problem=unexpected(error))
+            finish(run, RunStatus.FAILED, problem=unexpected(error, "The run failed unexpectedly"))
             raise
         else:
             finish(
@@ -60,12 +61,6 @@ def _compute(run: Run, lease: Lease) -> dict[str, Any]:
 
     compute = {RunKind.BACKTEST: backtest.compute}
     return compute[RunKind(run.kind)](run, lease)
-
-
-def unexpected(error: Exception) -> dict[str, object]:
-    """Return the problem of an error nobody foresaw; the log has its trace."""
-    detail = f"{type(error).__name__}: {error}"
-    return DomainError(detail).problem() | {"title": "The run failed unexpectedly"}
 
 
 def reap_runs() -> list[UUID]:
@@ -91,11 +86,7 @@ def _rescue(run: Run) -> None:
     if cancelled:
         status, columns = RunStatus.CANCELLED, {"finished_at": at}
     elif over:
-        lost = DomainError(
-            f"The worker was lost {run.attempt} times, the last one being {run.worker}. Look "
-            "into its log for a crash or for lack of memory, then queue the run anew."
-        )
-        problem = lost.problem() | {"title": "The worker was lost"}
+        problem = worker_lost(run.attempt, run.worker)
         status, columns = RunStatus.FAILED, {"finished_at": at, "problem": problem}
     else:
         status, columns = RunStatus.QUEUED, {"queued_at": at, "published_at": None}

@@ -7,9 +7,18 @@ later change of a default changes no old run.
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name has printable characters only")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+# A name, a symbol and the digest that pins them.
+Reference = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
 BasisPoints = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
 
@@ -53,7 +62,7 @@ class RunSpec(Section):
     """What to compute, on which data, with which strategy, at which costs."""
 
     kind: Literal["backtest"] = "backtest"
-    dataset: Name = Field(description="A dataset's name, or name@sha256:… for one version.")
+    dataset: Reference = Field(description="A dataset's name, or name@sha256:… for one version.")
     instruments: list[Name] | None = Field(
         default=None, description="Which instruments of the dataset; all of them by default."
     )
@@ -64,7 +73,7 @@ class RunSpec(Section):
     end: date | None = Field(default=None, description="Last day, included.")
     capital: float = Field(default=1_000_000.0, gt=0, le=1e15, allow_inf_nan=False)
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"
-    benchmark: Name | None = Field(
+    benchmark: Reference | None = Field(
         default=None, description="A dataset of one series, or dataset/SYMBOL."
     )
     fills: FillsSpec = FillsSpec()

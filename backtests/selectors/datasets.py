@@ -1,20 +1,26 @@
 """Questions about datasets."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_slug
+from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
 
 from backtests.lifecycle import DatasetStatus
 from backtests.marketdata.errors import MarketDataError
 from backtests.marketdata.options import ImportOptions
 from backtests.models import Dataset
 from backtests.querysets import DatasetQuerySet
+from crowetrade_site.core import documents
 from crowetrade_site.core.errors import InvalidInput, NotFound, translating
+
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,80}")
+DIGEST_START = re.compile(r"[0-9a-f]{8,64}")
 
 
 def list_datasets() -> DatasetQuerySet:
@@ -44,12 +50,13 @@ def resolve_dataset(reference: str) -> Dataset:
     NotFound
         There is none; the nearest names are given (404).
     InvalidInput
-        That version has been taken out of use (422).
+        That version has been taken out of use, or the digest is none, or stands for several
+        versions (422).
     """
-    name, _, pin = reference.partition("@")
+    name, is_pinned, pin = reference.partition("@")
     versions = Dataset.objects.filter(name=name).exclude(digest="")
-    if pin:
-        dataset = versions.filter(digest__startswith=pin.removeprefix("sha256:")).first()
+    if is_pinned:
+        dataset = _pinned(versions, reference, pin)
     else:
         dataset = versions.ready().newest_first().first()
     if dataset is None:
@@ -57,6 +64,20 @@ def resolve_dataset(reference: str) -> Dataset:
     if dataset.status != DatasetStatus.READY:
         raise InvalidInput(f"Dataset {dataset} is {dataset.status}; pick another version.")
     return dataset
+
+
+def _pinned(versions: DatasetQuerySet, reference: str, pin: str) -> Dataset | None:
+    """Return the one version whose digest begins like this."""
+    digest = pin.removeprefix("sha256:")
+    if not DIGEST_START.fullmatch(digest):
+        raise InvalidInput(
+            f"{reference!r} pins no version: write name@sha256: and at least 8 hexadecimal "
+            "digits of its digest."
+        )
+    found = list(versions.filter(digest__startswith=digest)[:2])
+    if len(found) > 1:
+        raise InvalidInput(f"{reference!r} stands for several versions; write more digits.")
+    return found[0] if found else None
 
 
 def _nearest_dataset(name: str) -> str:
@@ -88,12 +109,15 @@ def resolve_benchmark(reference: str) -> Benchmark:
     NotFound
         There is no such dataset (404).
     InvalidInput
-        The dataset holds several series and none is named, or not the one named (422).
+        The dataset holds no bars, or several series and none is named, or not the one
+        named (422).
     """
     path, _, pin = reference.partition("@")
     name, _, symbol = path.partition("/")
     dataset = resolve_dataset(f"{name}@{pin}" if pin else name)
     symbols = symbols_of(dataset)
+    if dataset.kind != "bars":
+        raise InvalidInput(f"Dataset {dataset} holds {dataset.kind}; a benchmark needs bars.")
     if not symbol and len(symbols) == 1:
         symbol = symbols[0]
     if symbol not in symbols:
@@ -118,11 +142,37 @@ def check_import(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     InvalidInput
         The name is not a slug, or an option is wrong (422).
     """
-    try:
-        validate_slug(name)
-    except ValidationError:
+    if not SLUG.fullmatch(name):
         raise InvalidInput(
             f"{name!r} is no dataset name: use letters, digits, '-' and '_', at most 80."
-        ) from None
+        )
+    stated = documents.parse(_options_schema(), options).model_dump(exclude_unset=True)
     with translating(MarketDataError, InvalidInput):
-        return ImportOptions.from_mapping(options).to_json()
+        return ImportOptions.from_mapping(stated).to_json()
+
+
+@cache
+def _options_schema() -> type[BaseModel]:
+    """Return the import options as a strict document: a value of the wrong type is a fault."""
+    types = get_type_hints(ImportOptions)
+    known: Any = {field.name: (_plain(types[field.name]), None) for field in fields(ImportOptions)}
+    return create_model("Options", __config__=ConfigDict(extra="forbid"), **known)
+
+
+def _plain(wanted: Any) -> Any:
+    """Return a type whose texts must be printable, so that a database can store them."""
+    if wanted is str:
+        return PlainText
+    if arguments := get_args(wanted):
+        origin = Union if get_origin(wanted) is UnionType else get_origin(wanted)
+        return origin[tuple(_plain(argument) for argument in arguments)]
+    return wanted
+
+
+def _printable(text: str) -> str:
+    if not text.replace("\t", " ").isprintable():
+        raise ValueError("use printable characters only")
+    return text
+
+
+PlainText = Annotated[str, AfterValidator(_printable)]

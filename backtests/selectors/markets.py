@@ -36,11 +36,22 @@ def check_market(spec: RunSpec, strategy: Mapping[str, Any], dataset: Dataset) -
             close = get_close_matches(symbol, known, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"it holds {', '.join(known[:10])}"
             raise InvalidInput(f"Dataset {dataset} has no instrument {symbol!r}; {hint}")
+    _check_weights(spec, strategy)
     _check_dates(spec, dataset)
 
 
 def _weighted(strategy: Mapping[str, Any]) -> list[str]:
     return list(strategy["portfolio"].get("weights", {}))
+
+
+def _check_weights(spec: RunSpec, strategy: Mapping[str, Any]) -> None:
+    """Refuse weights of instruments that the spec leaves out."""
+    for symbol in _weighted(strategy):
+        if spec.instruments is not None and symbol not in spec.instruments:
+            raise InvalidInput(
+                f"The strategy gives {symbol!r} a weight, but instruments leaves it out; add it "
+                "there, or leave instruments out."
+            )
 
 
 def _check_dates(spec: RunSpec, dataset: Dataset) -> None:

@@ -66,12 +66,17 @@
     charts.forEach((chart) => chart.remove());
     charts.clear();
     sheet.querySelectorAll(".ct-chart").forEach(draw);
+    scale();
   };
+  // a curve that grew more than tenfold is a hockey stick on a linear scale
+  const levels = series.equity.map(([, value]) => value);
+  const grew = Math.max(...levels) > 10 * Math.min(...levels) && Math.min(...levels) > 0;
+  const scale = () => sheet.querySelectorAll("[data-log]").forEach((box) =>
+    charts.get(box.dataset.log).priceScale("right").applyOptions({ mode: box.checked ? 1 : 0 }));
+  sheet.querySelectorAll("[data-log]").forEach((box) => { box.checked = grew; });
   drawAll();
   new MutationObserver(drawAll).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
-  sheet.querySelectorAll("[data-log]").forEach((box) => box.addEventListener("change", () => {
-    charts.get(box.dataset.log).priceScale("right").applyOptions({ mode: box.checked ? 1 : 0 });
-  }));
+  sheet.querySelectorAll("[data-log]").forEach((box) => box.addEventListener("change", scale));
   sheet.querySelectorAll("table[data-sortable]").forEach((table) => {
     table.querySelectorAll("thead th").forEach((head, column) => head.addEventListener("click", () => sort(table, head, column)));
   });

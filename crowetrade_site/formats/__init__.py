@@ -1,0 +1,1 @@
+"""How dates and times are written: ISO, UTC, for every reader the same."""
