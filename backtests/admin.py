@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -19,7 +20,7 @@ from backtests.lifecycle import RUNS, DatasetStatus, RunStatus
 from backtests.models import Dataset, Run
 from crowetrade_site.core import documents
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
-from crowetrade_site.core.errors import InvalidInput
+from crowetrade_site.core.errors import DomainError, InvalidInput
 
 STATUS_COLORS = {
     RunStatus.QUEUED: "info",
@@ -148,15 +149,25 @@ class RunAdmin(ServiceAdmin):
         run = self.get_object(request, object_id) if object_id else None
         extra: dict[str, Any] = dict(extra_context or {})
         if run is not None and self.has_view_permission(request, run):
-            extra |= {"run": run, "sheet": selectors.get_tearsheet(run), "share": self._share(run)}
+            extra |= {"run": run, "sheet": self._sheet(request, run), "share": self._share(run)}
+            extra["is_over"] = run.status in RUNS.terminal
         return super().changeform_view(request, object_id, form_url, extra)
+
+    @staticmethod
+    def _sheet(request: HttpRequest, run: Run) -> selectors.Tearsheet | None:
+        """Return a run's tear sheet; one that cannot be read must not take its page away."""
+        try:
+            return selectors.get_tearsheet(run)
+        except DomainError as refusal:
+            messages.error(request, refusal.detail)
+            return None
 
     def live(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Return the progress card; once the run is over, have the page load anew."""
         if not self.has_view_permission(request):
             return HttpResponse(status=403)
-        run = selectors.list_runs().get(pk=pk)
-        if run.status in RUNS.terminal:
+        run = selectors.list_runs().filter(pk=pk).first()
+        if run is None or run.status in RUNS.terminal:
             return HttpResponse(headers={"HX-Refresh": "true"})
         card = render_to_string(
             "backtests/admin/live.html", {"run": run, "share": self._share(run)}
@@ -247,7 +258,7 @@ class RunAdmin(ServiceAdmin):
     )
     def queue_again(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Queue the same spec once more."""
-        run = Run.objects.get(pk=object_id)
+        run = get_object_or_404(Run, pk=object_id)
         return self._queued(request, run.spec, form.cleaned_data["reason"])
 
     def _queued(self, request: HttpRequest, document: dict[str, Any], reason: str) -> HttpResponse:
@@ -276,15 +287,21 @@ class RunAdmin(ServiceAdmin):
         return self.page_of(run, object_id)
 
     @action(description="Report", icon="download", permissions=["view"])
-    def download_report(self, request: HttpRequest, object_id: str) -> HttpResponse:  # noqa: ARG002
+    def download_report(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Download the report: reading, so a plain link may do it."""
-        run = selectors.list_runs().get(pk=object_id)
+        run = get_object_or_404(selectors.list_runs(), pk=object_id)
+        try:
+            report = selectors.render_report(run)
+        except DomainError as refusal:
+            messages.error(request, refusal.detail)
+            return redirect("admin:backtests_run_change", run.pk)
         name = f'attachment; filename="report-{str(run.public_id)[:8]}.html"'
-        return HttpResponse(selectors.render_report(run), headers={"Content-Disposition": name})
+        return HttpResponse(report, headers={"Content-Disposition": name})
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Offer what the run's state allows."""
-        over = Run.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        run = self.get_object(request, str(object_id))
+        over = run.status if run else None
         hidden = {
             "backtests_run_cancel": over in RUNS.terminal,
             "backtests_run_download_report": over != RunStatus.SUCCEEDED,
@@ -416,7 +433,8 @@ class DatasetAdmin(ServiceAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Offer what the version's state allows."""
-        status = Dataset.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        dataset = self.get_object(request, str(object_id))
+        status = dataset.status if dataset else None
         allowed = {
             "backtests_dataset_quarantine": status == DatasetStatus.READY,
             "backtests_dataset_release": status == DatasetStatus.QUARANTINED,

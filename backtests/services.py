@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -14,8 +14,10 @@ from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
 from crowetrade_site.core.errors import Forbidden, IllegalTransition, InvalidInput, StaleState
-from strategies.pipeline.spec import StrategySpec
 from strategies.selectors import get_spec
+
+if TYPE_CHECKING:
+    from strategies.pipeline.spec import StrategySpec
 
 DATASET_VERBS = {DatasetStatus.QUARANTINED: "quarantined", DatasetStatus.READY: "released"}
 
@@ -74,7 +76,7 @@ def queue_run(
     return run
 
 
-def _strategy(spec: RunSpec) -> StrategySpec:
+def _strategy(spec: RunSpec) -> "StrategySpec":
     """Return a spec's strategy; a fault in it is named by its place in the whole document."""
     try:
         return get_spec(spec.strategy)
@@ -85,7 +87,7 @@ def _strategy(spec: RunSpec) -> StrategySpec:
         raise InvalidInput(f"strategy{glue}{refusal.detail}", errors=errors) from None
 
 
-def _request_digest(spec: RunSpec, strategy: StrategySpec, reason: str) -> str:
+def _request_digest(spec: RunSpec, strategy: "StrategySpec", reason: str) -> str:
     """Name a request by what was asked, not by the data of the moment.
 
     A client that asks again after a new version of the dataset arrived gets its first run.

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from celery import Task, shared_task
 from celery.signals import worker_process_init
+from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 @worker_process_init.connect
 def warm_up(**_: Any) -> None:
     """Load the compiled kernels in a fresh worker process, before its first run."""
-    jobs.warm_up()
+    if settings.WARM_UP:
+        jobs.warm_up()
 
 
 @shared_task(bind=True, acks_late=True, ignore_result=True)

@@ -27,6 +27,7 @@ LINKS = (
     ("Laboratory", (
         ("Runs", "science", "admin:backtests_run_changelist", "runs:read"),
         ("Datasets", "database", "admin:backtests_dataset_changelist", "datasets:read"),
+        ("Strategies", "schema", "admin:strategies_strategy_changelist", "strategies:read"),
     )),
     ("Audit", (
         ("Audit trail", "history", "admin:core_auditevent_changelist", "audit:read"),

@@ -69,6 +69,6 @@ class StrategyAdmin(ServiceAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Offer freezing for drafts alone."""
-        status = Strategy.objects.filter(pk=object_id).values_list("status", flat=True).first()
+        strategy = self.get_object(request, str(object_id))
         offered = super().get_actions_detail(request, object_id)
-        return offered if status == StrategyStatus.DRAFT else []
+        return offered if strategy and strategy.status == StrategyStatus.DRAFT else []

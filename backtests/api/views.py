@@ -4,8 +4,9 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
 from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
@@ -15,16 +16,14 @@ from rest_framework.views import APIView
 
 from backtests import selectors, services
 from backtests.api import filters, serializers
+from backtests.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
+from backtests.api.ordering import ListOrdering
 from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.input import caller, valid
 
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="The same key with the same body makes one thing, however often it is sent.",
-)
+
+BACKENDS = [DjangoFilterBackend, ListOrdering]
 
 
 class RunsView(ListAPIView[Run]):
@@ -33,7 +32,9 @@ class RunsView(ListAPIView[Run]):
     scopes = {"GET": "runs:read", "POST": "runs:write"}
     queryset = selectors.list_runs()
     serializer_class = serializers.RunRow
+    filter_backends = BACKENDS
     filterset_class = filters.RunFilter
+    ordering_fields = ["created_at", "queued_at", "status", "kind"]
 
     @extend_schema(
         request=serializers.RunRequest,
@@ -48,7 +49,7 @@ class RunsView(ListAPIView[Run]):
             reason=wanted["reason"],
             actor=caller(request),
             at=timezone.now(),
-            idempotency_key=request.headers.get("Idempotency-Key", ""),
+            idempotency_key=idempotency_key(request),
         )
         return Response(serializers.RunDetail(run).data, status.HTTP_201_CREATED)
 
@@ -112,12 +113,19 @@ class RunArtifactView(APIView):
     scopes = {"GET": "runs:read"}
 
     @extend_schema(
-        responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)}
+        responses={
+            (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY),
+            304: OpenApiResponse(description="The client has it: If-None-Match names the ETag"),
+        }
     )
-    def get(self, request: Request, run_id: UUID, name: str) -> FileResponse:  # noqa: ARG002
+    def get(self, request: Request, run_id: UUID, name: str) -> HttpResponse | FileResponse:
         """Return the file, verified against its digest before the first byte leaves."""
         digest = selectors.get_artifact(selectors.get_run(run_id), name)
-        answer = FileResponse(storage.stream(digest), as_attachment=True, filename=name)
+        answer: HttpResponse | FileResponse
+        if names_etag(request, digest):
+            answer = HttpResponse(status=304)
+        else:
+            answer = FileResponse(storage.stream(digest), as_attachment=True, filename=name)
         answer["ETag"] = f'"{digest}"'
         return answer
 
@@ -128,7 +136,9 @@ class DatasetsView(ListAPIView[Dataset]):
     scopes = {"GET": "datasets:read", "POST": "datasets:write"}
     queryset = selectors.list_datasets()
     serializer_class = serializers.DatasetRow
+    filter_backends = BACKENDS
     filterset_class = filters.DatasetFilter
+    ordering_fields = ["created_at", "name", "status", "kind", "n_rows", "n_instruments"]
     parser_classes = [MultiPartParser]
 
     @extend_schema(
@@ -138,15 +148,18 @@ class DatasetsView(ListAPIView[Dataset]):
     )
     def post(self, request: Request) -> Response:
         """Store an uploaded file and queue its import; a worker checks and maps it."""
+        key = idempotency_key(request)
         wanted = valid(serializers.DatasetUpload(data=request.data))
+        # before the file is kept: a request that is refused leaves nothing in the store
+        options = selectors.check_import(wanted["name"], wanted["options"])
         dataset = services.request_import(
             name=wanted["name"],
             source_name=wanted["file"].name,
             source_artifact=storage.put(wanted["file"].file),
-            options=wanted["options"],
+            options=options,
             actor=caller(request),
             at=timezone.now(),
-            idempotency_key=request.headers.get("Idempotency-Key", ""),
+            idempotency_key=key,
         )
         return Response(serializers.DatasetRow(dataset).data, status.HTTP_202_ACCEPTED)
 

@@ -2,12 +2,12 @@
 
 from backtests.selectors.datasets import (
     Benchmark,
-    check_import,
     get_dataset,
     list_datasets,
     resolve_benchmark,
     resolve_dataset,
 )
+from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_market, window
 from backtests.selectors.report import render_report, spec_text
 from backtests.selectors.runs import (
@@ -17,10 +17,11 @@ from backtests.selectors.runs import (
     list_artifacts,
     list_runs,
 )
-from backtests.selectors.tearsheet import get_tearsheet, label_of, write_figure
+from backtests.selectors.tearsheet import Tearsheet, get_tearsheet, label_of, write_figure
 
 __all__ = [
     "Benchmark",
+    "Tearsheet",
     "check_import",
     "check_market",
     "count_runs_by_status",

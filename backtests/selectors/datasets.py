@@ -1,25 +1,15 @@
 """Questions about datasets."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
-
 from backtests.lifecycle import DatasetStatus
-from backtests.marketdata.errors import MarketDataError
-from backtests.marketdata.options import ImportOptions
 from backtests.models import Dataset
 from backtests.querysets import DatasetQuerySet
-from crowetrade_site.core import documents
-from crowetrade_site.core.errors import InvalidInput, NotFound, translating
+from crowetrade_site.core.errors import InvalidInput, NotFound
 
-SLUG = re.compile(r"[-a-zA-Z0-9_]{1,80}")
 DIGEST_START = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -132,47 +122,3 @@ def resolve_benchmark(reference: str) -> Benchmark:
 def symbols_of(dataset: Dataset) -> list[str]:
     """Return the instruments or series a dataset holds."""
     return list(dataset.manifest.get("content", {}).get("symbols", []))
-
-
-def check_import(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return import options with defaults, after checking them and the dataset's name.
-
-    Raises
-    ------
-    InvalidInput
-        The name is not a slug, or an option is wrong (422).
-    """
-    if not SLUG.fullmatch(name):
-        raise InvalidInput(
-            f"{name!r} is no dataset name: use letters, digits, '-' and '_', at most 80."
-        )
-    stated = documents.parse(_options_schema(), options).model_dump(exclude_unset=True)
-    with translating(MarketDataError, InvalidInput):
-        return ImportOptions.from_mapping(stated).to_json()
-
-
-@cache
-def _options_schema() -> type[BaseModel]:
-    """Return the import options as a strict document: a value of the wrong type is a fault."""
-    types = get_type_hints(ImportOptions)
-    known: Any = {field.name: (_plain(types[field.name]), None) for field in fields(ImportOptions)}
-    return create_model("Options", __config__=ConfigDict(extra="forbid"), **known)
-
-
-def _plain(wanted: Any) -> Any:
-    """Return a type whose texts must be printable, so that a database can store them."""
-    if wanted is str:
-        return PlainText
-    if arguments := get_args(wanted):
-        origin = Union if get_origin(wanted) is UnionType else get_origin(wanted)
-        return origin[tuple(_plain(argument) for argument in arguments)]
-    return wanted
-
-
-def _printable(text: str) -> str:
-    if not text.replace("\t", " ").isprintable():
-        raise ValueError("use printable characters only")
-    return text
-
-
-PlainText = Annotated[str, AfterValidator(_printable)]

@@ -133,10 +133,13 @@ def _charts(curves: Columns) -> dict[str, Any]:
 
     equity, ts = curves["equity"], curves["ts"]
     peak = np.maximum.accumulate(np.maximum(equity, _capital(curves)))
+    # a share of an exhausted equity has no meaning: those bars stay empty
+    share = np.full(equity.size, np.nan)
+    np.divide(curves["gross_exposure"], equity, out=share, where=equity > 0.0)
     series = {
         "equity": equity,
         "drawdown": equity / peak - 1.0,
-        "exposure": curves["gross_exposure"] / equity,
+        "exposure": share,
         "commission": np.cumsum(curves["commission"]),
         "half_spread": np.cumsum(curves["half_spread"]),
     }
@@ -146,20 +149,28 @@ def _charts(curves: Columns) -> dict[str, Any]:
 
 
 def _thin(ts: "NDArray[Any]", values: "NDArray[Any]") -> list[list[float]]:
-    """Return ``[unix seconds, value]`` rows: lowest, highest and last value of each bucket."""
+    """Return ``[unix seconds, value]`` rows: the first, and of each bucket lowest, highest, last.
+
+    Values that are not finite are left out: JSON has no word for them.
+    """
     import numpy as np
 
+    finite = np.isfinite(values)
+    ts, values = ts[finite], values[finite]
     n_bars = values.size
     if n_bars <= MAX_POINTS:
         kept = np.arange(n_bars)
     else:
-        edges = np.linspace(0, n_bars, MAX_POINTS // 3 + 1).astype(np.int64)
+        edges = np.linspace(0, n_bars, MAX_POINTS // 3).astype(np.int64)
         extremes = [
             (a + int(np.argmin(values[a:b])), a + int(np.argmax(values[a:b])), b - 1)
             for a, b in pairwise(edges)
         ]
-        kept = np.unique(np.array(extremes))
-    seconds = ts[kept] // 1_000_000_000
-    _, first_of_second = np.unique(seconds, return_index=True)
-    kept = kept[first_of_second]
-    return [[int(ts[i] // 1_000_000_000), float(f"{values[i]:.10g}")] for i in kept]
+        kept = np.unique([0, *(place for bucket in extremes for place in bucket)])
+    return [[_seconds(int(ts[i])), float(f"{values[i]:.10g}")] for i in kept]
+
+
+def _seconds(stamp_ns: int) -> float:
+    """Return Unix seconds, whole ones as integers: bars below a second keep their own place."""
+    whole, rest = divmod(stamp_ns, 1_000_000_000)
+    return whole + rest / 1e9 if rest else whole

@@ -1,4 +1,4 @@
-"""Run several programs as one: start in order, end in reverse order, leave nothing behind."""
+"""Run several programs as one: start in order, end together, leave nothing behind."""
 
 import logging
 import signal
@@ -33,7 +33,7 @@ class Supervisor:
     Parameters
     ----------
     children : sequence of Child
-        Started in this order, each when the one before is ready; ended in reverse order.
+        Started in this order, each when the one before is ready; asked to end last first.
     log_dir : Path
         Where ``<name>.log`` of each is written.
     echo : bool

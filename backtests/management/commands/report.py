@@ -1,14 +1,14 @@
 """`manage.py report RUN_ID --out FILE.html`: write a run's report."""
 
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import CommandError
-
 from backtests import selectors
 from crowetrade_site.core.commands import DomainCommand
+from crowetrade_site.core.errors import InvalidInput
 
 
 class Command(DomainCommand):
@@ -26,8 +26,8 @@ class Command(DomainCommand):
             temporary.write_text(html)
             temporary.replace(out)
         except OSError as error:
-            raise CommandError(
-                f"{out} cannot be written: {error.strerror}.", returncode=2
-            ) from None
+            with suppress(OSError):
+                temporary.unlink()
+            raise InvalidInput(f"{out} cannot be written: {error.strerror}.") from None
         self.answer({"report": str(out.resolve()), "bytes": out.stat().st_size})
         self.say(f"{out} ({out.stat().st_size / 1024:.0f} kB)")

@@ -1,12 +1,9 @@
 """`manage.py run SPEC.yaml --wait`: queue a run and, if asked, watch it to its end."""
 
-import os
-import subprocess
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,8 @@ from backtests.models import Run
 from crowetrade_site.core import documents
 from crowetrade_site.core.commands import DomainCommand
 from crowetrade_site.core.services import console_reason
+from crowetrade_site.embedded.home import home, log_dir
+from crowetrade_site.embedded.supervisor import Child, Supervisor
 
 FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover")
 LOOK_EVERY = 0.2
@@ -56,18 +55,30 @@ class Command(DomainCommand):
     def watch(self, run: Run, timeout: float | None) -> Run:
         """Follow a run to its end, lending it a worker if none takes it."""
         began = time.monotonic()
-        with lent_worker() as lend:
+        is_told = False
+        with ExitStack() as stack:
+            lent: Supervisor | None = None
             while run.status not in RUNS.terminal:
                 time.sleep(LOOK_EVERY)
                 run = selectors.get_run(run.public_id)
                 self.draw(run)
                 waited = time.monotonic() - began
-                if run.status == RunStatus.QUEUED and run.attempt == 0 and waited > PATIENCE:
-                    lend(self)
+                if run.status == RunStatus.QUEUED and not is_told and waited > PATIENCE:
+                    is_told, lent = True, self.lend(stack)
+                if lent is not None and (lent.is_ending or not lent.pids()):
+                    break
                 if timeout is not None and waited > timeout:
                     break
         self.draw(run, last=True)
         return run
+
+    def lend(self, stack: ExitStack) -> Supervisor | None:
+        """Start a worker that ends with `stack`; elsewhere workers are the operator's business."""
+        if not settings.EMBEDDED_BROKER:
+            self.say("No worker has taken it yet; still watching.")
+            return None
+        self.say("No worker took it: starting one for this run.")
+        return stack.enter_context(Supervisor([worker()], log_dir(home())))
 
     def draw(self, run: Run, *, last: bool = False) -> None:
         """Redraw the progress bar on a terminal."""
@@ -105,31 +116,13 @@ class Command(DomainCommand):
         sys.exit(1)
 
 
-@contextmanager
-def lent_worker() -> Iterator[Any]:
-    """Yield a function that starts a worker once, ended with the block.
-
-    Only on the embedded broker: elsewhere workers are the operator's business.
-    """
-    started: list[subprocess.Popen[bytes]] = []
-
-    def lend(command: DomainCommand) -> None:
-        if started or not settings.EMBEDDED_BROKER:
-            return
-        command.say("No worker took it: starting one for this run.")
-        log = (settings.HOME_DIR / "logs" / "lent-worker.log").open("ab")
-        argv = [sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker", "-P", "solo",
-                "-Q", "interactive", "--without-mingle", "--without-gossip"]  # fmt: skip
-        with log:
-            started.append(
-                subprocess.Popen(
-                    argv, stdout=log, stderr=log, cwd=settings.BASE_DIR, env=os.environ
-                )
-            )
-
-    try:
-        yield lend
-    finally:
-        for worker in started:
-            worker.terminate()
-            worker.wait(timeout=30)
+def worker() -> Child:
+    """Return a worker for one run; its own beat rescues the run should a slice kill it."""
+    name = f"lent-{timezone.now():%H%M%S}"
+    argv = [
+        *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker"),
+        *("--pool", "solo", "--queues", "interactive,upkeep", "--hostname", f"{name}@%h"),
+        *("--beat", "--schedule", str(home() / "celerybeat-lent")),
+        *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
+    ]
+    return Child("lent-worker", argv, cwd=settings.BASE_DIR)

@@ -10,7 +10,6 @@ import sys
 import urllib.request
 
 import pytest
-from celery import Celery
 
 from crowetrade_site.core.management.commands import serve
 from crowetrade_site.embedded import processes
@@ -94,11 +93,7 @@ class TestServe:
 
 class TestQueues:
     def test_are_the_default_one_and_those_of_the_routes(self):
-        app = Celery(set_as_current=False)
-        app.conf.task_default_queue = "interactive"
-        app.conf.task_routes = {"a": {"queue": "upkeep"}, "b": {"priority": 3}}
-
-        assert serve.queues(app) == ["interactive", "upkeep"]
+        assert serve.queues() == ["interactive", "upkeep"]
 
 
 class TestAuthority:

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from crowetrade_site.embedded.supervisor import Child, Supervisor
 GRACE_SECONDS = 20.0
 READY_SECONDS = 120.0
 COLLECTED = ".collected"
+UPKEEP = "upkeep"
 
 
 class Command(BaseCommand):
@@ -49,6 +50,7 @@ class Command(BaseCommand):
             children = [
                 web(host, port, options["workers"]),
                 worker(port, options["concurrency"]),
+                upkeep(port),
                 beat(),
             ]
             self._run(children, f"http://{authority(host, port)}/", echo=options["echo"])
@@ -99,19 +101,31 @@ def web(host: str, port: int, workers: int) -> Child:
 
 
 def worker(port: int, concurrency: int) -> Child:
-    """Return the worker; it serves every queue that a task is routed to."""
-    app = find_app("crowetrade_site")
-    node = f"serve-{port}@{socket.gethostname()}"
+    """Return the worker that computes; it serves every queue but that of upkeep."""
+    pool = ["-O", "fair", "--prefetch-multiplier", "1", "--concurrency", str(concurrency)]
+    return _celery_worker("worker", port, [name for name in queues() if name != UPKEEP], pool)
+
+
+def upkeep(port: int) -> Child:
+    """Return the worker that reaps and seals, so that long runs never keep it waiting."""
+    no_kernels = {"CROWETRADE_WARM_UP": "0"}
+    return _celery_worker("upkeep", port, [UPKEEP], ["--pool", "solo"], no_kernels)
+
+
+def _celery_worker(
+    name: str, port: int, served: list[str], pool: list[str], env: Mapping[str, str] | None = None
+) -> Child:
+    node = f"{name}-{port}@{socket.gethostname()}"
     argv = [
-        *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker"),
-        *("-O", "fair", "--prefetch-multiplier", "1", "--concurrency", str(concurrency)),
-        *("--queues", ",".join(queues(app)), "--hostname", node, "--loglevel", "INFO"),
+        *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker", *pool),
+        *("--queues", ",".join(served), "--hostname", node, "--loglevel", "INFO"),
+        *("--without-mingle", "--without-gossip"),
     ]
 
     def ready() -> bool:
-        return bool(app.control.ping(destination=[node], timeout=0.5))
+        return bool(_app().control.ping(destination=[node], timeout=0.5))
 
-    return Child("worker", argv, ready=ready, restarts=True, cwd=PROJECT_ROOT)
+    return Child(name, argv, env or {}, ready=ready, restarts=True, cwd=PROJECT_ROOT)
 
 
 def beat() -> Child:
@@ -124,13 +138,18 @@ def beat() -> Child:
     return Child("beat", argv, restarts=True, cwd=PROJECT_ROOT)
 
 
-def queues(app: Celery) -> list[str]:
+def queues() -> list[str]:
     """Return the names of the default queue, the declared ones and those of the routes."""
-    found = {str(app.conf.task_default_queue)}
-    found.update(queue.name for queue in app.conf.task_queues or ())
-    routes = app.conf.task_routes or {}
+    configured = _app().conf
+    found = {str(configured.task_default_queue)}
+    found.update(queue.name for queue in configured.task_queues or ())
+    routes = configured.task_routes or {}
     found.update(route["queue"] for route in routes.values() if "queue" in route)
     return sorted(found)
+
+
+def _app() -> Celery:
+    return find_app("crowetrade_site")
 
 
 def authority(host: str, port: int) -> str:
