@@ -1,5 +1,6 @@
 """Web-side verbs of strategies: store, freeze."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -8,16 +9,23 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from crowetrade_site.core import audit, roles
-from crowetrade_site.core.errors import Conflict, StaleState
+from crowetrade_site.core import audit, canonical, idempotency, roles
+from crowetrade_site.core.errors import Conflict, InvalidInput, StaleState
 from strategies import selectors
 from strategies.lifecycle import STRATEGIES, StrategyStatus
 from strategies.models import Strategy
 
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,80}")
+
 
 @transaction.atomic(durable=True)
 def create_strategy(
-    *, name: str, document: Mapping[str, Any], actor: User, at: datetime
+    *,
+    name: str,
+    document: Mapping[str, Any],
+    actor: User,
+    at: datetime,
+    idempotency_key: str = "",
 ) -> Strategy:
     """Store a strategy spec as a draft.
 
@@ -26,12 +34,19 @@ def create_strategy(
     Forbidden
         The actor may not store strategies (403).
     InvalidInput
-        The document is not a valid spec (422).
-    Conflict
-        The name is taken (409).
+        The name is no slug, or the document is not a valid spec (422).
+    Conflict, DuplicateRequest
+        The name is taken, or the idempotency key was used for another request (409).
     """
     roles.require(actor, "strategies:write")
+    if not SLUG.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} is no strategy name: use letters, digits, '-' and '_', at most 80."
+        )
     spec = selectors.get_spec(document)
+    request = canonical.digest({"verb": "create_strategy", "name": name, "spec": spec.digest})
+    if earlier := idempotency.recall(actor, idempotency_key, request):
+        return selectors.get_strategy(earlier)
     try:
         with transaction.atomic():
             strategy = Strategy.objects.create(
@@ -43,6 +58,7 @@ def create_strategy(
             )
     except IntegrityError:
         raise Conflict(f"There is a strategy {name!r} already; choose another name.") from None
+    idempotency.remember(actor, idempotency_key, request, strategy.public_id)
     audit.record(
         "strategies.strategy.created", strategy, actor=actor, at=at, after={"digest": spec.digest}
     )

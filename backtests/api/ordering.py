@@ -20,7 +20,10 @@ class ListOrdering(OrderingFilter):
     ordering_description = "Field to order by, such as `created_at`; `-created_at` turns it round."
 
     def get_ordering(
-        self, request: Request, queryset: QuerySet[Any], view: APIView
+        self,
+        request: Request,
+        queryset: QuerySet[Any],  # noqa: ARG002 - the framework's signature
+        view: APIView,
     ) -> tuple[str, ...] | None:
         """Return the fields asked for, or None for the list's own order.
 

@@ -22,7 +22,6 @@ from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.input import caller, valid
 
-
 BACKENDS = [DjangoFilterBackend, ListOrdering]
 
 

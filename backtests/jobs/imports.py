@@ -184,7 +184,7 @@ def _register(dataset: Dataset, columns: dict[str, Any]) -> Dataset:
 
 def _require_held(dataset: Dataset) -> None:
     """Lock a row that waits for an import; it must still be this attempt's."""
-    if dataset.pk is None:
+    if dataset.attempt == 0:  # no upload: the row is only being made
         return
     mine = Dataset.objects.filter(
         pk=dataset.pk, status=DatasetStatus.IMPORTING, attempt=dataset.attempt

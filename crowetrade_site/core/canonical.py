@@ -2,25 +2,41 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
 def encode(document: Any) -> str:
     """Return the one text of a JSON document.
 
-    Keys sorted, no spaces, UTF-8 without escapes. Floats are written in their shortest
-    round-trip form, which is fixed by IEEE 754; NaN and infinities are refused.
+    Keys sorted by code point, no spaces, UTF-8 without escapes. Floats are written in their
+    shortest round-trip form, which is fixed by IEEE 754; NaN and infinities are refused.
 
     Raises
     ------
     ValueError
-        The document holds NaN or an infinity.
+        The document holds NaN, an infinity, itself, or half of a surrogate pair.
     TypeError
-        It holds something JSON has no word for.
+        It holds something JSON has no word for, or a key that is not text: `1` and `"1"`
+        would be written alike.
     """
-    return json.dumps(
+    text = json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+    _require_text_keys(document)
+    text.encode()  # half a surrogate pair has no UTF-8: UnicodeEncodeError is a ValueError
+    return text
+
+
+def _require_text_keys(document: Any) -> None:
+    if isinstance(document, Mapping):
+        for key, value in document.items():
+            if not isinstance(key, str):
+                raise TypeError(f"The key {key!r} is not text.")
+            _require_text_keys(value)
+    elif isinstance(document, list | tuple):
+        for value in document:
+            _require_text_keys(value)
 
 
 def digest(document: Any) -> str:

@@ -6,7 +6,7 @@ References
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 LEAF, NODE, SEAL = b"\x00", b"\x01", b"\x02"
 
@@ -16,23 +16,26 @@ def leaf_hash(content: bytes) -> bytes:
     return hashlib.sha256(LEAF + content).digest()
 
 
-def root(leaves: Sequence[bytes]) -> bytes:
+def root(leaves: Iterable[bytes]) -> bytes:
     """Return the Merkle root of leaf hashes, 32 bytes.
 
-    Neighbors are paired level by level and an odd last node is carried up unchanged,
-    which gives the same tree as RFC 6962's split at the largest power of two. The root of
-    nothing is the SHA-256 of the empty string. Linear in the number of leaves.
+    The tree is RFC 6962's, which splits at the largest power of two. The root of nothing is
+    the SHA-256 of the empty string. One pass, linear in the number of leaves; memory is
+    logarithmic, since only the roots of finished subtrees are kept.
     """
-    if not leaves:
+    finished: list[bytes] = []  # roots of perfect subtrees, the largest first
+    for count, leaf in enumerate(leaves):
+        node, waiting = leaf, count
+        while waiting & 1:  # each trailing one-bit is a subtree as large as the present one
+            node = hashlib.sha256(NODE + finished.pop() + node).digest()
+            waiting >>= 1
+        finished.append(node)
+    if not finished:
         return hashlib.sha256(b"").digest()
-    level = list(leaves)
-    while len(level) > 1:
-        paired = [
-            hashlib.sha256(NODE + left + right).digest()
-            for left, right in zip(level[::2], level[1::2], strict=False)
-        ]
-        level = [*paired, level[-1]] if len(level) % 2 else paired
-    return level[0]
+    node = finished.pop()
+    while finished:
+        node = hashlib.sha256(NODE + finished.pop() + node).digest()
+    return node
 
 
 def seal_hash(statement: bytes) -> bytes:

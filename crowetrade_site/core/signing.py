@@ -7,15 +7,22 @@ CROWETRADE_AUDIT_SIGNING_KEY and CROWETRADE_AUDIT_CHECKPOINTS.
 
 import hashlib
 import json
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
 
 RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+TAIL = 1 << 16
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,42 +56,64 @@ def private_key() -> Key:
 
 
 def _draw(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if earlier := public_keys():
+        logger.warning(
+            "The signing key is gone; a new one is drawn",
+            extra={"path": str(path), "earlier_keys": sorted(earlier)},
+        )
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.touch(mode=0o600)
-    temporary.write_bytes(pem)
-    try:
-        os.link(temporary, path)  # of two sealers that start together, one key wins
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
+    _write_once(path, pem, mode=0o600)
 
 
 def _publish(key: Key) -> None:
-    folder: Path = settings.AUDIT_CHECKPOINTS
-    public = folder / f"public_key_{key.key_id}.pem"
+    public = Path(settings.AUDIT_CHECKPOINTS) / f"public_key_{key.key_id}.pem"
     if not public.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        public.write_bytes(
-            key.private.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
+        pem = key.private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+        _write_once(public, pem, mode=0o644)
+
+
+def _write_once(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file whole and durably; of two writers at the same moment the first wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
+        try:
+            draft.write(content)
+            draft.flush()
+            os.fchmod(draft.fileno(), mode)
+            os.fsync(draft.fileno())
+            with suppress(FileExistsError):
+                os.link(draft.name, path)
+        finally:
+            Path(draft.name).unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def public_keys() -> dict[str, Ed25519PublicKey]:
-    """Return every published key by its name; retired keys stay so that old seals verify."""
+    """Return every published key by its name; retired keys stay so that old seals verify.
+
+    A file that holds no Ed25519 key is left out: seals that need it are then found to be
+    signed by an unknown key.
+    """
     keys: dict[str, Ed25519PublicKey] = {}
     for path in sorted(Path(settings.AUDIT_CHECKPOINTS).glob("public_key_*.pem")):
-        loaded = serialization.load_pem_public_key(path.read_bytes())
-        if isinstance(loaded, Ed25519PublicKey):
-            keys[key_id(loaded)] = loaded
+        with suppress(ValueError, UnsupportedAlgorithm):
+            loaded = serialization.load_pem_public_key(path.read_bytes())
+            if isinstance(loaded, Ed25519PublicKey):
+                keys[key_id(loaded)] = loaded
     return keys
 
 
@@ -99,23 +128,55 @@ def append_checkpoint(line: str) -> None:
     The line starts with a newline of its own, so that a line torn by a crash spoils only
     itself.
     """
-    descriptor = os.open(checkpoint_path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    path = checkpoint_path()
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.write(descriptor, b"\n" + line.encode() + b"\n")
+        rest = b"\n" + line.encode() + b"\n"
+        while rest:  # a nearly full disk takes a part and refuses the next
+            rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if is_new:
+        _sync_folder(path.parent)
 
 
-def checkpoints() -> list[dict[str, str]]:
-    """Return the published seals, oldest first; a torn line is left out."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """A published seal: its number and its digest, 32 bytes."""
+
+    number: int
+    digest: bytes
+
+
+def checkpoints(*, since_byte: int = 0) -> Iterator[Checkpoint]:
+    """Yield the published seals in the order of the file; a torn line is left out."""
     path = checkpoint_path()
     if not path.exists():
-        return []
-    published = []
-    for line in path.read_text().splitlines():
-        try:
-            published.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return published
+        return
+    with path.open("rb") as file:
+        file.seek(since_byte)
+        for line in file:
+            if checkpoint := _parsed(line):
+                yield checkpoint
+
+
+def _parsed(line: bytes) -> Checkpoint | None:
+    try:
+        published = json.loads(line)
+        number = json.loads(published["statement"])["number"]
+        return Checkpoint(int(number), bytes.fromhex(published["digest"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def last_published() -> int:
+    """Return the highest number among the latest published seals; 0 when there is none.
+
+    Reads the end of the file alone: sealers may append out of turn, but by a few lines only.
+    """
+    path = checkpoint_path()
+    size = path.stat().st_size if path.exists() else 0
+    latest = max((c.number for c in checkpoints(since_byte=max(0, size - TAIL))), default=0)
+    return latest or max((c.number for c in checkpoints()), default=0)

@@ -3,8 +3,10 @@
 from uuid import UUID
 
 from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.filters import OrderingFilter
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +15,7 @@ from rest_framework.views import APIView
 from crowetrade_site.core.api.input import caller, valid
 from strategies import selectors, services
 from strategies.api import serializers
+from strategies.api.headers import IDEMPOTENCY_KEY, idempotency_key
 from strategies.models import Strategy
 
 
@@ -22,9 +25,15 @@ class StrategiesView(ListAPIView[Strategy]):
     scopes = {"GET": "strategies:read", "POST": "strategies:write"}
     queryset = selectors.list_strategies()
     serializer_class = serializers.StrategyRow
+    filter_backends = [DjangoFilterBackend, OrderingFilter]
     filterset_fields = ["name", "status", "digest"]
+    ordering_fields = ["created_at", "name"]
 
-    @extend_schema(request=serializers.StrategyRequest, responses={201: serializers.StrategyRow})
+    @extend_schema(
+        request=serializers.StrategyRequest,
+        responses={201: serializers.StrategyRow},
+        parameters=[IDEMPOTENCY_KEY],
+    )
     def post(self, request: Request) -> Response:
         """Store a spec as a draft."""
         wanted = valid(serializers.StrategyRequest(data=request.data))
@@ -33,6 +42,7 @@ class StrategiesView(ListAPIView[Strategy]):
             document=wanted["document"],
             actor=caller(request),
             at=timezone.now(),
+            idempotency_key=idempotency_key(request),
         )
         return Response(serializers.StrategyRow(strategy).data, status.HTTP_201_CREATED)
 

@@ -1,0 +1,457 @@
+"""What people and clients may ask of datasets and runs, and each refusal."""
+
+import json
+from uuid import uuid4
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from backtests import services, tasks
+from backtests.lifecycle import DatasetStatus, RunStatus
+from backtests.models import Dataset, Run
+from crowetrade_site.core import canonical
+from crowetrade_site.core.errors import (
+    DomainError,
+    DuplicateRequest,
+    Forbidden,
+    IllegalTransition,
+    InvalidInput,
+    NotFound,
+)
+from crowetrade_site.core.models import AuditEvent
+from tests.factories.accounts import account
+from tests.factories.backtests import STRATEGY, bars_dataset, dataset_row, queued, run_row, spec
+
+
+def trail(subject) -> list[tuple[str, dict]]:
+    """Return verb and content of each audit entry on a row."""
+    events = AuditEvent.objects.filter(object_id=str(subject.public_id)).order_by("id")
+    return [(event.verb, json.loads(event.canonical)) for event in events]
+
+
+@pytest.fixture
+def queue(owner, at):
+    def ask(**more):
+        return services.queue_run(document=spec(**more), actor=owner, at=at)
+
+    return ask
+
+
+class TestQueueRun:
+    def test_pins_defaults_and_dataset(self, tiny, queue):
+        run = queue()
+
+        assert run.status == RunStatus.QUEUED
+        assert run.spec["dataset"] == f"tiny@sha256:{tiny.digest}"
+        assert run.spec["capital"] == 1_000_000.0
+        assert run.spec["costs"]["half_spread_bps"] == 0.0
+        assert run.spec["strategy"]["signals"][0]["direction"] == "long_flat"
+        assert run.spec_digest == canonical.digest(run.spec)
+
+    def test_can_read_back_what_it_pinned(self, tiny, owner, at, queue):
+        first = queue(benchmark="tiny/AAA")
+
+        again = services.queue_run(document=first.spec, actor=owner, at=at)
+
+        assert again.spec == first.spec
+        assert again.spec_digest == first.spec_digest
+
+    def test_writes_one_audit_entry(self, tiny, owner, queue):
+        run = queue()
+
+        ((verb, entry),) = trail(run)
+        assert verb == "backtests.run.queued"
+        assert entry["actor"] == owner.username
+        assert entry["after"] == {
+            "status": "queued", "spec_digest": run.spec_digest, "dataset_digest": tiny.digest,
+        }  # fmt: skip
+
+    def test_publishes_after_the_commit(self, tiny, queue, django_capture_on_commit_callbacks):
+        with django_capture_on_commit_callbacks(execute=True):
+            run = queue()
+            assert run.published_at is None
+
+        run.refresh_from_db()
+        assert run.published_at is not None
+
+    def test_survives_a_broker_that_is_away(
+        self, tiny, queue, monkeypatch, django_capture_on_commit_callbacks
+    ):
+        def away(**_):
+            raise OperationalError
+
+        monkeypatch.setattr(tasks.execute_run, "delay", away)
+
+        with django_capture_on_commit_callbacks(execute=True):
+            run = queue()
+
+        run.refresh_from_db()
+        assert (run.status, run.published_at) == (RunStatus.QUEUED, None)
+
+    def test_takes_the_newest_ready_version(self, tiny, owner, queue, tmp_path):
+        newer = bars_dataset(tmp_path, owner, n_days=61)
+
+        assert queue().dataset == newer
+        assert queue(dataset=f"tiny@sha256:{tiny.digest[:12]}").dataset == tiny
+
+    def test_takes_a_builtin_strategy_by_name(self, tiny, queue):
+        run = queue(strategy="buy_and_hold")
+
+        assert run.spec["strategy"]["signals"] == [{"kind": "buy_and_hold"}]
+
+
+def _bad_signal(**signal):
+    return {"signals": [signal], "portfolio": STRATEGY["portfolio"]}
+
+
+MOMENTUM = {"kind": "momentum"}
+REFUSED = {
+    "unknown key": ({"capitol": 1}, "capitol: unknown key; did you mean 'capital'?", "capitol"),
+    "nested unknown key": (
+        {"costs": {"comission_bps": 1}},
+        "costs.comission_bps: unknown key; did you mean 'commission_bps'?",
+        "costs.comission_bps",
+    ),
+    "unknown key of a signal": (
+        {"strategy": _bad_signal(**MOMENTUM, lookbak_days=3)},
+        "strategy.signals.0.lookbak_days: unknown key; did you mean 'lookback_days'?",
+        "strategy.signals.0.lookbak_days",
+    ),
+    "unknown signal": (
+        {"strategy": _bad_signal(kind="momentun")}, "did you mean 'momentum'?",
+        "strategy.signals.0",
+    ),
+    "signal that contradicts itself": (
+        {"strategy": _bad_signal(**MOMENTUM, lookback_days=5, skip_days=9)},
+        "must be smaller than lookback_days (5)", "strategy.signals.0",
+    ),
+    "value out of range": ({"capital": 0}, "capital: Input should be greater than 0", "capital"),
+    "not a number": ({"capital": float("nan")}, "capital: ", "capital"),
+    "start after end": (
+        {"start": "2024-02-01", "end": "2024-01-10"}, "start 2024-02-01 is after end", ""
+    ),
+    "no date": ({"start": "yesterday"}, "start: ", "start"),
+    "before the data": ({"start": "2023-12-31"}, "start 2023-12-31 is outside the data", "start"),
+    "behind the data": ({"end": "2030-01-01"}, "end 2030-01-01 is outside the data", "end"),
+    "instrument twice": (
+        {"instruments": ["AAA", "AAA"]}, "instruments names 'AAA' twice", ""
+    ),
+    "no instrument": ({"instruments": []}, "instruments is empty", ""),
+    "control character": ({"dataset": "ti\0ny"}, "dataset: use printable characters", "dataset"),
+    "lone surrogate": ({"dataset": "ti\ud800ny"}, "dataset: ", "dataset"),
+}  # fmt: skip
+
+
+class TestQueueRunRefuses:
+    @pytest.mark.parametrize(("more", "sentence", "path"), REFUSED.values(), ids=list(REFUSED))
+    def test_a_wrong_spec(self, tiny, queue, more, sentence, path):
+        with pytest.raises(InvalidInput) as refusal:
+            queue(**more)
+
+        assert sentence in refusal.value.detail
+        if errors := refusal.value.extensions.get("errors"):
+            assert errors[0]["path"] == path
+        assert not Run.objects.exists()
+        assert not AuditEvent.objects.filter(verb__startswith="backtests.run").exists()
+
+    def test_an_unknown_instrument(self, tiny, queue):
+        with pytest.raises(InvalidInput, match="no instrument 'AAB'; did you mean 'AAA'?"):
+            queue(instruments=["AAB"])
+
+    def test_an_unknown_instrument_among_given_weights(self, tiny, queue):
+        portfolio = {"kind": "given_weights", "weights": {"AAX": 0.5}}
+
+        with pytest.raises(InvalidInput, match="no instrument 'AAX'; did you mean"):
+            queue(strategy=STRATEGY | {"portfolio": portfolio})
+
+    def test_weights_of_an_instrument_left_out(self, tiny, queue):
+        portfolio = {"kind": "given_weights", "weights": {"AAA": 0.5}}
+
+        with pytest.raises(InvalidInput, match="'AAA' a weight, but instruments leaves it out"):
+            queue(strategy=STRATEGY | {"portfolio": portfolio}, instruments=["BBB"])
+
+    def test_an_unknown_dataset_naming_the_nearest(self, tiny, queue):
+        with pytest.raises(NotFound, match="no dataset 'tyny'; did you mean 'tiny'?"):
+            queue(dataset="tyny")
+
+    def test_any_dataset_while_there_is_none(self, queue):
+        with pytest.raises(NotFound, match="import one with: manage.py import_bars"):
+            queue(dataset="tiny")
+
+    def test_an_unknown_strategy_naming_the_nearest(self, tiny, queue):
+        with pytest.raises(NotFound, match="'buy_and_hole'; did you mean 'buy_and_hold'?"):
+            queue(strategy="buy_and_hole")
+
+    def test_another_currency(self, tiny, queue):
+        with pytest.raises(InvalidInput, match="priced in USD; write currency: USD"):
+            queue(currency="EUR")
+
+    def test_a_dataset_without_bars(self, owner, queue):
+        dataset_row(owner, name="ticks", kind="quotes")
+
+        with pytest.raises(InvalidInput, match="holds quotes; a backtest needs bars"):
+            queue(dataset="ticks")
+
+    def test_a_benchmark_without_bars(self, tiny, owner, queue):
+        dataset_row(owner, name="rates", kind="reference")
+
+        with pytest.raises(InvalidInput, match="holds reference; a benchmark needs bars"):
+            queue(benchmark="rates/AAA")
+
+    @pytest.mark.parametrize(
+        ("benchmark", "sentence"),
+        [("tiny", "several series; write benchmark: tiny/SYMBOL"), ("tiny/ZZZ", "no 'ZZZ'")],
+    )
+    def test_a_benchmark_that_names_no_series(self, tiny, queue, benchmark, sentence):
+        with pytest.raises(InvalidInput, match=sentence):
+            queue(benchmark=benchmark)
+
+    def test_a_quarantined_version_pinned_by_digest(self, tiny, queue):
+        Dataset.objects.update(status=DatasetStatus.QUARANTINED)
+
+        with pytest.raises(InvalidInput, match="is quarantined; pick another version"):
+            queue(dataset=f"tiny@sha256:{tiny.digest}")
+        with pytest.raises(NotFound):
+            queue(dataset="tiny")
+
+    @pytest.mark.parametrize("pin", ["", "sha256:", "sha256:abc", "md5:00000000", "latest"])
+    def test_a_pin_that_pins_nothing(self, tiny, queue, pin):
+        with pytest.raises(InvalidInput, match="pins no version"):
+            queue(dataset=f"tiny@{pin}")
+
+    def test_a_pin_that_stands_for_two_versions(self, owner, queue):
+        for version in (1, 2):
+            dataset_row(owner, name="twin", version=version, digest="ab" * 31 + f"0{version}")
+
+        with pytest.raises(InvalidInput, match="several versions"):
+            queue(dataset="twin@sha256:abababab")
+
+    @pytest.mark.parametrize("role", ["auditor", ""])
+    def test_a_role_without_the_right(self, tiny, at, role):
+        with pytest.raises(Forbidden):
+            services.queue_run(document=spec(), actor=account(role), at=at)
+
+
+class TestIdempotencyKey:
+    @pytest.fixture
+    def ask(self, tiny, owner, at):
+        def ask(key="k1", reason="", **more):
+            return services.queue_run(
+                document=spec(**more), actor=owner, at=at, reason=reason, idempotency_key=key
+            )
+
+        return ask
+
+    def test_makes_one_run_of_two_requests(self, ask):
+        assert ask() == ask()
+        assert Run.objects.count() == 1
+        assert AuditEvent.objects.filter(verb="backtests.run.queued").count() == 1
+
+    def test_does_not_depend_on_how_the_spec_is_written(self, ask):
+        assert ask(capital=1_000_000) == ask(capital=1_000_000.0, seed=0)
+
+    def test_refuses_another_request(self, ask):
+        ask()
+
+        with pytest.raises(DuplicateRequest):
+            ask(capital=5.0)
+        with pytest.raises(DuplicateRequest):
+            ask(reason="another")
+
+    def test_still_finds_the_run_after_a_new_version_of_the_data(self, ask, owner, tmp_path):
+        first = ask()
+        bars_dataset(tmp_path, owner, n_days=61)
+
+        assert ask() == first
+
+    def test_is_each_users_own(self, ask, at):
+        first = ask()
+        other = account("researcher")
+
+        second = services.queue_run(document=spec(), actor=other, at=at, idempotency_key="k1")
+
+        assert second != first
+
+
+class TestCancelRun:
+    @pytest.fixture
+    def cancel(self, owner, at):
+        def ask(run, actor=owner):
+            return services.cancel_run(run_id=run.public_id, actor=actor, at=at, reason="enough")
+
+        return ask
+
+    def test_ends_a_queued_run_at_once(self, tiny, owner, at, cancel):
+        run = cancel(queued(owner))
+
+        assert (run.status, run.finished_at) == (RunStatus.CANCELLED, at)
+        assert [verb for verb, _ in trail(run)] == [
+            "backtests.run.queued", "backtests.run.cancelled",
+        ]  # fmt: skip
+
+    def test_asks_a_running_one_once(self, tiny, owner, at, cancel):
+        run = run_row(tiny, owner, RunStatus.RUNNING)
+
+        cancel(run)
+        again = cancel(run)
+
+        assert (again.status, again.cancel_requested_at) == (RunStatus.RUNNING, at)
+        assert [verb for verb, _ in trail(run)] == ["backtests.run.cancel_requested"]
+
+    @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
+    def test_refuses_a_run_that_is_over(self, tiny, owner, cancel, status):
+        run = run_row(tiny, owner, status)
+
+        with pytest.raises(IllegalTransition, match="it is final"):
+            cancel(run)
+
+    def test_refuses_another_researcher(self, tiny, owner, cancel):
+        run = queued(owner)
+
+        with pytest.raises(Forbidden, match="only cancel their own"):
+            cancel(run, actor=account("researcher"))
+        run.refresh_from_db()
+        assert run.status == RunStatus.QUEUED
+
+    @pytest.mark.parametrize("role", ["operator", "validator", "admin"])
+    def test_lets_others_in_charge(self, tiny, owner, cancel, role):
+        assert cancel(queued(owner), actor=account(role)).status == RunStatus.CANCELLED
+
+    def test_refuses_an_auditor(self, tiny, owner, cancel):
+        with pytest.raises(Forbidden):
+            cancel(queued(owner), actor=account("auditor"))
+
+    def test_finds_no_unknown_run(self, owner, at):
+        with pytest.raises(NotFound):
+            services.cancel_run(run_id=uuid4(), actor=owner, at=at)
+
+
+class TestMoveDataset:
+    @pytest.fixture
+    def move(self, owner, at):
+        def ask(dataset, to, actor=owner, reason="bad prints"):
+            return services.move_dataset(
+                dataset_id=dataset.public_id, to=to, actor=actor, at=at, reason=reason
+            )
+
+        return ask
+
+    def test_goes_out_of_use_and_back(self, owner, move):
+        dataset = dataset_row(owner)
+
+        assert move(dataset, DatasetStatus.QUARANTINED).status == DatasetStatus.QUARANTINED
+        assert move(dataset, DatasetStatus.READY).status == DatasetStatus.READY
+        assert [(verb, entry["reason"]) for verb, entry in trail(dataset)] == [
+            ("backtests.dataset.quarantined", "bad prints"),
+            ("backtests.dataset.released", "bad prints"),
+        ]
+
+    ALLOWED = {("ready", "quarantined"), ("quarantined", "ready")}
+
+    @pytest.mark.parametrize("current", list(DatasetStatus))
+    @pytest.mark.parametrize("target", list(DatasetStatus))
+    def test_refuses_every_other_move(self, owner, move, current, target):
+        if (current, target) in self.ALLOWED:
+            return
+        dataset = dataset_row(owner, status=current)
+
+        with pytest.raises(IllegalTransition):
+            move(dataset, target)
+
+        dataset.refresh_from_db()
+        assert dataset.status == current
+        assert trail(dataset) == []
+
+    def test_wants_a_reason(self, owner, move):
+        with pytest.raises(InvalidInput, match="Say why"):
+            move(dataset_row(owner), DatasetStatus.QUARANTINED, reason="  ")
+
+    @pytest.mark.parametrize("role", ["auditor", "operator", "validator"])
+    def test_refuses_a_role_without_the_right(self, owner, move, role):
+        with pytest.raises(Forbidden):
+            move(dataset_row(owner), DatasetStatus.QUARANTINED, actor=account(role))
+
+    def test_finds_no_unknown_dataset(self, owner, at):
+        with pytest.raises(NotFound):
+            services.move_dataset(
+                dataset_id=uuid4(), to=DatasetStatus.READY, actor=owner, at=at, reason="x"
+            )
+
+
+class TestRequestImport:
+    @pytest.fixture
+    def ask(self, owner, at):
+        def ask(actor=owner, **changes):
+            request = {
+                "name": "new",
+                "source_name": "new.csv",
+                "source_artifact": "c" * 64,
+                "options": {"kind": "bars"},
+            }
+            return services.request_import(**request | changes, actor=actor, at=at)
+
+        return ask
+
+    def test_queues_a_row_that_waits(self, ask, owner, django_capture_on_commit_callbacks):
+        with django_capture_on_commit_callbacks(execute=True):
+            dataset = ask()
+
+        dataset.refresh_from_db()
+        assert dataset.status == DatasetStatus.IMPORTING
+        assert dataset.version is None
+        assert dataset.published_at is not None
+        assert dataset.options["kind"] == "bars"
+        assert dataset.options["delimiter"] == ""
+        ((verb, entry),) = trail(dataset)
+        assert (verb, entry["actor"]) == ("backtests.dataset.uploaded", owner.username)
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"name": "no slug"}, "is no dataset name"),
+            ({"name": "x" * 81}, "is no dataset name"),
+            ({"name": ""}, "is no dataset name"),
+            ({"options": {"kidn": "bars"}}, "kidn: unknown key; did you mean 'kind'?"),
+            ({"options": {"kind": "candles"}}, "kind='candles' is not one of"),
+            ({"options": {"bar": 5}}, "bar: "),
+            ({"options": {"batch_rows": "many"}}, "batch_rows: "),
+            ({"options": {"columns": ["a"]}}, "columns: "),
+            ({"options": {"columns": {"close": 5}}}, "columns.close: "),
+            ({"options": {"accept": "abc"}}, "accept: "),
+            ({"options": {"symbol": "A\0B"}}, "symbol: use printable characters"),
+            ({"options": {"where": {"a\0": "x"}}}, "use printable characters"),
+        ],
+    )
+    def test_refuses_what_is_wrong(self, ask, changes, sentence):
+        with pytest.raises(InvalidInput) as refusal:
+            ask(**changes)
+
+        assert sentence in refusal.value.detail
+        assert not Dataset.objects.exists()
+
+    def test_takes_a_tab_as_delimiter(self, ask):
+        assert ask(options={"delimiter": "\t"}).options["delimiter"] == "\t"
+
+    def test_makes_one_row_of_two_requests_with_one_key(self, ask):
+        assert ask(idempotency_key="k") == ask(idempotency_key="k")
+
+        with pytest.raises(DuplicateRequest):
+            ask(idempotency_key="k", name="other")
+
+    def test_does_not_take_the_key_of_a_run(self, ask, tiny, owner, at):
+        services.queue_run(document=spec(), actor=owner, at=at, idempotency_key="k")
+
+        with pytest.raises(DuplicateRequest):
+            ask(idempotency_key="k")
+
+    @pytest.mark.parametrize("role", ["auditor", "operator", "validator"])
+    def test_refuses_a_role_without_the_right(self, ask, role):
+        with pytest.raises(Forbidden):
+            ask(actor=account(role))
+
+
+class TestRefusals:
+    def test_are_all_of_the_domain(self):
+        kinds = (InvalidInput, NotFound, Forbidden, DuplicateRequest, IllegalTransition)
+
+        assert all(issubclass(kind, DomainError) for kind in kinds)
