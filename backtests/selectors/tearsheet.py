@@ -81,19 +81,20 @@ def write_figure(name: str, metric: dict[str, Any]) -> str:
     if name == "turnover":
         return f"{value:,.1f}× a year"
     if unit in {"fraction", "probability", "per year"}:
-        return f"{value:,.2%}"
+        return f"{value:,.0%}" if abs(value) >= 10 else f"{value:.2%}"
     if unit in {"currency", "periods", "days"}:
         return f"{value:,.0f}"
     return f"{value:,.2f} bps" if unit == "bps" else f"{value:,.2f}"
 
 
 def _costs(run: Run) -> list[dict[str, Any]]:
-    rows = [
-        {"kind": kind.replace("_", " "), "amount": f"{amount:,.2f}"}
-        for kind, amount in run.summary["costs"].items()
+    costs = run.summary["costs"]
+    amounts = {kind.replace("_", " "): amount for kind, amount in costs.items()}
+    amounts["total"] = sum(costs.values())
+    return [
+        {"kind": kind, "amount": f"{amount:,.2f}", "rounded": f"{amount:,.0f}"}
+        for kind, amount in amounts.items()
     ]
-    total = sum(run.summary["costs"].values())
-    return [*rows, {"kind": "total", "amount": f"{total:,.2f}"}]
 
 
 def _months(table: dict[str, Any]) -> list[dict[str, Any]]:
