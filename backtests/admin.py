@@ -5,10 +5,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
@@ -46,6 +48,14 @@ class SpecForm(BaseDialogForm):
             return documents.loads(self.cleaned_data["spec"], name="The spec")
         except InvalidInput as refusal:
             raise forms.ValidationError(refusal.detail) from refusal
+
+
+QUEUE_DIALOG = {
+    "title": "Queue a run",
+    "description": "A worker takes it from here; the page shows its progress.",
+    "form_class": SpecForm,
+    "form_submit_text": "Queue",
+}
 
 
 def pretty(document: Any) -> SafeString:
@@ -230,20 +240,26 @@ class RunAdmin(ServiceAdmin):
         """Files in the store."""
         return pretty(run.artifacts) if run.artifacts else "–"
 
-    @action(
-        description="Queue a run",
-        permissions=["write"],
-        icon="add",
-        dialog={
-            "title": "Queue a run",
-            "description": "A worker takes it from here; the page shows its progress.",
-            "form_class": SpecForm,
-            "form_submit_text": "Queue",
-        },
-    )
+    @action(description="Queue a run", permissions=["write"], icon="add", dialog=QUEUE_DIALOG)
     def queue(self, request: HttpRequest, form: SpecForm) -> HttpResponse:
-        """Queue what a spec asks for."""
-        return self._queued(request, form.cleaned_data["spec"], form.cleaned_data["reason"])
+        """Queue what a spec asks for; a refusal is shown beside the text, which stays."""
+        actor: User = request.user  # type: ignore[assignment]  # whoever reached an admin action
+        try:
+            run = services.queue_run(
+                document=form.cleaned_data["spec"],
+                reason=form.cleaned_data["reason"],
+                actor=actor,
+                at=timezone.now(),
+            )
+        except DomainError as refusal:
+            form.add_error("spec", refusal.detail)
+            return render(
+                request,
+                "unfold/helpers/dialog.html",
+                {"dialog": QUEUE_DIALOG, "form": form, "form_submit_text": "Queue"},
+            )
+        messages.success(request, "The run is queued.")
+        return self.page_of(run)
 
     @action(
         description="Queue again",
@@ -259,13 +275,11 @@ class RunAdmin(ServiceAdmin):
     def queue_again(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Queue the same spec once more."""
         run = get_object_or_404(Run, pk=object_id)
-        return self._queued(request, run.spec, form.cleaned_data["reason"])
-
-    def _queued(self, request: HttpRequest, document: dict[str, Any], reason: str) -> HttpResponse:
-        run = self.serve(
-            request, services.queue_run, "The run is queued.", document=document, reason=reason
-        )
-        return self.page_of(run)
+        again = self.serve(
+            request, services.queue_run, "The run is queued.",
+            document=run.spec, reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(again, object_id)
 
     @action(
         description="Cancel",

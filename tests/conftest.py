@@ -7,6 +7,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def pytest_addoption(parser):
+    """Let the golden files be written anew; their difference is for a person to review."""
+    parser.addoption("--regold", action="store_true", help="rewrite tests/golden from this code")
+
+
+@pytest.fixture
+def golden(request):
+    """Compare a text with a golden file, or write the file under --regold."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--regold"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert path.is_file(), f"{path} is missing; write it with: pytest --regold"
+        assert text == path.read_text(), f"{name} differs; if it should: pytest --regold"
+
+    return compare
 
 
 @pytest.fixture(scope="session")

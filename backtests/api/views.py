@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
 from django.utils import timezone
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
@@ -17,12 +16,9 @@ from rest_framework.views import APIView
 from backtests import selectors, services
 from backtests.api import filters, serializers
 from backtests.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
-from backtests.api.ordering import ListOrdering
 from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.input import caller, valid
-
-BACKENDS = [DjangoFilterBackend, ListOrdering]
 
 
 class RunsView(ListAPIView[Run]):
@@ -31,7 +27,6 @@ class RunsView(ListAPIView[Run]):
     scopes = {"GET": "runs:read", "POST": "runs:write"}
     queryset = selectors.list_runs()
     serializer_class = serializers.RunRow
-    filter_backends = BACKENDS
     filterset_class = filters.RunFilter
     ordering_fields = ["created_at", "queued_at", "status", "kind"]
 
@@ -135,7 +130,6 @@ class DatasetsView(ListAPIView[Dataset]):
     scopes = {"GET": "datasets:read", "POST": "datasets:write"}
     queryset = selectors.list_datasets()
     serializer_class = serializers.DatasetRow
-    filter_backends = BACKENDS
     filterset_class = filters.DatasetFilter
     ordering_fields = ["created_at", "name", "status", "kind", "n_rows", "n_instruments"]
     parser_classes = [MultiPartParser]

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,22 +18,37 @@ from backtests.engine.dtypes import (
     OrderStatus,
     RecordArray,
 )
-from backtests.engine.metrics import Metrics, monthly_returns
+from backtests.engine.metrics import Metrics, NotComputedError, monthly_returns
 from crowetrade_site.core import storage
 
 Table = dict[str, Any]
 
 
-def store(result: Result, metrics: Metrics, benchmark: FloatArray | None) -> dict[str, Any]:
-    """Write a result's tables and return what each is called, its digest and size."""
-    tables = {
-        "curves.parquet": _curves(result, benchmark),
-        "positions.parquet": _position_changes(result),
-        "fills.parquet": _records(result, result.fills),
-        "orders.parquet": _orders(result),
+def store(
+    result: Result,
+    metrics: Metrics,
+    benchmark: FloatArray | None,
+    *,
+    before_each: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Write a result's tables and return what each is called, its digest and size.
+
+    `before_each` is called before every file and once after the last; what it raises stops
+    the writing. Files already in the store stay there, spoken of by nobody.
+    """
+    files: dict[str, Callable[[], bytes]] = {
+        "curves.parquet": lambda: _parquet(_curves(result, benchmark)),
+        "positions.parquet": lambda: _parquet(_position_changes(result)),
+        "fills.parquet": lambda: _parquet(_records(result, result.fills)),
+        "orders.parquet": lambda: _parquet(_orders(result)),
+        "metrics.json": lambda: _figures(result, metrics),
     }
-    stored = {name: _put(_parquet(table)) for name, table in tables.items()}
-    return stored | {"metrics.json": _put(_figures(result, metrics))}
+    stored = {}
+    for name, content in files.items():
+        before_each()
+        stored[name] = _put(content())
+    before_each()
+    return stored
 
 
 def _put(content: bytes) -> dict[str, Any]:
@@ -51,7 +67,6 @@ def _figures(result: Result, metrics: Metrics) -> bytes:
 
     The page shows them without loading the engine.
     """
-    months = monthly_returns(result.equity, result.ts)
     document = {
         "periods_per_year": metrics.periods_per_year,
         "periods_rule": metrics.periods_rule,
@@ -65,12 +80,22 @@ def _figures(result: Result, metrics: Metrics) -> bytes:
             }
             for name, metric in metrics.items()
         ],
-        "months": {
-            "years": months.years.tolist(),
-            "returns": [[_finite(m) for m in year] for year in months.returns.tolist()],
-        },
+        "months": _months(result),
     }
     return json.dumps(document, allow_nan=False).encode()
+
+
+def _months(result: Result) -> dict[str, Any]:
+    """Return the table of months; a curve that reached zero, or of one bar, has none."""
+    try:
+        months = monthly_returns(result.equity, result.ts)
+    except NotComputedError as missing:
+        return {"years": [], "returns": [], "reason": f"not computed, because {missing}"}
+    return {
+        "years": months.years.tolist(),
+        "returns": [[_finite(m) for m in year] for year in months.returns.tolist()],
+        "reason": "",
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -86,7 +86,9 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
         metrics = result.metrics(benchmark=benchmark)
         lap("measuring")
         lease.phase("recording")
-        stored = artifacts.store(result, metrics, benchmark)
+        stored = artifacts.store(
+            result, metrics, benchmark, before_each=lambda: lease.phase("recording")
+        )
         lap("recording")
     return {
         "result_digest": result.digest,

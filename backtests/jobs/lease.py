@@ -104,6 +104,11 @@ class Lease:
         self._done, self._total = done, total
         self._raise_if_over()
 
+    @property
+    def reached(self) -> dict[str, int]:
+        """How far the work is, as the row's columns."""
+        return {"progress_done": self._done, "progress_total": self._total}
+
     def _raise_if_over(self) -> None:
         if self._lost.is_set():
             raise LeaseLost
@@ -132,8 +137,7 @@ class Lease:
         kept = mine.update(
             lease_expires_at=timezone.now() + timedelta(seconds=settings.RUN_LEASE_SECONDS),
             phase=self._phase,
-            progress_done=self._done,
-            progress_total=self._total,
+            **self.reached,
         )
         if not kept:
             self._lost.set()

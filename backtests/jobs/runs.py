@@ -49,6 +49,7 @@ def execute_run(*, run_id: UUID, worker: str) -> None:
             finish(
                 run,
                 RunStatus.SUCCEEDED,
+                **lease.reached,
                 code_digest=provenance.code_digest(),
                 environment=provenance.environment(),
                 **outcome,

@@ -7,25 +7,11 @@ later change of a default changes no old run.
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-
-def printable(text: str) -> str:
-    """Return a text without control characters and lone surrogates, which no database stores.
-
-    Raises
-    ------
-    ValueError
-        It has some.
-    """
-    if not text.isprintable():
-        raise ValueError("use printable characters only")
-    return text
-
-
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 # A name, a symbol and the digest that pins them.
-Reference = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(printable)]
+Reference = Annotated[str, Field(min_length=1, max_length=500)]
 BasisPoints = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
 

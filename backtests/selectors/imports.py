@@ -4,19 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from backtests.marketdata.errors import MarketDataError
 from backtests.marketdata.options import ImportOptions
-from backtests.runspec import printable
 from crowetrade_site.core import documents
 from crowetrade_site.core.errors import InvalidInput, translating
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,80}")
-TEXT = Annotated[str, AfterValidator(lambda text: printable(text.replace("\t", " ")) and text)]
 
 
 def check_import(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,16 +37,5 @@ def check_import(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _schema() -> type[BaseModel]:
     """Return the import options as a strict document: a value of the wrong type is a fault."""
     types = get_type_hints(ImportOptions)
-    known: Any = {one.name: (_storable(types[one.name]), None) for one in fields(ImportOptions)}
+    known: Any = {one.name: (types[one.name], None) for one in fields(ImportOptions)}
     return create_model("ImportOptions", __config__=ConfigDict(extra="forbid"), **known)
-
-
-def _storable(kind: Any) -> Any:
-    """Return a type with its texts held to what a database can store."""
-    if kind is str:
-        return TEXT
-    if inner := get_args(kind):
-        origin = get_origin(kind)
-        outer: Any = Union if origin is UnionType else origin
-        return outer[tuple(_storable(one) for one in inner)]
-    return kind

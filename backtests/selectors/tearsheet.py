@@ -30,6 +30,7 @@ class Tearsheet:
     metrics: list[dict[str, Any]]
     costs: list[dict[str, Any]]
     months: list[dict[str, Any]]
+    months_reason: str
     fills: list[dict[str, Any]]
     charts: dict[str, Any]
 
@@ -47,6 +48,7 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
         metrics=sorted(figures.values(), key=lambda figure: figure["value"] is None),
         costs=_costs(run),
         months=_months(document["months"]),
+        months_reason=document["months"]["reason"],
         fills=_latest_fills(run),
         charts=_charts(curves),
     )

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import models, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -86,7 +86,10 @@ class ServiceAdmin(ReadOnlyAdmin):
 
     def public_id(self, object_id: Any) -> UUID:
         """Return the public name of the row an action is pressed on."""
-        row = self.model.objects.only("public_id").get(pk=object_id)
+        try:
+            row = self.model.objects.only("public_id").get(pk=object_id)
+        except (self.model.DoesNotExist, ValueError):
+            raise Http404(f"There is no such {self.opts.verbose_name}.") from None
         return UUID(str(row.public_id))
 
 
@@ -262,10 +265,15 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         return self._may(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Admins only, and nobody their own roles."""
-        return self._may(request) and (
-            obj is None or obj != request.user or request.user.is_superuser
-        )
+        """Admins only; nobody their own roles, nor whoever stands above them.
+
+        An admin who could set a superuser's password would be one. The console account
+        belongs to the machine: with a password, somebody could log in as it.
+        """
+        if not self._may(request) or (obj is not None and obj.username == services.CONSOLE):
+            return False
+        is_above = obj is not None and (obj == request.user or obj.is_superuser)
+        return not is_above or request.user.is_superuser
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """People are deactivated, never deleted: the trail names them."""
@@ -273,23 +281,34 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Write the trail's entry in the transaction of the change."""
-        self._record(request, obj, "core.user.created")
+        self._record(request, obj, "core.user.created", message)
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Write the trail's entry in the transaction of the change."""
-        self._record(request, obj, "core.user.changed")
+        self._record(request, obj, "core.user.changed", message)
         return super().log_change(request, obj, message)
 
-    def _record(self, request: HttpRequest, user: User, verb: str) -> None:
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Set a password in one transaction with the trail's entry."""
+        with transaction.atomic():
+            return super().user_change_password(request, *args, **kwargs)
+
+    def _record(self, request: HttpRequest, user: User, verb: str, message: Any) -> None:
         after = {
             "username": user.username,
             "is_active": user.is_active,
             "is_staff": user.is_staff,
             "roles": sorted(user.groups.values_list("name", flat=True)),
+            "fields": _changed_fields(message),
         }
-        with transaction.atomic():
-            actor: User = request.user  # type: ignore[assignment]
-            audit.record(
-                verb, user, actor=actor, at=timezone.now(), reason="in the admin", after=after
-            )
+        actor: User = request.user  # type: ignore[assignment]
+        audit.record(verb, user, actor=actor, at=timezone.now(), reason="in the admin", after=after)
+
+
+def _changed_fields(message: Any) -> list[str]:
+    """Return the fields Django's own change message names; a password only by this."""
+    parts = message if isinstance(message, list) else []
+    return sorted(
+        field for part in parts for change in part.values() for field in change.get("fields", [])
+    )

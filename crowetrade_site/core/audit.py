@@ -49,11 +49,16 @@ def record(
     ------
     RuntimeError
         Called outside a transaction: the entry could then survive a change that did not.
+    ValueError
+        `at` has no time zone, or a value has no canonical text.
     """
+    if at.utcoffset() is None:
+        raise ValueError(f"{verb} must be recorded at a moment with a time zone.")
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(f"{verb} must be recorded inside the transaction of its change.")
+    event_id = uuid4()
     entry: dict[str, Any] = {
-        "event_id": str(uuid4()),
+        "event_id": str(event_id),
         "at": stamp(at),
         "verb": verb,
         "actor": actor.get_username() if actor else SYSTEM,
@@ -66,10 +71,9 @@ def record(
         "after": dict(after or {}),
     }
     text = canonical.encode(entry)
+    columns = {name: entry[name] for name in SEARCHABLE} | {"at": at, "event_id": event_id}
     return AuditEvent.objects.create(
-        canonical=text,
-        leaf=merkle.leaf_hash(text.encode()),
-        **{name: entry[name] for name in SEARCHABLE},
+        canonical=text, leaf=merkle.leaf_hash(text.encode()), **columns
     )
 
 

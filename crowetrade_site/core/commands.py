@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from crowetrade_site import embedded
@@ -81,9 +81,13 @@ def prepare_tables(command: DomainCommand) -> None:
     Raises
     ------
     Unavailable
-        A given database lacks migrations: changing it is its operator's decision.
+        The database does not answer, or a given one lacks migrations: changing it is its
+        operator's decision.
     """
-    executor = MigrationExecutor(connection)
+    try:
+        executor = MigrationExecutor(connection)
+    except OperationalError as error:
+        raise Unavailable(f"The database does not answer: {_first_line(error)}") from error
     waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not waiting:
         return
@@ -91,3 +95,7 @@ def prepare_tables(command: DomainCommand) -> None:
         raise Unavailable(f"{len(waiting)} migrations wait; run: manage.py migrate")
     command.say("Preparing the embedded database …")
     call_command("migrate", verbosity=0, interactive=False)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,6 +1,7 @@
 """Documents handed in by people: parsed strictly, refused with a path and a suggestion."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Hashable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,10 @@ from pydantic import BaseModel, ValidationError
 from crowetrade_site.core.errors import InvalidInput, NotFound
 
 Schema = TypeVar("Schema", bound=BaseModel)
+LONGEST = 250_000  # characters; the YAML reader takes about a second for them
+DEEPEST = 50
+MOST_VALUES = 100_000
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -21,6 +26,10 @@ def _unique_mapping(loader: UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any
     mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key is a word, not a list or a mapping", key_node.start_mark
+            )
         if key in mapping:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {key!r} is given twice", key_node.start_mark
@@ -43,9 +52,11 @@ def read(path: Path) -> dict[str, Any]:
         As `loads`.
     """
     try:
-        return loads(path.read_text(), name=str(path))
-    except (FileNotFoundError, IsADirectoryError):
+        return loads(path.read_text(encoding="utf-8"), name=str(path))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise NotFound(f"There is no file {path}.") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise InvalidInput(f"{path} is not UTF-8 text.") from None
 
@@ -56,12 +67,17 @@ def loads(text: str, *, name: str = "The document") -> dict[str, Any]:
     Raises
     ------
     InvalidInput
-        It is not YAML (the line is named), gives a key twice, or is not a mapping.
+        It is not YAML (the line is named), gives a key twice, is too long or nested too
+        deeply, or is not a mapping.
     """
+    if len(text) > LONGEST:
+        raise InvalidInput(f"{name} is longer than {LONGEST} characters.")
     try:
         document = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2020-02-30
         raise InvalidInput(f"{name} is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InvalidInput(f"{name} is nested too deeply.") from None
     if not isinstance(document, dict):
         raise InvalidInput(f"{name} must be a mapping such as 'kind: backtest'.")
     return document
@@ -73,13 +89,16 @@ def parse(schema: type[Schema], document: Mapping[str, Any]) -> Schema:
     Raises
     ------
     InvalidInput
-        The first fault in one sentence, all of them in ``errors`` as ``{path, message}``;
-        an unknown key names the nearest known one (422).
+        The first fault in one sentence, all of them in ``errors`` as ``{path, message}``,
+        unknown keys first; an unknown key names the nearest known one (422).
     """
+    _require_storable(document)
     try:
         return schema.model_validate(document)
     except ValidationError as error:
-        errors = [_fault(schema, fault) for fault in error.errors(include_url=False)]
+        faults = error.errors(include_url=False)
+    faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
+    errors = [_fault(schema, fault) for fault in faults]
     first = (
         f"{errors[0]['path']}: {errors[0]['message']}"
         if errors[0]["path"]
@@ -89,20 +108,42 @@ def parse(schema: type[Schema], document: Mapping[str, Any]) -> Schema:
     raise InvalidInput(f"{first}{more}", errors=errors)
 
 
+def _require_storable(document: Any) -> None:
+    """Refuse what no database column takes, and a short text that unfolds without end.
+
+    YAML's aliases repeat a part without writing it: a kilobyte can mean a billion values.
+    """
+    waiting, seen = [(document, 1)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        seen += 1
+        if depth > DEEPEST or seen > MOST_VALUES:
+            raise InvalidInput(
+                f"The document is nested deeper than {DEEPEST} levels or has more than "
+                f"{MOST_VALUES} values."
+            )
+        if isinstance(value, Mapping):
+            waiting += [(inner, depth + 1) for pair in value.items() for inner in pair]
+        elif isinstance(value, list | tuple):
+            waiting += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, str) and UNSTORABLE.search(value):
+            raise InvalidInput("The document holds a NUL character or half a surrogate pair.")
+
+
 def _fault(schema: type[BaseModel], fault: Any) -> dict[str, str]:
     names, keys = _resolve(schema.model_json_schema(), list(fault["loc"]))
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         message = f"unknown key{_nearest(str(names[-1]), keys)}"
     elif fault["type"] in {"union_tag_invalid", "literal_error"}:
-        given = fault["ctx"].get("tag", fault.get("input"))
+        given = str(fault["ctx"].get("tag", fault.get("input")))[:100]
         known = str(fault["ctx"].get("expected_tags") or fault["ctx"].get("expected"))
-        message = f"{given!r} is not one of {known}{_nearest(str(given), known.split(chr(39)))}"
-    return {"path": ".".join(str(name) for name in names), "message": message}
+        message = f"{given!r} is not one of {known}{_nearest(given, known.split(chr(39))[1::2])}"
+    return {"path": ".".join(str(name)[:100] for name in names), "message": message}
 
 
 def _nearest(name: str, known: "list[str] | set[str]") -> str:
-    close = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    close = get_close_matches(name[:100], sorted(known), n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known are {', '.join(sorted(known))}" if known else ""
@@ -111,30 +152,39 @@ def _nearest(name: str, known: "list[str] | set[str]") -> str:
 def _resolve(root: dict[str, Any], location: list[Any]) -> tuple[list[Any], set[str]]:
     """Return the user's path (without union tags) and the keys known where it ends."""
     names: list[Any] = []
-    nodes = [root]
+    nodes, parents = [root], [root]
     for step in location:
-        tagged = [node for node in _spread(root, nodes) if _tag(node) == step]
-        if tagged and not isinstance(step, int):
-            nodes = tagged
+        nodes = list(_spread(root, nodes))
+        if any("choices" in node for node in nodes):  # the step is a tag, which no user wrote
+            nodes = _chosen(root, nodes, step)
             continue
         names.append(step)
-        parents = list(_spread(root, nodes))
-        children = [_child(node, step) for node in parents]
-        nodes = [child for child in children if child is not None]
-    known = {key for node in parents for key in node.get("properties", {})} if names else set()
-    return names, known
+        parents = nodes
+        nodes = [child for node in parents if (child := _child(node, step)) is not None]
+    return names, {key for node in parents for key in node.get("properties", {})}
 
 
 def _spread(root: dict[str, Any], nodes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Follow references and alternatives down to plain schema nodes."""
+    """Follow references and the one alternative to null; a true choice becomes ``choices``."""
     for node in nodes:
+        alternatives = node.get("oneOf") or node.get("anyOf") or node.get("allOf") or []
+        choices = [choice for choice in alternatives if choice.get("type") != "null"]
         if "$ref" in node:
-            name = node["$ref"].rsplit("/", 1)[-1]
-            yield from _spread(root, [root["$defs"][name]])
-        elif alternatives := node.get("oneOf") or node.get("anyOf") or node.get("allOf"):
-            yield from _spread(root, alternatives)
+            yield from _spread(root, [root["$defs"][node["$ref"].rsplit("/", 1)[-1]]])
+        elif len(choices) == 1:
+            yield from _spread(root, choices)
+        elif choices:
+            yield {"choices": choices}
         else:
             yield node
+
+
+def _chosen(root: dict[str, Any], nodes: list[dict[str, Any]], step: Any) -> list[dict[str, Any]]:
+    """Return the alternatives a union's tag stands for; all of them when it names none."""
+    choices = [choice for node in nodes for choice in node.get("choices", [node])]
+    plain = list(_spread(root, choices))
+    named = [node for node in plain if step in (_tag(node), node.get("title"))]
+    return named or plain
 
 
 def _tag(node: dict[str, Any]) -> Any:
@@ -143,7 +193,8 @@ def _tag(node: dict[str, Any]) -> Any:
 
 def _child(node: dict[str, Any], step: Any) -> dict[str, Any] | None:
     if isinstance(step, int):
-        return node.get("items")
+        fixed = node.get("prefixItems", [])
+        return fixed[step] if step < len(fixed) else node.get("items")
     child = node.get("properties", {}).get(step)
     extra = node.get("additionalProperties")
     return child if child is not None else extra if isinstance(extra, dict) else None

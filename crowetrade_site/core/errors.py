@@ -31,12 +31,11 @@ class DomainError(Exception):
 
     def problem(self) -> dict[str, Any]:
         """Return the RFC 9457 members of this error."""
-        return {
+        return self.extensions | {
             "type": f"urn:crowetrade:problem:{self.slug}",
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
-            **self.extensions,
         }
 
 

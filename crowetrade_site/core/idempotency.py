@@ -5,8 +5,10 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from crowetrade_site.core.errors import DuplicateRequest
+from crowetrade_site.core.errors import DuplicateRequest, InvalidInput
 from crowetrade_site.core.models import IdempotencyKey
+
+LONGEST = 200
 
 
 def recall(user: User, key: str, request_digest: str) -> UUID | None:
@@ -16,9 +18,13 @@ def recall(user: User, key: str, request_digest: str) -> UUID | None:
     ------
     DuplicateRequest
         The key was used for a different request (409).
+    InvalidInput
+        The key is too long, or not printable (422).
     """
     if not key:
         return None
+    if len(key) > LONGEST or not key.isprintable():
+        raise InvalidInput(f"An Idempotency-Key has at most {LONGEST} printable characters.")
     earlier = IdempotencyKey.objects.filter(user=user, key=key).first()
     if earlier is None:
         return None

@@ -28,12 +28,16 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **{
-                name: value
-                for name, value in vars(record).items()
-                if name not in STANDARD and value != ""
-            },
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        extra = {name: value for name, value in vars(record).items() if name not in STANDARD}
+        line |= {n: v for n, v in extra.items() if n not in line and not _is_blank(v)}
+        try:
+            return json.dumps(line, default=str, allow_nan=False)
+        except (TypeError, ValueError):  # a log line is never lost to what JSON has no word for
+            return json.dumps({name: str(value) for name, value in line.items()})
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value

@@ -1,5 +1,6 @@
 """Roles and what each may do: one table for admin, API, command line and worker."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,21 @@ def roles_of(user: "User | AnonymousUser") -> frozenset[Role]:
     return cached
 
 
+def forget(user: "User | AnonymousUser") -> None:
+    """Read a user's roles anew at the next question: they were changed."""
+    vars(user).pop("_roles", None)
+
+
+def confine(user: "User | AnonymousUser", scopes: Iterable[str]) -> None:
+    """Let this user object do no more than a token allows, whoever asks and wherever."""
+    setattr(user, "_confined_to", frozenset(scopes))  # noqa: B010 - for the length of a request
+
+
 def grants(user: "User | AnonymousUser") -> frozenset[str]:
-    """Return every scope a user's roles give."""
-    return frozenset().union(*(GRANTS[role] for role in roles_of(user)))
+    """Return every scope a user's roles give, within what their token allows."""
+    given = frozenset[str]().union(*(GRANTS[role] for role in roles_of(user)))
+    allowed: frozenset[str] | None = getattr(user, "_confined_to", None)
+    return given if allowed is None else given & allowed
 
 
 def require(user: "User | AnonymousUser", scope: str) -> None:
@@ -75,6 +88,9 @@ def require(user: "User | AnonymousUser", scope: str) -> None:
     Forbidden
         Names the scope and the roles that give it (403).
     """
-    if scope not in grants(user):
-        able = ", ".join(role for role in Role if scope in GRANTS[role])
-        raise Forbidden(f"This needs {scope}, which these roles have: {able}.", scope=scope)
+    if scope in grants(user):
+        return
+    if any(scope in GRANTS[role] for role in roles_of(user)):
+        raise Forbidden(f"This token lacks the scope {scope}.", scope=scope)
+    able = ", ".join(role for role in Role if scope in GRANTS[role])
+    raise Forbidden(f"This needs {scope}, which these roles have: {able}.", scope=scope)

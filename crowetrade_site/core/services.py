@@ -8,24 +8,33 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from crowetrade_site.core import audit, roles, tokens
 from crowetrade_site.core.errors import Forbidden, InvalidInput, NotFound
 from crowetrade_site.core.models import ApiToken
 
+ADMIN = "admin"
 CONSOLE = "console"
+ACCOUNTS_LOCK = 0x0C20_ACC7
+LONGEST_NAME = 100
 
 
+@transaction.atomic(durable=True)
 def ensure_admin() -> str | None:
-    """Create the user `admin` if there is no superuser, and return its drawn password once."""
-    if get_user_model().objects.filter(is_superuser=True).exclude(username=CONSOLE).exists():
+    """Create the user `admin` if there is no superuser, and return its drawn password once.
+
+    Nothing is created when the name is taken: whoever has it was made by a person.
+    """
+    _one_at_a_time()
+    users = get_user_model().objects
+    if users.filter(Q(is_superuser=True) | Q(username=ADMIN)).exclude(username=CONSOLE).exists():
         return None
     password = secrets.token_urlsafe(12)
-    with transaction.atomic(durable=True):
-        user = get_user_model().objects.create_superuser("admin", password=password)
-        audit.record("core.user.created", user, actor=None, at=timezone.now(), reason="first start")
+    user = users.create_superuser(ADMIN, password=password)
+    audit.record("core.user.created", user, actor=None, at=timezone.now(), reason="first start")
     return password
 
 
@@ -34,12 +43,28 @@ def console_user() -> User:
 
     It cannot log in. Who may run `manage.py` owns the installation, so it is an admin.
     """
-    user, created = User.objects.get_or_create(username=CONSOLE, defaults={"is_active": True})
-    if created:
-        user.set_unusable_password()
-        user.save(update_fields=["password"])
-        user.groups.add(Group.objects.get(name=roles.Role.ADMIN))
+    user = User.objects.filter(username=CONSOLE).first()
+    return user or _create_console_user()
+
+
+@transaction.atomic
+def _create_console_user() -> User:
+    _one_at_a_time()
+    if user := User.objects.filter(username=CONSOLE).first():
+        return user
+    user = User.objects.create_user(CONSOLE)  # without a password, it has an unusable one
+    user.groups.add(Group.objects.get(name=roles.Role.ADMIN))
+    audit.record(
+        "core.user.created", user, actor=None, at=timezone.now(), reason="first command",
+        after={"username": CONSOLE, "roles": [roles.Role.ADMIN]},
+    )  # fmt: skip
     return user
+
+
+def _one_at_a_time() -> None:
+    """Let of two processes that start together the second wait and see what the first made."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ACCOUNTS_LOCK])
 
 
 def acting_user(username: str | None) -> User:
@@ -72,21 +97,26 @@ def issue_token(
     actor: User,
     at: datetime,
     expires_at: datetime | None = None,
+    parent: ApiToken | None = None,
 ) -> tuple[ApiToken, str]:
     """Issue a token and return it with its plain text, which is kept nowhere.
+
+    `parent` is the token by which the actor asks, if it is one; the new token can do no more
+    and lives no longer.
 
     Raises
     ------
     Forbidden
         The actor may not issue tokens, or not for somebody else (403).
     InvalidInput
-        A scope is unknown or beyond the user's roles, or the expiry is past (422).
+        A scope is unknown or beyond the user's roles or the parent token, the name is blank or
+        long, or the expiry is past or beyond the parent's (422).
     """
     roles.require(actor, "tokens:write" if actor == user else "users:write")
     wanted = sorted(set(scopes))
-    _check_scopes(wanted, user)
-    if expires_at and expires_at <= at:
-        raise InvalidInput("expires_at lies in the past.")
+    _check_name(name)
+    _check_scopes(wanted, user, parent)
+    _check_expiry(expires_at, at, parent)
     plain = tokens.draw()
     token = ApiToken.objects.create(
         user=user,
@@ -98,12 +128,34 @@ def issue_token(
     )
     audit.record(
         "core.token.issued", token, actor=actor, at=at,
-        after={"user": user.get_username(), "name": name, "scopes": wanted},
+        after={
+            "user": user.get_username(),
+            "name": name,
+            "scopes": wanted,
+            "expires_at": audit.stamp(expires_at) if expires_at else None,
+            "parent": parent.prefix if parent else None,
+        },
     )  # fmt: skip
     return token, plain
 
 
-def _check_scopes(wanted: list[str], user: User) -> None:
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidInput(f"A token's name has 1 to {LONGEST_NAME} printable characters.")
+
+
+def _check_expiry(expires_at: datetime | None, at: datetime, parent: ApiToken | None) -> None:
+    if expires_at and expires_at <= at:
+        raise InvalidInput("expires_at lies in the past.")
+    end = parent.expires_at if parent else None
+    if end and (expires_at is None or expires_at > end):
+        raise InvalidInput(
+            "A token may not outlive the one that asks for it: expires_at must be at most "
+            f"{audit.stamp(end)}."
+        )
+
+
+def _check_scopes(wanted: list[str], user: User, parent: ApiToken | None) -> None:
     if not wanted:
         raise InvalidInput("A token needs at least one scope.")
     unknown = set(wanted) - roles.SCOPES
@@ -111,6 +163,8 @@ def _check_scopes(wanted: list[str], user: User) -> None:
         raise InvalidInput(
             f"Unknown scope {min(unknown)!r}; known are {', '.join(sorted(roles.SCOPES))}."
         )
+    if parent and (wider := set(wanted) - set(parent.scopes)):
+        raise InvalidInput(f"The token that asks for this one lacks {min(wider)!r} itself.")
     beyond = set(wanted) - roles.grants(user)
     if beyond:
         raise InvalidInput(f"{user.get_username()}'s roles do not give {min(beyond)!r}.")
@@ -137,7 +191,7 @@ def revoke_token(*, token_id: UUID, actor: User, at: datetime, reason: str = "")
 
 @transaction.atomic(durable=True)
 def grant_role(*, user: User, role: roles.Role, actor: User, at: datetime, reason: str) -> None:
-    """Give a user a role.
+    """Give a user a role; giving it again changes nothing.
 
     Raises
     ------
@@ -147,5 +201,8 @@ def grant_role(*, user: User, role: roles.Role, actor: User, at: datetime, reaso
     roles.require(actor, "users:write")
     if actor == user and not actor.is_superuser:
         raise Forbidden("Nobody grants roles to themselves.")
+    if user.groups.filter(name=role).exists():
+        return
     user.groups.add(Group.objects.get(name=role))
+    roles.forget(user)
     audit.record("core.role.granted", user, actor=actor, at=at, reason=reason, after={"role": role})

@@ -5,11 +5,14 @@ never returns bytes. The place is a Django storage (`STORAGES["artifacts"]`): th
 by default, an S3-compatible bucket by setting.
 """
 
+import filecmp
 import hashlib
+import logging
 import os
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Protocol, cast
@@ -21,6 +24,9 @@ from django.core.files.storage import FileSystemStorage, storages
 from crowetrade_site.core.errors import Corrupted, NotFound
 
 CHUNK = 1 << 20
+INCOMING = ".incoming-"
+LEFTOVER_SECONDS = 24 * 3600.0
+logger = logging.getLogger(__name__)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -47,6 +53,7 @@ class WriteOnceFileSystemStorage(FileSystemStorage):
         with spooled(Path(self.location)) as spool:
             for chunk in content.chunks(CHUNK):
                 spool.write(chunk)
+            _force(spool)
             self.adopt(Path(spool.name), name)
         return name
 
@@ -54,15 +61,20 @@ class WriteOnceFileSystemStorage(FileSystemStorage):
         return name
 
     def adopt(self, path: Path, name: str) -> None:
-        """Link a finished file to its name, durably; the first writer wins."""
+        """Link a finished file to its name, durably; the first writer wins.
+
+        An object that has rotted is the one thing that is replaced, by the bytes it had.
+        """
         target = Path(self.path(name))
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(target.parent)
         path.chmod(0o400)
         try:
             os.link(path, target)
         except FileExistsError:
-            return
-        _sync_folder(target.parent)
+            if not filecmp.cmp(path, target, shallow=False):
+                logger.warning("A corrupted artefact is whole again", extra={"artefact": name})
+                path.replace(target)
+        _sync_folder(target.parent)  # also for the loser: the winner may not be that far yet
 
     def local(self, name: str) -> Path:
         """Return the object's own file."""
@@ -76,6 +88,14 @@ class WriteOnceFileSystemStorage(FileSystemStorage):
         return False
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents so that they outlive a crash."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(path.parent)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -86,13 +106,31 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def spooled(folder: Path) -> Iterator[IO[bytes]]:
-    """Yield a temporary file in `folder` that is gone afterwards, whatever happens."""
+    """Yield a temporary file in `folder` that is gone afterwards, whatever happens.
+
+    What a killed process left there is removed when nobody has written to it for a day.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as spool:
+    _sweep(folder)
+    with NamedTemporaryFile(dir=folder, prefix=INCOMING, delete=False) as spool:
         try:
             yield spool
         finally:
             Path(spool.name).unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    oldest = time.time() - LEFTOVER_SECONDS
+    for leftover in folder.glob(f"{INCOMING}*"):
+        with suppress(FileNotFoundError):
+            if leftover.stat().st_mtime < oldest:
+                leftover.unlink()
+
+
+def _force(spool: IO[bytes]) -> None:
+    """Force a spool's bytes to disk, before anything has its name."""
+    spool.flush()
+    os.fsync(spool.fileno())
 
 
 def _storage() -> ArtifactStorage:
@@ -117,8 +155,7 @@ def put(content: IO[bytes] | bytes | Path) -> str:
         for chunk in _chunks(content):
             digest.update(chunk)
             spool.write(chunk)
-        spool.flush()
-        os.fsync(spool.fileno())
+        _force(spool)
         name = digest.hexdigest()
         _storage().adopt(Path(spool.name), object_name(name))
     return name
@@ -155,24 +192,8 @@ def locate(digest: str) -> Path:
     Corrupted
         The stored bytes do not hash to it (409).
     """
-    path, actual = _hashed(digest)
-    if actual != digest and _storage().forget(object_name(digest)):
-        path, actual = _hashed(digest)
-    if actual != digest:
-        raise Corrupted(
-            f"The artefact {digest} is corrupted: its bytes hash to {actual}. Restore it from a "
-            "backup; nothing was read from it."
-        )
-    return path
-
-
-def _hashed(digest: str) -> tuple[Path, str]:
-    try:
-        path = _storage().local(object_name(digest))
-    except FileNotFoundError:
-        raise NotFound(f"The artefact {digest} is not in the store.") from None
-    with path.open("rb") as file:
-        return path, hashlib.file_digest(file, "sha256").hexdigest()
+    with stream(digest) as file:
+        return Path(file.name)
 
 
 def read(digest: str) -> bytes:
@@ -183,12 +204,50 @@ def read(digest: str) -> bytes:
     NotFound, Corrupted
         As `locate`.
     """
-    content = locate(digest).read_bytes()
+    with stream(digest) as file:
+        content = file.read()
     if hashlib.sha256(content).hexdigest() != digest:  # changed between the check and the read
         raise Corrupted(f"The artefact {digest} changed while it was read.")
     return content
 
 
 def stream(digest: str) -> IO[bytes]:
-    """Return an open file over an object's bytes, verified in full before the first is read."""
-    return locate(digest).open("rb")
+    """Return an open file over an object's bytes, verified in full before the first is read.
+
+    The very file that was verified is handed out, whatever its name may mean by then.
+
+    Raises
+    ------
+    NotFound, Corrupted
+        As `locate`.
+    """
+    file, actual = _hashed(digest)
+    if actual != digest:
+        file.close()
+        if not _storage().forget(object_name(digest)):
+            raise _corrupted(digest, actual)
+        file, actual = _hashed(digest)
+    if actual != digest:
+        file.close()
+        raise _corrupted(digest, actual)
+    file.seek(0)
+    return file
+
+
+def _hashed(digest: str) -> tuple[IO[bytes], str]:
+    try:
+        file = _storage().local(object_name(digest)).open("rb")
+    except FileNotFoundError:
+        raise NotFound(f"The artefact {digest} is not in the store.") from None
+    try:
+        return file, hashlib.file_digest(file, "sha256").hexdigest()
+    except BaseException:
+        file.close()
+        raise
+
+
+def _corrupted(digest: str, actual: str) -> Corrupted:
+    return Corrupted(
+        f"The artefact {digest} is corrupted: its bytes hash to {actual}. Restore it from a "
+        "backup; nothing was read from it."
+    )

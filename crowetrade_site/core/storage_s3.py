@@ -1,15 +1,34 @@
 """Artefacts in an S3-compatible bucket (needs requirements/s3.txt)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from storages.backends.s3 import S3Storage
 
+from crowetrade_site.core.errors import Unavailable
 from crowetrade_site.core.storage import CHUNK, spooled
 
 MULTIPART_FROM = 64 * CHUNK
+ATTEMPTS = 3
+TAKEN = {"PreconditionFailed", "412"}
+CONTENDED = {"ConditionalRequestConflict", "409"}  # another writer is at it: look again
+MISSING = {"404", "NoSuchKey", "NotFound"}
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turn what the bucket's service refuses into an error a client can act on."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise Unavailable(f"The artefact store refuses the request ({code}).") from error
+    except BotoCoreError as error:
+        raise Unavailable("The artefact store does not answer.") from error
 
 
 class WriteOnceS3Storage(S3Storage):
@@ -17,27 +36,41 @@ class WriteOnceS3Storage(S3Storage):
 
     file_overwrite = True  # the conditional PUT refuses overwriting; renaming would hide it
 
+    def exists(self, name: str) -> bool:
+        """Return whether the name is taken."""
+        with reaching():
+            return bool(super().exists(name))
+
     def adopt(self, path: Path, name: str) -> None:
         """Upload a finished file; a name that exists is left alone."""
-        if self.exists(name):
-            return
-        key = self._normalize_name(name)
+        with reaching():
+            for attempt in range(1, ATTEMPTS + 1):
+                if self.exists(name):
+                    return
+                try:
+                    self._upload(path, self._normalize_name(name))
+                except ClientError as error:
+                    code = error.response["Error"]["Code"]
+                    if code in TAKEN:
+                        return
+                    if code not in CONTENDED or attempt == ATTEMPTS:
+                        raise
+                else:
+                    return
+
+    def _upload(self, path: Path, key: str) -> None:
         client = self.connection.meta.client
-        try:
-            if path.stat().st_size < MULTIPART_FROM:
-                with path.open("rb") as body:
-                    client.put_object(
-                        Bucket=self.bucket_name,
-                        Key=key,
-                        Body=body,
-                        IfNoneMatch="*",
-                        ChecksumAlgorithm="SHA256",
-                    )
-            else:
-                self._upload_parts(client, path, key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in {"PreconditionFailed", "412"}:
-                raise
+        if path.stat().st_size >= MULTIPART_FROM:
+            self._upload_parts(client, path, key)
+            return
+        with path.open("rb") as body:
+            client.put_object(
+                Bucket=self.bucket_name,
+                Key=key,
+                Body=body,
+                IfNoneMatch="*",
+                ChecksumAlgorithm="SHA256",
+            )
 
     def _upload_parts(self, client: Any, path: Path, key: str) -> None:
         where = {"Bucket": self.bucket_name, "Key": key}
@@ -63,7 +96,9 @@ class WriteOnceS3Storage(S3Storage):
                 **where, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
             )
         except BaseException:
-            client.abort_multipart_upload(**where)
+            # what stays behind costs money, not correctness: a lifecycle rule removes it
+            with suppress(ClientError, BotoCoreError):
+                client.abort_multipart_upload(**where)
             raise
 
     def local(self, name: str) -> Path:
@@ -72,16 +107,21 @@ class WriteOnceS3Storage(S3Storage):
         if cached.is_file():
             return cached
         cached.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with spooled(cached.parent) as spool:
+        with spooled(Path(settings.ARTIFACT_CACHE)) as spool:
+            self._download(name, spool)
+            spool.flush()
+            Path(spool.name).chmod(0o400)
+            Path(spool.name).replace(cached)
+        return cached
+
+    def _download(self, name: str, spool: Any) -> None:
+        with reaching():
             try:
                 self.bucket.download_fileobj(self._normalize_name(name), spool)
             except ClientError as error:
-                if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+                if error.response["Error"]["Code"] in MISSING:
                     raise FileNotFoundError(name) from None
                 raise
-            spool.flush()
-            Path(spool.name).replace(cached)
-        return cached
 
     def forget(self, name: str) -> bool:
         """Drop the cached file, so that the next look downloads it again."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from crowetrade_site.core import roles
 from crowetrade_site.core.models import ApiToken
 
 PREFIX = "ct_"
@@ -23,13 +24,19 @@ def digest(plain: str) -> str:
 
 
 def find(plain: str, *, at: datetime) -> ApiToken | None:
-    """Return the valid token of this plain text with its user, noting its use."""
+    """Return the valid token of this plain text, noting its use.
+
+    Its user is confined to the token's scopes.
+    """
     token = (
         ApiToken.objects.select_related("user")
         .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=at))
         .filter(digest=digest(plain), revoked_at__isnull=True, user__is_active=True)
         .first()
     )
-    if token and (token.last_used_at is None or at - token.last_used_at > USE_RECORDED_EVERY):
+    if token is None:
+        return None
+    if token.last_used_at is None or at - token.last_used_at >= USE_RECORDED_EVERY:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=at)
+    roles.confine(token.user, token.scopes)
     return token

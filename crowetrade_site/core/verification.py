@@ -7,7 +7,7 @@ with the number of entries (33 bytes are kept for each seal).
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -78,9 +78,14 @@ def verify() -> Verification:
             _walk_unsealed()
         except Broken as fault:
             broken = str(fault)
-        counts = [table.objects.count() for table in (AuditEvent, AuditSealItem, AuditSeal)]
-    broken = broken or published.missing_now()
-    return Verification(*counts, checkpoints=published.count, broken=broken)
+        found = Verification(
+            entries=AuditEvent.objects.count(),
+            sealed=AuditSealItem.objects.count(),
+            seals=AuditSeal.objects.count(),
+            checkpoints=sum(1 for _ in signing.checkpoints()),
+            broken=broken,
+        )
+    return found if broken else replace(found, broken=published.missing_now())
 
 
 @contextmanager
@@ -197,7 +202,6 @@ class Published:
     """The checkpoints beside the seals: what was published must still stand as it was."""
 
     def __init__(self) -> None:
-        self.count = 0
         self._digests = bytearray()
         self._is_published = bytearray()
         self._beyond = 0
@@ -214,7 +218,6 @@ class Published:
         its publication, and the next sealer publishes it.
         """
         for checkpoint in signing.checkpoints():
-            self.count += 1
             self._compare(checkpoint)
         missing = self._is_published[:-1].find(False)
         if missing >= 0:

@@ -3,10 +3,8 @@
 from uuid import UUID
 
 from django.utils import timezone
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.filters import OrderingFilter
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,7 +23,6 @@ class StrategiesView(ListAPIView[Strategy]):
     scopes = {"GET": "strategies:read", "POST": "strategies:write"}
     queryset = selectors.list_strategies()
     serializer_class = serializers.StrategyRow
-    filter_backends = [DjangoFilterBackend, OrderingFilter]
     filterset_fields = ["name", "status", "digest"]
     ordering_fields = ["created_at", "name"]
 

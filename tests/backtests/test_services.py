@@ -1,6 +1,7 @@
 """What people and clients may ask of datasets and runs, and each refusal."""
 
 import json
+import re
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,6 @@ from backtests.lifecycle import DatasetStatus, RunStatus
 from backtests.models import Dataset, Run
 from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import (
-    DomainError,
     DuplicateRequest,
     Forbidden,
     IllegalTransition,
@@ -137,8 +137,8 @@ REFUSED = {
         {"instruments": ["AAA", "AAA"]}, "instruments names 'AAA' twice", ""
     ),
     "no instrument": ({"instruments": []}, "instruments is empty", ""),
-    "control character": ({"dataset": "ti\0ny"}, "dataset: use printable characters", "dataset"),
-    "lone surrogate": ({"dataset": "ti\ud800ny"}, "dataset: ", "dataset"),
+    "control character": ({"dataset": "ti\0ny"}, "holds a NUL character", "dataset"),
+    "lone surrogate": ({"dataset": "ti\ud800ny"}, "half a surrogate", "dataset"),
 }  # fmt: skip
 
 
@@ -155,7 +155,7 @@ class TestQueueRunRefuses:
         assert not AuditEvent.objects.filter(verb__startswith="backtests.run").exists()
 
     def test_an_unknown_instrument(self, tiny, queue):
-        with pytest.raises(InvalidInput, match="no instrument 'AAB'; did you mean 'AAA'?"):
+        with pytest.raises(InvalidInput, match="no instrument 'AAB'; did you mean 'AAA'"):
             queue(instruments=["AAB"])
 
     def test_an_unknown_instrument_among_given_weights(self, tiny, queue):
@@ -171,15 +171,15 @@ class TestQueueRunRefuses:
             queue(strategy=STRATEGY | {"portfolio": portfolio}, instruments=["BBB"])
 
     def test_an_unknown_dataset_naming_the_nearest(self, tiny, queue):
-        with pytest.raises(NotFound, match="no dataset 'tyny'; did you mean 'tiny'?"):
+        with pytest.raises(NotFound, match=re.escape("no dataset 'tyny'; did you mean 'tiny'?")):
             queue(dataset="tyny")
 
     def test_any_dataset_while_there_is_none(self, queue):
-        with pytest.raises(NotFound, match="import one with: manage.py import_bars"):
+        with pytest.raises(NotFound, match=re.escape("import one with: manage.py import_bars")):
             queue(dataset="tiny")
 
     def test_an_unknown_strategy_naming_the_nearest(self, tiny, queue):
-        with pytest.raises(NotFound, match="'buy_and_hole'; did you mean 'buy_and_hold'?"):
+        with pytest.raises(NotFound, match="'buy_and_hole'; did you mean 'buy_and_hold'"):
             queue(strategy="buy_and_hole")
 
     def test_another_currency(self, tiny, queue):
@@ -418,8 +418,8 @@ class TestRequestImport:
             ({"options": {"columns": ["a"]}}, "columns: "),
             ({"options": {"columns": {"close": 5}}}, "columns.close: "),
             ({"options": {"accept": "abc"}}, "accept: "),
-            ({"options": {"symbol": "A\0B"}}, "symbol: use printable characters"),
-            ({"options": {"where": {"a\0": "x"}}}, "use printable characters"),
+            ({"options": {"symbol": "A\0B"}}, "holds a NUL character"),
+            ({"options": {"where": {"a\0": "x"}}}, "holds a NUL character"),
         ],
     )
     def test_refuses_what_is_wrong(self, ask, changes, sentence):
@@ -448,10 +448,3 @@ class TestRequestImport:
     def test_refuses_a_role_without_the_right(self, ask, role):
         with pytest.raises(Forbidden):
             ask(actor=account(role))
-
-
-class TestRefusals:
-    def test_are_all_of_the_domain(self):
-        kinds = (InvalidInput, NotFound, Forbidden, DuplicateRequest, IllegalTransition)
-
-        assert all(issubclass(kind, DomainError) for kind in kinds)

@@ -4,9 +4,9 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, JsonResponse
-from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -17,12 +17,22 @@ CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
 
 
+class TooLarge(DomainError):
+    """The body is larger than `DATA_UPLOAD_MAX_MEMORY_SIZE` or has too many fields."""
+
+    slug, status, title = "too-large", 413, "The request is too large"
+
+
 def exception_handler(error: Exception, context_: dict[str, Any]) -> Response | None:
     """Turn any refusal into a problem document; the unexpected stays an exception (500)."""
     if isinstance(error, Http404):
         error = NotFound(str(error) or "There is no such thing.")
     elif isinstance(error, PermissionDenied):
         error = Forbidden(str(error) or "You may not do this.")
+    elif isinstance(error, RequestDataTooBig):
+        error = TooLarge("The request's body is too large.")
+    elif isinstance(error, SuspiciousOperation):
+        error = ParseError("The request is malformed.")
     if isinstance(error, DomainError):
         problem, headers = error.problem(), {}
     elif isinstance(error, APIException):
@@ -56,7 +66,7 @@ def _from_framework(error: APIException) -> dict[str, Any]:
         "detail": str(error.detail),
     }
     if isinstance(error, ValidationError):
-        errors = list(_flatten("", error.detail))
+        errors = list(_flatten("", error.detail)) or [{"path": "", "message": "Invalid input."}]
         problem["errors"] = errors
         first = errors[0]
         problem["detail"] = (

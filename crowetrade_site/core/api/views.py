@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from crowetrade_site.core import services
 from crowetrade_site.core.api import filters, serializers
-from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.input import bearer, caller, valid
 from crowetrade_site.core.api.pagination import NewestFirst
 from crowetrade_site.core.models import ApiToken, AuditEvent
 
@@ -33,7 +33,9 @@ class TokensView(ListAPIView[ApiToken]):
         """Issue a token; its text is in this answer and nowhere else."""
         wanted = valid(serializers.TokenRequest(data=request.data))
         user = caller(request)
-        token, plain = services.issue_token(user=user, actor=user, at=timezone.now(), **wanted)
+        token, plain = services.issue_token(
+            user=user, actor=user, at=timezone.now(), parent=bearer(request), **wanted
+        )
         body = serializers.TokenRow(token).data | {"token": plain}
         return Response(body, status.HTTP_201_CREATED)
 
@@ -63,4 +65,5 @@ class AuditView(ListAPIView[AuditEvent]):
     queryset = AuditEvent.objects.all()
     serializer_class = serializers.AuditRow
     filterset_class = filters.AuditFilter
+    ordering_fields = ("at",)
     pagination_class = AuditPages

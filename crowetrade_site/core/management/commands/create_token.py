@@ -1,13 +1,14 @@
 """`manage.py create_token`: issue an API token; its text is printed once."""
 
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from crowetrade_site.core import roles, services
 from crowetrade_site.core.commands import DomainCommand
+from crowetrade_site.core.errors import InvalidInput
 
 
 class Command(DomainCommand):
@@ -31,7 +32,16 @@ class Command(DomainCommand):
             scopes=options["scope"] or sorted(roles.grants(user)),
             actor=self.actor(options),
             at=at,
-            expires_at=at + timedelta(days=options["days"]) if options["days"] else None,
+            expires_at=_after(at, options["days"]),
         )
         self.answer({"token": plain, "prefix": token.prefix, "scopes": token.scopes})
         self.say(plain)
+
+
+def _after(at: datetime, days: int | None) -> datetime | None:
+    if days is None:
+        return None
+    try:
+        return at + timedelta(days=days)
+    except OverflowError:
+        raise InvalidInput(f"--days {days} lies beyond the calendar.") from None

@@ -16,14 +16,18 @@ class Command(DomainCommand):
         parser.add_argument(
             "--full",
             action="store_true",
-            help="look at every entry, under a lock: once after a restore elsewhere",
+            help="look at every entry, not only at those since the last seal",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sealed = seals.seal(at=timezone.now(), full=options["full"])
-        self.answer(
-            {"seal": sealed.number if sealed else None, "count": sealed.count if sealed else 0}
-        )
+        count, sealed = 0, seals.seal(at=timezone.now(), full=options["full"])
+        last = sealed
+        while sealed:
+            last, count = sealed, count + sealed.count
+            sealed = seals.seal(at=timezone.now()) if sealed.count >= seals.LIMIT else None
+        self.answer({"seal": last.number if last else None, "count": count})
         self.say(
-            f"Seal {sealed.number} holds {sealed.count} entries." if sealed else "Nothing waits."
+            f"{count} entries are sealed now; the last seal is number {last.number}."
+            if last
+            else "Nothing waits."
         )

@@ -1,0 +1,284 @@
+"""The command line as people and scripts use it."""
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from backtests.lifecycle import RunStatus
+from backtests.models import Dataset, Run
+from crowetrade_site.core.models import AuditEvent
+from tests.factories.accounts import account
+from tests.factories.backtests import run_row, write_bars
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _console(db):
+    """The console account needs its role, which a flushed database has lost."""
+    from django.contrib.auth.models import Group
+
+    Group.objects.get_or_create(name="admin")
+
+
+@pytest.fixture
+def prices(tmp_path) -> Path:
+    return write_bars(tmp_path / "prices.csv")
+
+
+@pytest.fixture
+def spec_file(tmp_path) -> Path:
+    path = tmp_path / "spec.yaml"
+    path.write_text("dataset: tiny\nstrategy: buy_and_hold\n")
+    return path
+
+
+def call(*words, **options) -> str:
+    out = StringIO()
+    call_command(*map(str, words), stdout=out, **options)
+    return out.getvalue()
+
+
+def refused(*words) -> str:
+    """Return the one line of a refusal."""
+    with pytest.raises(CommandError) as refusal:
+        call(*words)
+    assert refusal.value.returncode == 2
+    line = str(refusal.value)
+    assert "\n" not in line
+    return line
+
+
+def refused_in_json(*words) -> dict:
+    out = StringIO()
+    with pytest.raises(SystemExit) as end:
+        call_command(*map(str, words), "--json", stdout=out)
+    assert end.value.code == 2
+    return json.loads(out.getvalue())
+
+
+class TestImportBars:
+    def test_makes_a_dataset(self, prices):
+        said = call("import_bars", prices, "--dataset", "tiny", "--currency", "USD")
+
+        dataset = Dataset.objects.get()
+        assert (dataset.version, dataset.n_rows, dataset.currency) == (1, 180, "USD")
+        assert said.startswith("tiny v1 imported: bars, 3 instruments, 180 rows, 0 refused")
+        assert dataset.imported_by.username == "console"
+
+    def test_answers_in_json(self, prices):
+        answer = json.loads(call("import_bars", prices, "--dataset", "tiny", "--json"))
+
+        assert (answer["name"], answer["version"], answer["imported"]) == ("tiny", 1, True)
+        assert answer["digest"] == Dataset.objects.get().digest
+        assert answer["report"]["n_accepted"] == 180
+
+    def test_finds_the_same_data_again(self, prices):
+        call("import_bars", prices, "--dataset", "tiny")
+
+        said = call("import_bars", prices, "--dataset", "tiny")
+
+        assert "stands already (the same data)" in said
+        assert Dataset.objects.count() == 1
+
+    def test_acts_as_the_user_named(self, prices):
+        user = account("researcher")
+
+        call("import_bars", prices, "--dataset", "tiny", "--actor", user.username)
+
+        assert Dataset.objects.get().imported_by == user
+
+    def test_takes_columns_rows_and_the_rest(self, tmp_path):
+        path = tmp_path / "odd.csv"
+        path.write_text(
+            "when;ticker;last;venue\n2024-01-02;A;10;X\n2024-01-02;A;11;Y\n2024-01-03;A;12;X\n"
+        )
+
+        call(
+            "import_bars", path, "--dataset", "odd", "--kind", "bars", "--layout", "long",
+            "--column", "ts=when", "--column", "close=last", "--symbol-column", "ticker",
+            "--where", "venue=X", "--delimiter", ";", "--end", "2024-01-02",
+        )  # fmt: skip
+
+        dataset = Dataset.objects.get()
+        assert (dataset.n_rows, dataset.options["where"]) == (1, {"venue": "X"})
+
+    def test_sets_bad_rows_apart_if_asked(self, tmp_path):
+        path = tmp_path / "bad.csv"
+        path.write_text(
+            "date,symbol,open,high,low,close\n"
+            "2024-01-02,A,10,11,9,10\n2024-01-03,A,10,9,11,10\n2024-01-04,A,10,11,9,10\n"
+        )
+
+        call("import_bars", path, "--dataset", "bad", "--quarantine")
+
+        dataset = Dataset.objects.get()
+        assert (dataset.n_rows, dataset.n_refused) == (2, 1)
+        assert dataset.quarantine_artifact
+
+
+def lines(*rows) -> str:
+    return "\n".join(("date,symbol,open,high,low,close,volume", *rows)) + "\n"
+
+
+BAD_FILES = {
+    "no such file": (None, [], "There is no file"),
+    "empty file": ("", [], "empty"),
+    "header alone": (lines(), [], ""),
+    "wrong column": ("date,symbol,prise\n2024-01-02,A,1\n", [], ""),
+    "column named that is not there": (
+        lines("2024-01-02,A,1,1,1,1,1"), ["--column", "close=klose"], "klose"
+    ),
+    "bar twice": (lines("2024-01-02,A,1,1,1,1,1", "2024-01-02,A,2,2,2,2,2"), [], ""),
+    "unknown kind": (lines("2024-01-02,A,1,1,1,1,1"), ["--kind", "candles"], "'candles'"),
+    "unknown code": (lines("2024-01-02,A,1,1,1,1,1"), ["--accept", "nothing"], ""),
+    "pair without =": (lines("2024-01-02,A,1,1,1,1,1"), ["--where", "venue"], "NAME=VALUE"),
+    "unknown time zone": (
+        lines("2024-01-02 10:00,A,1,1,1,1,1"), ["--timezone", "Mars/Base"], "Mars/Base"
+    ),
+    "no slug": (lines("2024-01-02,A,1,1,1,1,1"), ["--dataset", "a b"], "is no dataset name"),
+    "long name": (lines("2024-01-02,A,1,1,1,1,1"), ["--dataset", "n" * 81], "no dataset name"),
+    "unknown actor": (lines("2024-01-02,A,1,1,1,1,1"), ["--actor", "nemo"], "user 'nemo'"),
+    "high below low": (lines("2024-01-02,A,10,9,11,10,1"), [], ""),
+    "wide names an instrument twice": (
+        "date,AAA,AAA\n2024-01-02,1,2\n", ["--kind", "bars", "--layout", "wide"], "AAA"
+    ),
+}  # fmt: skip
+
+
+class TestImportBarsRefuses:
+    @pytest.mark.parametrize(
+        ("content", "options", "sentence"), BAD_FILES.values(), ids=list(BAD_FILES)
+    )
+    def test_in_one_line_and_writes_nothing(self, tmp_path, settings, content, options, sentence):
+        path = tmp_path / "file.csv"
+        if content is not None:
+            path.write_text(content)
+        words = ["import_bars", path, "--dataset", "tiny", *options]
+
+        line = refused(*words)
+        problem = refused_in_json(*words)
+
+        assert sentence in line
+        assert problem["detail"] == line
+        assert problem["status"] in {404, 422}
+        assert not Dataset.objects.exists()
+        assert not AuditEvent.objects.filter(verb__startswith="backtests").exists()
+        assert [one for one in settings.ARTIFACT_ROOT.rglob("*") if one.is_file()] == []
+        room = settings.HOME_DIR / "work"
+        assert not room.exists() or list(room.iterdir()) == []
+
+    def test_a_folder(self, tmp_path):
+        assert "There is no file" in refused("import_bars", tmp_path, "--dataset", "tiny")
+
+    def test_an_actor_without_the_right(self, prices):
+        name = account("auditor").username
+
+        assert "datasets:write" in refused(
+            "import_bars", prices, "--dataset", "tiny", "--actor", name
+        )
+        assert not Dataset.objects.exists()
+
+
+class TestRun:
+    def test_queues(self, tiny, spec_file):
+        said = call("run", spec_file, "--reason", "a hunch")
+
+        run = Run.objects.get()
+        assert said.splitlines()[0] == f"{run.public_id} is queued on tiny v1."
+        assert run.reason.startswith("a hunch (by ")
+        assert run.requested_by.username == "console"
+
+    def test_answers_in_json(self, tiny, spec_file):
+        answer = json.loads(call("run", spec_file, "--json"))
+
+        assert answer == {"id": str(Run.objects.get().public_id), "status": "queued"}
+
+    def test_stops_watching_when_told(self, tiny, spec_file):
+        with pytest.raises(SystemExit) as end:
+            call("run", spec_file, "--wait", "--timeout", "0.5")
+
+        assert end.value.code == 1
+        assert Run.objects.get().status == RunStatus.QUEUED
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            (None, "There is no file"),
+            ("dataset: [", "is not YAML"),
+            ("dataset: tyny\nstrategy: buy_and_hold", "did you mean 'tiny'?"),
+            ("dataset: tiny\nstrategy: buy_and_hold\ncapitol: 1", "did you mean 'capital'?"),
+        ],
+    )
+    def test_refuses_in_one_line(self, tiny, tmp_path, text, sentence):
+        path = tmp_path / "bad.yaml"
+        if text is not None:
+            path.write_text(text)
+
+        assert sentence in refused("run", path)
+        assert sentence in refused_in_json("run", path)["detail"]
+        assert not Run.objects.exists()
+
+
+class TestReport:
+    def test_writes_one_file(self, finished, tmp_path):
+        out = tmp_path / "report.html"
+
+        said = call("report", finished.public_id, "--out", out)
+
+        assert finished.result_digest in out.read_text()
+        assert said.startswith(str(out))
+        assert not list(tmp_path.glob(".report*"))
+
+    def test_answers_in_json(self, finished, tmp_path):
+        out = tmp_path / "report.html"
+
+        answer = json.loads(call("report", finished.public_id, "--out", out, "--json"))
+
+        assert answer == {"report": str(out), "bytes": out.stat().st_size}
+
+    @pytest.mark.parametrize("place", ["none/report.html", "file/report.html", "."])
+    def test_refuses_a_place_it_cannot_write(self, finished, tmp_path, place):
+        (tmp_path / "file").write_text("in the way")
+        before = {path.name for path in tmp_path.iterdir()}
+
+        line = refused("report", finished.public_id, "--out", tmp_path / place)
+
+        assert "cannot be written" in line
+        assert refused_in_json("report", finished.public_id, "--out", tmp_path / place)["detail"]
+        assert {path.name for path in tmp_path.iterdir()} == before
+
+    def test_refuses_a_run_without_a_result(self, tiny, owner, tmp_path):
+        run = run_row(tiny, owner, RunStatus.FAILED)
+
+        line = refused("report", run.public_id, "--out", tmp_path / "r.html")
+
+        assert "only a run that succeeded has a report" in line
+
+    def test_refuses_an_unknown_run(self, db, tmp_path):
+        assert "There is no run" in refused("report", uuid4(), "--out", tmp_path / "r.html")
+
+
+@pytest.mark.slow
+class TestProcess:
+    def test_ends_with_2_and_one_line(self, tmp_path):
+        given = os.environ.get("DATABASE_URL")
+        if not given:
+            pytest.skip("needs DATABASE_URL: the embedded server is another test's business")
+
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "import_bars", "nowhere.csv", "--dataset", "x"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+            env=os.environ | {"CROWETRADE_HOME": str(tmp_path / "home")},
+        )  # fmt: skip
+
+        assert ended.returncode == 2
+        assert ended.stdout == ""
+        assert len(ended.stderr.splitlines()) == 1

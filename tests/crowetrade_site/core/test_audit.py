@@ -1,0 +1,102 @@
+import json
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from django.db import transaction
+
+from crowetrade_site.core import audit, context, merkle
+from crowetrade_site.core.models import ApiToken, AuditEvent
+from tests.crowetrade_site.core.trail import NOON, note
+
+
+class TestRecord:
+    def test_appends_exactly_one_entry(self, db):
+        note()
+
+        assert AuditEvent.objects.count() == 1
+
+    def test_writes_the_columns_the_content_says(self, researcher):
+        token = ApiToken()
+        with context.acting(request="request-1"), transaction.atomic():
+            returned = audit.record(
+                "core.token.issued", token, actor=researcher, at=NOON, reason="because",
+                before={"a": 1}, after={"a": 2},
+            )  # fmt: skip
+
+        event = AuditEvent.objects.get()
+        stated = json.loads(event.canonical)
+        assert stated == {
+            "event_id": str(event.event_id),
+            "at": "2026-01-05T12:00:00.000000Z",
+            "verb": "core.token.issued",
+            "actor": "researcher",
+            "roles": ["researcher"],
+            "reason": "because",
+            "request_id": "request-1",
+            "object_type": "core.ApiToken",
+            "object_id": str(token.public_id),
+            "before": {"a": 1},
+            "after": {"a": 2},
+        }
+        assert (event.at, event.verb, event.actor) == (NOON, "core.token.issued", "researcher")
+        assert (event.reason, event.request_id) == ("because", "request-1")
+        assert (event.object_type, event.object_id) == ("core.ApiToken", str(token.public_id))
+        assert bytes(event.leaf) == merkle.leaf_hash(event.canonical.encode())
+        assert (returned.at, returned.event_id) == (event.at, event.event_id)
+
+    def test_names_the_platform_where_no_person_acts(self, db):
+        (event,) = note()
+
+        assert event.actor == audit.SYSTEM
+        assert json.loads(event.canonical)["roles"] == []
+
+    def test_names_a_row_without_public_name_by_its_key(self, researcher):
+        with transaction.atomic():
+            event = audit.record("core.user.changed", researcher, actor=None, at=NOON)
+
+        assert (event.object_type, event.object_id) == ("auth.User", str(researcher.pk))
+
+    def test_takes_one_statement(self, researcher, django_assert_num_queries):
+        _ = researcher.is_active
+        with transaction.atomic(), django_assert_num_queries(2):  # the actor's roles, the entry
+            audit.record("core.user.changed", researcher, actor=researcher, at=NOON)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_refuses_outside_a_transaction(self):
+        with pytest.raises(RuntimeError, match="inside the transaction of its change"):
+            audit.record("core.test.noted", ApiToken(), actor=None, at=NOON)
+
+        assert not AuditEvent.objects.exists()
+
+    def test_goes_back_with_its_change(self, researcher):
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            researcher.email = "x@example.org"
+            researcher.save()
+            audit.record("core.user.changed", researcher, actor=researcher, at=NOON)
+            _ = 1 / 0
+
+        researcher.refresh_from_db()
+        assert researcher.email == ""
+        assert not AuditEvent.objects.exists()
+
+    def test_refuses_a_moment_without_time_zone(self, db):
+        with pytest.raises(ValueError, match="time zone"):
+            note(at=datetime(2026, 1, 5))  # noqa: DTZ001 - the refusal is the point
+
+    def test_refuses_values_without_canonical_text(self, db):
+        with pytest.raises(ValueError, match="JSON compliant"), transaction.atomic():
+            audit.record("a.b.c", ApiToken(), actor=None, at=NOON, after={"x": float("nan")})
+
+        assert not AuditEvent.objects.exists()
+
+
+class TestStamp:
+    def test_has_a_fixed_width_in_utc(self):
+        east = datetime(2026, 1, 5, 14, 0, tzinfo=timezone(timedelta(hours=2)))
+
+        assert audit.stamp(east) == "2026-01-05T12:00:00.000000Z"
+
+    def test_sorts_like_time(self):
+        moments = [NOON + timedelta(microseconds=step) for step in (0, 1, 10, 999_999)]
+
+        assert sorted(map(audit.stamp, reversed(moments))) == list(map(audit.stamp, moments))

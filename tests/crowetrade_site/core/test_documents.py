@@ -1,0 +1,245 @@
+from datetime import date
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from crowetrade_site.core import documents
+from crowetrade_site.core.errors import InvalidInput, NotFound
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Momentum(Part):
+    kind: Literal["momentum"]
+    lookback_days: int = 252
+
+
+class Cross(Part):
+    kind: Literal["cross"]
+    fast_bars: int = 10
+    slow_bars: int = 20
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.fast_bars >= self.slow_bars:
+            raise ValueError("fast_bars must be below slow_bars")
+        return self
+
+
+class Costs(Part):
+    commission_bps: float = 0.0
+
+
+class Free(Part):
+    rebate_bps: float
+
+
+class Spec(Part):
+    name: str = "x"
+    side: Literal["long", "short"] = "long"
+    start: date | None = None
+    signals: list[Annotated[Momentum | Cross, Field(discriminator="kind")]] = []
+    pair: tuple[Momentum, Costs] | None = None
+    costs: Costs | None = None
+    terms: Costs | Free | None = None
+    by_symbol: dict[str, Costs] = {}
+    size: int | str = 1
+
+
+def refusal(document) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
+        documents.parse(Spec, document)
+    return caught.value
+
+
+class TestParse:
+    def test_returns_a_validated_document(self):
+        spec = documents.parse(Spec, {"start": "1999-11-01", "signals": [{"kind": "cross"}]})
+
+        assert spec.start == date(1999, 11, 1)
+        assert spec.signals == [Cross(kind="cross")]
+
+    @pytest.mark.parametrize(
+        ("document", "path", "nearest"),
+        [
+            ({"nmae": 1}, "nmae", "name"),
+            ({"costs": {"comission_bps": 1}}, "costs.comission_bps", "commission_bps"),
+            (
+                {"signals": [{"kind": "cross"}, {"kind": "momentum", "lookbak_days": 1}]},
+                "signals.1.lookbak_days",
+                "lookback_days",
+            ),
+            (
+                {"by_symbol": {"AAPL": {"commision_bps": 1}}},
+                "by_symbol.AAPL.commision_bps",
+                "commission_bps",
+            ),
+            (
+                {"pair": [{"kind": "momentum"}, {"comission_bps": 1}]},
+                "pair.1.comission_bps",
+                "commission_bps",
+            ),
+            ({"terms": {"comission_bps": 1}}, "terms.comission_bps", "commission_bps"),
+        ],
+    )
+    def test_names_the_nearest_key_of_an_unknown_one(self, document, path, nearest):
+        error = refusal(document)
+
+        assert error.extensions["errors"][0] == {
+            "path": path,
+            "message": f"unknown key; did you mean {nearest!r}?",
+        }
+        assert error.detail.startswith(f"{path}: unknown key; did you mean {nearest!r}?")
+        assert error.status == 422
+
+    def test_lists_the_known_keys_when_none_is_near(self):
+        error = refusal({"costs": {"qqq": 1}})
+
+        assert error.detail == "costs.qqq: unknown key; known are commission_bps"
+
+    def test_is_not_confused_by_a_key_named_like_the_union_s_tag(self):
+        error = refusal({"signals": [{"kind": "momentum", "momentum": 3}]})
+
+        assert error.extensions["errors"][0]["path"] == "signals.0.momentum"
+
+    @pytest.mark.parametrize(
+        ("document", "path", "words"),
+        [
+            ({"signals": [{"kind": "momentun"}]}, "signals.0", "did you mean 'momentum'?"),
+            ({"signals": [{}]}, "signals.0", "Unable to extract tag using discriminator 'kind'"),
+            ({"side": "shrot"}, "side", "'shrot' is not one of 'long' or 'short'; did you mean"),
+            ({"costs": {"commission_bps": "x"}}, "costs.commission_bps", "valid number"),
+            ({"costs": 3}, "costs", "valid dictionary"),
+            ({"signals": {"kind": "cross"}}, "signals", "valid list"),
+            (
+                {"signals": [{"kind": "cross", "fast_bars": 30}]},
+                "signals.0",
+                "fast_bars must be below slow_bars",
+            ),
+            ({"size": []}, "size", "valid integer"),
+            ({"start": "2020-13-45"}, "start", "valid date"),
+            ({"terms": {}, "side": 1}, "side", "not one of"),
+        ],
+    )
+    def test_says_where_and_what_is_wrong(self, document, path, words):
+        errors = refusal(document).extensions["errors"]
+
+        assert errors[0]["path"] == path
+        assert words in errors[0]["message"]
+
+    def test_reports_every_fault_and_unknown_keys_first(self):
+        error = refusal({"side": "up", "costs": {"x": 1}, "nmae": 2})
+
+        paths = [each["path"] for each in error.extensions["errors"]]
+        assert paths == ["costs.x", "nmae", "side"]
+        assert error.detail.endswith("(2 more)")
+
+    def test_refuses_keys_that_are_not_text(self):
+        assert refusal({1: 2}).extensions["errors"] == [
+            {"path": "1", "message": "Keys should be strings"}
+        ]
+
+    @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+    @pytest.mark.parametrize("shape", [lambda t: {"name": t}, lambda t: {"by_symbol": {t: {}}}])
+    def test_refuses_text_no_database_takes(self, text, shape):
+        assert "NUL character or half a surrogate pair" in refusal(shape(text)).detail
+
+    def test_refuses_a_document_without_end(self):
+        nested: dict = {}
+        for _ in range(60):
+            nested = {"a": nested}
+
+        assert "nested deeper than 50" in refusal(nested).detail
+
+    def test_refuses_a_short_text_that_unfolds_without_end(self):
+        text = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+            f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+            for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+        )
+
+        assert "more than 100000 values" in refusal(documents.loads(text)).detail
+
+    def test_echoes_little_of_what_it_was_given(self):
+        error = refusal({"side": "x" * 100_000, "y" * 100_000: 1})
+
+        assert len(str(error.problem())) < 2000
+
+
+class TestLoads:
+    def test_reads_yaml_and_json_alike(self):
+        expected = {"a": 1, "b": [1_000_000, None, "x"], "c": date(1999, 11, 1)}
+
+        assert documents.loads("a: 1\nb: [1_000_000, null, x]\nc: 1999-11-01") == expected
+        assert documents.loads('{"a": 1, "b": []}') == {"a": 1, "b": []}
+
+    @pytest.mark.parametrize(
+        "text", ["a: 1\na: 2", "x: {b: 1, b: 2}", "- {a: 1, a: 1}", '{"a": 1, "a": 2}']
+    )
+    def test_refuses_a_key_given_twice(self, text):
+        with pytest.raises(InvalidInput, match="is given twice"):
+            documents.loads(text)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "must be a mapping"),
+            ("- 1", "must be a mapping"),
+            ("word", "must be a mapping"),
+            ("a: [1", "is not YAML: .*line 1"),
+            ("a: 1\n b: 2", "line 2"),
+            ("a: 2020-02-30", "is not YAML: day is out of range"),
+            ("? [a, b]\n: c", "a key is a word"),
+            ("? {a: 1}\n: c", "a key is a word"),
+            ("a: !!python/object:os.system x", "could not determine a constructor"),
+            ("a: !!float x", "is not YAML"),
+            ("a: 1\n---\nb: 2", "is not YAML"),
+            ("a: &x [*x]", "recursive"),
+            ("a: \x07", "is not YAML"),
+            ("a: " + "[" * 3000, "nested too deeply"),
+            ("a: " + "x" * 300_000, "longer than 250000 characters"),
+        ],
+    )
+    def test_refuses_what_is_no_mapping(self, text, words):
+        with pytest.raises(InvalidInput, match=words) as refusal:
+            documents.loads(text)
+
+        assert "\n" not in refusal.value.detail
+
+
+class TestRead:
+    def test_reads_utf_8_whatever_the_locale(self, tmp_path):
+        path = tmp_path / "spec.yaml"
+        path.write_bytes("name: Zürich".encode())
+
+        assert documents.read(path) == {"name": "Zürich"}
+
+    @pytest.mark.parametrize("name", ["none.yaml", ".", "spec.yaml/inside"])
+    def test_says_when_there_is_no_file(self, name, tmp_path):
+        (tmp_path / "spec.yaml").touch()
+
+        with pytest.raises(NotFound, match="There is no file"):
+            documents.read(tmp_path / name)
+
+    def test_says_when_it_is_no_text(self, tmp_path):
+        (tmp_path / "spec.yaml").write_bytes(b"\xff\xfe\x00")
+
+        with pytest.raises(InvalidInput, match="not UTF-8"):
+            documents.read(tmp_path / "spec.yaml")
+
+    def test_says_when_it_cannot_be_read(self, tmp_path, monkeypatch):
+        def forbidden(*_: object, **__: object) -> str:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(documents.Path, "read_text", forbidden)
+
+        with pytest.raises(InvalidInput, match="cannot be read: Permission denied"):
+            documents.read(tmp_path / "spec.yaml")
+
+    def test_names_the_file_in_a_refusal(self, tmp_path):
+        (tmp_path / "spec.yaml").write_text("- 1")
+
+        with pytest.raises(InvalidInput, match=r"spec\.yaml must be a mapping"):
+            documents.read(tmp_path / "spec.yaml")

@@ -1,0 +1,65 @@
+"""Installations that live for a module, or for one test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.installation import Installation
+
+SPEC = """
+dataset: {dataset}
+costs: {{commission_bps: 1, half_spread_bps: 1}}
+strategy:
+  signals: [{{kind: moving_average_cross, fast_bars: 2, slow_bars: 5}}]
+  portfolio: {{kind: equal_weight, rebalance: {{kind: on_change}}}}
+"""
+
+
+def write_minutes(path: Path, *, n_bars: int, n_assets: int) -> Path:
+    """Write wandering closes, one column per instrument, one row per minute."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wander = np.random.default_rng(1)
+    minutes = np.arange(n_bars) * np.timedelta64(60, "s")
+    ts = np.datetime64("2020-01-01", "ns") + minutes
+    columns = {"ts": pa.array(ts, pa.timestamp("ns", tz="UTC"))}
+    for number in range(n_assets):
+        steps = wander.normal(0.0, 1e-4, n_bars)
+        columns[f"S{number}"] = np.round(100.0 * np.exp(np.cumsum(steps)), 4)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def furnish(site: Installation, *, n_bars: int, n_assets: int) -> Path:
+    """Give an installation a dataset and return a spec of a run on it."""
+    prices = write_minutes(site.home / "prices.parquet", n_bars=n_bars, n_assets=n_assets)
+    stated = ["--kind", "bars", "--layout", "wide", "--bar", "1m", "--stamp", "start"]
+    site.manage("import_bars", str(prices), "--dataset", "minutes", "--currency", "USD", *stated)
+    spec = site.home / "spec.yaml"
+    spec.write_text(SPEC.format(dataset="minutes"))
+    return spec
+
+
+@pytest.fixture
+def site() -> Iterator[Installation]:
+    """An empty installation for one test."""
+    made = Installation()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[tuple[Installation, Path, str]]:
+    """An installation at work: itself, the spec of a long run, the digest it must give."""
+    made = Installation()
+    try:
+        spec = furnish(made, n_bars=600_000, n_assets=4)
+        made.start_all()
+        run = made.await_end(made.queue(spec))
+        assert run["status"] == "succeeded", run
+        yield made, spec, run["result_digest"]
+    finally:
+        made.close()
