@@ -1,7 +1,7 @@
 # CroweTrade. `make help` lists what there is.
 #
-# Everything installs into .venv; nothing outside the project folder is touched. With
-# DATABASE_URL and CELERY_BROKER_URL set, the same commands use those servers.
+# Everything installs into .venv (uv keeps its downloads where it always does) and all data stay
+# in .crowetrade. With DATABASE_URL and CELERY_BROKER_URL set, the same commands use those servers.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -65,7 +65,8 @@ $(VENV)/.uv:
 			echo "$(PYTHON) lacks its venv module. Debian, Ubuntu: apt install python3-venv" >&2; \
 		else cat $(VENV).log >&2; fi; rm -rf $(VENV) $(VENV).log; exit 1; }
 	@rm -f $(VENV).log
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>$(VENV)/pip.log || { cat $(VENV)/pip.log >&2; exit 1; }
+	@pwd > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/crowetrade.pth"
 	@touch $@
 
 $(VENV)/.base: requirements/base.txt | $(VENV)/.uv

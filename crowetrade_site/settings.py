@@ -25,6 +25,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
+    "crowetrade_site.core",  # first: its commands take the place of those that leave no trail
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -38,7 +39,6 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "crowetrade_site.core",
     "registry",
     "experiments",
     "strategies",

@@ -5,11 +5,10 @@ from typing import Any
 import yaml
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
+from unfold.decorators import display
 
-from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
+from crowetrade_site.core.admin import ReasonForm, ServiceAdmin, preformatted, reasoned_action
 from strategies import services
 from strategies.lifecycle import StrategyStatus
 from strategies.models import Strategy
@@ -43,18 +42,13 @@ class StrategyAdmin(ServiceAdmin):
     def shown_document(self, strategy: Strategy) -> SafeString:
         """The spec as YAML, in the order of its schema."""
         document = StrategySpec.model_validate(strategy.document).model_dump(mode="json")
-        return format_html("<pre>{}</pre>", yaml.safe_dump(document, sort_keys=False))
+        return preformatted(yaml.safe_dump(document, sort_keys=False))
 
-    @action(
-        description="Freeze",
-        permissions=["write"],
+    @reasoned_action(
+        "Freeze",
         icon="lock",
-        dialog={
-            "title": "Freeze this strategy",
-            "description": "It can never change again; runs may refer to it by name.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Freeze",
-        },
+        title="Freeze this strategy",
+        text="It can never change again; runs may refer to it by name.",
     )
     def freeze(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Freeze a draft."""

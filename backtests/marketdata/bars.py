@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from backtests.marketdata.arrays import ArrayWriter
 from backtests.marketdata.calendars import get_calendar
+from backtests.marketdata.currencies import settle_currency
 from backtests.marketdata.panel_checks import check_panel
 from backtests.marketdata.panel_fill import Axis, Matrix, fill_matrix
 from backtests.marketdata.product import Job, Product, known_moments, store_array
@@ -35,6 +40,8 @@ def import_bars(job: Job) -> Product:
     if calendar is not None and not daily:
         market = calendar.sessions(int(known[0] - bar_ns), int(known[-1]))
         shifts = session_checks.find_shifts(known - bar_ns, bar_ns, market)
+    present = np.flatnonzero(scan.counts > 0)
+    currency = settle_currency([scan.layout.symbols.names[i] for i in present], job)
     matrix = fill_matrix(job, scan, spill, Axis(labels, known, bar_ns), shifts)
     if calendar is None:
         job.ledger.note("no_calendar", 1)
@@ -42,7 +49,7 @@ def import_bars(job: Job) -> Product:
         job.ledger.note("closes_only", 1)
     check_panel(job, matrix, calendar, bar_ns, stamp)
     job.ledger.judge(quarantine=job.options.quarantine)
-    return _product(job, matrix, bar_ns)
+    return replace(_product(job, matrix, bar_ns), currency=currency)
 
 
 def settle_stamp(job: Job, *, dates: bool) -> str:
@@ -85,7 +92,7 @@ def _product(job: Job, matrix: Matrix, bar_ns: int) -> Product:
     writer.write(matrix.ts)
     files = {"ts.npy": path}
     fields = {"ts": store_array(path, "<i8", matrix.ts.shape)}
-    renamed = {a: f"{a}_applied" for a in ACTIONS if _is_applied(a, job.options.prices)}
+    renamed = {a: f"{a}_applied" for a in ACTIONS if _is_applied(a, job.options.stored_prices)}
     for field, stored in matrix.fields.items():
         name = renamed.get(field, field)
         final = stored.with_name(f"{name}.npy")

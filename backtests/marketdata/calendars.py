@@ -20,7 +20,7 @@ from backtests.marketdata.options import nearest
 from backtests.marketdata.stamps import DAY_NS
 
 HOUR_NS = 3_600_000_000_000
-DAYS_PER_YEAR = 365.2425
+DAYS_PER_YEAR = 365.25
 # One microsecond before midnight: keeps the date's label and fits every database clock.
 END_OF_DAY_NS = DAY_NS - 1_000
 _NEW_YORK = "America/New_York"
@@ -79,7 +79,7 @@ class AlwaysOpen:
         return days + END_OF_DAY_NS
 
     def periods_per_year(self, bar_ns: int) -> float:
-        """Return the days of a Gregorian year over the bar length."""
+        """Return the days of a year over the bar length."""
         return DAYS_PER_YEAR * DAY_NS / bar_ns
 
 
@@ -134,18 +134,25 @@ class ExchangeSessions:
         return self._days[(self._days >= start) & (self._days <= end)]
 
     def known(self, days: Int64Array) -> Int64Array:
-        """Return each session's close; for a day without a session, the end of the UTC day."""
+        """Return each session's close; for a day without a session, the end of the UTC day.
+
+        The stamp stays inside the UTC date of the session, so that the date can be read off it:
+        a close at midnight counts as the end of its day, and New Zealand's half days, which close
+        minutes before their date begins in UTC, are known at that midnight.
+        """
         place = np.searchsorted(self._days, days).clip(0, self._days.size - 1)
         held = self._days[place] == days
-        return np.where(held, self._closes[place], days + END_OF_DAY_NS)
+        closes = np.maximum(self._closes[place], days)
+        closes = np.where(closes == days + DAY_NS, days + END_OF_DAY_NS, closes)
+        return np.where(held, closes, days + END_OF_DAY_NS)
 
     def periods_per_year(self, bar_ns: int) -> float:
-        """Return sessions a year, times the bars of an average session when shorter than a day."""
+        """Return sessions a year, times the bars begun in a session when shorter than a day."""
         years = (self._days[-1] - self._days[0]) / (DAYS_PER_YEAR * DAY_NS)
         per_year = (self._days.size - 1) / years
         if bar_ns >= DAY_NS:
             return float(min(per_year, DAYS_PER_YEAR * DAY_NS / bar_ns))
-        return float(per_year * (self._closes - self._opens).mean() / bar_ns)
+        return float(per_year * np.ceil((self._closes - self._opens) / bar_ns).mean())
 
 
 def get_calendar(name: str | None, start: int, end: int) -> Calendar | None:

@@ -107,7 +107,13 @@ CODES: dict[str, Code] = {
     "unbooked_split": Code(
         WARNING,
         "a move close to a split by {factor} that no action column books",
-        "add the split, or confirm the move",
+        "add the split, import with adjust_by='adj_close', or confirm the move",
+    ),
+    "dividend_unit": Code(
+        WARNING,
+        "dividends fall by about the split factor across {n} splits that the prices hold already: "
+        "they look like cash per share of their own day, not per share as quoted here",
+        "divide earlier dividends by the later splits, or import raw prices",
     ),
     "split_misapplied": Code(
         WARNING,
@@ -144,9 +150,25 @@ CODES: dict[str, Code] = {
     ),
     "survivors": Code(
         WARNING,
-        "every one of {n} instruments is still quoted at the end: a panel of survivors, "
-        "in which past returns look better than an investor could have had",
+        "{exits} of {n} instruments ever stopped trading, where about {expected} of a universe "
+        "kept as it was would have: a panel of survivors, in which past returns look better than "
+        "an investor could have had",
         "add delisted instruments, or read results with that in mind",
+    ),
+    "currency_mismatch": Code(
+        ERROR,
+        "{n} currency pair is quoted in {quote}, not in {currency}",
+        "import the pairs of one quote currency, or state theirs",
+        False,
+    ),
+    "currency_inferred": Code(
+        INFO, "no currency is stated: all {n} currency pairs are quoted in {currency}", ""
+    ),
+    "prices_adjusted": Code(
+        INFO,
+        "open, high, low and close were multiplied by adj_close / close; volume is left as it "
+        "was, in shares of its own day where the source gives it so",
+        "",
     ),
     "empty_values": Code(INFO, "{n} values are missing", ""),
 }
@@ -155,5 +177,6 @@ CODES: dict[str, Code] = {
 ACCEPTABLE = frozenset({
     "ohlc_contradiction", "non_positive_price", "negative_volume", "volume_saturated",
     "crossed_bar", "crossed_quote", "identical_trades", "zero_quantity", "spike", "unit_switch",
-    "clock_shift", "split_double", "out_of_order", "nonexistent_time",
+    "clock_shift", "split_double", "out_of_order", "nonexistent_time", "unbooked_split",
+    "currency_mismatch",
 })  # fmt: skip

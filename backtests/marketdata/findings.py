@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_EXAMPLES = 5
+MAX_STAMPS = 64
 NAT = np.iinfo(np.int64).min
 _RANK = {ERROR: 0, WARNING: 1, INFO: 2}
 
@@ -41,6 +42,15 @@ class Finding:
         What is wrong and what to do.
     quarantinable : bool
         Its rows can be taken out.
+    accepted : bool
+        An error taken as a warning because the user said so.
+    first_ns, last_ns : int or None
+        First and last stamp concerned [ns UTC, the source's own label: the midnight of a date for
+        daily bars]; None where no row is concerned, or none with a stamp.
+    stamps : list of int
+        The stamps concerned [ns UTC], up to `MAX_STAMPS`; all of them where there are `count`.
+    spacing_ns : int
+        Of ``gaps``: mean distance of the bars the calendar expects [ns]; 0 elsewhere.
     """
 
     code: str
@@ -50,6 +60,21 @@ class Finding:
     examples: list[dict[str, Any]]
     sentence: str
     quarantinable: bool = True
+    accepted: bool = False
+    first_ns: int | None = None
+    last_ns: int | None = None
+    stamps: list[int] = field(default_factory=list)
+    spacing_ns: int = 0
+
+    def concern(self, stamps: Int64Array) -> None:
+        """Note the stamps of rows concerned; those missing are left out."""
+        known = stamps[stamps != NAT]
+        if not known.size:
+            return
+        first, last = int(known.min()), int(known.max())
+        self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
+        self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
+        self.stamps.extend(int(s) for s in known[: MAX_STAMPS - len(self.stamps)])
 
 
 @dataclass(slots=True)
@@ -138,7 +163,7 @@ class Ledger:
         self.report = QualityReport(source)
         self.symbols: list[str] = []
         self._accept = accept
-        self._found: dict[tuple[str, str], Finding] = {}
+        self._found: dict[tuple[str, str, bool], Finding] = {}
         self._refused: list[tuple[Int64Array, NDArray[np.int32], str]] = []
 
     def severity(self, code: str) -> str:
@@ -170,23 +195,32 @@ class Ledger:
         symbol: str = "",
         detail: str = "",
         examples: list[dict[str, Any]] | None = None,
+        stamps: Int64Array | None = None,
+        is_proven: bool = False,
         **facts: object,
-    ) -> None:
-        """Record a finding about an instrument or the file that refuses no single row."""
-        finding = self._finding(code, symbol, facts)
+    ) -> Finding:
+        """Record a finding about an instrument or the file that refuses no single row.
+
+        A suspicion that is proven is an error whatever its code's severity, and no quarantine
+        mends it; it is kept apart from the unproven ones of the same code.
+        """
+        finding = self._finding(code, symbol, facts, is_proven=is_proven)
         finding.count += count
+        if stamps is not None:
+            finding.concern(stamps)
         finding.examples.extend((examples or [])[: MAX_EXAMPLES - len(finding.examples)])
         if detail:
             finding.sentence = detail
+        return finding
 
     def report_findings(self, code: str) -> list[Finding]:
         """Return the findings of a code recorded so far, open to rewording."""
-        return [f for (known, _), f in self._found.items() if known == code]
+        return [f for (known, *_), f in self._found.items() if known == code]
 
     def refusal(self, code: str, sentence: str) -> DatasetRefused:
         """Return the refusal of the whole file, for the caller to raise."""
         finding = Finding(code, ERROR, "", 1, [], sentence, quarantinable=False)
-        self._found[(code, "\0")] = finding
+        self._found[(code, "\0", False)] = finding
         self.settle()
         self.report.findings.sort(key=lambda f: f is not finding)
         return DatasetRefused(self.report)
@@ -231,22 +265,29 @@ class Ledger:
     def _name(self, sym: int) -> str:
         return self.symbols[sym] if 0 <= sym < len(self.symbols) else ""
 
-    def _finding(self, code: str, symbol: str, facts: dict[str, object]) -> Finding:
-        if (code, symbol) not in self._found:
+    def _finding(
+        self, code: str, symbol: str, facts: dict[str, object], *, is_proven: bool = False
+    ) -> Finding:
+        key = (code, symbol, is_proven)
+        if key not in self._found:
             known = CODES[code]
             text = known.text
             for name, value in facts.items():
                 text = text.replace("{" + name + "}", str(value))
             sentence = f"{text}; {known.advice}." if known.advice else f"{text}."
-            self._found[(code, symbol)] = Finding(
-                code, self.severity(code), symbol, 0, [], sentence, known.quarantinable
+            grave = ERROR if is_proven else known.severity
+            accepted = grave == ERROR and code in self._accept
+            severity, removable = WARNING if accepted else grave, known.quarantinable
+            self._found[key] = Finding(
+                code, severity, symbol, 0, [], sentence, removable and not is_proven, accepted
             )
-        return self._found[(code, symbol)]
+        return self._found[key]
 
     def _show(
         self, finding: Finding, marks: Marks, own: NDArray[np.intp], values: NDArray[Any] | None
     ) -> None:
         finding.count += own.size
+        finding.concern(marks.stamps[own])
         for i in own[: MAX_EXAMPLES - len(finding.examples)]:
             value = None if values is None else values[i]
             finding.examples.append(example(marks.rows[i], marks.stamps[i], value))

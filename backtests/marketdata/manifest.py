@@ -11,7 +11,7 @@ from typing import Any
 from backtests.marketdata.errors import ManifestError
 
 FORMAT = 1
-IMPORTER_VERSION = "1"
+IMPORTER_VERSION = "2"
 
 
 def canonical_json(value: object) -> bytes:
@@ -85,9 +85,11 @@ class Manifest:
     symbols : tuple of str
         Sorted; the order of the columns of a panel.
     currency, calendar, prices : str
-        As stated at import; calendar may be empty.
+        As stated at import; calendar may be empty. A currency not stated is that of the currency
+        pairs, where they share one; prices adjusted on import are "adjusted".
     bar_ns : int
-        Bar length [ns], 0 where there is none.
+        Bar length [ns], 0 where there is none. The exchange day of a daily bar is the UTC date of
+        its stamp, whatever the calendar.
     fields : dict of name to StoredField
     first, last : int
         First and last stamp [ns UTC]; 0 for a table without stamps.

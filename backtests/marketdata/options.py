@@ -14,6 +14,7 @@ KINDS = ("auto", "bars", "quotes", "trades", "reference")
 LAYOUTS = ("auto", "long", "wide")
 STAMPS = ("auto", "start", "end", "day", "period_start")
 PRICES = ("raw", "split", "adjusted")
+ADJUSTERS = ("", "adj_close")
 TIME_UNITS = ("auto", "s", "ms", "us", "ns")
 SERIES = ("", "rates", "factors", "actions", "sectors", "levels")
 WIDE_FIELDS = ("open", "high", "low", "close", "adj_close", "volume")
@@ -72,6 +73,10 @@ class ImportOptions:
         The field a wide table holds, one of open, high, low, close, adj_close, volume.
     prices : {"raw", "split", "adjusted"}
         Whether prices are unadjusted, adjusted for splits, or for splits and dividends.
+    adjust_by : {"", "adj_close"}
+        Turn open, high, low and close into adjusted prices by the factor ``adj_close / close`` of
+        each row; the dataset's prices are then "adjusted". Volume stays as it is: the part of the
+        factor that is a split cannot be told from the part that is dividends.
     symbol_column : str
         Source column that names the instrument.
     keep : tuple of str or None
@@ -111,6 +116,7 @@ class ImportOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     price: str = "close"
     prices: str = "raw"
+    adjust_by: str = ""
     symbol_column: str = ""
     keep: tuple[str, ...] | None = None
     quarantine: bool = False
@@ -133,6 +139,7 @@ class ImportOptions:
             "stamp": STAMPS,
             "price": WIDE_FIELDS,
             "prices": PRICES,
+            "adjust_by": ADJUSTERS,
             "time_unit": TIME_UNITS,
             "series": SERIES,
         }
@@ -144,6 +151,7 @@ class ImportOptions:
         if self.batch_rows < 1 or self.memory_mb < 1:
             raise OptionsError("batch_rows and memory_mb must be at least 1.")
         self._check_lengths()
+        self._check_adjustment()
 
     def _check_lengths(self) -> None:
         if self.stamp == "period_start":
@@ -153,6 +161,21 @@ class ImportOptions:
             parse_duration(self.bar)
         if self.lag:
             parse_duration(self.lag)
+
+    def _check_adjustment(self) -> None:
+        if not self.adjust_by:
+            return
+        if self.prices == "adjusted":
+            raise OptionsError("Prices said to be adjusted cannot be adjusted again by adj_close.")
+        if "non_positive_price" in self.accept:
+            raise OptionsError(
+                "adjust_by divides by the close: a price of zero or less cannot be accepted with it."
+            )
+
+    @property
+    def stored_prices(self) -> str:
+        """What the prices of the dataset are, after any adjustment on import."""
+        return "adjusted" if self.adjust_by else self.prices
 
     @property
     def bar_ns(self) -> int:

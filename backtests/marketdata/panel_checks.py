@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.marketdata.calendars import Calendar, Sessions
+from backtests.marketdata.currencies import quote_currency
 from backtests.marketdata.findings import Marks
 from backtests.marketdata.panel_fill import Matrix
 from backtests.marketdata.product import Job
 from backtests.marketdata.quality import sessions as session_checks
-from backtests.marketdata.quality.series import Series, check_series
+from backtests.marketdata.quality.history import Series
+from backtests.marketdata.quality.series import check_series
 from backtests.marketdata.quality.universe import check_survivors
 from backtests.marketdata.stamps import DAY_NS
 
@@ -39,7 +41,7 @@ def check_panel(
     n_symbols = len(matrix.symbols)
     per_column = matrix.ts.size * 8 * (len(matrix.fields) + 1) * 3
     step = max(1, min(n_symbols, int(job.options.memory_mb * 1e6 / max(1, per_column))))
-    last_bar = np.zeros(n_symbols, dtype=np.int64)
+    first_bar, last_bar = (np.zeros(n_symbols, dtype=np.int64) for _ in range(2))
     market = None
     if calendar is not None and stamp != "day":
         market = calendar.sessions(int(matrix.ts[0] - bar_ns), int(matrix.ts[-1]))
@@ -48,9 +50,12 @@ def check_panel(
         columns = matrix.columns(start, min(n_symbols, start + step))
         for j in range(columns["row"].shape[1]):
             own = {name: array[:, j] for name, array in columns.items()}
-            last_bar[start + j] = _check_column(job, matrix, own, start + j, clock)
+            span = _check_column(job, matrix, own, start + j, clock)
+            first_bar[start + j], last_bar[start + j] = span
         job.progress(0.85 + 0.1 * min(1.0, (start + step) / n_symbols), "checking")
-    check_survivors(matrix.ts, last_bar, job.ledger)
+    # Currencies are not companies: a pair that never ends says nothing about survivorship.
+    mortal = np.array([quote_currency(s) == "" for s in matrix.symbols], dtype=bool)
+    check_survivors(matrix.ts, first_bar[mortal], last_bar[mortal], job.ledger)
 
 
 def _check_column(
@@ -59,20 +64,22 @@ def _check_column(
     own: dict[str, NDArray[Any]],
     column: int,
     clock: _Clock,
-) -> int:
+) -> tuple[int, int]:
+    """Check one instrument; return the positions of its first and last bar."""
     main = next((n for n in ("close", "adj_close") if n in matrix.fields), "")
     if not main:
-        return int(np.flatnonzero(own["row"] >= 0)[-1])
+        held = np.flatnonzero(own["row"] >= 0)
+        return int(held[0]), int(held[-1])
     at = np.flatnonzero((own["row"] >= 0) & ~np.isnan(own[main]))
     if not at.size:
-        return -1
+        return 0, -1
     syms = np.full(at.size, matrix.syms[column], dtype=np.int32)
     marks = Marks(own["row"][at], matrix.labels[at], syms)
     values = {n: own[n][at] for n in matrix.fields}
     values.setdefault("close", values[main])
     if main == "adj_close":
         del values["adj_close"]
-    prices = "adjusted" if main == "adj_close" else job.options.prices
+    prices = "adjusted" if main == "adj_close" else job.options.stored_prices
     series = Series(matrix.symbols[column], marks, values, prices)
     refused = check_series(series, job.ledger)
     bar_ns = clock.bar_ns
@@ -83,4 +90,4 @@ def _check_column(
         session_checks.check_intraday(begins, bar_ns, clock.market, marks, job.ledger)
     if refused.any():
         matrix.blank(at[refused], column)
-    return int(at[-1])
+    return int(at[0]), int(at[-1])

@@ -59,6 +59,7 @@ class Product:
     n_observations: int
     bar_ns: int = 0
     actions: tuple[str, ...] = ()
+    currency: str = ""
 
 
 def store_array(path: Path, dtype: str, shape: tuple[int, ...]) -> StoredField:

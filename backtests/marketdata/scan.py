@@ -34,6 +34,7 @@ class Scan:
         DatasetRefused
             The file is empty, or no row of it can be used.
         """
+        self._check_adjustable()
         for block, fraction in self.layout.blocks():
             if len(block):
                 self._take(block)
@@ -46,9 +47,24 @@ class Scan:
         self._note_empty()
         return self.spill
 
+    def _check_adjustable(self) -> None:
+        """Refuse to adjust prices without the columns it takes; say what is left alone."""
+        if not self._job.options.adjust_by:
+            return
+        absent = [n for n in ("close", "adj_close") if n not in self._job.schema.fields]
+        if absent:
+            raise self._job.ledger.refusal(
+                "missing_column",
+                f"adjust_by='adj_close' needs the columns close and adj_close; there is no "
+                f"{' and no '.join(absent)}.",
+            )
+        self._job.ledger.note("prices_adjusted", 1)
+
     def _take(self, block: Block) -> None:
         good, empty = check_bars(block.values, block.marks, self._job.ledger)
         values = stored_values(block.values)
+        if self._job.options.adjust_by:
+            values = adjusted_values(values)
         acting = _acting(values, empty)
         kept = Block(block.marks, values).take(good & (~empty | acting))
         if self.spill is None:
@@ -83,21 +99,43 @@ def nothing_left(job: Job) -> DatasetRefused:
 def stored_values(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
     """Turn source fields into stored ones.
 
-    Bid/ask bars become mid prices, ``(bid + ask) / 2`` for each of open, high, low, close, and
-    ``half_spread = (ask_close - bid_close) / 2`` in price units. A split of 0 or nothing is 1, a
-    dividend of nothing is 0.
+    Bid/ask bars become mid prices, ``(bid + ask) / 2`` for each of open, high, low, close, with
+    ``half_spread = (ask_close - bid_close) / 2`` and ``half_spread_open`` likewise, in price units;
+    where bid and ask are crossed and that is no error, the half spread is 0. A split of 0 or
+    nothing is 1, a dividend of nothing is 0.
     """
     stored = {k: v for k, v in values.items() if not k.startswith(("bid_", "ask_"))}
     if "bid_close" in values:
         mids = {n: 0.5 * (values[f"bid_{n}"] + values[f"ask_{n}"]) for n in OHLC}
-        spread = 0.5 * (values["ask_close"] - values["bid_close"])
-        stored = {**mids, "half_spread": spread, **stored}
+        spreads = {
+            name: np.maximum(0.5 * (values[f"ask_{side}"] - values[f"bid_{side}"]), 0.0)
+            for name, side in (("half_spread", "close"), ("half_spread_open", "open"))
+        }
+        stored = {**mids, **spreads, **stored}
     if "split" in stored:
         split = stored["split"]
         stored["split"] = np.where(np.isnan(split) | (split == 0.0), 1.0, split)
     if "dividend" in stored:
         stored["dividend"] = np.nan_to_num(stored["dividend"])
     return stored
+
+
+def adjusted_values(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Multiply prices by ``adj_close / close``, row by row, and leave adj_close out.
+
+    The close becomes adj_close exactly; rounding never puts it outside [low, high].
+    """
+    adjusted = {name: column for name, column in values.items() if name != "adj_close"}
+    close = values["adj_close"]
+    factor = close / values["close"]
+    for name in OHLC[:3]:
+        if name in values:
+            adjusted[name] = values[name] * factor
+    adjusted["close"] = close
+    if "high" in values:
+        adjusted["high"] = np.maximum(adjusted["high"], close)
+        adjusted["low"] = np.minimum(adjusted["low"], close)
+    return adjusted
 
 
 def _acting(values: dict[str, NDArray[np.float64]], empty: BoolArray) -> BoolArray:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backtests.marketdata.arrays import ArrayWriter
+from backtests.marketdata.currencies import settle_currency
 from backtests.marketdata.findings import Marks
 from backtests.marketdata.layout import Layout
 from backtests.marketdata.product import Job, Product, store_array
+from backtests.marketdata.quality.history import Series
 from backtests.marketdata.quality.order import OrderTracker, RepeatTracker
 from backtests.marketdata.quality.rows import check_quotes, check_trades
-from backtests.marketdata.quality.series import Series, check_spikes, log_moves
+from backtests.marketdata.quality.series import check_spikes, log_moves
 from backtests.marketdata.scan import nothing_left
 from backtests.marketdata.spill import Spill
 
@@ -39,8 +42,9 @@ def import_ticks(job: Job) -> Product:
     layout = Layout(job.source, job.schema, job.options, job.ledger, job.symbol)
     spill = _scan(job, layout)
     refused = _check_prices(job, spill, layout.symbols.names)
+    currency = settle_currency(layout.symbols.names, job)
     job.ledger.judge(quarantine=job.options.quarantine)
-    product = _store(job, spill, layout.symbols.names, ~refused)
+    product = replace(_store(job, spill, layout.symbols.names, ~refused), currency=currency)
     spill.remove()
     return product
 

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
@@ -28,6 +29,27 @@ class ReasonForm(BaseDialogForm):
     reason = forms.CharField(
         label="Reason", max_length=500, widget=UnfoldAdminTextareaWidget({"rows": 3})
     )
+
+
+def reasoned_action(description: str, *, icon: str, title: str, text: str) -> Any:
+    """Return unfold's action decorator with a dialog that asks for the reason first."""
+    return action(
+        description=description,
+        permissions=["write"],
+        icon=icon,
+        dialog={
+            "title": title,
+            "description": text,
+            "form_class": ReasonForm,
+            "form_submit_text": description,
+        },
+    )
+
+
+def preformatted(text: str) -> SafeString:
+    """Show a text as it is, wrapped to the page."""
+    style = "white-space: pre-wrap; overflow-wrap: anywhere"
+    return format_html('<pre style="{}">{}</pre>', style, text)
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -131,7 +153,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     @admin.display(description="canonical content")
     def content(self, event: AuditEvent) -> str:
         """The exact text that is hashed."""
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', event.canonical)
+        return preformatted(event.canonical)
 
     @admin.display(description="leaf hash")
     def leaf_hash(self, event: AuditEvent) -> str:
@@ -180,16 +202,11 @@ class ApiTokenAdmin(ServiceAdmin):
         alive = token.expires_at is None or token.expires_at > timezone.now()
         return alive and token.revoked_at is None
 
-    @action(
-        description="Revoke",
-        permissions=["write"],
+    @reasoned_action(
+        "Revoke",
         icon="block",
-        dialog={
-            "title": "Revoke this token",
-            "description": "Its clients are refused from now on.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Revoke",
-        },
+        title="Revoke this token",
+        text="Its clients are refused from now on.",
     )
     def revoke(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """End a token."""

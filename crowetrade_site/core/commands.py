@@ -16,6 +16,8 @@ from crowetrade_site import embedded
 from crowetrade_site.core import context, services
 from crowetrade_site.core.errors import DomainError, Unavailable
 
+MIGRATION_LOCK = 0x0C20_316A
+
 
 class DomainCommand(BaseCommand):
     """A command whose refusals are one line on standard error (or a JSON problem)."""
@@ -52,6 +54,9 @@ class DomainCommand(BaseCommand):
             self.refuse(Unavailable(str(error)))
         except BrokenPipeError:
             sys.exit(141)
+        except KeyboardInterrupt:
+            self.stderr.write("Interrupted.")
+            sys.exit(130)
 
     def refuse(self, refusal: DomainError) -> NoReturn:
         """End with exit code 2 and one line, or the problem document under `--json`."""
@@ -94,7 +99,17 @@ def prepare_tables(command: DomainCommand) -> None:
     if not settings.EMBEDDED_POSTGRES:
         raise Unavailable(f"{len(waiting)} migrations wait; run: manage.py migrate")
     command.say("Preparing the embedded database …")
-    call_command("migrate", verbosity=0, interactive=False)
+    migrate()
+
+
+def migrate() -> None:
+    """Apply the waiting migrations; of several processes that start together one does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
 
 
 def _first_line(error: Exception) -> str:

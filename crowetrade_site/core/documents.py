@@ -14,6 +14,7 @@ from crowetrade_site.core.errors import InvalidInput, NotFound
 Schema = TypeVar("Schema", bound=BaseModel)
 LONGEST = 250_000  # characters; the YAML reader takes about a second for them
 DEEPEST = 50
+TOLD = 4
 MOST_VALUES = 100_000
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -89,7 +90,7 @@ def parse(schema: type[Schema], document: Mapping[str, Any]) -> Schema:
     Raises
     ------
     InvalidInput
-        The first fault in one sentence, all of them in ``errors`` as ``{path, message}``,
+        The first few faults in one line, all of them in ``errors`` as ``{path, message}``,
         unknown keys first; an unknown key names the nearest known one (422).
     """
     _require_storable(document)
@@ -99,13 +100,9 @@ def parse(schema: type[Schema], document: Mapping[str, Any]) -> Schema:
         faults = error.errors(include_url=False)
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
     errors = [_fault(schema, fault) for fault in faults]
-    first = (
-        f"{errors[0]['path']}: {errors[0]['message']}"
-        if errors[0]["path"]
-        else errors[0]["message"]
-    )
-    more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-    raise InvalidInput(f"{first}{more}", errors=errors)
+    told = [f"{e['path']}: {e['message']}".removeprefix(": ") for e in errors[:TOLD]]
+    more = f" ({len(errors) - TOLD} more)" if len(errors) > TOLD else ""
+    raise InvalidInput(f"{'. '.join(told)}{more}", errors=errors)
 
 
 def _require_storable(document: Any) -> None:
@@ -138,15 +135,16 @@ def _fault(schema: type[BaseModel], fault: Any) -> dict[str, str]:
     elif fault["type"] in {"union_tag_invalid", "literal_error"}:
         given = str(fault["ctx"].get("tag", fault.get("input")))[:100]
         known = str(fault["ctx"].get("expected_tags") or fault["ctx"].get("expected"))
-        message = f"{given!r} is not one of {known}{_nearest(given, known.split(chr(39))[1::2])}"
+        options = known.split("'")[1::2]
+        message = f"{given!r} is not one of {known}{_nearest(given, options, listed=True)}"
     return {"path": ".".join(str(name)[:100] for name in names), "message": message}
 
 
-def _nearest(name: str, known: "list[str] | set[str]") -> str:
+def _nearest(name: str, known: "list[str] | set[str]", *, listed: bool = False) -> str:
     close = get_close_matches(name[:100], sorted(known), n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(sorted(known))}" if known else ""
+    return f"; known are {', '.join(sorted(known))}" if known and not listed else ""
 
 
 def _resolve(root: dict[str, Any], location: list[Any]) -> tuple[list[Any], set[str]]:

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from crowetrade_site.core import audit, roles, tokens
-from crowetrade_site.core.errors import Forbidden, InvalidInput, NotFound
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from crowetrade_site.core.models import ApiToken
 
 ADMIN = "admin"
@@ -187,6 +189,71 @@ def revoke_token(*, token_id: UUID, actor: User, at: datetime, reason: str = "")
         token.save(update_fields=["revoked_at", "updated_at"])
         audit.record("core.token.revoked", token, actor=actor, at=at, reason=reason)
     return token
+
+
+@transaction.atomic(durable=True)
+def create_user(
+    *,
+    username: str,
+    email: str,
+    roles_given: Iterable[roles.Role],
+    password: str,
+    actor: User,
+    at: datetime,
+    reason: str,
+) -> User:
+    """Create an account that may log in to the admin and has these roles.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not create accounts (403).
+    InvalidInput
+        The name is not acceptable or the password is too weak (422).
+    Conflict
+        The name is taken (409).
+    """
+    roles.require(actor, "users:write")
+    named = sorted(set(roles_given))
+    user = User(username=username, email=email, is_staff=True)
+    _check_account(user, password)
+    if User.objects.filter(username=username).exists():
+        raise Conflict(f"There is a user {username!r} already.")
+    user.set_password(password)
+    user.save()
+    user.groups.set(Group.objects.filter(name__in=named))
+    audit.record(
+        "core.user.created", user, actor=actor, at=at, reason=reason,
+        after={"username": username, "roles": named},
+    )  # fmt: skip
+    return user
+
+
+@transaction.atomic(durable=True)
+def set_password(*, user: User, password: str, actor: User, at: datetime, reason: str) -> None:
+    """Give an account another password.
+
+    Raises
+    ------
+    Forbidden
+        It is another's account and the actor may not (403).
+    InvalidInput
+        The password is too weak (422).
+    """
+    if actor != user:
+        roles.require(actor, "users:write")
+    _check_account(user, password)
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    audit.record("core.user.password_set", user, actor=actor, at=at, reason=reason)
+
+
+def _check_account(user: User, password: str) -> None:
+    try:
+        user.clean_fields(exclude=["password"])
+        validate_password(password, user)
+    except ValidationError as error:
+        raise InvalidInput(" ".join(error.messages)) from None
 
 
 @transaction.atomic(durable=True)

@@ -9,7 +9,6 @@ References
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.indicators import last_observed
 from strategies.signals.scores import Scores, long_where_scored
 
 _DAY_NS = 86_400_000_000_000
@@ -27,41 +26,42 @@ def momentum(
     close : float64 array, shape (n_bars, n_assets)
         Adjusted prices [any currency], > 0; NaN where not tradable.
     lookback_days, skip_days : int
-        Days that have a bar, counted back from the day of the bar; 0 <= skip < lookback. Trusted.
+        Days on which the instrument has a bar, counted back from the day of the bar;
+        0 <= skip < lookback. Trusted.
 
     Returns
     -------
     Scores
         ``price(skip) / price(lookback) - 1`` [fraction], long. "k days ago" is the last bar of
-        that UTC day and the last price known by then; 0 days ago is the bar itself.
+        that UTC day; 0 days ago is the bar itself. A bar that ends at midnight belongs to the day
+        it closes.
 
     Notes
     -----
-    With one bar a day the days are simply rows.
+    Each instrument counts its own days, so another one's calendar changes nothing. With one bar a
+    day the days are simply its bars.
     """
-    known = last_observed(close)
-    day_of_row, last_row = _days(ts)
-    recent = known if skip_days == 0 else _days_ago(known, day_of_row, last_row, skip_days)
-    score = recent / _days_ago(known, day_of_row, last_row, lookback_days) - 1.0
-    score[np.isnan(close)] = np.nan
+    score = np.full_like(close, np.nan)
+    for column in range(close.shape[1]):
+        bars = np.flatnonzero(~np.isnan(close[:, column]))
+        score[bars, column] = _momentum_of_one(
+            ts[bars], close[bars, column], lookback_days, skip_days
+        )
     return long_where_scored(score)
 
 
-def _days(ts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the number of each row's day, and the last row of every day."""
-    is_new = np.diff(ts // _DAY_NS) != 0
-    day_of_row = np.concatenate([[0], np.cumsum(is_new)])
-    return day_of_row, np.append(np.flatnonzero(is_new), ts.size - 1)
-
-
-def _days_ago(
-    known: NDArray[np.float64],
-    day_of_row: NDArray[np.int64],
-    last_row: NDArray[np.int64],
-    n_days: int,
+def _momentum_of_one(
+    ts: NDArray[np.int64], price: NDArray[np.float64], lookback_days: int, skip_days: int
 ) -> NDArray[np.float64]:
-    """Return, for every row, the prices known at the end of the day `n_days` before its own."""
-    past = np.full_like(known, np.nan)
-    first = int(np.searchsorted(day_of_row, n_days))
-    past[first:] = known[last_row[day_of_row[first:] - n_days]]
-    return past
+    """Return the score of one instrument at each of its bars, NaN with too little history."""
+    score = np.full_like(price, np.nan)
+    is_new = np.diff((ts - 1) // _DAY_NS) != 0
+    day_of_bar = np.concatenate([np.zeros(min(1, ts.size), np.int64), np.cumsum(is_new)])
+    first = int(np.searchsorted(day_of_bar, lookback_days))
+    if first == ts.size:
+        return score
+    last_bar = np.append(np.flatnonzero(is_new), ts.size - 1)
+    day = day_of_bar[first:]
+    recent = price[first:] if skip_days == 0 else price[last_bar[day - skip_days]]
+    score[first:] = recent / price[last_bar[day - lookback_days]] - 1.0
+    return score

@@ -14,10 +14,10 @@ class Scores(NamedTuple):
     Attributes
     ----------
     score : float64 array, shape (n_bars, n_assets)
-        Larger is stronger upwards; NaN where the instrument is not eligible: it does not trade in
-        that bar, or has too little history.
+        Larger is stronger upwards; NaN where the signal has no opinion: the instrument has no bar
+        in that row, or too little history.
     side : int8 array, shape (n_bars, n_assets)
-        1 long, 0 flat, -1 short; 0 where not eligible.
+        1 long, 0 flat, -1 short; 0 where there is no score.
     """
 
     score: FloatArray

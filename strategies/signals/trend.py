@@ -10,6 +10,9 @@ from strategies.signals.scores import Scores
 
 Direction = Literal["long_flat", "long_short"]
 
+# Averages of equal prices differ by rounding alone; that is no trend.
+_DEAD_ZONE = 1e-12
+
 
 def moving_average_cross(
     close: NDArray[np.float64],
@@ -32,13 +35,15 @@ def moving_average_cross(
     Returns
     -------
     Scores
-        ``fast / slow - 1``; eligible once an instrument has `slow_bars` prices.
+        ``fast / slow - 1``, and exactly 0 where that is at most 1e-12 in size; eligible once an
+        instrument has `slow_bars` prices.
     """
     score = np.empty_like(close)
     for column in range(close.shape[1]):
         prices = np.ascontiguousarray(close[:, column])
         fast = simple_moving_average(prices, fast_bars)
         score[:, column] = fast / simple_moving_average(prices, slow_bars) - 1.0
+    score[np.abs(score) <= _DEAD_ZONE] = 0.0
     side = (score > 0.0).astype(np.int8)
     if direction == "long_short":
         side -= score < 0.0

@@ -1,5 +1,6 @@
-import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,8 +21,10 @@ class TestText:
 class TestBoolean:
     @pytest.mark.parametrize(
         ("value", "meant"),
-        [("1", True), ("TRUE", True), (" yes ", True), ("on", True)]
-        + [("0", False), ("False", False), ("no", False), ("off", False), ("", False)],
+        {
+            **dict.fromkeys(["1", "TRUE", " yes ", "on"], True),
+            **dict.fromkeys(["0", "False", "no", "off", ""], False),
+        }.items(),
     )
     def test_reads_yes_and_no(self, monkeypatch, value, meant):
         monkeypatch.setenv(NAME, value)
@@ -89,7 +92,7 @@ class TestSecret:
         assert first == second
         assert len(first) >= 50
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert os.listdir(path.parent) == ["secret"]
+        assert list(path.parent.iterdir()) == [path]
 
     def test_draws_another_for_another_installation(self, tmp_path):
         assert env.secret(NAME, tmp_path / "a") != env.secret(NAME, tmp_path / "b")
@@ -99,8 +102,6 @@ class TestSecret:
             "import sys; from pathlib import Path; from crowetrade_site import env;"
             f"print(env.secret({NAME!r}, Path(sys.argv[1])))"
         )
-        import subprocess
-        import sys
 
         def start(_: int) -> str:
             command = [sys.executable, "-c", code, str(tmp_path / "secret")]

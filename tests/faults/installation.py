@@ -27,6 +27,11 @@ LEASE_SECONDS = 3
 PATIENCE = 60.0
 CELERY = (sys.executable, "-m", "celery", "-A", "crowetrade_site")
 QUIET = ("--without-mingle", "--without-gossip", "--loglevel", "INFO")
+COLUMNS = (
+    "status", "phase", "attempt", "worker", "result_digest", "problem", "finished_at",
+    "cancel_requested_at",
+)  # fmt: skip
+RUN = f"SELECT {', '.join(COLUMNS)} FROM backtests_run WHERE public_id = %s"  # noqa: S608 - constants
 SERVERS = {"postgres": Postgres, "broker": Broker}
 
 
@@ -112,13 +117,11 @@ class Installation:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """Return what the run's row says; empty while the database is away."""
-        columns = "status, phase, attempt, worker, result_digest, problem, finished_at"
-        sql = f"SELECT {columns}, cancel_requested_at FROM backtests_run WHERE public_id = %s"
         try:
-            ((*values,),) = self.query(sql, run_id)
+            ((*values,),) = self.query(RUN, run_id)
         except psycopg.OperationalError:
             return {"status": "", "phase": ""}
-        return dict(zip((*columns.split(", "), "cancel_requested_at"), values, strict=True))
+        return dict(zip(COLUMNS, values, strict=True))
 
     def await_work(self, run_id: str, phase: str = "recording") -> None:
         """Wait until a worker is in the middle of a run."""

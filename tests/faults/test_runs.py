@@ -6,9 +6,9 @@ import signal
 import pytest
 
 from tests.crowetrade_site.embedded.faults import wait_until
-from tests.faults.installation import LEASE_SECONDS, PATIENCE
+from tests.faults.installation import PATIENCE
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
@@ -37,8 +37,10 @@ def ended_once(busy, run_id) -> dict:
     return run
 
 
-class TestKilledWorker:
-    def test_child_is_replaced_and_the_run_done_again(self, busy, at_work):
+class TestInterruptedRun:
+    """One class, so that parallel test processes share one installation."""
+
+    def test_is_done_again_when_the_workers_child_is_killed(self, busy, at_work):
         site, *_ = busy
         (child,) = site.children("worker")
 
@@ -46,7 +48,7 @@ class TestKilledWorker:
 
         assert ended_once(busy, at_work)["attempt"] == 2
 
-    def test_group_leaves_the_run_to_the_next_worker(self, busy, at_work):
+    def test_is_left_to_the_next_worker_when_the_whole_group_is_killed(self, busy, at_work):
         site, *_ = busy
         os.killpg(site.started["worker"].pid, signal.SIGKILL)
         site.started["worker"].wait()
@@ -54,7 +56,7 @@ class TestKilledWorker:
 
         assert ended_once(busy, at_work)["attempt"] == 2
 
-    def test_asked_to_end_finishes_its_run_first(self, busy, at_work):
+    def test_is_finished_first_when_the_worker_is_asked_to_end(self, busy, at_work):
         site, *_ = busy
         worker = site.started["worker"]
 
@@ -64,17 +66,15 @@ class TestKilledWorker:
         assert run["attempt"] == 1
         assert worker.wait(timeout=PATIENCE) == 0
 
-
-class TestKilledServer:
     @pytest.mark.parametrize("server", ["postgres", "broker"])
-    def test_comes_back_and_the_run_ends(self, busy, at_work, server):
+    def test_ends_although_a_server_is_killed(self, busy, at_work, server):
         site, *_ = busy
 
         site.kill_server(server)
 
         assert ended_once(busy, at_work)["attempt"] in {1, 2}
 
-    def test_takes_no_later_run_along(self, busy):
+    def test_is_not_lost_when_queued_while_the_broker_is_away(self, busy):
         site, spec, _ = busy
         site.kill_server("broker")
 
@@ -82,9 +82,7 @@ class TestKilledServer:
 
         assert ended_once(busy, run_id)["attempt"] == 1
 
-
-class TestMessages:
-    def test_sent_five_times_run_once(self, busy):
+    def test_is_done_once_however_many_messages_speak_of_it(self, busy):
         site, spec, _ = busy
         run_id = site.queue(spec)
 
@@ -101,9 +99,7 @@ class TestMessages:
 
         assert run["attempt"] == 1
 
-
-class TestCancellation:
-    def test_takes_less_than_two_seconds(self, busy):
+    def test_is_cancelled_in_less_than_two_seconds(self, busy):
         site, spec, _ = busy
         canceller = site.python(
             """
@@ -126,8 +122,3 @@ class TestCancellation:
         assert (run["finished_at"] - run["cancel_requested_at"]).total_seconds() < 2
         assert site.verbs(run_id) == ["queued", "started", "cancel_requested", "cancelled"]
         assert site.trail_holds()
-
-
-class TestLease:
-    def test_is_short_enough_for_these_tests(self):
-        assert LEASE_SECONDS < PATIENCE / 10

@@ -28,7 +28,7 @@ class MonthlyReturns:
 
 
 def monthly_returns(equity: FloatArray, ts: NDArray[np.int64]) -> MonthlyReturns:
-    """Return the compounded return of every calendar month (UTC).
+    """Return the compounded return of every calendar month (UTC); midnight closes a month.
 
     Parameters
     ----------
@@ -57,6 +57,14 @@ def monthly_returns(equity: FloatArray, ts: NDArray[np.int64]) -> MonthlyReturns
 
 
 def months_of(ts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number of calendar months since January 1970 for every stamp."""
-    months: NDArray[np.int64] = ts.view("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
+    """Return the number of calendar months since January 1970 for every stamp.
+
+    Notes
+    -----
+    A stamp is the end of its bar: one at midnight belongs to the month it closes.
+    """
+    inside = ts - 1
+    months: NDArray[np.int64] = (
+        inside.view("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
+    )
     return months

@@ -86,8 +86,8 @@ class Sample:
 
     @cached_property
     def daily_returns(self) -> FloatArray:
-        """Compounded returns of each UTC day after the first stamp."""
-        return simple_returns(self.equity[period_ends(self.ts // DAY_NS)])
+        """Compounded returns of each UTC day after the first stamp; midnight closes a day."""
+        return simple_returns(self.equity[period_ends((self.ts - 1) // DAY_NS)])
 
     @cached_property
     def trading(self) -> TradingActivity:

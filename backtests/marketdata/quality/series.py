@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.marketdata.actions import adjustment_gap
-from backtests.marketdata.findings import Ledger, Marks, example
+from backtests.marketdata.findings import Ledger
+from backtests.marketdata.quality.adjustments import (
+    check_adjustment,
+    check_dividends,
+    find_proven_splits,
+)
+from backtests.marketdata.quality.history import Series, split_name
 
 # Real panics have halved a price and doubled it back within days; not by three.
 SPIKE_FACTOR = 3.0
@@ -18,41 +21,12 @@ SPIKE_BARS = 50
 COMES_BACK = 0.4
 MAX_CANDIDATES = 5_000
 SIGMA_FLOOR = 0.002
-SPLIT_FACTORS = {
-    "2": 2.0, "3": 3.0, "4": 4.0, "5": 5.0, "6": 6.0, "7": 7.0, "8": 8.0, "10": 10.0,
-    "15": 15.0, "20": 20.0, "25": 25.0, "30": 30.0, "40": 40.0, "50": 50.0, "3/2": 1.5,
-    "5/2": 2.5, "5/3": 5.0 / 3.0,
-}  # fmt: skip
 UNIT_FACTORS = (100.0, 1_000.0, 10_000.0, 1_000_000.0)
 STALE_WITH_VOLUME, STALE_BARS = 10, 60
-ADJUSTMENT_TOLERANCE = 0.005
-HUGE_DIVIDEND = 0.2
-REPEAT_DAYS, REPEAT_LIKENESS = 7, 0.15
-DAY_NS = 86_400_000_000_000
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
-
-
-@dataclass(slots=True)
-class Series:
-    """One instrument's bars without its absences.
-
-    Attributes
-    ----------
-    symbol : str
-    marks : Marks
-        Of the n bars.
-    values : dict of field name to float64 array, shape (n,)
-        Has ``close``; splits are 1 and dividends 0 where nothing happened.
-    prices : {"raw", "split", "adjusted"}
-    """
-
-    symbol: str
-    marks: Marks
-    values: dict[str, FloatArray]
-    prices: str = "raw"
 
 
 def check_series(series: Series, ledger: Ledger) -> BoolArray:
@@ -62,10 +36,11 @@ def check_series(series: Series, ledger: Ledger) -> BoolArray:
     if close.size < 2 or not (close > 0.0).all():
         return np.zeros(close.size, dtype=bool)
     applied = _applied_splits(series, ledger)
-    steps = log_moves(close, applied, series.values.get("dividend"), series.prices)
+    proven = find_proven_splits(series, ledger)
+    steps = log_moves(close, applied, series.values.get("dividend"), series.prices) + proven
     refused = check_spikes(steps, series, ledger, booked=_booked(series))
-    _check_adjustment(series, ledger)
-    _check_dividends(series, ledger)
+    check_adjustment(series, ledger, proven)
+    check_dividends(series, ledger)
     _check_stale(series, ledger)
     return refused
 
@@ -155,23 +130,27 @@ def _return_of(i: int, moves: FloatArray, level: FloatArray) -> int:
 def _name_jump(i: int, moves: FloatArray, sigma: float, series: Series, ledger: Ledger) -> bool:
     """Recognize a unit switch or a split in a lone move; say whether it was one."""
     size = abs(float(moves[i]))
-    shown = [_example(series, i)]
+    shown = [series.example(i)]
+    here = series.marks.stamps[i : i + 1]
     for unit in UNIT_FACTORS:
         if abs(size - np.log(unit)) < 0.15:
-            ledger.note("unit_switch", 1, symbol=series.symbol, examples=shown, factor=f"{unit:g}")
+            ledger.note(
+                "unit_switch", 1, symbol=series.symbol, examples=shown, stamps=here,
+                factor=f"{unit:g}",
+            )  # fmt: skip
             return True
     slack = max(0.03, min(3.0 * sigma, 0.08))
-    name, factor = min(SPLIT_FACTORS.items(), key=lambda f: abs(size - np.log(f[1])))
-    if series.prices == "adjusted" or abs(size - np.log(factor)) > slack:
+    name, factor = split_name(float(moves[i]))
+    if series.prices == "adjusted" or abs(size - factor) > slack:
         return False
     if "open" in series.values:
         # A split shows overnight; a move made during the session is a move.
-        gap = np.log(series.values["open"][i] / series.values["close"][i - 1])
-        if abs(abs(float(gap)) - np.log(factor)) > 2.0 * slack:
+        gap = float(np.log(series.values["open"][i] / series.values["close"][i - 1]))
+        if abs(abs(gap) - factor) > 2.0 * slack:
             return False
-    if moves[i] > 0:
-        name = f"1/{name}" if "/" not in name else "/".join(reversed(name.split("/")))
-    ledger.note("unbooked_split", 1, symbol=series.symbol, examples=shown, factor=name)
+    ledger.note(
+        "unbooked_split", 1, symbol=series.symbol, examples=shown, stamps=here, factor=name
+    )  # fmt: skip
     return True
 
 
@@ -205,7 +184,8 @@ def _applied_splits(series: Series, ledger: Ledger) -> FloatArray | None:
         "split_double",
         at.size,
         symbol=series.symbol,
-        examples=[_example(series, int(i), f"split {split[i]:g}") for i in at],
+        examples=[series.example(int(i), f"split {split[i]:g}") for i in at],
+        stamps=series.marks.stamps[at],
     )
     return np.where(unmoved, 1.0, split)
 
@@ -230,35 +210,10 @@ def _check_misapplied(
                 "split_misapplied",
                 hits.size,
                 symbol=series.symbol,
-                examples=[_example(series, int(j)) for j in hits],
+                examples=[series.example(int(j)) for j in hits],
+                stamps=series.marks.stamps[hits],
                 factor=f"{series.values['split'][i]:g}",
             )
-
-
-def _check_adjustment(series: Series, ledger: Ledger) -> None:
-    if "adj_close" not in series.values or series.prices == "adjusted":
-        return
-    close, adjusted = series.values["close"], series.values["adj_close"]
-    split = series.values.get("split") if series.prices == "raw" else None
-    gap = adjustment_gap(close, adjusted, split, series.values.get("dividend"))
-    # Adjusted closes are printed to about four decimals: allow for it where they are small.
-    slack = ADJUSTMENT_TOLERANCE + 2e-4 / np.minimum(adjusted, np.r_[adjusted[0], adjusted[:-1]])
-    ledger.flag("adj_close_inconsistent", series.marks, np.abs(gap) > slack, adjusted)
-
-
-def _check_dividends(series: Series, ledger: Ledger) -> None:
-    cash = series.values.get("dividend")
-    if cash is None:
-        return
-    close = series.values["close"]
-    before = np.r_[close[0], close[:-1]]
-    ledger.flag("huge_dividend", series.marks, cash > HUGE_DIVIDEND * before, cash)
-    paid = np.flatnonzero(cash > 0.0)
-    soon = np.diff(series.marks.stamps[paid]) < REPEAT_DAYS * DAY_NS
-    alike = np.abs(np.diff(np.log(cash[paid]))) < REPEAT_LIKENESS
-    repeated = np.zeros(cash.size, dtype=bool)
-    repeated[paid[1:][soon & alike]] = True
-    ledger.flag("repeated_dividend", series.marks, repeated, cash)
 
 
 def _check_stale(series: Series, ledger: Ledger) -> None:
@@ -282,10 +237,3 @@ def _check_stale(series: Series, ledger: Ledger) -> None:
     for start, stop in zip(starts[long_run], stops[long_run], strict=True):
         stale[start:stop] = True
     ledger.flag("stale", series.marks, stale, series.values["close"])
-
-
-def _example(series: Series, i: int, value: object = None) -> dict[str, object]:
-    if value is None:
-        close = series.values["close"]
-        value = f"{close[i - 1]:.6g} -> {close[i]:.6g}"
-    return example(int(series.marks.rows[i]), int(series.marks.stamps[i]), value)

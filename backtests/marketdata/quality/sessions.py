@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.marketdata.calendars import Calendar, Sessions
-from backtests.marketdata.findings import Ledger, Marks, example
+from backtests.marketdata.findings import MAX_STAMPS, Ledger, Marks, example
 
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
@@ -140,7 +140,10 @@ def check_days(days: Int64Array, calendar: Calendar, marks: Marks, ledger: Ledge
     runs = np.split(absent, np.flatnonzero(np.diff(absent) > 1) + 1)
     longest = max(runs, key=len)
     first = [example(0, int(expected[i]), "missing session") for i in absent[:5]]
-    gaps = _Gaps("sessions", absent.size, len(runs), len(longest), _date(expected[longest[0]]))
+    gaps = _Gaps(
+        "sessions", absent.size, len(runs), len(longest), _date(expected[longest[0]]),
+        expected[absent], _spacing(days, expected.size),
+    )  # fmt: skip
     _note_gaps(ledger, marks, gaps, first)
 
 
@@ -181,7 +184,12 @@ def check_intraday(
     ]
     after = str(begins[top : top + 1].view("M8[ns]").astype("M8[s]")[0]).replace("T", " ")
     total, most = int(missing[gaps].sum()), int(missing[top])
-    _note_gaps(ledger, marks, _Gaps("bars", total, gaps.size, most, after), first)
+    # One stamp for each bar missing, up to as many as a finding keeps.
+    shown = gaps[:MAX_STAMPS]
+    stamps = np.repeat(begins[shown], np.minimum(missing[shown], MAX_STAMPS))[:MAX_STAMPS]
+    stamps = np.r_[stamps, begins[gaps[-1]]] if gaps.size > 1 else stamps
+    spacing = _spacing(begins, int((elapsed[-1] - elapsed[0]) // bar_ns) + 1)
+    _note_gaps(ledger, marks, _Gaps("bars", total, gaps.size, most, after, stamps, spacing), first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,19 +199,27 @@ class _Gaps:
     n_gaps: int
     longest: int
     where: str
+    stamps: Int64Array
+    spacing_ns: int
 
 
 def _note_gaps(
     ledger: Ledger, marks: Marks, gaps: _Gaps, examples: list[dict[str, object]]
 ) -> None:
-    ledger.note(
+    finding = ledger.note(
         "gaps",
         gaps.n_missing,
         symbol=ledger.symbols[int(marks.syms[0])],
         examples=examples,
+        stamps=gaps.stamps,
         detail=f"{{n}} {gaps.unit} are missing in {gaps.n_gaps:,} gaps while the market was open; "
         f"the longest has {gaps.longest:,} {gaps.unit}, at {gaps.where}.",
     )
+    finding.spacing_ns = gaps.spacing_ns
+
+
+def _spacing(stamps: Int64Array, n_expected: int) -> int:
+    return int(stamps[-1] - stamps[0]) // max(1, n_expected - 1)
 
 
 def _trading_time(moments: Int64Array, sessions: Sessions) -> Int64Array:

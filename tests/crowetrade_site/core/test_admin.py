@@ -26,6 +26,11 @@ def row_of(page: str, pk: object) -> str:
     return reverse(f"admin:{page}_change", args=[pk])
 
 
+def pressed(reason: str) -> dict[str, str]:
+    """Return what a dialog sends when its button is pressed."""
+    return {"_form_submitted": "on", "reason": reason}
+
+
 def rows(count: int) -> None:
     """Fill every list with some rows more."""
     sealed(1, n_seals=count)
@@ -147,7 +152,7 @@ class TestApiTokenAdmin:
         return reverse("admin:core_apitoken_revoke", args=[pk])
 
     def test_revokes_with_a_reason(self, as_role, token):
-        response = as_role("admin").post(self.url(token.pk), {"reason": "lost"})
+        response = as_role("admin").post(self.url(token.pk), pressed("lost"))
 
         assert response.status_code == 200
         assert response["HX-Redirect"] == row_of("core_apitoken", token.pk)
@@ -165,7 +170,7 @@ class TestApiTokenAdmin:
         assert token.revoked_at is None
 
     def test_changes_nothing_without_a_reason(self, as_role, token):
-        as_role("admin").post(self.url(token.pk), {"reason": ""})
+        as_role("admin").post(self.url(token.pk), pressed(""))
 
         token.refresh_from_db()
         assert token.revoked_at is None
@@ -174,13 +179,13 @@ class TestApiTokenAdmin:
     def test_is_an_admin_s(self, client, make_user, token, role):
         client.force_login(make_user(role, name="other"))
 
-        assert client.post(self.url(token.pk), {"reason": "x"}).status_code == 403
+        assert client.post(self.url(token.pk), pressed("x")).status_code == 403
         token.refresh_from_db()
         assert token.revoked_at is None
 
     @pytest.mark.parametrize("pk", [0, "none"])
     def test_says_when_there_is_none(self, as_role, pk):
-        assert as_role("admin").post(self.url(pk), {"reason": "x"}).status_code == 404
+        assert as_role("admin").post(self.url(pk), pressed("x")).status_code == 404
 
     def test_shows_no_digest(self, as_role, token):
         client = as_role("admin")

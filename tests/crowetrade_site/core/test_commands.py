@@ -4,7 +4,7 @@ import json
 
 import pytest
 from django.core.management import ManagementUtility
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from crowetrade_site.core import commands, seals, tokens
 from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSeal
@@ -14,8 +14,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def manage(capsys):
+def manage(capsys, monkeypatch):
     """Run a command as the shell would; return exit code, output and errors."""
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # the test's is needed on
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = 0

@@ -36,9 +36,13 @@ class TestActing:
             assert (request_id, context.actor_name.get()) == ("r", "a")
 
     def test_resets_after_an_error_and_after_a_change_inside(self):
-        with pytest.raises(ZeroDivisionError), context.acting(actor="a"):
-            context.actor_name.set("b")
-            _ = 1 / 0
+        def change_and_fail() -> None:
+            with context.acting(actor="a"):
+                context.actor_name.set("b")
+                raise KeyError("inside")
+
+        with pytest.raises(KeyError):
+            change_and_fail()
 
         assert context.actor_name.get() == ""
 

@@ -54,9 +54,11 @@ class TestDomainError:
 
 class TestTranslating:
     def test_keeps_the_sentence_and_the_cause(self):
-        with pytest.raises(InvalidInput, match="bars are empty") as caught:
-            with translating(EngineTrouble, InvalidInput):
-                raise EngineTrouble("bars are empty")
+        with (
+            pytest.raises(InvalidInput, match="bars are empty") as caught,
+            translating(EngineTrouble, InvalidInput),
+        ):
+            raise EngineTrouble("bars are empty")
 
         assert isinstance(caught.value.__cause__, EngineTrouble)
 

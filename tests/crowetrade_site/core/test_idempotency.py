@@ -53,9 +53,13 @@ class TestRecall:
 
 class TestRemember:
     def test_is_forgotten_with_its_transaction(self, researcher):
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
+        @transaction.atomic
+        def make_and_fail() -> None:
             make(researcher, "key")
-            _ = 1 / 0
+            raise KeyError("inside")
+
+        with pytest.raises(KeyError):
+            make_and_fail()
 
         assert idempotency.recall(researcher, "key", DIGEST) is None
 
@@ -64,20 +68,24 @@ class TestRemember:
         user = User.objects.create_user("ada")
         both_recalled = threading.Barrier(2)
 
-        def request(_: int) -> UUID | None:
+        @transaction.atomic
+        def request() -> UUID:
+            assert idempotency.recall(user, "key", DIGEST) is None
+            both_recalled.wait(20)
+            made = uuid4()
+            idempotency.remember(user, "key", DIGEST, made)
+            return made
+
+        def answer(_: int) -> UUID | str:
             try:
-                with transaction.atomic():
-                    assert idempotency.recall(user, "key", DIGEST) is None
-                    both_recalled.wait(20)
-                    made = uuid4()
-                    idempotency.remember(user, "key", DIGEST, made)
-                    return made
+                return request()
             except DuplicateRequest as refusal:
-                assert "ask again in a moment" in refusal.detail
-                return None
+                return refusal.detail
 
-        answers = in_threads(2, request)
+        answers = in_threads(2, answer)
 
-        (made,) = [answer for answer in answers if answer]
+        (made,) = [each for each in answers if isinstance(each, UUID)]
+        (refused,) = [each for each in answers if isinstance(each, str)]
+        assert "ask again in a moment" in refused
         assert IdempotencyKey.objects.get().object_id == made
         assert make(user, "key") == made

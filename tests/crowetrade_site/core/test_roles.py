@@ -78,7 +78,7 @@ class TestGrants:
 
 class TestRequire:
     def test_names_the_scope_and_who_has_it(self, make_user):
-        with pytest.raises(Forbidden, match="models:approve, .*: validator, admin") as refusal:
+        with pytest.raises(Forbidden, match=r"models:approve, .*: validator, admin") as refusal:
             roles.require(make_user("researcher"), "models:approve")
 
         assert refusal.value.extensions == {"scope": "models:approve"}

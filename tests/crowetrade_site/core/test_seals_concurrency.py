@@ -3,6 +3,7 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from django.db import connection, transaction
@@ -23,18 +24,18 @@ def write(writer: int, count: int, *, undo_every: int) -> int:
     """Write entries one transaction each; every so often the transaction fails."""
     kept = 0
     for number in range(count):
-        try:
-            with transaction.atomic():
-                audit.record(
-                    "core.test.noted", ApiToken(), actor=None, at=NOON,
-                    after={"writer": writer, "number": number},
-                )  # fmt: skip
-                if number % undo_every == undo_every - 1:
-                    raise Undone
+        with suppress(Undone):
+            _write_one(writer, number, is_undone=number % undo_every == undo_every - 1)
             kept += 1
-        except Undone:
-            pass
     return kept
+
+
+@transaction.atomic
+def _write_one(writer: int, number: int, *, is_undone: bool) -> None:
+    after = {"writer": writer, "number": number}
+    audit.record("core.test.noted", ApiToken(), actor=None, at=NOON, after=after)
+    if is_undone:
+        raise Undone
 
 
 class TestSeal:

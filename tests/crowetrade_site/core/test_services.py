@@ -91,7 +91,7 @@ class TestIssueToken:
         parent, _ = issue(researcher, scopes=["tokens:write"], expires_at=end)
         asked = NOON + timedelta(days=days) if days else None
 
-        with pytest.raises(InvalidInput, match="may not outlive .* 2026-01-07T12:00:00.000000Z"):
+        with pytest.raises(InvalidInput, match=r"may not outlive .* 2026-01-07T12:00:00\.000000Z"):
             issue(researcher, scopes=["tokens:write"], parent=parent, expires_at=asked)
         child, _ = issue(researcher, scopes=["tokens:write"], parent=parent, expires_at=end)
 

@@ -3,14 +3,21 @@
 import threading
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 
-from crowetrade_site.core import services
+from crowetrade_site.core import roles, services
 from crowetrade_site.core.models import AuditEvent
 from tests.crowetrade_site.core.threads import in_threads
 from tests.crowetrade_site.core.trail import NOON
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _groups(transactional_db):
+    """Make the roles' groups, which the flush before this test has taken away."""
+    for role in roles.Role:
+        Group.objects.get_or_create(name=role)
 
 
 def together(n_threads, work):

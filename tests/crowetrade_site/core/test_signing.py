@@ -140,9 +140,7 @@ class TestCheckpoints:
         statement = json.dumps({"number": number})
         signing.append_checkpoint(json.dumps({"digest": "ab" * 32, "statement": statement}))
 
-        assert seals.verify().broken == (
-            f"seal {number}: it differs from the published checkpoint"
-        )
+        assert seals.verify().broken == (f"seal {number}: it differs from the published checkpoint")
 
     def test_may_be_written_twice(self):
         """Two sealers after a crash may both publish the same seal."""

@@ -184,7 +184,7 @@ class TestObjectName:
             "/" + "a" * 63,
             "a" * 61 + "/..",
             "a" * 63 + "\0",
-            "а" * 64,
+            "\N{CYRILLIC SMALL LETTER A}" * 64,
         ],
     )
     def test_refuses_what_is_no_digest(self, digest):

@@ -33,7 +33,12 @@ SETUP = """
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Run code beside the store of a folder, in a process that can be killed."""
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SETUP) + textwrap.dedent(code), *map(str, arguments)],
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(SETUP) + textwrap.dedent(code),
+            *map(str, arguments),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

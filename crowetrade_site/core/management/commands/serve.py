@@ -21,6 +21,7 @@ from django.db import connections
 
 from crowetrade_site import embedded
 from crowetrade_site.core import services
+from crowetrade_site.core.commands import migrate
 from crowetrade_site.embedded.home import PROJECT_ROOT, home, log_dir
 from crowetrade_site.embedded.supervisor import Child, Supervisor
 
@@ -63,7 +64,7 @@ class Command(BaseCommand):
         embedded.attach(postgres=settings.EMBEDDED_POSTGRES, broker=settings.EMBEDDED_BROKER)
         if settings.EMBEDDED_POSTGRES or settings.EMBEDDED_BROKER:
             embedded.watch()
-        call_command("migrate", interactive=False, verbosity=0)
+        migrate()
         collect_static()
         password = services.ensure_admin()
         connections.close_all()
@@ -109,16 +110,21 @@ def worker(port: int, concurrency: int) -> Child:
 def upkeep(port: int) -> Child:
     """Return the worker that reaps and seals, so that long runs never keep it waiting."""
     no_kernels = {"CROWETRADE_WARM_UP": "0"}
-    return _celery_worker("upkeep", port, [UPKEEP], ["--pool", "solo"], no_kernels)
+    return _celery_worker("upkeep", port, [UPKEEP], ["--pool", "solo"], no_kernels, "WARNING")
 
 
 def _celery_worker(
-    name: str, port: int, served: list[str], pool: list[str], env: Mapping[str, str] | None = None
+    name: str,
+    port: int,
+    served: list[str],
+    pool: list[str],
+    env: Mapping[str, str] | None = None,
+    level: str = "INFO",
 ) -> Child:
     node = f"{name}-{port}@{socket.gethostname()}"
     argv = [
         *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker", *pool),
-        *("--queues", ",".join(served), "--hostname", node, "--loglevel", "INFO"),
+        *("--queues", ",".join(served), "--hostname", node, "--loglevel", level),
         *("--without-mingle", "--without-gossip"),
     ]
 
@@ -133,7 +139,7 @@ def beat() -> Child:
     argv = [
         *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "beat"),
         *("--schedule", str(home() / "celerybeat-schedule"), "--pidfile", ""),
-        *("--loglevel", "INFO"),
+        *("--loglevel", "WARNING"),
     ]
     return Child("beat", argv, restarts=True, cwd=PROJECT_ROOT)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from backtests.engine.errors import ShapeError
-from backtests.engine.metrics import monthly_returns
+from backtests.engine.metrics import NotComputedError, compute_metrics, monthly_returns
 
 
 def stamps(*days):
@@ -33,3 +33,29 @@ class TestMonthlyReturns:
     def test_refuses_arrays_of_different_lengths(self):
         with pytest.raises(ShapeError):
             monthly_returns(np.ones(3), stamps("2020-01-01"))
+
+    def test_gives_a_bar_that_ends_at_midnight_to_the_month_it_closes(self):
+        ts = stamps("2019-12-31", "2020-01-01", "2020-01-01T01:00", "2020-02-01T00:00")
+
+        table = monthly_returns(np.array([100.0, 110.0, 110.0, 121.0]), ts)
+
+        assert table.years.tolist() == [2019, 2020]
+        np.testing.assert_allclose([table.returns[0, 11], table.returns[1, 0]], [0.1, 0.1])
+        assert np.count_nonzero(~np.isnan(table.returns)) == 2
+
+    @pytest.mark.parametrize("equity", [[100.0], [100.0, 0.0, 1.0], [100.0, -5.0, 1.0]])
+    def test_says_why_there_is_no_table(self, equity):
+        ts = stamps("2020-01-01", "2020-01-02", "2020-01-03")[: len(equity)]
+
+        with pytest.raises(NotComputedError):
+            monthly_returns(np.array(equity), ts)
+
+
+class TestDailyReturns:
+    def test_give_a_bar_that_ends_at_midnight_to_the_day_it_closes(self):
+        ts = stamps("2020-01-01T12:00", "2020-01-02T00:00", "2020-01-02T12:00", "2020-01-03T00:00")
+
+        found = compute_metrics(np.array([100.0, 110.0, 121.0, 99.0]), ts)
+
+        assert found["best_day"].value == pytest.approx(0.1)
+        assert found["worst_day"].value == pytest.approx(-0.1)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtests.marketdata.findings import Ledger, Marks
-from backtests.marketdata.quality.series import Series, check_series
+from backtests.marketdata.quality.history import Series
+from backtests.marketdata.quality.series import check_series
 
 DAY_NS = 86_400_000_000_000
 

@@ -19,7 +19,7 @@ handler404, handler500 = urls.handler404, urls.handler500
 SECRET = "the password is swordfish"
 RAISES = {
     "http404": lambda: Http404("There is no such thing here."),
-    "denied": lambda: PermissionDenied(),
+    "denied": lambda: PermissionDenied(""),
     "gate": lambda: GateNotMet("Sharpe is too low.", failures=[{"gate": "sharpe"}]),
     "away": lambda: Unavailable("The broker is away."),
     "forged": lambda: SuspiciousOperation(SECRET),
@@ -49,7 +49,8 @@ class SampleView(APIView):
     parser_classes = [ShallowJSONParser]
 
     def get(self, request, kind):
-        raise RAISES[kind]()
+        error = RAISES[kind]()
+        raise error
 
     def post(self, request, kind):
         return Response(valid(Basket(data=request.data)))

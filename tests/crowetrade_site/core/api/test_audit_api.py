@@ -119,9 +119,7 @@ class TestNewestFirst:
         response = client.get(reverse("audit"), {"ordering": "canonical"})
 
         assert response.status_code == 422
-        assert response.json()["detail"] == (
-            "ordering='canonical' is unknown; known are: at, -at."
-        )
+        assert response.json()["detail"] == ("ordering='canonical' is unknown; known are: at, -at.")
 
     @pytest.mark.parametrize(
         "cursor", ["x", "é", "p=x", "p=2026-99-01", "o=-1", "r=x", "p=%00", "p=" + "9" * 40]

@@ -69,7 +69,10 @@ class TestExceptionHandler:
             ({}, [("name", "required"), ("legs", "required")]),
             ({"name": "x", "legs": [{}]}, [("legs.0.symbol", "req"), ("legs.0.weight", "req")]),
             (
-                {"name": "x", "legs": [{"symbol": "A", "weight": 1}, {"symbol": "B", "weight": "x"}]},
+                {
+                    "name": "x",
+                    "legs": [{"symbol": "A", "weight": 1}, {"symbol": "B", "weight": "x"}],
+                },
                 [("legs.1.weight", "valid number")],
             ),
             ({"name": "bad", "legs": []}, [("", "the whole is wrong")]),

@@ -1,4 +1,4 @@
-"""Datasets and runs in the admin: figures and charts to look at, actions that call services."""
+"""Runs in the admin: live progress, the tear sheet, and actions that call services."""
 
 import json
 from typing import Any
@@ -11,17 +11,16 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from backtests import selectors, services
-from backtests.lifecycle import RUNS, DatasetStatus, RunStatus
-from backtests.models import Dataset, Run
+from backtests.lifecycle import RUNS, RunStatus
+from backtests.models import Run
 from crowetrade_site.core import documents
-from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
+from crowetrade_site.core.admin import ReasonForm, ServiceAdmin, preformatted, reasoned_action
 from crowetrade_site.core.errors import DomainError, InvalidInput
 
 STATUS_COLORS = {
@@ -32,12 +31,28 @@ STATUS_COLORS = {
 }
 
 
+EXAMPLE = """\
+dataset: {dataset}
+strategy:
+  signals: [{{kind: momentum, lookback_days: 252, skip_days: 21}}]
+  portfolio: {{kind: equal_weight, n_holdings: 5}}
+costs: {{commission_bps: 1, half_spread_bps: 2}}
+"""
+
+
+def example_spec() -> str:
+    """Return a spec to begin from, on the latest dataset of bars."""
+    latest = selectors.list_datasets().ready().filter(kind="bars").order_by("-pk").first()
+    return EXAMPLE.format(dataset=latest.name if latest else "NAME")
+
+
 class SpecForm(BaseDialogForm):
     """Asks for a run's spec."""
 
     spec = forms.CharField(
         label="Spec (YAML)",
-        widget=UnfoldAdminTextareaWidget({"rows": 18, "style": "font-family: monospace"}),
+        initial=example_spec,
+        widget=UnfoldAdminTextareaWidget({"rows": 14, "style": "font-family: monospace"}),
         help_text="The same document as for the command line and the API.",
     )
     reason = forms.CharField(required=False, max_length=500, widget=UnfoldAdminTextInputWidget())
@@ -60,8 +75,7 @@ QUEUE_DIALOG = {
 
 def pretty(document: Any) -> SafeString:
     """Show a JSON document as indented text."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', text)
+    return preformatted(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 @admin.register(Run)
@@ -223,7 +237,7 @@ class RunAdmin(ServiceAdmin):
     @admin.display(description="spec")
     def shown_spec(self, run: Run) -> SafeString:
         """The spec as YAML."""
-        return format_html("<pre>{}</pre>", selectors.spec_text(run))
+        return preformatted(selectors.spec_text(run))
 
     @admin.display(description="problem")
     def shown_problem(self, run: Run) -> Any:
@@ -261,16 +275,11 @@ class RunAdmin(ServiceAdmin):
         messages.success(request, "The run is queued.")
         return self.page_of(run)
 
-    @action(
-        description="Queue again",
-        permissions=["write"],
+    @reasoned_action(
+        "Queue again",
         icon="replay",
-        dialog={
-            "title": "Queue this spec again",
-            "description": "The same data, pinned by digest: the same code gives the same result.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Queue",
-        },
+        title="Queue this spec again",
+        text="The same data, pinned by digest: the same code gives the same result.",
     )
     def queue_again(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Queue the same spec once more."""
@@ -281,16 +290,11 @@ class RunAdmin(ServiceAdmin):
         )  # fmt: skip
         return self.page_of(again, object_id)
 
-    @action(
-        description="Cancel",
-        permissions=["write"],
+    @reasoned_action(
+        "Cancel",
         icon="stop_circle",
-        dialog={
-            "title": "Cancel this run",
-            "description": "It stops at its next slice of work; nothing of it is kept.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Cancel the run",
-        },
+        title="Cancel this run",
+        text="It stops at its next slice of work; nothing of it is kept.",
     )
     def cancel(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Ask the run to stop."""
@@ -323,135 +327,3 @@ class RunAdmin(ServiceAdmin):
         }
         offered = super().get_actions_detail(request, object_id)
         return [entry for entry in offered if not hidden.get(entry.action_name, False)]
-
-
-@admin.register(Dataset)
-class DatasetAdmin(ServiceAdmin):
-    """Dataset versions with their quality reports."""
-
-    read_scope, write_scope = "datasets:read", "datasets:write"
-    list_display = [
-        "name",
-        "version",
-        "shown_status",
-        "kind",
-        "n_instruments",
-        "n_rows",
-        "n_refused",
-        "first_at",
-        "last_at",
-        "imported_by",
-        "created_at",
-    ]
-    list_filter = ["status", "kind", "currency"]
-    list_select_related = ["imported_by"]
-    search_fields = ["name", "digest", "source_name"]
-    ordering = ["-created_at", "-id"]
-    fieldsets = [
-        (
-            None,
-            {
-                "fields": [
-                    "name",
-                    "version",
-                    "status",
-                    "kind",
-                    "digest",
-                    "currency",
-                    "n_rows",
-                    "n_refused",
-                    "n_instruments",
-                    "first_at",
-                    "last_at",
-                    "source_name",
-                    "imported_by",
-                    "created_at",
-                ]
-            },
-        ),
-        ("Manifest", {"classes": ["tab"], "fields": ["shown_manifest"]}),
-    ]
-    readonly_fields = ["created_at", "shown_manifest"]
-    change_form_outer_before_template = "backtests/admin/dataset.html"
-    actions_detail = ["quarantine", "release"]
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        """Hand the page its quality report."""
-        dataset = self.get_object(request, object_id) if object_id else None
-        extra: dict[str, Any] = dict(extra_context or {}) | {"dataset": dataset}
-        return super().changeform_view(request, object_id, form_url, extra)
-
-    @display(
-        description="status",
-        ordering="status",
-        label={
-            DatasetStatus.READY: "success",
-            DatasetStatus.IMPORTING: "info",
-            DatasetStatus.QUARANTINED: "warning",
-            DatasetStatus.REFUSED: "danger",
-        },
-    )
-    def shown_status(self, dataset: Dataset) -> str:
-        """The status as a colored label."""
-        return dataset.status
-
-    @admin.display(description="manifest")
-    def shown_manifest(self, dataset: Dataset) -> SafeString:
-        """What the arrays are."""
-        return pretty(dataset.manifest)
-
-    @action(
-        description="Quarantine",
-        permissions=["write"],
-        icon="block",
-        dialog={
-            "title": "Take this version out of use",
-            "description": "New runs are refused on it; past runs keep their data.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Quarantine",
-        },
-    )
-    def quarantine(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        """Take a version out of use."""
-        return self._moved(request, form, object_id, DatasetStatus.QUARANTINED)
-
-    @action(
-        description="Release",
-        permissions=["write"],
-        icon="check_circle",
-        dialog={
-            "title": "Take this version back into use",
-            "description": "New runs may use it again.",
-            "form_class": ReasonForm,
-            "form_submit_text": "Release",
-        },
-    )
-    def release(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        """Take a version back into use."""
-        return self._moved(request, form, object_id, DatasetStatus.READY)
-
-    def _moved(
-        self, request: HttpRequest, form: ReasonForm, object_id: str, to: DatasetStatus
-    ) -> HttpResponse:
-        dataset = self.serve(
-            request, services.move_dataset, f"The dataset is {to} now.",
-            dataset_id=self.public_id(object_id), to=to, reason=form.cleaned_data["reason"],
-        )  # fmt: skip
-        return self.page_of(dataset, object_id)
-
-    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
-        """Offer what the version's state allows."""
-        dataset = self.get_object(request, str(object_id))
-        status = dataset.status if dataset else None
-        allowed = {
-            "backtests_dataset_quarantine": status == DatasetStatus.READY,
-            "backtests_dataset_release": status == DatasetStatus.QUARANTINED,
-        }
-        offered = super().get_actions_detail(request, object_id)
-        return [entry for entry in offered if allowed.get(entry.action_name, True)]

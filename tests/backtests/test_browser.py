@@ -1,0 +1,184 @@
+"""Pages as a person sees them, in headless Chromium; nothing may be asked of the network."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.urls import reverse
+
+from backtests import jobs
+from backtests.models import Run
+from tests.factories.backtests import bars_dataset
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+# Each chart and the color its curve has, as the style sheet names it.
+CHARTS = {
+    "ct-equity": "--accent", "ct-drawdown": "--down", "ct-exposure": "--accent",
+    "ct-costs": "--accent",
+}  # fmt: skip
+# How many pixels of a chart's canvases have the color of its curve.
+INK = """(box, name) => {
+  const probe = document.createElement("i");
+  const value = getComputedStyle(box).getPropertyValue(name).trim();
+  probe.style.color = value.startsWith("#") ? value : `rgb(${value})`;
+  document.body.append(probe);
+  const wanted = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  probe.remove();
+  let drawn = 0;
+  for (const canvas of box.querySelectorAll("canvas")) {
+    if (!canvas.width || !canvas.height) continue;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    for (let i = 0; i < pixels.length; i += 4) {
+      const like = (part, k) => Math.abs(part - pixels[i + k]) < 24;
+      drawn += pixels[i + 3] > 200 && wanted.every(like);
+    }
+  }
+  return drawn;
+}"""
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs requirements/test.txt")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no {CHROMIUM}; install Debian's chromium")
+    with pytest.MonkeyPatch.context() as patch, playwright.sync_playwright() as driver:
+        # the driver's event loop lives in this thread; the database is used beside it, not in it
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the console and the network had to complain of."""
+    return []
+
+
+@pytest.fixture
+def tab(chromium, complaints, live_server):
+    """An empty tab that reaches our own server and files alone."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 1600}, color_scheme="light")
+    page = context.new_page()
+
+    def guard(route):
+        if route.request.url.startswith((live_server.url, "file:", "data:")):
+            route.continue_()
+        else:
+            complaints.append(f"asked for {route.request.url}")
+            route.abort()
+
+    page.route("**/*", guard)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None,
+    )
+    page.on(
+        "response",
+        lambda answer: (
+            complaints.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
+        ),
+    )
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def person(tab, live_server, owner):
+    """A researcher who has logged in."""
+    tab.goto(live_server.url)
+    tab.fill("[name=username]", owner.username)
+    tab.fill("[name=password]", "pw")
+    tab.press("[name=password]", "Enter")
+    tab.wait_for_url(f"{live_server.url}{reverse('admin:index')}")
+    return tab
+
+
+def assert_drawn(page) -> None:
+    """Assert that every chart shows its curve."""
+    for name, color in CHARTS.items():
+        page.wait_for_selector(f"#{name} canvas")
+        page.wait_for_timeout(300)  # a frame or two, at headless pace
+        assert page.eval_on_selector(f"#{name}", INK, color) > 100, f"{name} has no curve"
+
+
+class TestOverview:
+    def test_opens_after_the_login(self, person, complaints):
+        assert person.get_by_text("Latest runs").is_visible()
+        assert person.get_by_role("link", name="Strategies").first.is_visible()
+        assert complaints == []
+
+
+class TestRunPage:
+    def test_draws_its_charts(self, person, live_server, finished, complaints):
+        person.goto(live_server.url + reverse("admin:backtests_run_change", args=[finished.pk]))
+
+        assert_drawn(person)
+        assert person.locator(".ct-card").count() == 7
+        assert complaints == []
+
+    def test_follows_the_dark_mode(self, person, live_server, finished, complaints):
+        person.goto(live_server.url + reverse("admin:backtests_run_change", args=[finished.pk]))
+        assert_drawn(person)
+        background = "getComputedStyle(document.querySelector('.ct-sheet section')).backgroundColor"
+        light = person.evaluate(background)
+
+        person.get_by_text("unfold_more").click()
+        person.get_by_text("Dark", exact=True).click()
+        person.wait_for_selector("html.dark", state="attached")
+
+        assert person.evaluate(background) != light
+        assert_drawn(person)
+        assert complaints == []
+
+    def test_sorts_its_table_of_figures(self, person, live_server, finished):
+        person.goto(live_server.url + reverse("admin:backtests_run_change", args=[finished.pk]))
+        table = person.locator("table[data-sortable]").first
+
+        table.locator("th").first.click()
+        names = table.locator("tbody tr td:first-child").all_inner_texts()
+
+        assert names == sorted(names, key=lambda name: name.casefold().replace("²", "2"))
+
+
+class TestQueueDialog:
+    def test_queues_a_run_and_follows_it_to_its_charts(
+        self, person, live_server, owner, tmp_path, complaints
+    ):
+        bars_dataset(tmp_path, owner)
+        person.goto(live_server.url + reverse("admin:backtests_run_changelist"))
+
+        person.get_by_text("Queue a run").first.click()
+        person.fill("#dialog textarea[name=spec]", "dataset: tyny\nstrategy: buy_and_hold")
+        person.locator("#dialog button[type=submit]").click()
+        person.wait_for_selector("#dialog >> text=did you mean 'tiny'?")
+        person.fill("#dialog textarea[name=spec]", "dataset: tiny\nstrategy: buy_and_hold")
+        person.locator("#dialog button[type=submit]").click()
+        person.wait_for_url(re.compile(r"/admin/backtests/run/\d+/change/"))
+        assert person.get_by_text("Waiting for a worker").is_visible()
+
+        jobs.execute_run(run_id=Run.objects.get().public_id, worker="test")
+        person.wait_for_selector("#ct-equity canvas", timeout=10_000)  # the page loads anew
+        assert_drawn(person)
+        assert complaints == []
+
+
+class TestReport:
+    def test_draws_its_charts_from_a_file(self, tab, finished, tmp_path, complaints):
+        from backtests import selectors
+
+        path = tmp_path / "report.html"
+        path.write_text(selectors.render_report(finished))
+
+        tab.goto(path.as_uri())
+
+        assert_drawn(tab)
+        assert complaints == []
