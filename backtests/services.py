@@ -49,7 +49,7 @@ def queue_run(
     """
     roles.require(actor, "runs:write")
     spec = documents.parse(RunSpec, document)
-    strategy = _strategy(spec)
+    strategy = get_spec(spec.strategy, within="strategy")
     request = _request_digest(spec, strategy, reason)
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return Run.objects.with_dataset().get(public_id=earlier)
@@ -74,17 +74,6 @@ def queue_run(
     )  # fmt: skip
     transaction.on_commit(lambda: tasks.publish_run(run.public_id))
     return run
-
-
-def _strategy(spec: RunSpec) -> "StrategySpec":
-    """Return a spec's strategy; a fault in it is named by its place in the whole document."""
-    try:
-        return get_spec(spec.strategy)
-    except InvalidInput as refusal:
-        faults = refusal.extensions.get("errors", [])
-        errors = [{**fault, "path": f"strategy.{fault['path']}".rstrip(".")} for fault in faults]
-        glue = "." if faults and faults[0]["path"] else ": "
-        raise InvalidInput(f"strategy{glue}{refusal.detail}", errors=errors) from None
 
 
 def _request_digest(spec: RunSpec, strategy: "StrategySpec", reason: str) -> str:

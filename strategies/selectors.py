@@ -1,11 +1,10 @@
 """Questions about strategies: what is stored, and what a document says."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
-from crowetrade_site.core import documents
+from crowetrade_site.core import documents, hints
 from crowetrade_site.core.errors import NotFound
 from strategies.models import Strategy
 from strategies.pipeline.examples import builtin_examples
@@ -32,10 +31,11 @@ def get_strategy(strategy_id: UUID) -> Strategy:
     return strategy
 
 
-def get_spec(source: Mapping[str, Any] | str) -> StrategySpec:
+def get_spec(source: Mapping[str, Any] | str, *, within: str = "") -> StrategySpec:
     """Return the spec a document describes or a name stands for, defaults filled in.
 
-    A name is that of a frozen strategy, else of a built-in example.
+    A name is that of a frozen strategy, else of a built-in example. `within` is the place
+    of the document in a larger one, for the paths of its faults.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def get_spec(source: Mapping[str, Any] | str) -> StrategySpec:
         Nothing frozen or built in has the name; the nearest is given (404).
     """
     if isinstance(source, Mapping):
-        return documents.parse(StrategySpec, source)
+        return documents.parse(StrategySpec, source, within=within)
     stored = Strategy.objects.frozen().filter(name=source).first()
     if stored:
         return documents.parse(StrategySpec, stored.document)
@@ -53,6 +53,4 @@ def get_spec(source: Mapping[str, Any] | str) -> StrategySpec:
     if source in examples:
         return examples[source]
     known = [*Strategy.objects.frozen().values_list("name", flat=True), *examples]
-    close = get_close_matches(source, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known))}"
-    raise NotFound(f"There is no frozen strategy {source!r}; {hint}")
+    raise NotFound(f"There is no frozen strategy {source!r}{hints.nearest(source, known)}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from backtests.engine.dtypes import FloatArray
 from numerics.compilation import njit
 
-SOUND, PARTIAL, PRICE, RANGE, VOLUME, SPREAD, SPLIT, DIVIDEND = 0, 1, 2, 3, 4, 5, 6, 7
+SOUND, PARTIAL, PRICE, RANGE, VOLUME, SPREAD, SPLIT, DIVIDEND, OPEN_SPREAD = range(9)
 
 
 @njit(cache=True, error_model="numpy")
@@ -80,7 +80,7 @@ def _fault_of(c: float, o: float, h: float, b: float) -> int:
 
 
 @njit(cache=True, error_model="numpy")
-def first_bad_extra(close: FloatArray, values: FloatArray, kind: int) -> tuple[int, int, int]:
+def first_bad_extra(price_of: FloatArray, values: FloatArray, kind: int) -> tuple[int, int, int]:
     """Return row, column and `kind` of the first bad volume, half spread, split or dividend.
 
     Notes
@@ -91,14 +91,14 @@ def first_bad_extra(close: FloatArray, values: FloatArray, kind: int) -> tuple[i
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):
             value = values[row, column]
-            price = close[row, column]
+            price = price_of[row, column]
             if math.isnan(value):
                 if kind == VOLUME and not math.isnan(price):
                     return row, column, kind
                 continue
             is_bad = value < 0.0 or value == math.inf
             is_bad = is_bad or (kind == SPLIT and value == 0.0)
-            is_bad = is_bad or (kind == SPREAD and value >= price)
+            is_bad = is_bad or (kind in (SPREAD, OPEN_SPREAD) and value >= price)
             if is_bad:
                 return row, column, kind
     return -1, -1, SOUND

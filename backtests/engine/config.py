@@ -7,7 +7,7 @@ from typing import Literal
 from backtests.engine.errors import SettingsError
 
 # Raised with every change that can alter a result of the same inputs; part of each result's digest.
-ENGINE_VERSION = "0.1.0"
+ENGINE_VERSION = "0.2.0"
 
 FillMoment = Literal["next_open", "next_close"]
 Shortfall = Literal["scale", "reject"]

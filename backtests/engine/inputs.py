@@ -35,12 +35,14 @@ _FAULTS: dict[int, tuple[type[BarError], str]] = {
     ),
     checks.VOLUME: (InvalidVolumeError, "the volume is missing, negative or infinite"),
     checks.SPREAD: (InvalidActionError, "the half spread is not in [0, close)"),
+    checks.OPEN_SPREAD: (InvalidActionError, "the half spread at the open is not in [0, open)"),
     checks.SPLIT: (InvalidActionError, "the split ratio is not a positive finite number"),
     checks.DIVIDEND: (InvalidActionError, "the dividend is negative or infinite"),
 }
 _EXTRAS = {
     "volume": checks.VOLUME,
     "half_spread": checks.SPREAD,
+    "half_spread_open": checks.OPEN_SPREAD,
     "split": checks.SPLIT,
     "dividend": checks.DIVIDEND,
 }
@@ -69,7 +71,10 @@ class Bars:
     currency : str
         Of all prices.
     half_spread : float array, same shape, optional
-        Measured half spread [currency per unit], in [0, close); NaN = not measured.
+        Measured half spread at the close [currency per unit], in [0, close); NaN = not measured.
+    half_spread_open : float array, same shape, optional
+        The same at the open, in [0, open), used by fills at the open; where it is NaN, they use
+        `half_spread`. Needs `open`.
     split : float array, same shape, optional
         New units per old unit, effective before this bar's open; NaN or 1 = none.
     dividend : float array, same shape, optional
@@ -95,6 +100,7 @@ InvalidVolumeError, InvalidActionError
     symbols: Sequence[str] = field(kw_only=True)
     currency: str = field(default="USD", kw_only=True)
     half_spread: FloatArray | None = field(default=None, kw_only=True)
+    half_spread_open: FloatArray | None = field(default=None, kw_only=True)
     split: FloatArray | None = field(default=None, kw_only=True)
     dividend: FloatArray | None = field(default=None, kw_only=True)
     digest: str | None = field(default=None, kw_only=True)
@@ -112,6 +118,8 @@ InvalidVolumeError, InvalidActionError
             raise ShapeError(f"There are {ts.size} stamps but {close.shape[0]} rows of closes.")
         if (self.high is None) != (self.low is None):
             raise ShapeError("High and low come together or not at all.")
+        if self.half_spread_open is not None and self.open is None:
+            raise ShapeError("A half spread at the open needs opens.")
         self._check()
 
     def _set(self, name: str, value: object) -> None:
@@ -125,7 +133,8 @@ InvalidVolumeError, InvalidActionError
         self._refuse(*self._first_bad_price())
         for name, kind in _EXTRAS.items():
             if (values := getattr(self, name)) is not None:
-                self._refuse(*checks.first_bad_extra(self.close, values, kind))
+                price = self.open if kind == checks.OPEN_SPREAD else self.close
+                self._refuse(*checks.first_bad_extra(price, values, kind))
 
     def _first_bad_price(self) -> tuple[int, int, int]:
         if self.open is None and self.high is None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from backtests.engine.caveats import Run, caveats_of
 from backtests.engine.checks import rows_with_action
 from backtests.engine.config import Account, Costs, Fills, as_document
 from backtests.engine.dtypes import (
@@ -15,7 +16,6 @@ from backtests.engine.dtypes import (
     FILLS,
     ORDER,
     ORDERS,
-    STALE_BARS,
     WAITING,
     Books,
     Curves,
@@ -23,14 +23,13 @@ from backtests.engine.dtypes import (
     FloatArray,
     Market,
     OrderReason,
-    RecordArray,
     Rules,
     State,
 )
 from backtests.engine.errors import SettingsError, ShapeError
 from backtests.engine.inputs import Bars, Targets
 from backtests.engine.kernel import advance, has_room
-from backtests.engine.result import Caveat, Result
+from backtests.engine.result import Result
 
 Progress = Callable[[int, int], None]
 
@@ -127,14 +126,27 @@ def _market(bars: Bars, fills: Fills) -> Market:
     has_action = np.empty(0, np.bool_)
     if split.size > 0 or dividend.size > 0:
         has_action = rows_with_action(split, dividend, bars.n_bars)
+    at_open = fills.at == "next_open" and bars.open is not None
     return Market(
         close=bars.close,
-        fill_price=bars.close if fills.at == "next_close" or bars.open is None else bars.open,
-        half_spread=_ABSENT if bars.half_spread is None else bars.half_spread,
+        fill_price=bars.open if at_open and bars.open is not None else bars.close,
+        half_spread=_half_spread(bars, at_open=at_open),
         split=split,
         dividend=dividend,
         has_action=has_action,
     )
+
+
+def _half_spread(bars: Bars, *, at_open: bool) -> FloatArray:
+    """Return the measured half spreads at the moment of fills; the close's where none is there."""
+    at_close = _ABSENT if bars.half_spread is None else bars.half_spread
+    if not at_open or bars.half_spread_open is None:
+        return at_close
+    if at_close.size == 0:
+        return bars.half_spread_open
+    merged = np.where(np.isnan(bars.half_spread_open), at_close, bars.half_spread_open)
+    merged.flags.writeable = False
+    return merged
 
 
 def _rules(costs: Costs, account: Account, decisions: Targets) -> Rules:
@@ -217,50 +229,3 @@ def _close_waiting(state: State, books: Books) -> None:
     """Say on every order still working why it did not fill."""
     rows = state.order_of[state.pending != 0.0]
     books.orders["reason"][rows] = int(OrderReason.END_OF_BARS)
-
-
-def _shortfall(orders: RecordArray) -> str:
-    """Say how many orders buying power cut short, and how deep the cut was."""
-    short = orders[orders["reason"] == int(OrderReason.BUYING_POWER)]
-    wanted, filled = np.abs(short["quantity"]), np.abs(short["filled"])
-    typical = float(np.median(1.0 - filled / wanted)) if short.size else 0.0
-    return (
-        f"{short.size} of {orders.size} orders were filled in part or refused for want of buying "
-        f"power; the median cut was {typical:.2%} of what was wanted."
-    )
-
-
-def _caveats(
-    bars: Bars, fills: Fills, state: State, orders: RecordArray, equity: FloatArray
-) -> tuple[Caveat, ...]:
-    n_short = int(np.count_nonzero(orders["reason"] == int(OrderReason.BUYING_POWER)))
-    n_unpriced = int(np.count_nonzero(orders["reason"] == int(OrderReason.NO_PRICE)))
-    n_waiting = int(state.counts[WAITING])
-    n_stale = int(state.counts[STALE_BARS])
-    found = {
-        "filled_at_close": (
-            bars.open is None and fills.at == "next_open",
-            "The bars have no opens: orders filled at the next close, not at the next open.",
-        ),
-        "buying_power": (
-            n_short > 0,
-            _shortfall(orders),
-        ),
-        "unpriced_targets": (
-            n_unpriced > 0,
-            f"{n_unpriced} targets were refused because the instrument had no price yet.",
-        ),
-        "orders_waiting": (
-            n_waiting > 0,
-            f"{n_waiting} orders were still waiting when the bars ended.",
-        ),
-        "stale_marks": (
-            n_stale > 0,
-            f"{n_stale} instrument-bars valued a position at an older close for want of a trade.",
-        ),
-        "equity_exhausted": (
-            bool(np.min(equity) <= 0.0),
-            "Equity fell to zero or below; the account was not liquidated.",
-        ),
-    }
-    return tuple(Caveat(code, text) for code, (applies, text) in found.items() if applies)

@@ -99,7 +99,8 @@ def align(
     place = np.searchsorted(stamps, targets, side="right") - 1
     held = stamps[place.clip(0)]
     gap = _usual_gap(stamps, source_bar_ns)
-    open_time = _OpenTime(stamps, gap)
+    # A stamp ends its bar: one at a full hour belongs to the hour before; a label begins its day.
+    open_time = _OpenTime(stamps if daily else stamps - 1, gap)
     age = open_time.until(targets) - open_time.until(held)
     fresh = (place >= 0) & (age <= tolerance_gaps * gap)
     joined = np.where(fresh, values[place.clip(0)], np.nan)
@@ -111,9 +112,10 @@ def align(
 def day_labels(ts: Int64Array) -> Int64Array:
     """Return the midnight of each daily bar's exchange day [ns], shape as given.
 
-    Daily stamps lie inside the UTC date of their exchange day, whatever the calendar.
+    Daily stamps lie inside the UTC date of their exchange day, whatever the calendar; one at
+    midnight ends the day before.
     """
-    return ts - ts % DAY_NS
+    return (ts - 1) // DAY_NS * DAY_NS
 
 
 def _result(values: FloatArray, n_carried: int, *, ended: bool) -> Aligned:
@@ -144,10 +146,7 @@ class _OpenTime:
         return np.asarray(week * self._before[-1] + self._before[place] + partly)
 
     def _learn(self, stamps: Int64Array) -> BoolArray:
-        # A stamp ends its bar: one at a full hour belongs to the hour before, but a day's label
-        # to the day it begins.
-        shift = 0 if self._bin == DAY_NS else 1
-        since = stamps - shift - MONDAY_NS
+        since = stamps - MONDAY_NS
         n_bins = WEEK_NS // self._bin
         first, last = int(since[0] // WEEK_NS), int(since[-1] // WEEK_NS)
         span = last - first + 1

@@ -138,11 +138,11 @@ class ExchangeSessions:
 
         The stamp stays inside the UTC date of the session, so that the date can be read off it:
         a close at midnight counts as the end of its day, and New Zealand's half days, which close
-        minutes before their date begins in UTC, are known at that midnight.
+        minutes before their date begins in UTC, are known just after that midnight.
         """
         place = np.searchsorted(self._days, days).clip(0, self._days.size - 1)
         held = self._days[place] == days
-        closes = np.maximum(self._closes[place], days)
+        closes = np.maximum(self._closes[place], days + 1_000)
         closes = np.where(closes == days + DAY_NS, days + END_OF_DAY_NS, closes)
         return np.where(held, closes, days + END_OF_DAY_NS)
 

@@ -89,7 +89,7 @@ class Manifest:
         pairs, where they share one; prices adjusted on import are "adjusted".
     bar_ns : int
         Bar length [ns], 0 where there is none. The exchange day of a daily bar is the UTC date of
-        its stamp, whatever the calendar.
+        its stamp, whatever the calendar; a stamp at midnight ends the day before.
     fields : dict of name to StoredField
     first, last : int
         First and last stamp [ns UTC]; 0 for a table without stamps.

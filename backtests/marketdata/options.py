@@ -169,7 +169,7 @@ class ImportOptions:
             raise OptionsError("Prices said to be adjusted cannot be adjusted again by adj_close.")
         if "non_positive_price" in self.accept:
             raise OptionsError(
-                "adjust_by divides by the close: a price of zero or less cannot be accepted with it."
+                "adjust_by divides by the close: no price of zero or less can be accepted with it."
             )
 
     @property

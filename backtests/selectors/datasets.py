@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from uuid import UUID
 
 from backtests.lifecycle import DatasetStatus
 from backtests.models import Dataset
 from backtests.querysets import DatasetQuerySet
+from crowetrade_site.core import hints
 from crowetrade_site.core.errors import InvalidInput, NotFound
 
 DIGEST_START = re.compile(r"[0-9a-f]{8,64}")
@@ -49,10 +49,15 @@ def resolve_dataset(reference: str) -> Dataset:
         dataset = _pinned(versions, reference, pin)
     else:
         dataset = versions.ready().newest_first().first()
+    if dataset is None and not is_pinned:
+        dataset = versions.newest_first().first()  # out of use, all of them: say so below
     if dataset is None:
-        raise NotFound(f"There is no dataset {reference!r}{_nearest_dataset(name)}.")
+        raise NotFound(f"There is no dataset {reference!r}{_nearest_dataset(name)}")
     if dataset.status != DatasetStatus.READY:
-        raise InvalidInput(f"Dataset {dataset} is {dataset.status}; pick another version.")
+        raise InvalidInput(
+            f"Dataset {dataset} is {dataset.status}; release it in the admin, or import "
+            "a new version."
+        )
     return dataset
 
 
@@ -71,11 +76,10 @@ def _pinned(versions: DatasetQuerySet, reference: str, pin: str) -> Dataset | No
 
 
 def _nearest_dataset(name: str) -> str:
-    names = sorted(set(Dataset.objects.ready().values_list("name", flat=True)))
+    names = set(Dataset.objects.ready().values_list("name", flat=True))
     if not names:
         return "; import one with: manage.py import_bars FILE --dataset NAME"
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(names[:10])}"
+    return hints.nearest(name, names)
 
 
 @dataclass(frozen=True)
@@ -111,11 +115,8 @@ def resolve_benchmark(reference: str) -> Benchmark:
     if not symbol and len(symbols) == 1:
         symbol = symbols[0]
     if symbol not in symbols:
-        wanted = f"no {symbol!r}" if symbol else "several series"
-        raise InvalidInput(
-            f"Dataset {name} has {wanted}; write benchmark: {name}/SYMBOL with one of "
-            f"{', '.join(symbols[:10])}."
-        )
+        wanted = f"no series {symbol!r}" if symbol else "several series, name one as dataset/SYMBOL"
+        raise InvalidInput(f"Dataset {name} has {wanted}{hints.nearest(symbol, symbols)}")
     return Benchmark(dataset, symbol)
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from typing import Any
 
 from backtests.models import Dataset
 from backtests.runspec import RunSpec
 from backtests.selectors.datasets import symbols_of
+from crowetrade_site.core import hints
 from crowetrade_site.core.errors import InvalidInput
 
 EPOCH = date(1970, 1, 1)
@@ -33,10 +33,9 @@ def check_market(spec: RunSpec, strategy: Mapping[str, Any], dataset: Dataset) -
     known = symbols_of(dataset)
     for symbol in [*(spec.instruments or []), *_weighted(strategy)]:
         if symbol not in known:
-            close = get_close_matches(symbol, known, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"it holds {', '.join(known[:10])}"
-            raise InvalidInput(f"Dataset {dataset} has no instrument {symbol!r}; {hint}")
-    _check_weights(spec, strategy)
+            raise InvalidInput(
+                f"Dataset {dataset} has no instrument {symbol!r}{hints.nearest(symbol, known)}"
+            )
     _check_dates(spec, dataset)
 
 

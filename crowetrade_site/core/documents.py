@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from crowetrade_site.core import hints
 from crowetrade_site.core.errors import InvalidInput, NotFound
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -84,8 +84,8 @@ def loads(text: str, *, name: str = "The document") -> dict[str, Any]:
     return document
 
 
-def parse(schema: type[Schema], document: Mapping[str, Any]) -> Schema:
-    """Return a validated document.
+def parse(schema: type[Schema], document: Mapping[str, Any], *, within: str = "") -> Schema:
+    """Return a validated document; `within` is its place in a larger one.
 
     Raises
     ------
@@ -99,10 +99,11 @@ def parse(schema: type[Schema], document: Mapping[str, Any]) -> Schema:
     except ValidationError as error:
         faults = error.errors(include_url=False)
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
-    errors = [_fault(schema, fault) for fault in faults]
+    errors = [_fault(schema, fault, within) for fault in faults]
     told = [f"{e['path']}: {e['message']}".removeprefix(": ") for e in errors[:TOLD]]
     more = f" ({len(errors) - TOLD} more)" if len(errors) > TOLD else ""
-    raise InvalidInput(f"{'. '.join(told)}{more}", errors=errors)
+    line = " ".join(text if text.endswith((".", "?")) else f"{text}." for text in told)
+    raise InvalidInput(f"{line}{more}", errors=errors)
 
 
 def _require_storable(document: Any) -> None:
@@ -127,24 +128,17 @@ def _require_storable(document: Any) -> None:
             raise InvalidInput("The document holds a NUL character or half a surrogate pair.")
 
 
-def _fault(schema: type[BaseModel], fault: Any) -> dict[str, str]:
+def _fault(schema: type[BaseModel], fault: Any, within: str) -> dict[str, str]:
     names, keys = _resolve(schema.model_json_schema(), list(fault["loc"]))
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
-        message = f"unknown key{_nearest(str(names[-1]), keys)}"
+        message = f"unknown key{hints.nearest(str(names[-1]), keys)}"
     elif fault["type"] in {"union_tag_invalid", "literal_error"}:
         given = str(fault["ctx"].get("tag", fault.get("input")))[:100]
         known = str(fault["ctx"].get("expected_tags") or fault["ctx"].get("expected"))
-        options = known.split("'")[1::2]
-        message = f"{given!r} is not one of {known}{_nearest(given, options, listed=True)}"
-    return {"path": ".".join(str(name)[:100] for name in names), "message": message}
-
-
-def _nearest(name: str, known: "list[str] | set[str]", *, listed: bool = False) -> str:
-    close = get_close_matches(name[:100], sorted(known), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(sorted(known))}" if known and not listed else ""
+        message = f"{given!r} is not one of {known}"
+    path = [within, *(str(name)[:100] for name in names)]
+    return {"path": ".".join(part for part in path if part), "message": message}
 
 
 def _resolve(root: dict[str, Any], location: list[Any]) -> tuple[list[Any], set[str]]:

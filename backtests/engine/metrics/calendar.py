@@ -46,6 +46,9 @@ def monthly_returns(equity: FloatArray, ts: NDArray[np.int64]) -> MonthlyReturns
     """
     if equity.shape != ts.shape:
         raise ShapeError(f"Equity has shape {equity.shape}, the stamps have {ts.shape}.")
+    simple_returns(
+        equity
+    )  # refuses a curve that was ever zero or negative, not at month ends alone
     month = months_of(ts)
     ends = period_ends(month)
     change = simple_returns(equity[ends])

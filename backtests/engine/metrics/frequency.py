@@ -85,7 +85,7 @@ def _round_the_clock(ts: NDArray[np.int64], gap_ns: float) -> tuple[float, str]:
     span_ns = float(ts[-1] - ts[0])
     per_day = DAY_NS / gap_ns
     on_weekday = np.bincount((ts - 1) // DAY_NS % 7, minlength=7)
-    has_closed_days = np.count_nonzero(2 * on_weekday >= on_weekday.max()) < 7
+    has_closed_days = int(np.count_nonzero(2 * on_weekday >= on_weekday.max())) < 7
     if span_ns < 7 * DAY_NS:
         has_closed_days = bool(np.max(np.diff(ts)) >= DAY_NS)
     if has_closed_days:

@@ -116,6 +116,7 @@ def positive_months(sample: Sample) -> float:
 
 
 def _monthly(sample: Sample) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    _ = sample.returns
     returns: np.ndarray[tuple[int], np.dtype[np.float64]] = simple_returns(
         sample.equity[period_ends(months_of(sample.ts))]
     )

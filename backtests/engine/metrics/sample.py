@@ -87,6 +87,7 @@ class Sample:
     @cached_property
     def daily_returns(self) -> FloatArray:
         """Compounded returns of each UTC day after the first stamp; midnight closes a day."""
+        _ = self.returns
         return simple_returns(self.equity[period_ends((self.ts - 1) // DAY_NS)])
 
     @cached_property

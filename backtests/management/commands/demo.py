@@ -39,7 +39,8 @@ PRICES = {
     ),
     "us-ohlcv": (
         "bokeh_sampledata", "_data/stocks.csv.gz",
-        {"kind": "bars", "layout": "long", "calendar": "XNYS", "currency": "USD"},
+        {"kind": "bars", "layout": "long", "calendar": "XNYS", "currency": "USD",
+         "adjust_by": "adj_close"},
     ),
 }  # fmt: skip
 COSTS = {"commission_bps": 1, "half_spread_bps": 2}

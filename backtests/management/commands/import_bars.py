@@ -21,6 +21,7 @@ PLAIN = {
     "symbol-column": "column that names the instrument",
     "price": "field a wide table holds: open, high, low, close, adj_close or volume",
     "prices": "raw, split (adjusted for splits) or adjusted (also for dividends)",
+    "adjust-by": "adj_close: turn prices into adjusted ones by that column's factor",
     "series": "of a reference: rates, factors, actions, sectors or levels",
     "start": "first moment kept",
     "end": "last moment kept",

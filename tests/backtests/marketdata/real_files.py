@@ -96,7 +96,7 @@ REAL_FILES = (
         "fx_eurusd_1m_2017h1.parquet", 186_348,
         {"stamp": "start", "calendar": "fx", "symbol": "EURUSD"},
         # 310 minutes inside weeks and one at a week's edge.
-        found={"gaps": 311}, absent=("outside_sessions", "clock_shift"),
+        found={"gaps": 311, "currency_inferred": 1}, absent=("outside_sessions", "clock_shift"),
         n_rows=186_348, first="2017-01-02T07:01:00", last="2017-06-30T20:59:00",
     ),
     RealFile(
@@ -105,7 +105,10 @@ REAL_FILES = (
         absent=("crossed_bar", "crossed_inside_bar", "clock_shift", "ohlc_contradiction"),
         n_rows=74_439, first="2007-01-01T22:00:00", last="2018-12-31T22:00:00",
     ),
-    RealFile("fx_daily_bidask.parquet", 11_214, {"calendar": "fx"},
+    # EURGBP is quoted in pounds, the other two in dollars.
+    RealFile("fx_daily_bidask.parquet", 11_214,
+             {"calendar": "fx", "currency": "USD", "accept": ("currency_mismatch",)},
+             found={"currency_mismatch": 1},
              absent=("crossed_bar", "outside_sessions"), n_rows=3_738, n_symbols=3,
              first="2007-01-01T23:59:59", last="2018-12-31T23:59:59"),
     RealFile(

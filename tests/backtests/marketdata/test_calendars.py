@@ -20,7 +20,7 @@ class TestGetCalendar:
         # The New York Stock Exchange held 252 sessions in 2021.
         assert days.size == 252
         assert calendar.periods_per_year(DAY_NS) == pytest.approx(252, abs=1.5)
-        assert calendar.periods_per_year(HOUR_NS) == pytest.approx(252 * 6.5, rel=0.01)
+        assert calendar.periods_per_year(HOUR_NS) == pytest.approx(252 * 7, rel=0.01)
 
     def test_half_days_close_early(self):
         day = parse_moment("2020-11-27")

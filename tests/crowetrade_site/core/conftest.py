@@ -6,6 +6,8 @@ import pytest
 @pytest.fixture(autouse=True)
 def _own_places(settings, tmp_path):
     settings.HOME_DIR = tmp_path
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()
     settings.ARTIFACT_ROOT = tmp_path / "artifacts"
     settings.ARTIFACT_CACHE = tmp_path / "cache"
     settings.ARTIFACT_S3_BUCKET = ""

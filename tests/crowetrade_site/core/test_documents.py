@@ -135,7 +135,14 @@ class TestParse:
 
         paths = [each["path"] for each in error.extensions["errors"]]
         assert paths == ["costs.x", "nmae", "side"]
-        assert error.detail.endswith("(2 more)")
+        assert all(f"{path}: " in error.detail for path in paths)
+
+    def test_says_the_first_few_faults_in_one_line(self):
+        error = refusal({f"unknown_{number}": 1 for number in range(7)})
+
+        assert len(error.extensions["errors"]) == 7
+        assert error.detail.count("unknown key") == documents.TOLD
+        assert error.detail.endswith(f"({7 - documents.TOLD} more)")
 
     def test_refuses_keys_that_are_not_text(self):
         assert refusal({1: 2}).extensions["errors"] == [

@@ -1,0 +1,22 @@
+"""What a mistyped name may have meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+SHOWN = 10
+LONGEST = 100
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a refusal's sentence: the closest known name, else what there is.
+
+    Begins with a semicolon and ends with a full stop or a question mark.
+    """
+    names = sorted(set(known))
+    close = get_close_matches(name[:LONGEST], names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if not names:
+        return "; there is none yet."
+    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    return f"; there are: {', '.join(names[:SHOWN])}{more}."
