@@ -25,6 +25,7 @@ class Dataset(BaseModel):
     source_artifact = models.CharField(max_length=64, blank=True)
     quarantine_artifact = models.CharField(max_length=64, blank=True)
     currency = models.CharField(max_length=8, blank=True)
+    periods_per_year = models.FloatField("bars a year", null=True, blank=True)
     n_rows = models.BigIntegerField("rows", default=0)
     n_refused = models.BigIntegerField("refused rows", default=0)
     n_instruments = models.PositiveIntegerField("instruments", default=0)

@@ -92,7 +92,7 @@ def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[s
     document["dataset"] = f"{dataset.name}@sha256:{dataset.digest}"
     document["strategy"] = strategy
     if spec.benchmark:
-        document["benchmark"] = selectors.resolve_benchmark(spec.benchmark).reference
+        document["benchmark"] = selectors.check_benchmark(spec).reference
     return document
 
 

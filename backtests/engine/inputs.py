@@ -133,7 +133,9 @@ InvalidVolumeError, InvalidActionError
         self._refuse(*self._first_bad_price())
         for name, kind in _EXTRAS.items():
             if (values := getattr(self, name)) is not None:
-                price = self.open if kind == checks.OPEN_SPREAD else self.close
+                price = self.close
+                if kind == checks.OPEN_SPREAD and self.open is not None:
+                    price = self.open
                 self._refuse(*checks.first_bad_extra(price, values, kind))
 
     def _first_bad_price(self) -> tuple[int, int, int]:

@@ -16,7 +16,6 @@ from backtests.engine.dtypes import (
     FILLS,
     ORDER,
     ORDERS,
-    WAITING,
     Books,
     Curves,
     Decisions,
@@ -93,6 +92,12 @@ def simulate(
     )
     _close_waiting(state, books)
     n_fills, n_orders, n_actions = (int(n) for n in state.counts[[FILLS, ORDERS, ACTIONS]])
+    filled, ordered, acted = (
+        books.fills[:n_fills],
+        books.orders[:n_orders],
+        books.actions[:n_actions],
+    )
+    run = Run(bars, fills, costs, market, state, curves, filled, ordered, acted)
     return Result(
         bars=bars,
         decisions_digest=lambda: decisions.content_digest,
@@ -101,10 +106,10 @@ def simulate(
         cash=curves.cash,
         price_pnl=curves.price_pnl,
         capital=float(account.capital),
-        fills=books.fills[:n_fills],
-        orders=books.orders[:n_orders],
-        actions=books.actions[:n_actions],
-        caveats=_caveats(bars, fills, state, books.orders[:n_orders], curves.equity),
+        fills=filled,
+        orders=ordered,
+        actions=acted,
+        caveats=caveats_of(run),
     )
 
 

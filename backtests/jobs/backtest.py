@@ -4,52 +4,29 @@ Here, and only here, the pure packages of backtests and strategies meet.
 """
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from backtests import selectors
 from backtests.engine import Account, Bars, Costs, Fills, Result, Targets, simulate
 from backtests.engine.errors import EngineError
-from backtests.jobs import artifacts
-from backtests.jobs.datasets import open_dataset
+from backtests.jobs import artifacts, caveats
 from backtests.jobs.lease import Lease
-from backtests.marketdata.actions import total_return_index
+from backtests.jobs.market import Market, benchmark_of, load_market
 from backtests.marketdata.errors import MarketDataError
-from backtests.marketdata.panel import Panel
 from backtests.models import Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core.errors import InvalidInput, translating
-from strategies.pipeline import MarketHistory, PipelineError, StrategySpec, compose
+from strategies.pipeline import (
+    MarketHistory,
+    PipelineError,
+    StrategySpec,
+    TargetWeights,
+    compose,
+)
 
-FloatArray = NDArray[np.float64]
 REFUSALS = (EngineError, MarketDataError, PipelineError)
-BAR_FIELDS = ("close", "open", "high", "low", "volume", "half_spread", "split", "dividend")
-
-
-@dataclass(frozen=True)
-class Market:
-    """A run's data: what is traded from bar `start` on, and the longer past signals may see."""
-
-    panel: Panel
-    history: MarketHistory
-    start: int
-    currency: str
-
-    def bars(self) -> Bars:
-        """Return the bars that are traded; views, not copies."""
-        fields = {name: values[self.start :] for name, values in self.panel.fields.items()}
-        if "close" not in fields:  # a panel of adjusted closes alone
-            fields["close"] = fields["adj_close"]
-        known: dict[str, Any] = {name: fields[name] for name in BAR_FIELDS if name in fields}
-        return Bars(
-            self.panel.ts[self.start :],
-            **known,
-            symbols=self.panel.symbols,
-            currency=self.currency,
-        )
+DAY_NS = 86_400_000_000_000
 
 
 def compute(run: Run, lease: Lease) -> dict[str, Any]:
@@ -73,67 +50,45 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     with translating(REFUSALS, InvalidInput):
         lease.phase("loading")
         market = load_market(run, spec)
-        bars = market.bars()
         lap("loading")
         lease.phase("deciding")
-        weights = decide(spec, market)
+        composed = decide(spec, market)
+        if spec.start is None and composed.first_decision is not None:
+            market = market.beginning(composed.first_decision)
         lap("deciding")
         lease.phase("simulating")
-        result = run_engine(spec, bars, weights, lease)
+        result = run_engine(spec, market, composed, lease)
         lap("simulating")
         lease.phase("measuring")
-        benchmark = benchmark_curve(spec, result)
-        metrics = result.metrics(benchmark=benchmark)
+        benchmark = benchmark_of(spec, market)
+        whole = benchmark.values if benchmark and not benchmark.n_missing else None
+        metrics = result.metrics(periods_per_year(run), benchmark=whole)
         lap("measuring")
         lease.phase("recording")
+        values = benchmark.values if benchmark else None
         stored = artifacts.store(
-            result, metrics, benchmark, before_each=lambda: lease.phase("recording")
+            result, metrics, values, before_each=lambda: lease.phase("recording")
         )
         lap("recording")
+    known = caveats.of_run(run, spec, market, composed, benchmark)
     return {
         "result_digest": result.digest,
         "artifacts": stored,
-        "summary": artifacts.summarize(result, metrics, seconds, data_caveats(run)),
+        "summary": artifacts.summarize(result, metrics, seconds, known),
     }
 
 
-def load_market(run: Run, spec: RunSpec) -> Market:
-    """Open a run's dataset: bars to trade, and all the past before them for the signals."""
-    start, end = selectors.window(spec)
-    panel = open_dataset(run.dataset)
-    if spec.instruments:
-        panel = panel.select(spec.instruments)
-    last = panel.ts.size if end is None else int(np.searchsorted(panel.ts, end, side="right"))
-    first = 0 if start is None else int(np.searchsorted(panel.ts, start))
-    if first >= last:
-        raise InvalidInput(f"The dataset has no bar between {spec.start} and {spec.end}.")
-    panel = panel.rows(0, last)
-    history = MarketHistory(panel.ts, tuple(panel.symbols), adjusted_close(panel))
-    return Market(panel=panel, history=history, start=first, currency=spec.currency)
-
-
-def adjusted_close(panel: Panel) -> FloatArray:
-    """Return the prices that signals see, shape (n_bars, n_assets): a split is no crash."""
-    close = panel.fields.get("close", panel.fields.get("adj_close"))
-    if close is None:
-        raise InvalidInput("The dataset has no closes to decide on.")
-    if panel.manifest.prices == "adjusted":
-        return close
-    return total_return_index(close, panel.fields.get("split"), panel.fields.get("dividend"))
-
-
-def decide(spec: RunSpec, market: Market) -> FloatArray:
-    """Return the target weights of the bars that are traded, shape (n_bars, n_assets)."""
+def decide(spec: RunSpec, market: Market) -> TargetWeights:
+    """Return the strategy's target weights on the whole history."""
     strategy = StrategySpec.model_validate(spec.strategy)
-    composed = compose(strategy, market.history, start=market.start)
-    return composed.weights[market.start :]
+    return compose(strategy, market.history, start=market.start)
 
 
-def run_engine(spec: RunSpec, bars: Bars, weights: FloatArray, lease: Lease) -> Result:
+def run_engine(spec: RunSpec, market: Market, composed: TargetWeights, lease: Lease) -> Result:
     """Simulate the weights under the spec's fills, costs and account."""
     return simulate(
-        bars,
-        Targets(weights, kind="weights"),
+        market.bars(),
+        Targets(composed.weights[market.start :], kind="weights"),
         fills=Fills(**spec.fills.model_dump()),
         costs=Costs(**spec.costs.model_dump()),
         account=Account(capital=spec.capital, currency=spec.currency, **spec.account.model_dump()),
@@ -141,40 +96,14 @@ def run_engine(spec: RunSpec, bars: Bars, weights: FloatArray, lease: Lease) -> 
     )
 
 
-def benchmark_curve(spec: RunSpec, result: Result) -> FloatArray | None:
-    """Return the benchmark's value at each bar, its last known one where it did not trade."""
-    if spec.benchmark is None:
-        return None
-    benchmark = selectors.resolve_benchmark(spec.benchmark)
-    panel = open_dataset(benchmark.dataset).select([benchmark.symbol])
-    values = adjusted_close(panel)[:, 0]
-    known = np.flatnonzero(np.isfinite(values))
-    latest = np.searchsorted(panel.ts[known], result.ts, side="right") - 1
-    if latest[0] < 0:
-        raise InvalidInput(f"The benchmark {spec.benchmark} begins after the run's first bar.")
-    curve: FloatArray = values[known][latest]
-    return curve
+def periods_per_year(run: Run) -> float | None:
+    """Return the bars a year has by the dataset's calendar; None to infer them from the stamps.
 
-
-def data_caveats(run: Run) -> list[dict[str, str]]:
-    """Return what a reader must know about the data, beside the engine's own caveats."""
-    caveats = []
-    if run.dataset.report.get("survivors"):
-        caveats.append(
-            {
-                "code": "survivors",
-                "text": "The dataset holds survivors only: no instrument of it ever stopped "
-                "trading, so every past return looks better than it was.",
-            }
-        )
-    if run.dataset.n_refused:
-        caveats.append(
-            {
-                "code": "quarantined_rows",
-                "text": f"{run.dataset.n_refused} faulty rows were left out of the dataset.",
-            }
-        )
-    return caveats
+    Daily bars are annualized by the field's convention (252, or 365 where trading never stops),
+    which the stamps tell; a calendar helps where bars are shorter than a day.
+    """
+    bar_ns = run.dataset.manifest["content"]["bar_ns"]
+    return run.dataset.periods_per_year if 0 < bar_ns < DAY_NS else None
 
 
 def warm_up() -> None:

@@ -20,6 +20,7 @@ from backtests.marketdata.errors import DatasetRefused, MarketDataError
 from backtests.marketdata.importer import ImportOutcome, import_file
 from backtests.marketdata.manifest import IMPORTER_VERSION
 from backtests.marketdata.options import ImportOptions
+from backtests.marketdata.periods import periods_per_year
 from backtests.models import Dataset
 from crowetrade_site.core import audit, roles, storage
 from crowetrade_site.core.errors import Conflict, InvalidInput
@@ -113,6 +114,7 @@ def _stored(outcome: ImportOutcome) -> dict[str, Any]:
         "report": report.to_json(),
         "quarantine_artifact": quarantine,
         "currency": manifest.currency,
+        "periods_per_year": periods_per_year(manifest),
         "n_rows": report.n_accepted,
         "n_refused": report.n_refused,
         "n_instruments": len(manifest.symbols),

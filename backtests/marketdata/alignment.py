@@ -31,8 +31,8 @@ class Aligned:
     values : float64 array, shape (T,)
         NaN where nothing recent enough was known.
     n_carried : int
-        Targets that were given an older value: of a day before (daily), or older than the
-        series' usual gap (otherwise).
+        Targets that were given an older value: of a day before (daily), or one at least a
+        usual gap of the series old (otherwise).
     n_missing : int
         Targets without a value.
     first_missing : int or None
@@ -104,7 +104,7 @@ def align(
     age = open_time.until(targets) - open_time.until(held)
     fresh = (place >= 0) & (age <= tolerance_gaps * gap)
     joined = np.where(fresh, values[place.clip(0)], np.nan)
-    older = targets > held if daily else targets - held > gap
+    older = targets > held if daily else targets - held >= gap
     ended = bool(np.isnan(joined[-1]) and stamps[-1] < targets[-1] and place[-1] >= 0)
     return _result(joined, int((fresh & older).sum()), ended=ended)
 

@@ -22,8 +22,8 @@ Caveat = dict[str, str]
 
 # In the order of their weight; {names} and {n} are filled in.
 TEXTS = {
-    "unbooked_split": "{n} moves of {names} look like splits that no action column books: returns "
-    "across them are probably false",
+    "unbooked_split": "{n} moves of {names} look like splits that no action column books, {proven} "
+    "of them proven by adj_close: unless a move is real, returns across it are false",
     "split_misapplied": "{n} moves of {names} beside a booked split look as if it was missed or "
     "applied twice: returns across them may be false",
     "split_double": "{n} booked splits of {names} do not show in the prices and may be counted "
@@ -39,8 +39,8 @@ TEXTS = {
     "splits booked as cash: they are paid out as cash here",
     "repeated_dividend": "{n} dividends of {names} repeat one of a few days before: one of each "
     "two may be false income",
-    "adj_close_inconsistent": "adj_close of {names} moves unlike the booked splits and dividends "
-    "in {n} rows: one of them is wrong there",
+    "adj_close_inconsistent": "{n} rows of adj_close of {names} move unlike the booked splits and "
+    "dividends: one of the two is wrong there",
     "jump": "{n} lone jumps of {names} are far outside their usual moves and were not confirmed",
     "clock_shift": "{n} bars of {names} lie in weeks whose clock is shifted: they are known at "
     "another hour than stated",
@@ -55,6 +55,7 @@ class _Hit:
     code: str
     symbol: str
     count: int
+    is_accepted: bool
 
 
 def caveats_for(
@@ -95,7 +96,8 @@ def caveats_for(
         count = _count_inside(finding, start, last_ns)
         if not group or not count or (group == "gaps" and not _material(finding, start, last_ns)):
             continue
-        hit = _Hit(finding["code"], finding.get("symbol", ""), count)
+        accepted = bool(finding.get("accepted"))
+        hit = _Hit(finding["code"], finding.get("symbol", ""), count, accepted)
         hits.setdefault(group, []).append(hit)
     order = [*TEXTS, *sorted(set(hits) - set(TEXTS) - {"quarantined"}), "quarantined"]
     return caveats + [_caveat(group, hits[group]) for group in order if group in hits]
@@ -156,7 +158,9 @@ def _caveat(group: str, hits: Sequence[_Hit]) -> Caveat:
         kinds = ", ".join(f"{code} {count:,}" for code, count in by_code.items())
         text = f"rows of {names} were taken out at import for {n} faults ({kinds}): bars are absent"
     elif group in TEXTS:
-        text = TEXTS[group].replace("{names}", names).replace("{n}", n)
+        proven = sum(h.count for h in hits if h.is_accepted)
+        text = TEXTS[group].replace("{proven}", f"{proven:,}" if proven else "none")
+        text = text.replace("{names}", names).replace("{n}", n)
     else:
         what = CODES[group].text.replace("{n}", n) if group in CODES else f"{n} rows: {group}"
         text = f"an error accepted at import remains in {names}: {what}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from backtests.marketdata.product import Job
+if TYPE_CHECKING:
+    from backtests.marketdata.product import Job
 
 # ISO 4217: the currencies that are quoted against each other, and the four precious metals.
 ISO_CODES = frozenset({

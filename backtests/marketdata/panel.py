@@ -83,9 +83,9 @@ class Panel:
             )
         return self.rows(int(a), int(b))
 
-    def rows(self, start: int, stop: int) -> Panel:
-        """Return the bars at places [start, stop), as views."""
-        cut = slice(start, stop)
+    def rows(self, start: int, stop: int, *, where: NDArray[np.bool_] | None = None) -> Panel:
+        """Return the bars at places [start, stop) as views, or copies of those `where` chooses."""
+        cut: Any = slice(start, stop) if where is None else start + np.flatnonzero(where)
         return replace(self, ts=self.ts[cut], fields={n: f[cut] for n, f in self.fields.items()})
 
     def select(self, symbols: Sequence[str]) -> Panel:

@@ -8,7 +8,7 @@ from backtests.selectors.datasets import (
     resolve_dataset,
 )
 from backtests.selectors.imports import check_import
-from backtests.selectors.markets import check_market, window
+from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.report import render_report, spec_text
 from backtests.selectors.runs import (
     count_runs_by_status,
@@ -22,6 +22,7 @@ from backtests.selectors.tearsheet import Tearsheet, get_tearsheet, label_of, wr
 __all__ = [
     "Benchmark",
     "Tearsheet",
+    "check_benchmark",
     "check_import",
     "check_market",
     "count_runs_by_status",

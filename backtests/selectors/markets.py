@@ -6,7 +6,7 @@ from typing import Any
 
 from backtests.models import Dataset
 from backtests.runspec import RunSpec
-from backtests.selectors.datasets import symbols_of
+from backtests.selectors.datasets import Benchmark, resolve_benchmark, symbols_of
 from crowetrade_site.core import hints
 from crowetrade_site.core.errors import InvalidInput
 
@@ -36,6 +36,7 @@ def check_market(spec: RunSpec, strategy: Mapping[str, Any], dataset: Dataset) -
             raise InvalidInput(
                 f"Dataset {dataset} has no instrument {symbol!r}{hints.nearest(symbol, known)}"
             )
+    _check_weights(spec, strategy)
     _check_dates(spec, dataset)
 
 
@@ -51,6 +52,24 @@ def _check_weights(spec: RunSpec, strategy: Mapping[str, Any]) -> None:
                 f"The strategy gives {symbol!r} a weight, but instruments leaves it out; add it "
                 "there, or leave instruments out."
             )
+
+
+def check_benchmark(spec: RunSpec) -> Benchmark:
+    """Return the series a spec measures against, in the run's own currency.
+
+    Raises
+    ------
+    NotFound, InvalidInput
+        As `resolve_benchmark`, or it is priced in another currency (422).
+    """
+    benchmark = resolve_benchmark(str(spec.benchmark))
+    theirs = benchmark.dataset.currency
+    if theirs and theirs != spec.currency:
+        raise InvalidInput(
+            f"The benchmark {spec.benchmark} is priced in {theirs}, the run in {spec.currency}; "
+            "amounts are not converted."
+        )
+    return benchmark
 
 
 def _check_dates(spec: RunSpec, dataset: Dataset) -> None:

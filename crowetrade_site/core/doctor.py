@@ -182,11 +182,9 @@ def audit_trail() -> Iterator[Diagnosis]:
         good=not inside or settings.EMBEDDED_POSTGRES, mild=True,
         cure="keep it elsewhere: set CROWETRADE_AUDIT_SIGNING_KEY and CROWETRADE_AUDIT_CHECKPOINTS",
     )  # fmt: skip
-    waiting = seals.unsealed_count()
+    waiting, since = seals.unsealed_count(), seals.waiting_since()
     last = AuditSeal.objects.order_by("-number").first()
-    behind = bool(waiting) and (
-        last is None or (timezone.now() - last.sealed_at).total_seconds() > 60
-    )
+    behind = since is not None and (timezone.now() - since).total_seconds() > 60
     yield judge(
         "seals", f"{waiting} entries wait, last seal {last.sealed_at:%Y-%m-%d %H:%M}" if last
         else f"{waiting} entries wait, no seal yet", good=not behind, mild=True,

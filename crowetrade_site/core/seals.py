@@ -22,7 +22,15 @@ from crowetrade_site.core.audit import stamp
 from crowetrade_site.core.models import AuditSeal
 from crowetrade_site.core.verification import GENESIS, Verification, verify
 
-__all__ = ["LIMIT", "Verification", "checkpoint_path", "seal", "unsealed_count", "verify"]
+__all__ = [
+    "LIMIT",
+    "Verification",
+    "checkpoint_path",
+    "seal",
+    "unsealed_count",
+    "verify",
+    "waiting_since",
+]
 
 ADVISORY_LOCK = 0x0C20_5EA1
 LIMIT = 100_000  # entries a seal holds at most, so that a backlog does not fill the memory
@@ -151,10 +159,20 @@ def _published(sealed: AuditSeal) -> str:
 
 def unsealed_count() -> int:
     """Return how many entries wait for a seal."""
+    return int(_of_unsealed("count(*)"))
+
+
+def waiting_since() -> datetime | None:
+    """Return the time of the oldest entry that waits for a seal."""
+    moment: datetime | None = _of_unsealed("min(e.at)")
+    return moment
+
+
+def _of_unsealed(aggregate: str) -> Any:
     last = AuditSeal.objects.order_by("-number").only("horizon").first()
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) {UNSEALED}", [str(int(last.horizon) if last else 0)])
-        return int(cursor.fetchone()[0])
+        cursor.execute(f"SELECT {aggregate} {UNSEALED}", [str(int(last.horizon) if last else 0)])
+        return cursor.fetchone()[0]
 
 
 def checkpoint_path() -> Path:

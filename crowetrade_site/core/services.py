@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -217,10 +217,12 @@ def create_user(
     named = sorted(set(roles_given))
     user = User(username=username, email=email, is_staff=True)
     _check_account(user, password)
-    if User.objects.filter(username=username).exists():
-        raise Conflict(f"There is a user {username!r} already.")
     user.set_password(password)
-    user.save()
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError:
+        raise Conflict(f"There is a user {username!r} already.") from None
     user.groups.set(Group.objects.filter(name__in=named))
     audit.record(
         "core.user.created", user, actor=actor, at=at, reason=reason,
@@ -236,10 +238,13 @@ def set_password(*, user: User, password: str, actor: User, at: datetime, reason
     Raises
     ------
     Forbidden
-        It is another's account and the actor may not (403).
+        It is another's account and the actor may not, or the console's, as which nobody may
+        log in (403).
     InvalidInput
         The password is too weak (422).
     """
+    if user.username == CONSOLE:
+        raise Forbidden("The console account has no password: nobody may log in as it.")
     if actor != user:
         roles.require(actor, "users:write")
     _check_account(user, password)

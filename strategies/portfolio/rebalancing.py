@@ -75,6 +75,8 @@ def at_own_bars(
         True at bars of the instrument alone: where its bar is due, or the first one after a due
         row that concerned it and in which it had none. Several such rows are made good at once.
     """
+    if printed.all():
+        return np.broadcast_to(due[:, None], printed.shape)
     owed = np.cumsum(due[:, None] & (printed | concerned), axis=0)
     settled = np.maximum.accumulate(np.where(printed, owed, 0), axis=0)
     before = np.zeros_like(settled)

@@ -41,13 +41,11 @@ def momentum(
     Each instrument counts its own days, so another one's calendar changes nothing. With one bar a
     day the days are simply its bars.
     """
-    score = np.full_like(close, np.nan)
-    for column in range(close.shape[1]):
-        bars = np.flatnonzero(~np.isnan(close[:, column]))
-        score[bars, column] = _momentum_of_one(
-            ts[bars], close[bars, column], lookback_days, skip_days
-        )
-    return long_where_scored(score)
+    by_asset = np.full(close.T.shape, np.nan)
+    for prices, score in zip(np.ascontiguousarray(close.T), by_asset, strict=True):
+        bars = np.flatnonzero(~np.isnan(prices))
+        score[bars] = _momentum_of_one(ts[bars], prices[bars], lookback_days, skip_days)
+    return long_where_scored(np.ascontiguousarray(by_asset.T))
 
 
 def _momentum_of_one(

@@ -118,7 +118,7 @@ REFUSED = {
         "strategy.signals.0.lookbak_days",
     ),
     "unknown signal": (
-        {"strategy": _bad_signal(kind="momentun")}, "did you mean 'momentum'?",
+        {"strategy": _bad_signal(kind="momentun")}, "'momentun' is not one of 'buy_and_hold'",
         "strategy.signals.0",
     ),
     "signal that contradicts itself": (
@@ -200,7 +200,10 @@ class TestQueueRunRefuses:
 
     @pytest.mark.parametrize(
         ("benchmark", "sentence"),
-        [("tiny", "several series; write benchmark: tiny/SYMBOL"), ("tiny/ZZZ", "no 'ZZZ'")],
+        [
+            ("tiny", "several series, name one as dataset/SYMBOL"),
+            ("tiny/ZZZ", "no series 'ZZZ'; there are: AAA, BBB, CCC"),
+        ],
     )
     def test_a_benchmark_that_names_no_series(self, tiny, queue, benchmark, sentence):
         with pytest.raises(InvalidInput, match=sentence):
@@ -209,9 +212,9 @@ class TestQueueRunRefuses:
     def test_a_quarantined_version_pinned_by_digest(self, tiny, queue):
         Dataset.objects.update(status=DatasetStatus.QUARANTINED)
 
-        with pytest.raises(InvalidInput, match="is quarantined; pick another version"):
+        with pytest.raises(InvalidInput, match="is quarantined; release it in the admin"):
             queue(dataset=f"tiny@sha256:{tiny.digest}")
-        with pytest.raises(NotFound):
+        with pytest.raises(InvalidInput, match="is quarantined"):
             queue(dataset="tiny")
 
     @pytest.mark.parametrize("pin", ["", "sha256:", "sha256:abc", "md5:00000000", "latest"])

@@ -59,7 +59,7 @@ def busy() -> Iterator[tuple[Installation, Path, str]]:
         spec = furnish(made, n_bars=600_000, n_assets=4)
         made.start_all()
         run = made.await_end(made.queue(spec))
-        assert run["status"] == "succeeded", run
+        assert run["status"] == "succeeded", run["problem"]
         yield made, spec, run["result_digest"]
     finally:
         made.close()

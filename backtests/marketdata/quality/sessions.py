@@ -187,7 +187,7 @@ def check_intraday(
     # One stamp for each bar missing, up to as many as a finding keeps.
     shown = gaps[:MAX_STAMPS]
     stamps = np.repeat(begins[shown], np.minimum(missing[shown], MAX_STAMPS))[:MAX_STAMPS]
-    stamps = np.r_[stamps, begins[gaps[-1]]] if gaps.size > 1 else stamps
+    stamps = np.r_[stamps, begins[gaps[-1]]] if total > MAX_STAMPS else stamps
     spacing = _spacing(begins, int((elapsed[-1] - elapsed[0]) // bar_ns) + 1)
     _note_gaps(ledger, marks, _Gaps("bars", total, gaps.size, most, after, stamps, spacing), first)
 

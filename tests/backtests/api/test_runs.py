@@ -74,7 +74,9 @@ class TestQueue:
         answer = api.post(RUNS, {"spec": spec(capitol=1, sede=2)})
 
         body = problem(answer, 422)
-        assert body["detail"] == "capitol: unknown key; did you mean 'capital'? (1 more)"
+        assert body["detail"] == (
+            "capitol: unknown key; did you mean 'capital'? sede: unknown key; did you mean 'seed'?"
+        )
         assert [fault["path"] for fault in body["errors"]] == ["capitol", "sede"]
 
     @pytest.mark.parametrize(

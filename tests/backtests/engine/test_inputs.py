@@ -83,6 +83,8 @@ class TestBars:
             ("volume", -1.0, InvalidVolumeError),
             ("volume", NAN, InvalidVolumeError),
             ("half_spread", 21.0, InvalidActionError),
+            ("half_spread_open", 20.0, InvalidActionError),
+            ("half_spread_open", -0.1, InvalidActionError),
             ("split", 0.0, InvalidActionError),
             ("split", np.inf, InvalidActionError),
             ("dividend", -0.1, InvalidActionError),
@@ -109,6 +111,7 @@ class TestBars:
             {"close": np.ones((3, 1, 1)), "symbols": "A"},
             {"close": ["x", "y", "z"], "symbols": "A"},
             {"close": [1.0, 2.0, 3.0], "open": [1.0, 2.0], "symbols": "A"},
+            {"close": [1.0, 2.0, 3.0], "half_spread_open": [0.1, 0.1, 0.1], "symbols": "A"},
             {"close": [1.0, 2.0, 3.0], "high": [1.0, 2.0, 3.0], "symbols": "A"},
         ],
     )

@@ -66,6 +66,75 @@ class TestSimulate:
         assert result.fills["price"].tolist() == [20.0]
         assert result.caveats == ()
 
+    @pytest.mark.parametrize(
+        ("at", "columns", "paid"),
+        [
+            ("next_open", {"half_spread_open": [0.1, 0.2, 0.3]}, [11.2, 11.7]),
+            ("next_open", {"half_spread": [0.5, 0.6, 0.7]}, [11.6, 11.3]),
+            (
+                "next_open",
+                {"half_spread": [0.5, 0.6, 0.7], "half_spread_open": [0.1, 0.2, NAN]},
+                [11.2, 11.3],
+            ),
+            (
+                "next_close",
+                {"half_spread": [0.5, 0.6, 0.7], "half_spread_open": [0.1, 0.2, 0.3]},
+                [20.6, 39.3],
+            ),
+            ("next_close", {"half_spread_open": [0.1, 0.2, 0.3]}, [20.0, 40.0]),
+        ],
+    )
+    def test_pays_the_spread_measured_at_the_moment_of_the_fill(self, at, columns, paid):
+        bars = make_bars([10.0, 20.0, 40.0], open=[10.0, 11.0, 12.0], **columns)
+
+        result = simulate(bars, Targets([1.0, 0.0, NAN], "units"), fills=Fills(at))
+
+        np.testing.assert_allclose(result.fills["price"], paid)
+        np.testing.assert_allclose(
+            result.fills["half_spread"], np.abs(paid - result.fills["reference_price"])
+        )
+
+    def test_buys_real_currencies_at_the_ask_and_sells_at_the_bid(self, shared_data):
+        import pandas as pd
+
+        frame = pd.read_parquet(shared_data / "fx_daily_bidask.parquet")
+        frame = frame[frame["symbol"] == "EURUSD"]
+        ts = pd.DatetimeIndex(frame["date"]).as_unit("ns").asi8 + DAY_NS
+        mid = {
+            side: (frame[f"ask_{side}"] + frame[f"bid_{side}"]).to_numpy() / 2.0
+            for side in ("open", "close")
+        }
+        half = {
+            side: (frame[f"ask_{side}"] - frame[f"bid_{side}"]).to_numpy() / 2.0
+            for side in ("open", "close")
+        }
+        bars = Bars(ts, mid["close"], mid["open"], symbols="EURUSD", half_spread=half["close"],
+                    half_spread_open=half["open"])  # fmt: skip
+
+        result = simulate(bars, Targets(np.arange(ts.size) % 2 * 1000.0, "units"))
+
+        bought = result.fills["quantity"] > 0.0
+        bar = result.fills["bar"]
+        asked = frame["ask_open"].to_numpy()[bar[bought]]
+        bid = frame["bid_open"].to_numpy()[bar[~bought]]
+        assert bought.sum() > 1_500
+        np.testing.assert_allclose(result.fills["price"][bought], asked, rtol=4e-16)
+        np.testing.assert_allclose(result.fills["price"][~bought], bid, rtol=4e-16)
+
+    @pytest.mark.parametrize(
+        ("bars", "target"),
+        [
+            (make_bars([10.0]), [1.0]),
+            (make_bars([10.0, 10.0, 40.0, 41.0]), [-1.0, NAN, NAN, NAN]),
+        ],
+    )
+    def test_says_why_figures_are_missing(self, bars, target):
+        metrics = simulate(bars, Targets(target)).metrics()
+
+        assert metrics["total_return"].value is None
+        for name in ("sharpe", "best_day", "best_month", "max_drawdown"):
+            assert metrics[name].reason.startswith("not computed, because")
+
     def test_waits_until_the_instrument_trades(self):
         bars = make_bars([10.0, NAN, NAN, 13.0], open=[10.0, NAN, NAN, 12.0])
 

@@ -52,7 +52,7 @@ class TestForexWeek:
 
         expected = pd.bdate_range("2024-01-01", "2024-12-31")
         assert days.size == expected.size
-        assert ForexWeek().periods_per_year(HOUR_NS) == pytest.approx(120 * 365.2425 / 7)
+        assert ForexWeek().periods_per_year(HOUR_NS) == pytest.approx(120 * 365.25 / 7)
 
 
 class TestAlwaysOpen:
@@ -60,4 +60,4 @@ class TestAlwaysOpen:
         sessions = AlwaysOpen().sessions(0, 10 * DAY_NS)
 
         assert sessions.opens.size == 1
-        assert AlwaysOpen().periods_per_year(DAY_NS) == pytest.approx(365.2425)
+        assert AlwaysOpen().periods_per_year(DAY_NS) == pytest.approx(365.25)

@@ -167,9 +167,18 @@ class TestStoredArrays:
 
         outcome = run_import(text)
 
-        fields = ("open", "high", "low", "close", "half_spread")
+        fields = ("open", "high", "low", "close", "half_spread", "half_spread_open")
         stored = [load_mapped(outcome.files[f"{name}.npy"])[0, 0] for name in fields]
-        np.testing.assert_allclose(stored, [1.1, 1.5, 0.9, 1.25, 0.05], rtol=1e-15)
+        np.testing.assert_allclose(stored, [1.1, 1.5, 0.9, 1.25, 0.05, 0.1], rtol=1e-13)
+
+    def test_a_crossed_open_has_no_spread_and_is_a_warning(self, run_import):
+        sides = "bid_open,bid_high,bid_low,bid_close,ask_open,ask_high,ask_low,ask_close"
+        text = f"date,{sides}\n2024-01-02,1.3,1.4,0.8,1.2,1.1,1.6,1.0,1.3\n"
+
+        outcome = run_import(text)
+
+        assert load_mapped(outcome.files["half_spread_open.npy"])[0, 0] == 0.0
+        assert outcome.report.count("crossed_inside_bar") == 1
 
     def test_actions_are_neutral_where_nothing_happens(self, run_import):
         text = (

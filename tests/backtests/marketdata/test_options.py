@@ -37,6 +37,8 @@ class TestImportOptions:
             {"kind": "ticks"}, {"layout": "tall"}, {"stamp": "middle"}, {"prices": "clean"},
             {"stamp": "period_start"}, {"stamp": "period_start", "bar": "1d"}, {"bar": "1x"},
             {"batch_rows": 0}, {"lag": "soon"}, {"series": "weather"},
+            {"adjust_by": "volume"}, {"adjust_by": "adj_close", "prices": "adjusted"},
+            {"adjust_by": "adj_close", "accept": ("non_positive_price",)},
         ],
     )  # fmt: skip
     def test_refuses_what_is_not_allowed(self, wrong):

@@ -263,6 +263,30 @@ class TestCompose:
         np.testing.assert_array_equal(beside.weights[own][:, :n_assets], alone.weights)
         assert np.all(np.isnan(beside.weights[~own][:, :n_assets]))
 
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        rebalance=st.sampled_from([{"kind": "on_change"}, {"kind": "calendar", "period": "week"}]),
+        signals=st.sampled_from([[MOMENTUM], [MOMENTUM, HOLD]]),
+    )
+    @settings(max_examples=60, deadline=None)
+    def test_ranks_on_carried_scores_beside_a_foreign_clock(self, seed, rebalance, signals):
+        rng = np.random.default_rng(seed)
+        close = 50.0 * np.exp(rng.normal(0.01, 0.02, (60, 3)).cumsum(axis=0))
+        close[10:][rng.random((50, 3)) < 0.2] = NAN
+        stamps = np.arange(60, dtype=np.int64) * DAY_NS + 1
+        union = np.sort(np.concatenate([stamps, stamps + DAY_NS // 2]))
+        wide = np.full((120, 4), NAN)
+        wide[::2, :3] = close
+        wide[1::2, 3] = 1e9 * 0.5 ** np.arange(60)  # always the weakest: never held
+        portfolio = {"kind": "equal_weight", "n_holdings": 2, "rebalance": rebalance}
+        spec = spec_of(signals, portfolio)
+
+        alone = compose(spec, MarketHistory(stamps, ("A", "B", "C"), close), start=9)
+        beside = compose(spec, MarketHistory(union, ("A", "B", "C", "D"), wide), start=18)
+
+        np.testing.assert_array_equal(beside.weights[::2, :3], alone.weights)
+        assert np.all(np.isnan(beside.weights[1::2, :3]))
+
     @pytest.mark.parametrize(
         "signal",
         [HOLD, {"kind": "moving_average_cross", "fast_bars": 20, "slow_bars": 100},

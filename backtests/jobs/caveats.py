@@ -1,0 +1,99 @@
+"""What a reader of a run must know, beside what the engine saw: data, spec, benchmark."""
+
+from backtests.jobs.market import Market
+from backtests.marketdata.alignment import Aligned
+from backtests.marketdata.caveats import caveats_for, facts_for
+from backtests.models import Run
+from backtests.runspec import RunSpec
+from backtests.selectors import resolve_benchmark
+from strategies.pipeline import TargetWeights
+
+Caveat = dict[str, str]
+SHOWN = 5
+CARRIED_SHARE = 0.02
+
+
+def of_run(
+    run: Run, spec: RunSpec, market: Market, composed: TargetWeights, benchmark: Aligned | None
+) -> list[Caveat]:
+    """Return the caveats of a run's data, decisions, costs and benchmark, gravest first."""
+    first, last = int(market.panel.ts[market.start]), int(market.panel.ts[-1])
+    return [
+        *caveats_for(run.dataset.report, market.panel.symbols, first, last),
+        *facts_for(market.panel.manifest),
+        *_of_decisions(market, composed),
+        *_of_costs(spec, market),
+        *_of_benchmark(spec, market, benchmark),
+    ]
+
+
+def _of_decisions(market: Market, composed: TargetWeights) -> list[Caveat]:
+    if composed.first_decision is None:
+        text = "The strategy never decided anything: no instrument ever had enough history."
+        return [{"code": "never_decided", "text": text}]
+    caveats = []
+    idle = composed.first_decision - market.start
+    if idle > 0:
+        caveats.append(
+            {
+                "code": "idle_start",
+                "text": f"The strategy held cash for the first {idle} bars, for want of history; "
+                "every figure counts them.",
+            }
+        )
+    if composed.left_out:
+        caveats.append({"code": "left_out", "text": f"Never traded: {_names(composed.left_out)}."})
+    return caveats
+
+
+def _names(symbols: tuple[str, ...]) -> str:
+    more = f" and {len(symbols) - SHOWN} more" if len(symbols) > SHOWN else ""
+    return ", ".join(symbols[:SHOWN]) + more
+
+
+def _of_costs(spec: RunSpec, market: Market) -> list[Caveat]:
+    stated = any(spec.costs.model_dump().values())
+    measured = "half_spread" in market.panel.fields
+    if stated or measured:
+        return []
+    return [
+        {
+            "code": "no_costs",
+            "text": "No costs were charged: the spec states none. Nobody trades so.",
+        }
+    ]
+
+
+def _of_benchmark(spec: RunSpec, market: Market, benchmark: Aligned | None) -> list[Caveat]:
+    if spec.benchmark is None or benchmark is None:
+        return []
+    caveats = []
+    n_bars = benchmark.values.size
+    if benchmark.n_missing:
+        end = " It ends before the run does." if benchmark.ended_early else ""
+        caveats.append(
+            {
+                "code": "benchmark_incomplete",
+                "text": f"The benchmark has no value on {benchmark.n_missing} of {n_bars} bars, so "
+                f"nothing was measured against it.{end}",
+            }
+        )
+    elif benchmark.n_carried > CARRIED_SHARE * n_bars:
+        caveats.append(
+            {
+                "code": "benchmark_carried",
+                "text": f"The benchmark's last value was carried on {benchmark.n_carried} of "
+                f"{n_bars} bars.",
+            }
+        )
+    theirs, ours = resolve_benchmark(spec.benchmark).dataset.manifest["content"], market.panel
+    with_dividends = ours.manifest.prices == "adjusted" or "dividend" in ours.fields
+    if with_dividends and theirs["prices"] != "adjusted" and "dividend" not in theirs["fields"]:
+        caveats.append(
+            {
+                "code": "benchmark_prices",
+                "text": "The benchmark leaves out dividends and the run's prices hold them: what "
+                "is earned over it is overstated.",
+            }
+        )
+    return caveats
