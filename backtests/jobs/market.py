@@ -64,7 +64,7 @@ def load_market(run: Run, spec: RunSpec) -> Market:
     last = panel.ts.size if end is None else int(np.searchsorted(panel.ts, end, side="right"))
     panel = panel.rows(0, last)
     closes = _closes(panel)
-    printed = (~np.isnan(closes)).any(axis=1)
+    printed: NDArray[np.bool_] = np.any(~np.isnan(closes), axis=1)
     if not printed.all():
         panel = panel.rows(0, last, where=printed)
     first = 0 if start is None else int(np.searchsorted(panel.ts, start))
