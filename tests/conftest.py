@@ -75,7 +75,8 @@ def make_user(db):
     def make(*roles: str, name: str = ""):
         name = name or "-".join(roles) or "root"
         user = User.objects.create_user(name, password="pw", is_staff=True, is_superuser=not roles)
-        user.groups.set(Group.objects.filter(name__in=roles))
+        groups = [Group.objects.get_or_create(name=role)[0] for role in roles]  # a flush takes them
+        user.groups.set(groups)
         return user
 
     return make

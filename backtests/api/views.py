@@ -15,9 +15,9 @@ from rest_framework.views import APIView
 
 from backtests import selectors, services
 from backtests.api import filters, serializers
-from backtests.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
 from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
+from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
 from crowetrade_site.core.api.input import caller, valid
 
 

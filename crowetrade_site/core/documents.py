@@ -97,7 +97,7 @@ def parse(schema: type[Schema], document: Mapping[str, Any], *, within: str = ""
     try:
         return schema.model_validate(document)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
+        faults = _essential(error.errors(include_url=False))
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
     errors = [_fault(schema, fault, within) for fault in faults]
     told = [f"{e['path']}: {e['message']}".removeprefix(": ") for e in errors[:TOLD]]
@@ -128,6 +128,19 @@ def _require_storable(document: Any) -> None:
             raise InvalidInput("The document holds a NUL character or half a surrogate pair.")
 
 
+def _essential(faults: list[Any]) -> list[Any]:
+    """Leave out that a list is too short when the reason is a fault inside it."""
+    return [
+        fault
+        for fault in faults
+        if fault["type"] != "too_short"
+        or not any(
+            other["loc"][: len(fault["loc"])] == fault["loc"] and other is not fault
+            for other in faults
+        )
+    ]
+
+
 def _fault(schema: type[BaseModel], fault: Any, within: str) -> dict[str, str]:
     names, keys = _resolve(schema.model_json_schema(), list(fault["loc"]))
     message = fault["msg"].removeprefix("Value error, ")
@@ -136,7 +149,8 @@ def _fault(schema: type[BaseModel], fault: Any, within: str) -> dict[str, str]:
     elif fault["type"] in {"union_tag_invalid", "literal_error"}:
         given = str(fault["ctx"].get("tag", fault.get("input")))[:100]
         known = str(fault["ctx"].get("expected_tags") or fault["ctx"].get("expected"))
-        message = f"{given!r} is not one of {known}"
+        close = hints.closest(given, known.split("'")[1::2])
+        message = f"{given!r} is not one of {known}{close}"
     path = [within, *(str(name)[:100] for name in names)]
     return {"path": ".".join(part for part in path if part), "message": message}
 

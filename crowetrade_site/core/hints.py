@@ -7,15 +7,20 @@ SHOWN = 10
 LONGEST = 100
 
 
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the closest known name, or nothing."""
+    close = get_close_matches(name[:LONGEST], sorted(set(known)), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the end of a refusal's sentence: the closest known name, else what there is.
 
     Begins with a semicolon and ends with a full stop or a question mark.
     """
     names = sorted(set(known))
-    close = get_close_matches(name[:LONGEST], names, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    if close := closest(name, names):
+        return close
     if not names:
         return "; there is none yet."
     more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""

@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key
 from crowetrade_site.core.api.input import caller, valid
 from strategies import selectors, services
 from strategies.api import serializers
-from strategies.api.headers import IDEMPOTENCY_KEY, idempotency_key
 from strategies.models import Strategy
 
 

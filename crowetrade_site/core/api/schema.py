@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
@@ -20,6 +21,17 @@ PROBLEM = inline_serializer(
         "errors": serializers.ListField(child=serializers.DictField(), required=False),
     },
 )
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """How the schema describes bearer tokens."""
+
+    target_class = "crowetrade_site.core.api.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        """Return the bearer scheme."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "ct_…"}
 
 
 class ProblemSchema(AutoSchema):

@@ -26,6 +26,8 @@ class TokensView(ListAPIView[ApiToken]):
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         """Return the caller's tokens alone."""
+        if getattr(self, "swagger_fake_view", False):  # the schema is drawn for nobody
+            return ApiToken.objects.none()
         return ApiToken.objects.filter(user=caller(self.request))
 
     @extend_schema(request=serializers.TokenRequest, responses={201: serializers.NewToken})

@@ -138,7 +138,9 @@ class TestJsonFormatter:
         assert "ZeroDivisionError" in document["exception"]
 
     @pytest.mark.parametrize(
-        "value", [math.nan, {1: 2, (3, 4): 5}, object(), {math.inf}, "\ud800"], ids=repr
+        "value",
+        [math.nan, {1: 2, (3, 4): 5}, object(), {math.inf}, "\ud800"],
+        ids=["nan", "tuple key", "object", "set", "surrogate"],
     )
     def test_never_loses_a_line_to_a_value(self, value):
         def refuse(text: str) -> None:
