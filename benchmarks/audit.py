@@ -36,6 +36,8 @@ def _in_a_place_of_its_own() -> None:
         from django.conf import settings
         from django.db import connection
 
+        from crowetrade_site import embedded
+
         settings.DATABASES["default"]["TEST"] = {"NAME": f"crowetrade_bench_{os.getpid()}"}
         django.setup()
         original = connection.settings_dict["NAME"]
@@ -45,6 +47,8 @@ def _in_a_place_of_its_own() -> None:
             _measure_seals()
         finally:
             connection.creation.destroy_test_db(original, verbosity=0)
+            connection.close()
+            embedded.detach()  # before the folder goes
 
 
 def _measure_transactions() -> None:

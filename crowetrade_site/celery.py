@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crowetrade_site.settings")
 
@@ -20,7 +21,7 @@ app.conf.task_routes = {
 app.conf.beat_schedule = {
     "seal-audit": {
         "task": "crowetrade_site.core.tasks.seal_audit",
-        "schedule": 5.0,
+        "schedule": float(settings.AUDIT_SEAL_SECONDS),
         "options": {"expires": 30},
     },
     "reap-runs": {
@@ -42,8 +43,6 @@ def _one_thread_per_child(**_: Any) -> None:
 @beat_init.connect
 def _hold_embedded_services(**_: Any) -> None:
     """Attach to the embedded services and heal them while this process lives."""
-    from django.conf import settings
-
     from crowetrade_site import embedded
 
     if settings.EMBEDDED_POSTGRES or settings.EMBEDDED_BROKER:

@@ -169,6 +169,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "crowetrade_site.core.api.pagination.NewestFirst",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "crowetrade_site.core.api.parsers.ShallowJSONParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
     "DEFAULT_SCHEMA_CLASS": "crowetrade_site.core.api.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "crowetrade_site.core.api.problems.exception_handler",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
@@ -186,6 +190,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "backtests.lifecycle.RunStatus",
+        "DatasetStatus": "backtests.lifecycle.DatasetStatus",
+        "StrategyStatus": "strategies.lifecycle.StrategyStatus",
+    },
 }
 
 # --- Time, language, accounts -------------------------------------------------------

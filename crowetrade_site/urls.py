@@ -7,6 +7,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from crowetrade_site.core import health
 
+handler400 = "crowetrade_site.core.api.problems.bad_request"
+handler403 = "crowetrade_site.core.api.problems.forbidden"
 handler404 = "crowetrade_site.core.api.problems.not_found"
 handler500 = "crowetrade_site.core.api.problems.server_error"
 

@@ -46,25 +46,19 @@ def at() -> datetime:
 
 
 @pytest.fixture(autouse=True)
-def _own_places(request):
-    """Give every database test its own store, key and checkpoints."""
-    if not {"db", "transactional_db", "live_server"} & set(request.fixturenames):
-        yield
-        return
-    settings = request.getfixturevalue("settings")
-    folder = request.getfixturevalue("tmp_path")
-    settings.HOME_DIR = folder
-    settings.ARTIFACT_ROOT = folder / "artifacts"
-    settings.ARTIFACT_CACHE = folder / "cache"
-    settings.AUDIT_SIGNING_KEY = folder / "audit" / "signing_key.pem"
-    settings.AUDIT_CHECKPOINTS = folder / "audit"
+def _own_places(settings, tmp_path):
+    """Give every test its own store, key and checkpoints; none may touch the real home."""
+    settings.HOME_DIR = tmp_path
+    settings.ARTIFACT_ROOT = tmp_path / "artifacts"
+    settings.ARTIFACT_CACHE = tmp_path / "cache"
+    settings.AUDIT_SIGNING_KEY = tmp_path / "audit" / "signing_key.pem"
+    settings.AUDIT_CHECKPOINTS = tmp_path / "audit"
     settings.STORAGES = settings.STORAGES | {
         "artifacts": {
             "BACKEND": "crowetrade_site.core.storage.WriteOnceFileSystemStorage",
-            "OPTIONS": {"location": folder / "artifacts"},
+            "OPTIONS": {"location": tmp_path / "artifacts"},
         }
     }
-    yield
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from crowetrade_site.settings import *  # noqa: F403
 from crowetrade_site.settings import DATABASES, STORAGES
 
 SCRATCH = Path(tempfile.gettempdir()) / "crowetrade-tests"
+STATIC_ROOT = SCRATCH / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 SECRET_KEY = "tests"
 DEBUG = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -75,6 +75,12 @@ class DuplicateRequest(Conflict):
     slug, title = "duplicate-request", "The idempotency key was used for another request"
 
 
+class InvalidRequest(DomainError):
+    """The request itself is not acceptable."""
+
+    slug, status, title = "invalid-request", 400, "The request is not acceptable"
+
+
 class InvalidInput(DomainError):
     """The input was understood and is wrong."""
 

@@ -34,7 +34,7 @@ class StrategyRow(serializers.ModelSerializer[Strategy]):
         ]
 
 
-class Reason(serializers.Serializer[Any]):
+class FreezeReason(serializers.Serializer[Any]):
     """Why a strategy is frozen."""
 
     reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)

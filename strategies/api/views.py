@@ -60,10 +60,10 @@ class FreezeStrategyView(APIView):
 
     scopes = {"POST": "strategies:write"}
 
-    @extend_schema(request=serializers.Reason, responses=serializers.StrategyRow)
+    @extend_schema(request=serializers.FreezeReason, responses=serializers.StrategyRow)
     def post(self, request: Request, strategy_id: UUID) -> Response:
         """Freeze a draft."""
-        wanted = valid(serializers.Reason(data=request.data))
+        wanted = valid(serializers.FreezeReason(data=request.data))
         strategy = services.freeze_strategy(
             strategy_id=strategy_id,
             actor=caller(request),

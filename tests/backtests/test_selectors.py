@@ -87,7 +87,7 @@ class TestGetTearsheet:
 
         assert [figure["name"] for figure in sheet.headlines] == list(tearsheet.HEADLINES)
         assert sheet.costs[-1]["kind"] == "total"
-        assert len(sheet.charts["equity"]) == 60
+        assert len(sheet.charts["equity"]) == 56  # from the first decision on
         assert [row["year"] for row in sheet.months] == [2024]
         assert sheet.fills[0]["symbol"] in {"AAA", "BBB", "CCC"}
         assert sheet.fills[0]["ts"] >= sheet.fills[-1]["ts"]

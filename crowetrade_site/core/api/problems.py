@@ -5,13 +5,14 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from crowetrade_site.core import context
-from crowetrade_site.core.errors import DomainError, Forbidden, NotFound
+from crowetrade_site.core.errors import DomainError, Forbidden, InvalidRequest, NotFound
 
 CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
@@ -89,17 +90,30 @@ def _flatten(path: str, detail: Any) -> Any:
         yield {"path": path, "message": str(detail)}
 
 
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
+    """Answer a request that Django itself refuses."""
+    return _answer(request, InvalidRequest("The request is not acceptable."))
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that the viewer has no right to."""
+    return _answer(request, Forbidden(str(exception) or "You may not do this."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """Answer an unknown address."""
-    return _plain(request, NotFound(f"There is nothing at {request.path}."))
+    return _answer(request, NotFound(f"There is nothing at {request.path}."))
 
 
-def server_error(request: HttpRequest) -> JsonResponse:
+def server_error(request: HttpRequest) -> HttpResponse:
     """Answer after an unexpected exception, without its text; the log has it by request id."""
     error = DomainError("Something went wrong on our side; the log has it under the request id.")
-    return _plain(request, error)
+    return _answer(request, error)
 
 
-def _plain(request: HttpRequest, error: DomainError) -> JsonResponse:
+def _answer(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """Answer a person with a page, and a program with a problem document."""
     problem = error.problem() | _where(request.path)
+    if request.path.startswith("/admin/") and request.accepts("text/html"):
+        return render(request, "problem.html", {"problem": problem}, status=error.status)
     return JsonResponse(problem, status=error.status, content_type=CONTENT_TYPE)
