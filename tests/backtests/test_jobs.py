@@ -105,9 +105,9 @@ class TestExecuteRun:
             "positions.parquet",
         }  # fmt: skip
         assert all(storage.exists(entry["digest"]) for entry in run.artifacts.values())
-        assert run.summary["n_bars"] == 60
+        assert run.summary["n_bars"] == 56
         assert run.summary["n_fills"] > 0
-        assert (run.progress_done, run.progress_total, run.phase) == (60, 60, "")
+        assert (run.progress_done, run.progress_total, run.phase) == (56, 56, "")
         assert verbs(run) == ["queued", "started", "succeeded"]
 
     def test_changes_nothing_when_asked_again(self, data, owner):

@@ -22,6 +22,7 @@ class TestStatus:
 
     def test_tells_what_is_wrong_instead_of_failing(self, tmp_path, monkeypatch):
         (tmp_path / "home").write_text("")
+        monkeypatch.delenv("DATABASE_URL", raising=False)
         monkeypatch.setenv("CROWETRADE_HOME", str(tmp_path / "home"))
 
         assert "a file is in the way" in embedded.status()[0].detail
