@@ -1,12 +1,15 @@
 """The admin's first page: what waits, what runs, what came out last."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 
-from backtests.selectors import count_runs_by_status, list_datasets, list_runs
+from backtests.selectors import count_runs_by_status, describe_run, list_datasets, list_runs
 from crowetrade_site.core import roles, seals
+
+if TYPE_CHECKING:
+    from backtests.models import Run
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -15,12 +18,18 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["title"] = "Overview"
     if "runs:read" in granted:
         context["run_counts"] = count_runs_by_status()
-        context["latest_runs"] = list_runs().order_by("-created_at", "-id")[:8]
+        latest = list_runs().order_by("-created_at", "-id")[:8]
+        context["latest_runs"] = [(run, describe_run(run), _sharpe(run)) for run in latest]
     if "datasets:read" in granted:
         context["latest_datasets"] = list_datasets().order_by("-created_at", "-id")[:6]
     if "audit:read" in granted:
         context["unsealed"] = seals.unsealed_count()
     return context
+
+
+def _sharpe(run: "Run") -> str:
+    value = run.summary.get("metrics", {}).get("sharpe", {}).get("value")
+    return "–" if value is None else f"{value:.2f}"
 
 
 LINKS = (

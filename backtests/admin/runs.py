@@ -205,8 +205,7 @@ class RunAdmin(ServiceAdmin):
     @admin.display(description="run", ordering="public_id")
     def name(self, run: Run) -> str:
         """What it computes, and its short id."""
-        signals = "+".join(signal["kind"] for signal in run.spec["strategy"]["signals"])
-        return f"{signals.replace('_', ' ')} · {str(run.public_id)[:8]}"
+        return f"{selectors.describe_run(run)} · {str(run.public_id)[:8]}"
 
     @display(description="status", ordering="status", label=STATUS_COLORS)
     def shown_status(self, run: Run) -> str:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -45,7 +46,11 @@ class RunsView(ListAPIView[Run]):
             at=timezone.now(),
             idempotency_key=idempotency_key(request),
         )
-        return Response(serializers.RunDetail(run).data, status.HTTP_201_CREATED)
+        return Response(
+            serializers.RunDetail(run).data,
+            status.HTTP_201_CREATED,
+            headers={"Location": reverse("run", args=[run.public_id])},
+        )
 
 
 class RunView(APIView):

@@ -48,6 +48,10 @@ _EXTRAS = {
 }
 
 
+# Seconds since 1970: the span in which integers of another unit are recognized.
+YEAR_1979, YEAR_2096 = 300_000_000, 4_000_000_000
+
+
 @dataclass(frozen=True, eq=False)
 class Bars:
     """Prices of one or more instruments on one clock.
@@ -57,7 +61,7 @@ class Bars:
 
     Parameters
     ----------
-    ts : int64 or datetime64 array, shape (n_bars,)
+    ts : int64 or datetime64 array or pandas DatetimeIndex, shape (n_bars,)
         The moment each bar is known, its end [ns since 1970, UTC]; strictly increasing.
     close : float array, shape (n_bars, n_assets) or (n_bars,)
         Raw prices [currency per unit], > 0. NaN where the instrument did not trade in the bar;
@@ -237,12 +241,30 @@ class Targets:
 
 
 def _stamps(ts: ArrayLike) -> NDArray[np.int64]:
+    if getattr(ts, "tz", None) is not None:  # a pandas index that knows its time zone
+        ts = ts.tz_convert(None)  # type: ignore[union-attr]  # pandas is not imported here
     stamps = np.asarray(ts)
     if stamps.dtype.kind == "M":
         stamps = stamps.astype("datetime64[ns]", copy=False).view(np.int64)
+    elif stamps.dtype == np.int64 and stamps.size:
+        _refuse_other_units(int(stamps.min()), int(stamps.max()))
     if stamps.dtype != np.int64 or stamps.ndim != 1 or stamps.size == 0:
         raise ShapeError("Stamps must be a non-empty one-dimensional array of int64 nanoseconds.")
     return _read_only(np.ascontiguousarray(stamps))
+
+
+def _refuse_other_units(first: int, last: int) -> None:
+    """Refuse integers that make sense as seconds, milliseconds or microseconds only.
+
+    Read as nanoseconds they all lie in the first weeks of 1970, and every annual figure would
+    be wrong by a power of a thousand.
+    """
+    for unit, per_second in (("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6)):
+        if YEAR_1979 * per_second <= first and last <= YEAR_2096 * per_second:
+            raise ShapeError(
+                f"The stamps look like {unit} since 1970; nanoseconds are expected. Pass "
+                f"datetime64 values, or multiply by {10**9 // per_second}."
+            )
 
 
 def _table(name: str, values: ArrayLike, shape: tuple[int, ...] | None) -> FloatArray:

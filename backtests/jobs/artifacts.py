@@ -174,7 +174,12 @@ def summarize(
         "n_fills": int(result.fills.size),
         "n_orders": int(result.orders.size),
         "final_equity": float(result.equity[-1]),
-        "first_at": int(result.ts[0]),
-        "last_at": int(result.ts[-1]),
+        "first_at": _moment(int(result.ts[0])),
+        "last_at": _moment(int(result.ts[-1])),
         "seconds": seconds,
     }
+
+
+def _moment(stamp_ns: int) -> str:
+    """Return a stamp as ISO 8601 in UTC, as every other time of the API."""
+    return f"{np.datetime64(stamp_ns, 'ns')}Z"

@@ -1,6 +1,8 @@
 """Importing files as dataset versions."""
 
 import logging
+import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,7 @@ from crowetrade_site.core import audit, roles, storage
 from crowetrade_site.core.errors import Conflict, InvalidInput
 
 logger = logging.getLogger(__name__)
+LEFT_FOR_SECONDS = 86_400.0
 Progress = Callable[[float, str], None]
 MOST_RACES = 20
 
@@ -78,9 +81,12 @@ def import_into(dataset: Dataset, path: Path, *, on_progress: Progress | None = 
 
 
 def workroom() -> Path:
-    """Return the folder in which imports are prepared."""
+    """Return the folder in which imports are prepared, rid of what killed ones left a day ago."""
     room: Path = settings.HOME_DIR / "work"
     room.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in room.iterdir():
+        if time.time() - left.stat().st_mtime > LEFT_FOR_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     return room
 
 

@@ -55,7 +55,11 @@ CODES: dict[str, Code] = {
     ),
     # order
     "descending_order": Code(WARNING, "rows run from new to old; they were turned round", ""),
-    "out_of_order": Code(ERROR, "{n} rows step back in time", _OUT),
+    "out_of_order": Code(
+        ERROR,
+        "{n} rows step back in time",
+        "sort the file, or accept out_of_order, which sorts it; quarantine would take them out",
+    ),
     "duplicate_identical": Code(ERROR, "{n} rows repeat an earlier row exactly", _OUT),
     "duplicate_conflicting": Code(
         ERROR, "{n} rows share a stamp but disagree", "find the right one; quarantine takes all out"

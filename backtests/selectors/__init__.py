@@ -12,6 +12,8 @@ from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.report import render_report, spec_text
 from backtests.selectors.runs import (
     count_runs_by_status,
+    describe_run,
+    find_run,
     get_artifact,
     get_run,
     list_artifacts,
@@ -26,6 +28,8 @@ __all__ = [
     "check_import",
     "check_market",
     "count_runs_by_status",
+    "describe_run",
+    "find_run",
     "get_artifact",
     "get_dataset",
     "get_run",

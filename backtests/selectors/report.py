@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from backtests.models import Run
 from backtests.runspec import RunSpec
+from backtests.selectors.runs import describe_run
 from backtests.selectors.tearsheet import get_tearsheet
 from crowetrade_site.core.errors import Conflict
 from strategies.selectors import get_spec
@@ -33,6 +34,7 @@ def render_report(run: Run) -> str:
         {
             "sheet": sheet,
             "run": run,
+            "title": describe_run(run),
             "spec": spec_text(run),
             "style": _inline(STYLES),
             "scripts": [_inline(name) for name in SCRIPTS],

@@ -1,14 +1,18 @@
 """Questions about runs."""
 
+import re
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import CharField, Count
+from django.db.models.functions import Cast
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from backtests.querysets import RunQuerySet
-from crowetrade_site.core.errors import NotFound
+from crowetrade_site.core.errors import InvalidInput, NotFound
+
+ID_START = re.compile(r"[0-9a-fA-F-]{4,36}")
 
 
 def list_runs() -> RunQuerySet:
@@ -30,6 +34,33 @@ def get_run(run_id: UUID, *, lock: bool = False) -> Run:
     if run is None:
         raise NotFound(f"There is no run {run_id}.")
     return run
+
+
+def find_run(prefix: str) -> Run:
+    """Return the run whose id begins like this, as lists and pages show it.
+
+    Raises
+    ------
+    NotFound
+        None does (404).
+    InvalidInput
+        Several do, or it is no part of an id (422).
+    """
+    if not ID_START.fullmatch(prefix):
+        raise InvalidInput(f"{prefix!r} is no run's id, nor the beginning of one.")
+    runs = Run.objects.with_dataset().annotate(text=Cast("public_id", CharField()))
+    found = list(runs.filter(text__startswith=prefix.lower())[:2])
+    if not found:
+        raise NotFound(f"There is no run {prefix}.")
+    if len(found) > 1:
+        raise InvalidInput(f"Several runs begin with {prefix}; write more of the id.")
+    return found[0]
+
+
+def describe_run(run: Run) -> str:
+    """Return what a run computes in a few words, such as ``momentum on us-closes``."""
+    signals = "+".join(signal["kind"] for signal in run.spec["strategy"]["signals"])
+    return f"{signals.replace('_', ' ')} on {run.dataset.name}"
 
 
 def list_artifacts(run: Run) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from backtests import selectors
 from backtests.models import Dataset
+from crowetrade_site.core import storage
 from crowetrade_site.core.commands import DomainCommand
 from crowetrade_site.core.errors import InvalidInput, NotFound
 
@@ -135,8 +136,10 @@ class Command(DomainCommand):
             else f"{dataset} {how}: {dataset.kind}, {dataset.n_rows} rows."
         )
         self.say(f"sha256:{dataset.digest}")
+        if dataset.quarantine_artifact:
+            kept = storage.locate(dataset.quarantine_artifact)
+            self.say(f"The {dataset.n_refused} rows set apart, with reasons (Parquet): {kept}")
         for finding in dataset.report.get("findings", []):
             where = f"{finding['code']} {finding['symbol']}".strip()
-            self.say(
-                f"  {finding['severity']}: {where} ({finding['count']}): {finding['sentence']}"
-            )
+            grade = "set apart" if finding["severity"] == "error" else finding["severity"]
+            self.say(f"  {grade}: {where} ({finding['count']}): {finding['sentence']}")

@@ -4,7 +4,6 @@ from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from backtests import selectors
 from crowetrade_site.core.commands import DomainCommand
@@ -15,11 +14,11 @@ class Command(DomainCommand):
     help = "Write a run's report: one HTML file that opens without a network."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run_id", type=UUID)
+        parser.add_argument("run_id", help="a run's id, or the beginning of one")
         parser.add_argument("--out", type=Path, required=True, metavar="FILE.html")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        html = selectors.render_report(selectors.get_run(options["run_id"]))
+        html = selectors.render_report(selectors.find_run(options["run_id"]))
         out: Path = options["out"]
         temporary = out.with_name(f".{out.name}.part")
         try:

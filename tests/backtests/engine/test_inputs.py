@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from backtests.engine import Bars, EngineError, Targets
@@ -160,3 +161,20 @@ class TestTargets:
         targets = Targets([[NAN, NAN], [0.0, NAN], [1.0, 1.0]])
 
         assert targets.has_target.tolist() == [False, True, True]
+
+
+class TestStamps:
+    @pytest.mark.parametrize("unit", ["s", "ms", "us"])
+    def test_in_another_unit_are_refused_with_the_factor(self, unit):
+        days = np.arange("2020-01-01", "2020-01-06", dtype="datetime64[D]")
+        stamps = days.astype(f"datetime64[{unit}]").astype(np.int64)
+
+        with pytest.raises(ShapeError, match="multiply by"):
+            Bars(stamps, np.full(5, 100.0), symbols=["A"])
+
+    def test_of_a_pandas_index_are_taken_in_utc(self):
+        index = pd.date_range("2020-01-01 16:00", periods=3, freq="D", tz="America/New_York")
+
+        bars = Bars(index, np.full(3, 100.0), symbols=["A"])
+
+        assert bars.ts[0] == np.datetime64("2020-01-01T21:00", "ns").astype(np.int64)
