@@ -62,7 +62,9 @@ class RunSpec(Section):
     strategy: dict[str, Any] | Name = Field(
         description="A strategy spec, or the name of a frozen or built-in one."
     )
-    start: date | None = Field(default=None, description="First day; all the data by default.")
+    start: date | None = Field(
+        default=None, description="First day; by default the first bar the strategy can decide on."
+    )
     end: date | None = Field(default=None, description="Last day, included.")
     capital: float = Field(default=1_000_000.0, gt=0, le=1e15, allow_inf_nan=False)
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3,5}$")] = "USD"

@@ -70,25 +70,3 @@ def simple_moving_average(values: NDArray[np.float64], window: int) -> NDArray[n
             n_since_resum = 0
         out[row] = total / window if n_seen >= window else np.nan
     return out
-
-
-@njit(cache=True, error_model="numpy")
-def last_observed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each column with every NaN replaced by the last value observed before it.
-
-    Parameters
-    ----------
-    values : float64 array, shape (n_bars, n_assets)
-        Finite, or NaN where nothing was observed.
-
-    Returns
-    -------
-    float64 array, shape (n_bars, n_assets)
-        NaN only before a column's first observation.
-    """
-    out = values.copy()
-    for row in range(1, out.shape[0]):
-        for column in range(out.shape[1]):
-            if math.isnan(out[row, column]):
-                out[row, column] = out[row - 1, column]
-    return out

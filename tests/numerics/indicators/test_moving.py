@@ -3,12 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from numerics.indicators import last_observed, simple_moving_average
+from numerics.indicators import simple_moving_average
 
 NAN = float("nan")
 prices = st.one_of(st.floats(0.01, 1e6), st.just(NAN))
 series = arrays(np.float64, st.integers(1, 60), elements=prices)
-tables = arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(1, 4)), elements=prices)
 
 
 class TestSimpleMovingAverage:
@@ -53,14 +52,3 @@ class TestSimpleMovingAverage:
         np.testing.assert_array_equal(
             simple_moving_average(values, window), simple_moving_average.py_func(values, window)
         )
-
-
-class TestLastObserved:
-    def test_carries_each_column_forward(self):
-        values = np.array([[NAN, 1.0], [2.0, NAN], [NAN, NAN]])
-
-        np.testing.assert_array_equal(last_observed(values), [[NAN, 1.0], [2.0, 1.0], [2.0, 1.0]])
-
-    @given(tables)
-    def test_compiled_agrees_with_plain_python(self, values):
-        np.testing.assert_array_equal(last_observed(values), last_observed.py_func(values))
