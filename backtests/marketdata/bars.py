@@ -66,8 +66,8 @@ def settle_stamp(job: Job, *, dates: bool) -> str:
             return "day"
         raise job.ledger.refusal(
             "stamp_not_stated",
-            "The stamps are clock times; state stamp='start' if they mark the start of a bar, "
-            "stamp='end' if its end. Guessing wrong would show a bar before it is known.",
+            "The stamps are clock times; state stamp: start if they mark the start of a bar, "
+            "stamp: end if its end. Guessing wrong would show a bar before it is known.",
         )
     return stated
 

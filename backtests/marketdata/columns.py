@@ -164,7 +164,7 @@ class Matcher:
             raise self._missing("close", "the close of each bar")
         raise self._ledger.refusal(
             "kind_unknown",
-            "The columns do not tell what the rows are; state kind='bars' (a price per column or "
+            "The columns do not tell what the rows are; state kind: bars (a price per column or "
             "open/high/low/close), 'quotes', 'trades' or 'reference'. Columns: "
             + ", ".join(self._names[:12]),
         )
@@ -185,7 +185,7 @@ class Matcher:
         return self._ledger.refusal(
             "missing_column",
             f"There is no column {name!r} ({meaning}){hint} Columns found: {listing}. "
-            f"Name it with columns={{{name!r}: ...}}.",
+            f"Say what the file calls it, in columns: {name} = its name there.",
         )
 
     def _require_once(self) -> None:

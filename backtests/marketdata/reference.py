@@ -157,8 +157,8 @@ def _known(job: Job, table: _Table) -> NDArray[np.int64]:
         if stamps.size > 2 and (days == days.astype("M8[M]").astype("M8[D]")).all():
             raise job.ledger.refusal(
                 "stamp_not_stated",
-                "Every date is the first day of a month: state stamp='period_start', bar='1mo' if "
-                "the values cover that month (they are known only after it), or stamp='day' if "
+                "Every date is the first day of a month: state stamp: period_start, bar: 1mo if "
+                "the values cover that month (they are known only after it), or stamp: day if "
                 "they were known on that day.",
             )
         stamp = "day"
@@ -166,7 +166,7 @@ def _known(job: Job, table: _Table) -> NDArray[np.int64]:
     bar_ns = job.options.bar_ns
     if stamp == "start" and not bar_ns:
         raise job.ledger.refusal(
-            "bar_unknown", "stamp='start' needs the length of the period in bar."
+            "bar_unknown", "stamp: start needs the length of the period in bar."
         )
     known = known_moments(stamps, stamp, bar_ns, job.options, calendar)
     return known + job.options.lag_ns

@@ -181,8 +181,8 @@ class StampReader:
             raise self._ledger.refusal(
                 "naive_times",
                 f"Column {self._name!r} holds clock times without an offset, such as "
-                f"{_show(present)}; state their time zone, for example timezone='UTC' or "
-                "timezone='America/New_York'.",
+                f"{_show(present)}; state their time zone, for example timezone: UTC or "
+                "timezone: America/New_York.",
             )
         return self._localized(ns, zone, bad)
 
