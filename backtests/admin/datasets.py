@@ -64,17 +64,9 @@ class DatasetAdmin(ServiceAdmin):
     change_form_outer_before_template = "backtests/admin/dataset.html"
     actions_detail = ["quarantine", "release"]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
+    def page_context(self, request: HttpRequest, row: Dataset) -> dict[str, Any]:  # noqa: ARG002
         """Hand the page its quality report."""
-        dataset = self.get_object(request, object_id) if object_id else None
-        extra: dict[str, Any] = dict(extra_context or {}) | {"dataset": dataset}
-        return super().changeform_view(request, object_id, form_url, extra)
+        return {"dataset": row}
 
     @display(
         description="status",

@@ -162,20 +162,14 @@ class RunAdmin(ServiceAdmin):
             *super().get_urls(),
         ]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
+    def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         """Hand the page its tear sheet."""
-        run = self.get_object(request, object_id) if object_id else None
-        extra: dict[str, Any] = dict(extra_context or {})
-        if run is not None and self.has_view_permission(request, run):
-            extra |= {"run": run, "sheet": self._sheet(request, run), "share": self._share(run)}
-            extra["is_over"] = run.status in RUNS.terminal
-        return super().changeform_view(request, object_id, form_url, extra)
+        return {
+            "run": row,
+            "sheet": self._sheet(request, row),
+            "share": self._share(row),
+            "is_over": row.status in RUNS.terminal,
+        }
 
     @staticmethod
     def _sheet(request: HttpRequest, run: Run) -> selectors.Tearsheet | None:

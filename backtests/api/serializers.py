@@ -94,12 +94,6 @@ class RunDetail(RunRow):
         ]  # fmt: skip
 
 
-class Reason(serializers.Serializer[Any]):
-    """Why."""
-
-    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
-
-
 class Artifact(serializers.Serializer[Any]):
     """A file a run left behind."""
 

@@ -20,6 +20,7 @@ from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
 from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.serializers import Reason
 
 
 class RunsView(ListAPIView[Run]):
@@ -69,10 +70,10 @@ class CancelRunView(APIView):
 
     scopes = {"POST": "runs:write"}
 
-    @extend_schema(request=serializers.Reason, responses=serializers.RunDetail)
+    @extend_schema(request=Reason, responses=serializers.RunDetail)
     def post(self, request: Request, run_id: UUID) -> Response:
         """Ask a run to stop."""
-        wanted = valid(serializers.Reason(data=request.data))
+        wanted = valid(Reason(data=request.data))
         run = services.cancel_run(
             run_id=run_id, actor=caller(request), at=timezone.now(), reason=wanted["reason"]
         )

@@ -79,6 +79,24 @@ class ReadOnlyAdmin(ModelAdmin):
         """Nothing is deleted here."""
         return False
 
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Return what the template of a row's page shows beside the fields."""
+        return {}
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Hand the page of a row that may be seen its context."""
+        row = self.get_object(request, object_id) if object_id else None
+        extra: dict[str, Any] = dict(extra_context or {})
+        if row is not None and self.has_view_permission(request, row):
+            extra |= self.page_context(request, row)
+        return super().changeform_view(request, object_id, form_url, extra)
+
 
 class ServiceAdmin(ReadOnlyAdmin):
     """Read-only rows with actions; each action calls one service and shows its refusal."""

@@ -32,9 +32,3 @@ class StrategyRow(serializers.ModelSerializer[Strategy]):
             "created_at",
             "frozen_at",
         ]
-
-
-class FreezeReason(serializers.Serializer[Any]):
-    """Why a strategy is frozen."""
-
-    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key
 from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.serializers import Reason
 from strategies import selectors, services
 from strategies.api import serializers
 from strategies.models import Strategy
@@ -60,10 +61,10 @@ class FreezeStrategyView(APIView):
 
     scopes = {"POST": "strategies:write"}
 
-    @extend_schema(request=serializers.FreezeReason, responses=serializers.StrategyRow)
+    @extend_schema(request=Reason, responses=serializers.StrategyRow)
     def post(self, request: Request, strategy_id: UUID) -> Response:
         """Freeze a draft."""
-        wanted = valid(serializers.FreezeReason(data=request.data))
+        wanted = valid(Reason(data=request.data))
         strategy = services.freeze_strategy(
             strategy_id=strategy_id,
             actor=caller(request),

@@ -1,5 +1,7 @@
 """What the ground floor's endpoints take and give."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from crowetrade_site.core import roles
@@ -68,3 +70,9 @@ class AuditRow(serializers.ModelSerializer[AuditEvent]):
     def get_leaf(self, event: AuditEvent) -> str:
         """Return the leaf hash in hexadecimal."""
         return bytes(event.leaf).hex()
+
+
+class Reason(serializers.Serializer[Any]):
+    """Why something is done."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
