@@ -1,100 +1,128 @@
-"""Positions, cash and equity through fills, corporate actions and the mark to market."""
+"""Positions, cash and equity through fills, corporate actions, financing and marks."""
 
 import math
 
+import numpy as np
+
 from backtests.engine.dtypes import (
-    ACTIONS,
-    CASH,
-    EQUITY,
-    PRICE_PNL,
-    STALE_BARS,
     ActionKind,
-    Books,
-    Market,
-    State,
+    Moment,
+    Run,
 )
-from numerics.compilation import njit
+from backtests.engine.memory import (
+    action_at,
+    cell,
+    load,
+    store,
+)
+from backtests.engine.valuation import unit_value
+from numerics.compilation import kernel_part
 
-_SPLIT = int(ActionKind.SPLIT)
-_DIVIDEND = int(ActionKind.DIVIDEND)
+_SPLIT = np.int64(ActionKind.SPLIT)
+_DIVIDEND = np.int64(ActionKind.DIVIDEND)
+_CLOSE = np.int64(Moment.CLOSE)
+_OPEN = np.int64(Moment.OPEN)
 
 
-@njit(cache=True, error_model="numpy")
-def book_trade(asset: int, quantity: float, price: float, costs: float, state: State) -> None:
-    """Move cash and position by one fill at reference price `price`.
+@kernel_part
+def book_trade(asset: int, quantity: float, value: float, costs: float, run: Run) -> None:
+    """Move cash and position by one fill.
 
-    Notes
-    -----
-    The mark to market of this bar will credit the whole position with the move since the last
-    mark; the term added to the price P&L here leaves the new units only the move since `price`.
+    Parameters
+    ----------
+    quantity : float
+        Units, bought > 0.
+    value : float
+        Account currency per unit at the reference price.
+    costs : float
+        All of them [account currency].
     """
-    state.position[asset] += quantity
-    state.money[CASH] -= quantity * price + costs
-    state.money[PRICE_PNL] += quantity * (state.mark[asset] - price)
+    store(run.position, asset, load(run.position, asset) + quantity)
+    run.cash -= quantity * value + costs
 
 
-@njit(cache=True, error_model="numpy")
-def mark_to_market(bar: int, market: Market, state: State) -> None:
+@kernel_part
+def mark_to_market(bar: int, run: Run) -> None:
     """Value every position at the close of `bar`, or at its last close where it did not trade."""
-    pnl = state.money[PRICE_PNL]
     value = 0.0
-    for asset in range(state.position.size):
-        held = state.position[asset]
-        before = state.mark[asset]
-        close = market.close[bar, asset]
+    for asset in range(run.n_assets):
+        close = cell(run.close, bar, asset, run)
+        held = load(run.position, asset)
         if math.isnan(close):
-            close = before
-            state.counts[STALE_BARS] += held != 0.0
-        pnl += held * (close - before)
-        value += held * close
-        state.mark[asset] = close
-    state.money[PRICE_PNL] = pnl
-    state.money[EQUITY] = state.money[CASH] + value
+            close = load(run.mark, asset)
+            run.stale_bars += held != 0.0
+        else:
+            store(run.mark, asset, close)
+        if held != 0.0:
+            value += held * close * unit_value(bar, asset, _CLOSE, run)
+    run.equity = run.cash + value
 
 
-@njit(cache=True, error_model="numpy")
-def apply_actions(bar: int, market: Market, state: State, books: Books) -> None:
-    """Apply the splits and then the dividends that are effective at `bar`.
+@kernel_part
+def gross_exposure(bar: int, run: Run) -> float:
+    """Return the sum of absolute position values at the marks [account currency]."""
+    gross = 0.0
+    for asset in range(run.n_assets):
+        held = abs(load(run.position, asset))
+        if held != 0.0:
+            gross += held * load(run.mark, asset) * unit_value(bar, asset, _CLOSE, run)
+    return gross
+
+
+@kernel_part
+def finance(bar: int, run: Run) -> None:
+    """Charge borrow fees and interest for the calendar time since the previous close.
 
     Notes
     -----
-    A split multiplies the position and the waiting quantity and divides the last mark, so the
-    value carried over from the previous close is unchanged. A dividend is per unit after the
-    split of the same bar; longs are credited, shorts debited.
+    On the values of the previous close: shorts pay their borrow rate, negative cash pays the
+    margin rate, and cash that is not the proceeds of shorts earns the cash rate. Simple interest
+    over years of 365 days.
     """
-    for asset in range(state.position.size):
-        if market.split.size > 0:
-            ratio = market.split[bar, asset]
-            if not math.isnan(ratio) and ratio != 1.0:
-                _apply_split(bar, asset, ratio, state, books)
-        if market.dividend.size > 0:
-            amount = market.dividend[bar, asset]
-            if amount > 0.0 and state.position[asset] != 0.0:
-                cash = amount * state.position[asset]
-                state.money[CASH] += cash
-                _record_action(bar, asset, _DIVIDEND, amount, cash, state, books)
+    years = load(run.years, bar)
+    borrow = 0.0
+    proceeds = 0.0
+    for asset in range(run.n_assets):
+        held = load(run.position, asset)
+        if held < 0.0:
+            worth = -held * load(run.mark, asset) * unit_value(bar, asset, _OPEN, run)
+            borrow += worth * load(run.borrow_rate, asset) * years
+            proceeds += worth
+    cash = run.cash
+    interest = 0.0
+    if cash < 0.0:
+        interest = cash * run.margin_rate * years
+    elif cash > proceeds:
+        interest = (cash - proceeds) * run.cash_rate * years
+    run.borrow = borrow
+    run.interest = interest
+    run.cash = cash + interest - borrow
 
 
-@njit(cache=True, error_model="numpy")
-def _apply_split(bar: int, asset: int, ratio: float, state: State, books: Books) -> None:
-    state.mark[asset] /= ratio
-    if state.pending[asset] != 0.0:
-        state.pending[asset] *= ratio
-        books.orders[state.order_of[asset]]["quantity"] *= ratio
-    if state.position[asset] != 0.0:
-        state.position[asset] *= ratio
-        _record_action(bar, asset, _SPLIT, ratio, 0.0, state, books)
+@kernel_part
+def apply_split(bar: int, asset: int, ratio: float, run: Run) -> None:
+    """Multiply the position and divide the mark, so that the value carried over is unchanged."""
+    store(run.mark, asset, load(run.mark, asset) / ratio)
+    if load(run.position, asset) != 0.0:
+        store(run.position, asset, load(run.position, asset) * ratio)
+        _record_action(bar, asset, _SPLIT, ratio, 0.0, run)
 
 
-@njit(cache=True, error_model="numpy")
-def _record_action(
-    bar: int, asset: int, kind: int, value: float, cash: float, state: State, books: Books
-) -> None:
-    row = books.actions[state.counts[ACTIONS]]
+@kernel_part
+def pay_dividend(bar: int, asset: int, amount: float, run: Run) -> None:
+    """Credit longs and debit shorts with a dividend per unit held after the bar's split."""
+    cash = amount * load(run.position, asset) * unit_value(bar, asset, _OPEN, run)
+    run.cash += cash
+    _record_action(bar, asset, _DIVIDEND, amount, cash, run)
+
+
+@kernel_part
+def _record_action(bar: int, asset: int, kind: int, value: float, cash: float, run: Run) -> None:
+    row = action_at(run.n_actions, run)
     row["bar"] = bar
     row["instrument"] = asset
     row["kind"] = kind
     row["value"] = value
-    row["position"] = state.position[asset]
+    row["position"] = load(run.position, asset)
     row["cash"] = cash
-    state.counts[ACTIONS] += 1
+    run.n_actions += 1

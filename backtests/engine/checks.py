@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from backtests.engine.dtypes import FloatArray
 from numerics.compilation import njit
 
-SOUND, PARTIAL, PRICE, RANGE, VOLUME, SPREAD, SPLIT, DIVIDEND, OPEN_SPREAD = range(9)
+(
+    SOUND, PARTIAL, PRICE, RANGE, VOLUME, SPREAD, SPLIT, DIVIDEND, OPEN_SPREAD, DELISTED, KNOWN,
+) = range(11)  # fmt: skip
 
 
 @njit(cache=True, error_model="numpy")
@@ -99,14 +101,17 @@ def first_bad_extra(price_of: FloatArray, values: FloatArray, kind: int) -> tupl
             is_bad = value < 0.0 or value == math.inf
             is_bad = is_bad or (kind == SPLIT and value == 0.0)
             is_bad = is_bad or (kind in (SPREAD, OPEN_SPREAD) and value >= price)
+            is_bad = is_bad or (kind == DELISTED and value != 0.0 and value != 1.0)
             if is_bad:
                 return row, column, kind
     return -1, -1, SOUND
 
 
 @njit(cache=True, error_model="numpy")
-def rows_with_action(split: FloatArray, dividend: FloatArray, n_bars: int) -> NDArray[np.bool_]:
-    """Return, for every bar, whether any instrument splits or pays a dividend."""
+def rows_with_action(
+    split: FloatArray, dividend: FloatArray, delisted: FloatArray, n_bars: int
+) -> NDArray[np.bool_]:
+    """Return, for every bar, whether any instrument splits, pays a dividend or is delisted."""
     found = np.zeros(n_bars, np.bool_)
     for row in range(split.shape[0]):
         for column in range(split.shape[1]):
@@ -115,6 +120,9 @@ def rows_with_action(split: FloatArray, dividend: FloatArray, n_bars: int) -> ND
     for row in range(dividend.shape[0]):
         for column in range(dividend.shape[1]):
             found[row] |= dividend[row, column] > 0.0
+    for row in range(delisted.shape[0]):
+        for column in range(delisted.shape[1]):
+            found[row] |= delisted[row, column] > 0.0
     return found
 
 

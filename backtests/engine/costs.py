@@ -1,44 +1,209 @@
-"""What one fill costs: half spread and commission, each on its own."""
+"""What one fill costs: each kind on its own, in the account's currency."""
 
 import math
 
-from backtests.engine.dtypes import Market, Rules
-from numerics.compilation import njit
+import numpy as np
+
+from backtests.engine.dtypes import (
+    NO_IMPACT,
+    SQUARE_ROOT_IMPACT,
+    Moment,
+    OrderKind,
+    Run,
+)
+from backtests.engine.memory import (
+    cell,
+    load,
+    load_int,
+)
+from backtests.engine.valuation import unit_value
+from numerics.compilation import kernel_part
+
+_LIMIT = np.int64(OrderKind.LIMIT)
+_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
+_OPEN = np.int64(Moment.OPEN)
 
 
-@njit(cache=True, error_model="numpy")
-def half_spread_per_unit(bar: int, asset: int, price: float, market: Market, rules: Rules) -> float:
-    """Return the half spread of one unit [currency], the measured one where there is one."""
-    if market.half_spread.size > 0:
-        measured: float = market.half_spread[bar, asset]
+@kernel_part
+def is_passive(kind: int) -> bool:
+    """Say whether an order of this kind waits at its price and so crosses no spread."""
+    return kind in (_LIMIT, _STOP_LIMIT)
+
+
+@kernel_part
+def measured_spread(bar: int, asset: int, moment: int, run: Run) -> float:
+    """Return the half spread the bars carry for that moment [currency per unit]; 0 for none."""
+    if moment == _OPEN and run.spread_open != 0:
+        measured: float = cell(run.spread_open, bar, asset, run)
+        return 0.0 if math.isnan(measured) else measured
+    if run.spread_close != 0:
+        at_close: float = cell(run.spread_close, bar, asset, run)
+        return 0.0 if math.isnan(at_close) else at_close
+    return 0.0
+
+
+@kernel_part
+def half_spread_per_unit(
+    bar: int, asset: int, moment: int, price: float, kind: int, run: Run
+) -> float:
+    """Return the half spread of one unit [currency of the instrument].
+
+    Notes
+    -----
+    A measured one replaces the assumed one, and is paid by passive orders too: their price is
+    then a quote on the other side of the mid. An assumed one is not paid by passive orders.
+    """
+    if moment == _OPEN and run.spread_open != 0:
+        measured = cell(run.spread_open, bar, asset, run)
         if not math.isnan(measured):
-            return measured
-    return price * rules.half_spread_rate
+            return float(measured)
+    elif run.spread_close != 0:
+        measured = cell(run.spread_close, bar, asset, run)
+        if not math.isnan(measured):
+            return float(measured)
+    if is_passive(kind):
+        return 0.0
+    return float(price * load(run.half_spread_rate, asset))
 
 
-@njit(cache=True, error_model="numpy")
-def fill_price(quantity: float, price: float, half_spread: float) -> float:
-    """Return what a unit costs a buyer (quantity > 0) or brings a seller [currency]."""
-    return price + half_spread if quantity > 0.0 else price - half_spread
+@kernel_part
+def slippage_per_unit(price: float, kind: int, run: Run) -> float:
+    """Return the slippage of one unit [currency of the instrument]; passive orders have none."""
+    return 0.0 if is_passive(kind) else price * run.slippage_rate
 
 
-@njit(cache=True, error_model="numpy")
-def proportional_commission(quantity: float, paid: float, rules: Rules) -> float:
-    """Return the commission before its minimum [currency]; proportional to ``abs(quantity)``."""
-    size = abs(quantity)
-    return size * paid * rules.commission_rate + size * rules.commission_per_share
+@kernel_part
+def impact_per_unit(
+    bar: int, asset: int, quantity: float, price: float, kind: int, run: Run
+) -> float:
+    """Return by how much one's own order moves its price [currency of the instrument].
+
+    Parameters
+    ----------
+    quantity : float
+        Units of the fill; only its size counts.
+
+    Notes
+    -----
+    Square root: ``Y sigma sqrt(Q / V) p``. Linear: ``(eta + gamma / 2) sigma (Q / V) p``, with eta
+    temporary and gamma permanent: an order pays half of the permanent shift on its way. sigma and
+    V are of equal horizon, known before the bar; where either is missing there is no impact.
+
+    References
+    ----------
+    .. [1] Almgren, Thum, Hauptmann and Li (2005), "Direct estimation of equity market impact".
+    .. [2] Toth et al. (2011), "Anomalous price impact and the critical nature of liquidity",
+       Physical Review X 1, 021006.
+    """
+    if run.impact_kind == NO_IMPACT or is_passive(kind):
+        return 0.0
+    sigma = cell(run.impact_sigma, bar, asset, run)
+    volume = cell(run.impact_volume, bar, asset, run)
+    if not (sigma > 0.0 and volume > 0.0):
+        return 0.0
+    share = abs(quantity) / volume
+    if run.impact_kind == SQUARE_ROOT_IMPACT:
+        return float(run.impact_y * sigma * math.sqrt(share) * price)
+    return float((run.impact_y + 0.5 * run.impact_permanent) * sigma * share * price)
 
 
-@njit(cache=True, error_model="numpy")
-def commission(quantity: float, paid: float, rules: Rules) -> float:
-    """Return the commission of one fill at `paid` per unit [currency], >= 0; 0 for no fill."""
+@kernel_part
+def commission_rate(run: Run) -> float:
+    """Return the rate in force; with tiers, the one of the notional traded this month."""
+    rate = run.commission_rate
+    for tier in range(run.n_tiers):
+        if run.month_notional >= load(run.tiers, 2 * tier):
+            rate = load(run.tiers, 2 * tier + 1)
+    return rate
+
+
+@kernel_part
+def commission(quantity: float, notional: float, is_first: bool, rate: float, run: Run) -> float:
+    """Return the commission of one fill [account currency]; 0 for no fill.
+
+    Parameters
+    ----------
+    notional : float
+        Size of the fill at the price paid [account currency], >= 0.
+    is_first : bool
+        Whether the order has not paid its fee per order yet.
+    rate : float
+        Share of the notional, as `commission_rate` gives it.
+    """
     if quantity == 0.0:
         return 0.0
-    return max(rules.commission_minimum, proportional_commission(quantity, paid, rules))
+    fee = notional * rate + abs(quantity) * run.commission_per_share
+    fee = min(max(fee, run.commission_minimum), run.commission_maximum)
+    return fee + run.commission_per_order if is_first else fee
 
 
-@njit(cache=True, error_model="numpy")
-def cost_of(quantity: float, price: float, half_spread: float, rules: Rules) -> float:
-    """Return half spread plus commission of one fill [currency], >= 0."""
-    paid = fill_price(quantity, price, half_spread)
-    return abs(quantity) * half_spread + commission(quantity, paid, rules)
+@kernel_part
+def tax(quantity: float, notional: float, run: Run) -> float:
+    """Return the tax on a purchase or a sale [account currency]."""
+    return notional * (run.buy_tax_rate if quantity > 0.0 else run.sell_tax_rate)
+
+
+@kernel_part
+def conversion(asset: int, notional: float, run: Run) -> float:
+    """Return what changing money costs [account currency]; column 0 is the account's own."""
+    if run.conversion_rate == 0.0 or load_int(run.currency, asset) == 0:
+        return 0.0
+    return notional * run.conversion_rate
+
+
+@kernel_part
+def cost_of(
+    bar: int,
+    asset: int,
+    moment: int,
+    quantity: float,
+    price: float,
+    kind: int,
+    is_first: bool,
+    rate: float,
+    run: Run,
+) -> float:
+    """Return all costs of one fill [account currency], >= 0."""
+    value = unit_value(bar, asset, moment, run)
+    adverse = (
+        half_spread_per_unit(bar, asset, moment, price, kind, run)
+        + slippage_per_unit(price, kind, run)
+        + impact_per_unit(bar, asset, quantity, price, kind, run)
+    )
+    size = abs(quantity)
+    notional = size * (price + adverse if quantity > 0.0 else price - adverse) * value
+    return (
+        size * adverse * value
+        + commission(quantity, notional, is_first, rate, run)
+        + tax(quantity, notional, run)
+        + conversion(asset, notional, run)
+    )
+
+
+@kernel_part
+def cost_per_unit(
+    bar: int,
+    asset: int,
+    moment: int,
+    quantity: float,
+    price: float,
+    kind: int,
+    rate: float,
+    run: Run,
+) -> float:
+    """Return all costs that grow with the quantity, per unit at this quantity [account currency].
+
+    Notes
+    -----
+    Impact falls with the size, so for less than `quantity` this is an upper bound.
+    """
+    value = unit_value(bar, asset, moment, run)
+    adverse = (
+        half_spread_per_unit(bar, asset, moment, price, kind, run)
+        + slippage_per_unit(price, kind, run)
+        + impact_per_unit(bar, asset, quantity, price, kind, run)
+    )
+    paid = (price + adverse if quantity > 0.0 else price - adverse) * value
+    taxed = run.buy_tax_rate if quantity > 0.0 else run.sell_tax_rate
+    changed = conversion(asset, paid, run)
+    return adverse * value + paid * (rate + taxed) + run.commission_per_share + changed

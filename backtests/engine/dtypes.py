@@ -1,50 +1,121 @@
 """The records and bundles of arrays that the compiled core reads and writes."""
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 RecordArray = NDArray[Any]  # a structured array; numpy's typing cannot name its fields
 
-# Eight bytes a field: no padding, so the bytes of equal records are equal.
+# Fields from wide to narrow, filled up to eight bytes: no padding, so equal records have equal bytes.
 FILL = np.dtype(
     [
-        ("bar", np.int64),
-        ("instrument", np.int64),
-        ("order", np.int64),  # row of the order table
         ("quantity", np.float64),  # units, bought > 0, sold < 0
-        ("reference_price", np.float64),  # before any spread
+        ("reference_price", np.float64),  # before spread, slippage and impact
         ("price", np.float64),  # what was paid or received per unit
-        ("commission", np.float64),
+        ("commission", np.float64),  # from here to `conversion`: account currency, >= 0
+        ("tax", np.float64),
         ("half_spread", np.float64),
+        ("slippage", np.float64),
+        ("impact", np.float64),
+        ("conversion", np.float64),
         ("position", np.float64),  # units held after the fill
+        ("bar", np.int32),
+        ("instrument", np.int32),
+        ("order", np.int32),  # row of the order table
+        ("moment", np.int16),  # of the bar, see Moment
+        ("is_ambiguous", np.int16),  # another intrabar policy would have filled otherwise
     ]
 )
+COST_KINDS = ("commission", "tax", "half_spread", "slippage", "impact", "conversion")
+
 ORDER = np.dtype(
     [
-        ("bar", np.int64),  # of the decision
-        ("instrument", np.int64),
-        ("target", np.float64),  # as decided, in the unit of the targets
-        ("quantity", np.float64),  # units wanted, adjusted for splits while waiting
+        ("target", np.float64),  # as decided, in the unit of the targets; NaN for plain orders
+        ("quantity", np.float64),  # units wanted, adjusted for splits while working
         ("filled", np.float64),  # units filled
-        ("status", np.int64),
-        ("reason", np.int64),
-        ("closed_bar", np.int64),  # -1 while working
+        ("limit_price", np.float64),  # NaN = none
+        ("stop_price", np.float64),  # NaN = none; ratchets for trailing stops
+        ("trail", np.float64),  # distance of a trailing stop; NaN = none
+        ("good_until", np.int64),  # session (DAY) or stamp (GTD) of the last bar it may fill in
+        ("bar", np.int32),  # of the decision
+        ("instrument", np.int32),
+        ("first_bar", np.int32),  # first in which it may fill; NEVER while its parent is unfilled
+        ("closed_bar", np.int32),  # -1 while working
+        ("parent", np.int32),  # order whose fill activates this one; -1 = none
+        ("group", np.int32),  # one cancels the others; -1 = none
+        ("kind", np.int8),
+        ("time_in_force", np.int8),
+        ("status", np.int8),
+        ("reason", np.int8),
+        ("source", np.int8),
+        ("flags", np.int8),
+        ("since", np.int16),  # moment of its first bar from which it counts
+    ]
+)
+REQUEST = np.dtype(
+    [
+        ("quantity", np.float64),  # units, bought > 0, sold < 0
+        ("limit_price", np.float64),
+        ("stop_price", np.float64),
+        ("trail", np.float64),
+        ("good_until", np.int64),  # last stamp [ns UTC] for GTD
+        ("bar", np.int32),
+        ("instrument", np.int32),
+        ("parent", np.int32),  # row of the request that must fill first; order to cancel; -1 = none
+        ("group", np.int32),  # requests of one positive group cancel each other; 0 = none
+        ("kind", np.int8),
+        ("time_in_force", np.int8),
+        ("flags", np.int8),
+        ("action", np.int8),
+        ("unused", np.int32),
     ]
 )
 ACTION = np.dtype(
     [
-        ("bar", np.int64),
-        ("instrument", np.int64),
-        ("kind", np.int64),
         ("value", np.float64),  # new units per old, or currency per unit
         ("position", np.float64),  # units held after it
         ("cash", np.float64),  # credited > 0, debited < 0
+        ("bar", np.int32),
+        ("instrument", np.int32),
+        ("kind", np.int64),
     ]
 )
+
+NEVER = 2**31 - 1
+
+# Bits of ORDER.flags and REQUEST.flags.
+IS_OFFSET = 1  # prices are fractions of the parent's fill price until it fills
+REDUCES_ONLY = 2  # fills no more than the position, and goes when that is closed
+IS_TRIGGERED = 4  # a stop-limit whose stop was met
+SIZED_AT_FILL = 8  # the target becomes units at the price of the fill
+TRAILS_FRACTION = 16  # `trail` is a fraction of the price, not currency
+CHARGED = 32  # the fee per order was paid
+
+
+class OrderKind(IntEnum):
+    """How an order meets the market."""
+
+    MARKET = 0
+    LIMIT = 1
+    STOP = 2
+    STOP_LIMIT = 3
+    TRAILING_STOP = 4
+    MARKET_ON_OPEN = 5
+    MARKET_ON_CLOSE = 6
+
+
+class TimeInForce(IntEnum):
+    """How long an order works."""
+
+    GTC = 0  # until cancelled
+    DAY = 1  # until the session of its first bar ends
+    IOC = 2  # what its first bar fills at once; the rest is cancelled
+    FOK = 3  # whole in its first bar, or not at all
+    GTD = 4  # until a stamp
 
 
 class OrderStatus(IntEnum):
@@ -57,6 +128,16 @@ class OrderStatus(IntEnum):
     CANCELLED = 4
 
 
+class OrderSource(IntEnum):
+    """Who made an order."""
+
+    STRATEGY = 0
+    TARGET = 1
+    BRACKET = 2
+    LIQUIDATION = 3
+    DELISTING = 4
+
+
 class OrderReason(IntEnum):
     """Why an order was not filled whole."""
 
@@ -66,6 +147,15 @@ class OrderReason(IntEnum):
     NO_PRICE = 3
     NO_EQUITY = 4
     END_OF_BARS = 5
+    EXPIRED = 6
+    NOT_AT_ONCE = 7
+    SIBLING_FILLED = 8
+    PARENT_CLOSED = 9
+    POSITION_CLOSED = 10
+    WITHDRAWN = 11
+    TOO_SMALL = 12
+    DELISTED = 13
+    MARGIN_CALL = 14
 
 
 REASON_SENTENCES = {
@@ -74,8 +164,34 @@ REASON_SENTENCES = {
     OrderReason.REPLACED: "A newer target took its place before it filled.",
     OrderReason.NO_PRICE: "The instrument had no price yet, so the target could not be sized.",
     OrderReason.NO_EQUITY: "The account's equity was not positive, so no position may be opened.",
-    OrderReason.END_OF_BARS: "The bars ended before the instrument traded again.",
+    OrderReason.END_OF_BARS: "The bars ended before it filled.",
+    OrderReason.EXPIRED: "Its time in force ended.",
+    OrderReason.NOT_AT_ONCE: "Its first bar could not fill it, and it may not wait.",
+    OrderReason.SIBLING_FILLED: "Another order of its group filled.",
+    OrderReason.PARENT_CLOSED: "The order that would have activated it ended without a fill.",
+    OrderReason.POSITION_CLOSED: "The position it was to reduce was already closed.",
+    OrderReason.WITHDRAWN: "The strategy withdrew it.",
+    OrderReason.TOO_SMALL: "It was below one lot or the minimum notional.",
+    OrderReason.DELISTED: "The instrument is no longer listed.",
+    OrderReason.MARGIN_CALL: "The account had a margin call; only liquidation may trade.",
 }
+
+
+class RequestAction(IntEnum):
+    """What a strategy asks for in a row of its buffer."""
+
+    SUBMIT = 0
+    CANCEL = 1  # the order whose row `parent` names
+    CANCEL_ALL = 2  # every working order of the instrument
+
+
+class Moment(IntEnum):
+    """The part of a bar in which something filled."""
+
+    ACTION = 0  # before the open: delistings
+    OPEN = 1
+    INSIDE = 2
+    CLOSE = 3
 
 
 class ActionKind(IntEnum):
@@ -93,64 +209,107 @@ class TargetKind(IntEnum):
     NOTIONAL = 2
 
 
-class Market(NamedTuple):
-    """What a run reads, shape (n_bars, n_assets) each; absent optional arrays have shape (0, 0)."""
+class Policy(IntEnum):
+    """Which of several things that one bar allows is taken to have happened first."""
 
-    close: FloatArray
-    fill_price: FloatArray  # the opens or the closes at which orders fill
-    half_spread: FloatArray
-    split: FloatArray
-    dividend: FloatArray
-    has_action: NDArray[np.bool_]  # (n_bars,) or (0,) when no bar has one
+    PESSIMISTIC = 0
+    OPTIMISTIC = 1
+    PATH = 2
 
 
-class Rules(NamedTuple):
-    """The settings as plain numbers; bps already divided by 10,000."""
+class Fault(IntEnum):
+    """What makes a request of a strategy meaningless; the run ends with an error."""
 
-    commission_rate: float
-    commission_per_share: float
-    commission_minimum: float
-    half_spread_rate: float
-    max_leverage: float
-    scales_on_shortfall: bool
-    target_kind: int
-    band: float
-
-
-class Decisions(NamedTuple):
-    """Targets, shape (n_bars, n_assets), and the rows, shape (n_bars,), that hold any."""
-
-    values: FloatArray
-    has_target: NDArray[np.bool_]
+    NONE = 0
+    INSTRUMENT = 1
+    QUANTITY = 2
+    KIND = 3
+    LIMIT_PRICE = 4
+    STOP_PRICE = 5
+    TRAIL = 6
+    PARENT = 7
+    ORDER = 8
+    TARGET = 9
+    TOO_MANY = 10
+    RAISED = 11
 
 
-class State(NamedTuple):
-    """What one bar hands to the next; all of it, so slices of bars may be run one by one."""
-
-    position: FloatArray  # (n_assets,) units
-    mark: FloatArray  # (n_assets,) last close, split-adjusted; 0 before the first
-    pending: FloatArray  # (n_assets,) units waiting to fill; 0 = none
-    order_of: NDArray[np.int64]  # (n_assets,) order table row of the waiting order
-    granted: FloatArray  # (n_assets,) scratch of the fill phase
-    money: FloatArray  # see CASH ... below
-    counts: NDArray[np.int64]  # see FILLS ... below
+NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
+NO_IMPACT, SQUARE_ROOT_IMPACT, LINEAR_IMPACT = range(3)
 
 
-CASH, EQUITY, PRICE_PNL = 0, 1, 2  # slots of State.money
-FILLS, ORDERS, ACTIONS, WAITING, STALE_BARS = 0, 1, 2, 3, 4  # slots of State.counts
+BATCH = np.dtype(  # an order that meets the market at one moment
+    [
+        ("row", np.int64),
+        ("asked", np.float64),  # units that could fill
+        ("quantity", np.float64),  # units that buying power grants
+        ("closing", np.float64),  # the part of them that reduces a position
+        ("price", np.float64),
+        ("is_ambiguous", np.int64),
+    ]
+)
 
+_NUMBERS = (  # settings; bps already divided by 10,000
+    "max_participation", "minimum_notional",
+    "commission_rate", "commission_per_share", "commission_per_order",
+    "commission_minimum", "commission_maximum", "buy_tax_rate", "sell_tax_rate",
+    "slippage_rate", "conversion_rate", "impact_y", "impact_permanent",
+    "delisting_haircut", "max_leverage",
+    "maintenance",  # minus infinity: never called
+    "cash_rate", "margin_rate", "band",
+    "stop_loss", "take_profit",  # NaN = none
+)  # fmt: skip
+_CHOICES = (
+    "fills_at",  # of market orders: NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE
+    "has_opens",  # without, every order meets the close alone
+    "policy", "fills_through", "latency_bars", "impact_kind", "scales_on_shortfall",
+    "is_financed",
+    "is_plain",  # every multiplier 1 and one currency: a unit is worth its price
+    "target_kind", "sized_at_fill",
+    "hook", "hook_table",  # address of the strategy to ask at every bar; 0 = none
+)  # fmt: skip
+_SIZES = (
+    "n_bars", "n_assets", "n_currencies", "n_action_bars", "n_tiers", "n_decisions",
+    "n_requests", "max_fills", "max_orders", "max_actions", "max_working",
+)  # fmt: skip
+_ADDRESSES = (  # 0 = absent
+    # (n_bars, n_assets)
+    "open", "high", "low", "close", "volume", "spread_open", "spread_close",
+    "impact_sigma", "impact_volume",  # as known at the bar before
+    "split", "dividend", "delisted",
+    # (n_fine, n_assets), and (n_bars + 1,): the first finer bar of each bar
+    "fine_open", "fine_high", "fine_low", "fine_close", "fine_first",
+    # (n_assets,): what holds of an instrument in all bars
+    "multiplier", "lot", "tick", "borrow_rate", "half_spread_rate",
+    "currency",  # column of `rates`
+    # (n_bars, n_currencies): account currency per unit, the account's own first
+    "rates",
+    # (n_bars,)
+    "years", "stamp", "session", "month",
+    # rows with a split, a dividend or a delisting; (n_tiers, 2)
+    "action_bars", "tiers",
+    # decided beforehand, or scratch of a strategy that is asked: values (n_rows, n_assets),
+    # bar and row of each decision, requests and the order row that each became
+    "values", "decision_bar", "decision_row", "requests", "request_row",
+    # (n_assets,): units, last close (0 before the first), row of the working target order or -1,
+    # whether delisted, volume used in this bar, and scratch
+    "position", "mark", "order_of", "is_delisted", "traded", "after", "clock",
+    # growing tables, the rows of the orders that work, and scratch as long as those
+    "fills", "orders", "actions", "working", "batch",
+    # (n_bars,) outputs, in account currency; the last two only where there is financing
+    "equity_curve", "borrow_curve", "interest_curve",
+)  # fmt: skip
+_MONEY = ("capital", "cash", "equity", "month_notional", "borrow", "interest")
+_COUNTS = (
+    "n_fills", "n_orders", "n_actions", "n_working", "stale_bars", "ambiguous", "margin_calls",
+    "linked",  # working orders on which the end of others or of the position bears
+    "next_decision", "next_request", "next_action", "month_now", "fault", "fault_at",
+)  # fmt: skip
 
-class Books(NamedTuple):
-    """Growing tables of what happened; `State.counts` says how many rows are in use."""
-
-    fills: RecordArray
-    orders: RecordArray
-    actions: RecordArray
-
-
-class Curves(NamedTuple):
-    """Per-bar outputs, shape (n_bars,) each, in account currency."""
-
-    equity: FloatArray
-    cash: FloatArray
-    price_pnl: FloatArray
+# Everything that the loop knows, one pointer: settings, sizes, addresses, running figures.
+RUN = np.dtype(
+    [(name, np.float64) for name in (*_NUMBERS, *_MONEY)]
+    + [(name, np.int64) for name in (*_CHOICES, *_SIZES, *_ADDRESSES, *_COUNTS)]
+)
+Run = Any  # a numba record of RUN; numpy's typing cannot name its fields
+Row = Any  # a numba record of one of the tables

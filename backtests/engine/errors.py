@@ -19,6 +19,27 @@ class TargetsError(EngineError):
     """A target is infinite."""
 
 
+class OrderError(EngineError):
+    """An order that means nothing: an unknown instrument, no quantity, a missing price."""
+
+
+class StrategyError(EngineError):
+    """A strategy that is asked at every bar raised, or answered what nobody can carry out.
+
+    Attributes
+    ----------
+    bar : int
+        Row of the bar at which it was asked.
+    at : str
+        Its stamp, ISO 8601, UTC.
+    """
+
+    def __init__(self, problem: str, *, bar: int, ts: int) -> None:
+        self.bar = bar
+        self.at = iso_stamp(ts)
+        super().__init__(f"Bar {bar} ({self.at}): {problem}")
+
+
 class BarError(EngineError):
     """A bar contradicts itself or its neighbors.
 

@@ -1,16 +1,16 @@
 """What a simulation reads, checked at the border so that the kernel need not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backtests.engine import checks
 from backtests.engine.digests import content_digest
-from backtests.engine.dtypes import FloatArray, TargetKind
+from backtests.engine.dtypes import FloatArray, IntArray
 from backtests.engine.errors import (
     BarError,
     InconsistentBarError,
@@ -18,9 +18,7 @@ from backtests.engine.errors import (
     InvalidPriceError,
     InvalidVolumeError,
     PartialBarError,
-    SettingsError,
     ShapeError,
-    TargetsError,
     UnsortedStampsError,
 )
 
@@ -38,6 +36,8 @@ _FAULTS: dict[int, tuple[type[BarError], str]] = {
     checks.OPEN_SPREAD: (InvalidActionError, "the half spread at the open is not in [0, open)"),
     checks.SPLIT: (InvalidActionError, "the split ratio is not a positive finite number"),
     checks.DIVIDEND: (InvalidActionError, "the dividend is negative or infinite"),
+    checks.DELISTED: (InvalidActionError, "`delisted` is neither 0 nor 1"),
+    checks.KNOWN: (InvalidActionError, "adv or sigma is negative or infinite"),
 }
 _EXTRAS = {
     "volume": checks.VOLUME,
@@ -45,6 +45,15 @@ _EXTRAS = {
     "half_spread_open": checks.OPEN_SPREAD,
     "split": checks.SPLIT,
     "dividend": checks.DIVIDEND,
+    "delisted": checks.DELISTED,
+    "adv": checks.KNOWN,
+    "sigma": checks.KNOWN,
+}
+_FACTS = {  # name: value where none is given, least allowed
+    "multiplier": (1.0, np.nextafter(0.0, 1.0)),
+    "lot_size": (0.0, 0.0),
+    "tick_size": (0.0, 0.0),
+    "borrow_rate": (np.nan, 0.0),
 }
 
 
@@ -72,8 +81,8 @@ class Bars:
         Units traded, >= 0; NaN only where the instrument did not trade.
     symbols : sequence of str
         One unique name per column.
-    currency : str
-        Of all prices.
+    currency : str or sequence of str
+        Of all prices, or one per column.
     half_spread : float array, same shape, optional
         Measured half spread at the close [currency per unit], in [0, close); NaN = not measured.
     half_spread_open : float array, same shape, optional
@@ -83,6 +92,20 @@ class Bars:
         New units per old unit, effective before this bar's open; NaN or 1 = none.
     dividend : float array, same shape, optional
         Cash per unit held after this bar's split [currency per unit], >= 0; NaN or 0 = none.
+    delisted : float array, same shape, optional
+        1 where the instrument is delisted before this bar's open; NaN or 0 = not.
+    adv, sigma : float array, same shape, optional
+        Volume and standard deviation of the returns over one and the same horizon, known at this
+        bar's close [units, fraction], for impact; NaN = unknown. Without them, impact uses the
+        mean volume and the deviation of the 20 bars before.
+    multiplier, lot_size, tick_size, borrow_rate : float, or float array, shape (n_assets,)
+        Currency per unit and price; smallest tradable step of units and of prices, 0 = any; fee on
+        the value of shorts [per year], NaN = the one of the costs.
+    rates : mapping of str to float array, shape (n_bars,), optional
+        Account currency per unit of each other currency, at each close, > 0.
+    session : int array, shape (n_bars,), optional
+        Number of the trading session of each bar, never decreasing, for DAY orders; by default
+        the UTC day a bar ends in, midnight closing it.
     digest : str, optional
         Name of the content where it is known; otherwise computed when first asked for.
 
@@ -102,29 +125,119 @@ InvalidVolumeError, InvalidActionError
     low: FloatArray | None = None
     volume: FloatArray | None = None
     symbols: Sequence[str] = field(kw_only=True)
-    currency: str = field(default="USD", kw_only=True)
+    currency: str | Sequence[str] = field(default="USD", kw_only=True)
     half_spread: FloatArray | None = field(default=None, kw_only=True)
     half_spread_open: FloatArray | None = field(default=None, kw_only=True)
     split: FloatArray | None = field(default=None, kw_only=True)
     dividend: FloatArray | None = field(default=None, kw_only=True)
+    delisted: FloatArray | None = field(default=None, kw_only=True)
+    adv: FloatArray | None = field(default=None, kw_only=True)
+    sigma: FloatArray | None = field(default=None, kw_only=True)
+    multiplier: FloatArray | float | None = field(default=None, kw_only=True)
+    lot_size: FloatArray | float | None = field(default=None, kw_only=True)
+    tick_size: FloatArray | float | None = field(default=None, kw_only=True)
+    borrow_rate: FloatArray | float | None = field(default=None, kw_only=True)
+    rates: Mapping[str, FloatArray] | None = field(default=None, kw_only=True)
+    session: IntArray | None = field(default=None, kw_only=True)
     digest: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         ts = _stamps(self.ts)
-        close = _table("close", self.close, None)
+        close = as_table("close", self.close, None)
         self._set("ts", ts)
         self._set("close", close)
         self._set("symbols", _symbols(self.symbols, close.shape[1]))
         for name in ("open", "high", "low", *_EXTRAS):
             if (values := getattr(self, name)) is not None:
-                self._set(name, _table(name, values, close.shape))
+                self._set(name, as_table(name, values, close.shape))
         if ts.size != close.shape[0]:
             raise ShapeError(f"There are {ts.size} stamps but {close.shape[0]} rows of closes.")
         if (self.high is None) != (self.low is None):
             raise ShapeError("High and low come together or not at all.")
         if self.half_spread_open is not None and self.open is None:
             raise ShapeError("A half spread at the open needs opens.")
+        if (self.adv is None) != (self.sigma is None):
+            raise ShapeError("adv and sigma come together or not at all.")
+        self._set_facts()
         self._check()
+
+    def _set_facts(self) -> None:
+        for name, (_, least) in _FACTS.items():
+            if (given := getattr(self, name)) is not None:
+                self._set(name, _fact(name, given, self.n_assets, least))
+        if not isinstance(self.currency, str):
+            currencies = tuple(self.currency)
+            if len(currencies) != self.n_assets:
+                raise ShapeError(
+                    f"There are {len(currencies)} currencies for {self.n_assets} columns."
+                )
+            self._set("currency", currencies)
+        if self.rates is not None:
+            self._set("rates", {name: self._rate(name, rate) for name, rate in self.rates.items()})
+        if self.session is not None:
+            session = np.ascontiguousarray(self.session, dtype=np.int64)
+            if session.shape != self.ts.shape or np.any(np.diff(session) < 0):
+                raise ShapeError("session must have one number per bar, never decreasing.")
+            self._set("session", read_only(session))
+
+    def _rate(self, name: str, rate: ArrayLike) -> FloatArray:
+        values = np.ascontiguousarray(rate, dtype=np.float64)
+        if values.shape != self.ts.shape:
+            raise ShapeError(f"The rate of {name} has shape {values.shape}, not {self.ts.shape}.")
+        bad = np.flatnonzero(~((values > 0.0) & np.isfinite(values)))
+        if bad.size:
+            at = int(bad[0])
+            raise InvalidPriceError(
+                "its exchange rate is not a positive finite number",
+                bar=at, ts=int(self.ts[at]), symbol=name,
+            )  # fmt: skip
+        return read_only(values)
+
+    def fact(self, name: str) -> FloatArray:
+        """Return a fact of the instruments, its default where none was given, (n_assets,)."""
+        given: FloatArray | None = getattr(self, name)
+        return np.full(self.n_assets, _FACTS[name][0]) if given is None else given
+
+    def currency_of(self) -> tuple[str, ...]:
+        """Return the currency of each column."""
+        if isinstance(self.currency, str):
+            return (self.currency,) * self.n_assets
+        return tuple(self.currency)
+
+    @classmethod
+    def from_quotes(
+        cls, ts: ArrayLike, bid: ArrayLike, ask: ArrayLike, *, symbols: Sequence[str], **more: Any
+    ) -> "Bars":
+        """Return quotes as bars of one price each: the mid, with half the spread beside it.
+
+        Parameters
+        ----------
+        ts : as in `Bars`
+            The moments of the quotes.
+        bid, ask : float array, shape (n_bars, n_assets) or (n_bars,)
+            0 < bid <= ask; NaN in both where an instrument has no quote.
+        symbols, **more
+            As in `Bars`.
+
+        Returns
+        -------
+        Bars
+            Every order fills at the bid or the ask of a later quote; limits and stops are met by
+            the side they would trade with.
+
+        Raises
+        ------
+        InvalidPriceError, InvalidActionError
+            A quote is not positive, or crossed.
+        """
+        bids, asks = as_table("bid", bid, None), as_table("ask", ask, None)
+        if bids.shape != asks.shape:
+            raise ShapeError(f"bid has shape {bids.shape}, ask has {asks.shape}.")
+        mid = 0.5 * (bids + asks)
+        half = 0.5 * (asks - bids)
+        return cls(
+            ts, mid, mid, mid, mid, symbols=symbols, half_spread=half, half_spread_open=half, **more
+        )  # type: ignore[arg-type]  # stamps of any kind
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -150,7 +263,7 @@ InvalidVolumeError, InvalidActionError
             high = np.fmax(opened, self.close) if self.high is None else self.high
             low = np.fmin(opened, self.close) if self.low is None else self.low
             found = checks.first_bad_bar(
-                self.close, _read_only(opened), _read_only(high), _read_only(low)
+                self.close, read_only(opened), read_only(high), read_only(low)
             )
         row, column, fault = found
         return int(row), int(column), int(fault)
@@ -176,67 +289,12 @@ InvalidVolumeError, InvalidActionError
         """The digest handed in, or the SHA-256 over all columns, symbols and the currency."""
         if self.digest is not None:
             return self.digest
-        columns = ("ts", "close", "open", "high", "low", *_EXTRAS)
+        columns = ("ts", "close", "open", "high", "low", "session", *_EXTRAS, *_FACTS)
         arrays = {name: getattr(self, name) for name in columns}
+        arrays |= {f"rates/{name}": rate for name, rate in (self.rates or {}).items()}
         return content_digest(
             {"kind": "bars", "symbols": list(self.symbols), "currency": self.currency},
             {name: array for name, array in arrays.items() if array is not None},
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """What the account should hold, decided at the close of each bar.
-
-    Parameters
-    ----------
-    values : float array, shape (n_bars, n_assets) or (n_bars,)
-        NaN = leave alone. Sized on the equity and the prices at the close of the decision bar,
-        filled in the next bar in which the instrument trades.
-    kind : {"weights", "units", "notional"}
-        Fraction of equity, units of the instrument, or currency; short below zero.
-    band : float
-        No order where the target is at most this far from the position, in the unit of `kind`;
-        a target of exactly 0 always closes.
-
-    Raises
-    ------
-    TargetsError
-        A value is infinite.
-    SettingsError
-        Unknown `kind`, or a band that is negative or not finite.
-    """
-
-    values: FloatArray
-    kind: Literal["weights", "units", "notional"] = "weights"
-    band: float = 0.0
-    has_target: NDArray[np.bool_] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("weights", "units", "notional"):
-            raise SettingsError(
-                f"Targets.kind must be weights, units or notional, not {self.kind!r}."
-            )
-        if not 0.0 <= self.band < np.inf:
-            raise SettingsError(f"Targets.band must be finite and >= 0, not {self.band!r}.")
-        values = _table("targets", self.values, None)
-        has_target, infinite_row = checks.rows_with_target(values)
-        if infinite_row >= 0:
-            raise TargetsError(f"Row {infinite_row} of the targets holds an infinite value.")
-        object.__setattr__(self, "values", values)
-        object.__setattr__(self, "has_target", has_target)
-
-    @property
-    def kind_code(self) -> int:
-        """The kind as the kernel knows it."""
-        return int(TargetKind[self.kind.upper()])
-
-    @cached_property
-    def content_digest(self) -> str:
-        """SHA-256 over the values, their kind and the band."""
-        return content_digest(
-            {"kind": f"targets/{self.kind}", "band": float(self.band).hex()},
-            {"values": self.values},
         )
 
 
@@ -250,7 +308,7 @@ def _stamps(ts: ArrayLike) -> NDArray[np.int64]:
         _refuse_other_units(int(stamps.min()), int(stamps.max()))
     if stamps.dtype != np.int64 or stamps.ndim != 1 or stamps.size == 0:
         raise ShapeError("Stamps must be a non-empty one-dimensional array of int64 nanoseconds.")
-    return _read_only(np.ascontiguousarray(stamps))
+    return read_only(np.ascontiguousarray(stamps))
 
 
 def _refuse_other_units(first: int, last: int) -> None:
@@ -267,21 +325,32 @@ def _refuse_other_units(first: int, last: int) -> None:
             )
 
 
-def _table(name: str, values: ArrayLike, shape: tuple[int, ...] | None) -> FloatArray:
+def as_table(
+    name: str, values: ArrayLike, shape: tuple[int, ...] | None, *, may_be_empty: bool = False
+) -> FloatArray:
+    """Return numbers as a read-only float64 table, one-dimensional ones as a single column."""
     try:
         table = np.require(values, dtype=np.float64, requirements=["C", "A"])
     except (TypeError, ValueError) as error:
         raise ShapeError(f"{name} must be numbers.") from error
     if table.ndim == 1:
         table = table.reshape(-1, 1)
-    if table.ndim != 2 or table.size == 0:
+    if table.ndim != 2 or (table.size == 0 and not may_be_empty):
         raise ShapeError(f"{name} must have shape (n_bars, n_assets), not {table.shape}.")
     if shape is not None and table.shape != shape:
         raise ShapeError(f"{name} has shape {table.shape}, the closes have {shape}.")
-    return _read_only(table)
+    return read_only(table)
 
 
-def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
+def _fact(name: str, given: ArrayLike, n_assets: int, least: float) -> FloatArray:
+    values = np.array(np.broadcast_to(np.asarray(given, dtype=np.float64), (n_assets,)))
+    unknown = np.isnan(values) & (name == "borrow_rate")
+    if not np.all(unknown | ((values >= least) & np.isfinite(values))):
+        raise ShapeError(f"{name} must be finite and {'above' if least else 'at least'} 0.")
+    return read_only(values)
+
+
+def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """Return a view that cannot be written through; the owner's own array stays as it was."""
     view = array.view(np.ndarray)
     view.flags.writeable = False

@@ -2,142 +2,188 @@
 
 import math
 
-from backtests.engine.accounting import apply_actions, mark_to_market
-from backtests.engine.dtypes import (
-    ACTIONS,
-    CASH,
-    EQUITY,
-    FILLS,
-    ORDERS,
-    PRICE_PNL,
-    STALE_BARS,
-    WAITING,
-    Books,
-    Curves,
-    Decisions,
-    Market,
-    Rules,
-    State,
-    TargetKind,
-)
-from backtests.engine.matching import place_orders
-from backtests.engine.settlement import fill_waiting
-from numerics.compilation import njit
+import numpy as np
 
-_UNITS = int(TargetKind.UNITS)
+from backtests.engine.accounting import finance, mark_to_market
+from backtests.engine.coasting import coast
+from backtests.engine.deciding import place_targets, take_request
+from backtests.engine.dtypes import (
+    SAME_CLOSE,
+    Fault,
+    Moment,
+    Run,
+)
+from backtests.engine.events import apply_actions, call_margin
+from backtests.engine.execution import after_bar, meet, meet_at_once
+from backtests.engine.hooks import call_hook
+from backtests.engine.memory import (
+    load_int,
+    request_at,
+    run_at,
+    store,
+)
+from numerics.compilation import kernel_part, njit
+
+_CLOSE = np.int64(Moment.CLOSE)
+_BAD_TARGET = np.int64(Fault.TARGET)
+_TOO_MANY = np.int64(Fault.TOO_MANY)
+_RAISED = np.int64(Fault.RAISED)
+_TARGETS_TOO = 1 << 32  # added to a hook's number of requests when it also set targets
+_COARSE = np.bool_(False)
+_FIRST = np.int64(0)
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)  # type: ignore[call-overload]  # see Notes
-def advance(
-    start: int,
-    stop: int,
-    market: Market,
-    decisions: Decisions,
-    rules: Rules,
-    state: State,
-    books: Books,
-    curves: Curves,
-) -> int:
+def advance(start: int, stop: int, address: int) -> int:
     """Run the bars from `start` up to, not including, `stop` and return the next bar to run.
 
     Parameters
     ----------
     start, stop : int
         Rows, 0 <= start <= stop <= n_bars.
-    market, decisions, rules
-        Read only; checked at the border, trusted here.
-    state : State
-        Carried from bar to bar; changed in place.
-    books, curves
-        Written in place.
+    address : int
+        Of the run's record, `dtypes.RUN`; its arrays are checked at the border, trusted here.
 
     Returns
     -------
     int
-        `stop`, or an earlier bar at which a table of `books` might not hold what the bar could
-        bring; the caller enlarges the tables and calls again from there.
+        `stop`, or an earlier bar: one at which a table might not hold what the bar could bring (the
+        caller enlarges the tables and calls again from there), or one at which ``run.fault`` says
+        what a strategy did wrong.
 
     Notes
     -----
-    Within a bar: corporate actions, waiting orders meet the bar, mark to market, decision.
-    ``nogil`` lets the heartbeat of the worker that runs this go on in its own thread. ``_nrt``
-    off (inherited by every function called from here) compiles no reference counting: nothing
-    here allocates, the caller holds every array, and counting the twenty arrays in these bundles
-    at each call took nine tenths of the time. An allocation would fail to compile.
+    Within a bar: corporate actions, financing, working orders meet the bar, mark to market and
+    margin, decision. ``nogil`` lets the heartbeat of the worker that runs this go on in its own
+    thread. ``_nrt`` off (inherited by every function called from here) compiles no reference
+    counting: nothing here allocates. An allocation would fail to compile.
     """
-    n_assets = state.position.size
+    return run_bars(start, stop, run_at(address, 0))
+
+
+@kernel_part
+def run_bars(start: int, stop: int, run: Run) -> int:
+    """Do what `advance` promises."""
+    may_coast = run.n_assets == 1 and run.hook == 0 and run.is_financed == 0
+    may_coast = may_coast and run.is_plain != 0 and run.n_requests == 0
     bar = start
     while bar < stop:
-        if n_assets == 1 and state.counts[WAITING] == 0:
-            bar = coast(bar, stop, market, decisions, rules, state, curves)
+        if may_coast:
+            bar = coast(bar, stop, run)
             if bar == stop:
                 return stop
-        if not has_room(n_assets, state, books):
+        if not has_room(run):
             return bar
-        state.money[PRICE_PNL] = 0.0
-        if market.has_action.size > 0 and market.has_action[bar]:
-            apply_actions(bar, market, state, books)
-        if state.counts[WAITING] > 0:
-            fill_waiting(bar, market, rules, state, books)
-        mark_to_market(bar, market, state)
-        curves.equity[bar] = state.money[EQUITY]
-        curves.cash[bar] = state.money[CASH]
-        curves.price_pnl[bar] = state.money[PRICE_PNL]
-        if decisions.has_target[bar]:
-            place_orders(bar, decisions, rules, state, books)
+        _live(bar, run)
+        called = _value(bar, run)
+        _decide(bar, called, run)
+        if run.fault != 0:
+            return bar
+        if run.fills_at == SAME_CLOSE and run.n_working > 0:
+            meet_at_once(bar, _CLOSE, bar, _COARSE, run)
+            after_bar(bar, run)
+            mark_to_market(bar, run)
+            store(run.equity_curve, bar, run.equity)
         bar += 1
     return stop
 
 
-@njit(cache=True, error_model="numpy")
-def coast(
-    bar: int,
-    stop: int,
-    market: Market,
-    decisions: Decisions,
-    rules: Rules,
-    state: State,
-    curves: Curves,
-) -> int:
-    """Run the bars of a single instrument in which nothing can happen; return the next one.
+@kernel_part
+def _live(bar: int, run: Run) -> None:
+    """Bring actions, financing and fills of a bar upon the account."""
+    at = run.next_action
+    if at < run.n_action_bars and load_int(run.action_bars, at) == bar:
+        apply_actions(bar, run)
+        run.next_action += 1
+    if run.is_financed:
+        finance(bar, run)
+    if run.month != 0 and load_int(run.month, bar) != run.month_now:
+        run.month_now = load_int(run.month, bar)
+        run.month_notional = 0.0
+    if run.n_working > 0:
+        meet(bar, run)
+        after_bar(bar, run)
+
+
+@kernel_part
+def _value(bar: int, run: Run) -> bool:
+    """Mark the account at the close, write the curves, and say whether it has a margin call."""
+    mark_to_market(bar, run)
+    store(run.equity_curve, bar, run.equity)
+    if run.is_financed:
+        store(run.borrow_curve, bar, run.borrow)
+        store(run.interest_curve, bar, run.interest)
+    if run.maintenance == -math.inf:
+        return False
+    return bool(call_margin(bar, run))
+
+
+@kernel_part
+def _decide(bar: int, called: bool, run: Run) -> None:
+    """Take what was decided for this bar, or ask the strategy."""
+    at = run.next_decision
+    if at < run.n_decisions and load_int(run.decision_bar, at) == bar:
+        run.next_decision += 1
+        _set_targets(bar, load_int(run.decision_row, at), called, run)
+    if run.hook != 0:
+        _ask(bar, called, run)
+        return
+    while (
+        run.next_request < run.n_requests
+        and request_at(run.next_request, run)["bar"] == bar
+        and run.fault == 0
+    ):
+        at = run.next_request
+        run.next_request += 1
+        run.fault_at = at
+        run.fault = take_request(bar, at, _FIRST, called, run)
+
+
+@kernel_part
+def _ask(bar: int, called: bool, run: Run) -> None:
+    """Call the strategy; it answers with the number of its requests, below zero if it raised."""
+    answer = call_hook(run.hook, bar, run.hook_table)
+    if answer == 0:
+        return
+    if answer < 0:
+        run.fault = _RAISED
+        return
+    n_requests = answer & (_TARGETS_TOO - 1)
+    if n_requests > run.n_requests:
+        run.fault = _TOO_MANY
+        run.fault_at = n_requests
+        return
+    if answer >= _TARGETS_TOO:
+        _set_targets(bar, _FIRST, called, run)
+    for at in range(n_requests):
+        if run.fault != 0:
+            return
+        run.fault_at = at
+        run.fault = take_request(bar, at, _FIRST, called, run)
+
+
+@kernel_part
+def _set_targets(bar: int, row: int, called: bool, run: Run) -> None:
+    infinite = place_targets(bar, row, called, run)
+    if infinite >= 0:
+        run.fault = _BAD_TARGET
+        run.fault_at = infinite
+
+
+@kernel_part
+def has_room(run: Run) -> bool:
+    """Say whether the tables can hold the most that one bar may bring.
 
     Notes
     -----
-    Only the mark to market is left of the general step, kept in registers: minute bars of one
-    instrument are mostly such bars. The numbers are those of the general step, bit for bit.
+    An instrument may be delisted, liquidated and given a target with two exits; every working
+    order may fill, at most twice in a bar with a second look at its close.
     """
-    cash = state.money[CASH]
-    position = state.position[0]
-    mark = state.mark[0]
-    is_units = rules.target_kind == _UNITS
-    first = bar
-    while bar < stop:
-        target = decisions.values[bar, 0]
-        if not math.isnan(target) and not (target == position and (is_units or target == 0.0)):
-            break
-        if market.has_action.size > 0 and market.has_action[bar]:
-            break
-        before = mark
-        close = market.close[bar, 0]
-        if not math.isnan(close):
-            mark = close
-        else:
-            state.counts[STALE_BARS] += position != 0.0
-        curves.equity[bar] = cash + position * mark
-        curves.cash[bar] = cash
-        curves.price_pnl[bar] = position * (mark - before)
-        bar += 1
-    if bar > first:
-        state.mark[0] = mark
-        state.money[EQUITY] = curves.equity[bar - 1]
-    return bar
-
-
-@njit(cache=True, error_model="numpy")
-def has_room(n_assets: int, state: State, books: Books) -> bool:
-    """Say whether the tables can hold the most that one bar may bring."""
+    n_assets = run.n_assets
+    most_orders = 6 * n_assets + run.n_requests
     return bool(
-        state.counts[FILLS] + n_assets <= books.fills.size
-        and state.counts[ORDERS] + n_assets <= books.orders.size
-        and state.counts[ACTIONS] + 2 * n_assets <= books.actions.size
+        run.n_orders + most_orders <= run.max_orders
+        and run.n_working + most_orders <= run.max_working
+        and run.n_fills + 2 * (run.n_working + most_orders) <= run.max_fills
+        and run.n_actions + 2 * n_assets <= run.max_actions
     )

@@ -1,144 +1,121 @@
-"""From targets to orders, and what part of an order closes or opens a position."""
+"""At which price, if any, an order meets a stretch of prices: open, high, low, close.
+
+Scalars alone: these functions know no book, no account and no costs. `side` is 1 for buys and -1
+for sells; `spread` is the half spread measured there, 0 where none is: a buy meets price + spread.
+"""
 
 import math
 
+import numpy as np
+
 from backtests.engine.dtypes import (
-    EQUITY,
-    ORDERS,
-    WAITING,
-    Books,
-    Decisions,
-    OrderReason,
-    OrderStatus,
-    Rules,
-    State,
-    TargetKind,
+    OrderKind,
+    Policy,
 )
-from numerics.compilation import njit
+from numerics.compilation import kernel_part
 
-_WEIGHTS = int(TargetKind.WEIGHTS)
-_UNITS = int(TargetKind.UNITS)
-_NOTIONAL = int(TargetKind.NOTIONAL)
-_WORKING = int(OrderStatus.WORKING)
-_REJECTED = int(OrderStatus.REJECTED)
-_CANCELLED = int(OrderStatus.CANCELLED)
-_NONE = int(OrderReason.NONE)
-_REPLACED = int(OrderReason.REPLACED)
-_NO_PRICE = int(OrderReason.NO_PRICE)
-_NO_EQUITY = int(OrderReason.NO_EQUITY)
-
-# A change this small against the position or the target is rounding, not a decision.
-_ROUNDING = 1e-9
+_LIMIT = np.int64(OrderKind.LIMIT)
+_STOP = np.int64(OrderKind.STOP)
+_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
+_TRAILING_STOP = np.int64(OrderKind.TRAILING_STOP)
+_PESSIMISTIC = np.int64(Policy.PESSIMISTIC)
+_PATH = np.int64(Policy.PATH)
+_NEVER = math.inf
 
 
-@njit(cache=True, error_model="numpy")
-def closing_part(position: float, quantity: float) -> float:
-    """Return the part of an order that reduces the position, up to closing it [units]."""
-    if position * quantity >= 0.0:
-        return 0.0
-    return quantity if abs(quantity) <= abs(position) else -position
+@kernel_part
+def is_limit_met(price: float, side: float, limit: float, through: bool) -> bool:
+    """Say whether a price is as good as the limit, or better if it must be traded through."""
+    better = side * (limit - price)
+    return bool(better > 0.0 if through else better >= 0.0)
 
 
-@njit(cache=True, error_model="numpy")
-def place_orders(bar: int, decisions: Decisions, rules: Rules, state: State, books: Books) -> None:
-    """Turn the targets decided at the close of `bar` into orders that work from the next bar.
+@kernel_part
+def is_stop_met(price: float, side: float, stop: float) -> bool:
+    """Say whether a price has reached the stop."""
+    return bool(side * (price - stop) >= 0.0)
+
+
+@kernel_part
+def is_stop_kind(kind: int) -> bool:
+    """Say whether an order of this kind waits for its price to become worse."""
+    return kind in (_STOP, _STOP_LIMIT, _TRAILING_STOP)
+
+
+@kernel_part
+def nearer_extreme_is_high(opened: float, high: float, low: float) -> bool:
+    """Say whether the path open, nearer extreme, other extreme, close goes up first."""
+    return high - opened < opened - low
+
+
+@kernel_part
+def first_crossing(
+    level: float, upward: bool, since: float, o: float, h: float, b: float, c: float
+) -> float:
+    """Return the moment on the assumed path at which a level is first reached.
+
+    Parameters
+    ----------
+    level : float
+        Price.
+    upward : bool
+        Whether it is reached from below.
+    since : float
+        Moment from which to look, 0 = open, 1 and 2 = the extremes, 3 = close.
+    o, h, b, c : float
+        Open, high, low and close.
+
+    Returns
+    -------
+    float
+        In [since, 3], or infinity.
+    """
+    goes_up = nearer_extreme_is_high(o, h, b)
+    first, second = (h, b) if goes_up else (b, h)
+    start = o
+    for leg in range(3):
+        end = first if leg == 0 else (second if leg == 1 else c)
+        if since <= leg + 1.0:
+            at = max(since - leg, 0.0)
+            here = start + at * (end - start)
+            if (here >= level) if upward else (here <= level):
+                return leg + at
+            if (end >= level) if upward else (end <= level):
+                return leg + (level - start) / (end - start)
+        start = end
+    return _NEVER
+
+
+@kernel_part
+def is_certain_after(level: float, upward: bool, entry: float, fell: bool, c: float) -> bool:
+    """Say whether a level was surely reached after an entry inside the bar.
+
+    Parameters
+    ----------
+    level, upward
+        As in `first_crossing`.
+    entry : float
+        Price of the entry.
+    fell : bool
+        Whether the price came down to the entry.
+    c : float
+        Close.
 
     Notes
     -----
-    A target equal to the position, or within the band of it, needs no order; one that asks for
-    exactly what is already waiting leaves the waiting order alone; any other replaces it. Zero
-    always closes, whatever the band.
+    What lies beyond the entry on the way the price was going is reached after it; anything else
+    only if the close has it.
     """
-    for asset in range(state.position.size):
-        target = decisions.values[bar, asset]
-        if math.isnan(target):
-            continue
-        position = state.position[asset]
-        waiting = state.pending[asset]
-        if waiting == 0.0 and target == position and (target == 0.0 or rules.target_kind == _UNITS):
-            continue
-        refusal = _refusal(target, state.mark[asset], state.money[EQUITY], rules)
-        if refusal != _NONE:
-            _cancel_waiting(bar, asset, state, books)
-            _record_order(bar, asset, target, 0.0, refusal, state, books)
-            continue
-        quantity = _wanted_change(target, position, state.mark[asset], state.money[EQUITY], rules)
-        if quantity == waiting:
-            continue
-        _cancel_waiting(bar, asset, state, books)
-        if quantity != 0.0:
-            _record_order(bar, asset, target, quantity, _NONE, state, books)
+    beyond = level <= entry if fell else level >= entry
+    if beyond and upward != fell:
+        return True
+    return bool(c >= level if upward else c <= level)
 
 
-@njit(cache=True, error_model="numpy")
-def _refusal(target: float, mark: float, equity: float, rules: Rules) -> int:
-    if target == 0.0 or rules.target_kind == _UNITS:
-        return _NONE
-    if mark == 0.0:
-        return _NO_PRICE
-    if equity <= 0.0:
-        return _NO_EQUITY
-    return _NONE
-
-
-@njit(cache=True, error_model="numpy")
-def _wanted_change(
-    target: float, position: float, mark: float, equity: float, rules: Rules
-) -> float:
-    """Return the units to trade; 0 where the change is rounding or lies within the band."""
-    if target == 0.0:
-        return -position
-    wanted = target
-    unit = 1.0  # of the target, per unit of the instrument
-    if rules.target_kind == _WEIGHTS:
-        wanted = target * equity / mark
-        unit = mark / equity
-    elif rules.target_kind == _NOTIONAL:
-        wanted = target / mark
-        unit = mark
-    change = wanted - position
-    if abs(change) <= _ROUNDING * max(abs(wanted), abs(position)):
-        return 0.0
-    return 0.0 if abs(change) * unit <= rules.band else change
-
-
-@njit(cache=True, error_model="numpy")
-def _cancel_waiting(bar: int, asset: int, state: State, books: Books) -> None:
-    if state.pending[asset] == 0.0:
-        return
-    row = books.orders[state.order_of[asset]]
-    row["status"] = _CANCELLED
-    row["reason"] = _REPLACED
-    row["closed_bar"] = bar
-    state.pending[asset] = 0.0
-    state.counts[WAITING] -= 1
-
-
-@njit(cache=True, error_model="numpy")
-def _record_order(
-    bar: int,
-    asset: int,
-    target: float,
-    quantity: float,
-    refusal: int,
-    state: State,
-    books: Books,
-) -> None:
-    at = state.counts[ORDERS]
-    row = books.orders[at]
-    row["bar"] = bar
-    row["instrument"] = asset
-    row["target"] = target
-    row["quantity"] = quantity
-    row["filled"] = 0.0
-    row["reason"] = refusal
-    state.counts[ORDERS] += 1
-    if refusal != _NONE:
-        row["status"] = _REJECTED
-        row["closed_bar"] = bar
-        return
-    row["status"] = _WORKING
-    row["closed_bar"] = -1
-    state.pending[asset] = quantity
-    state.order_of[asset] = at
-    state.counts[WAITING] += 1
+@kernel_part
+def precedence(kind: int, policy: int, path_moment: float) -> float:
+    """Return a rank by which orders of one instrument are met inside a bar, low first."""
+    if policy == _PATH:
+        return path_moment
+    is_stop = is_stop_kind(kind)
+    return 0.0 if is_stop == (policy == _PESSIMISTIC) else 1.0

@@ -1,36 +1,27 @@
 """`simulate()`: the one door to the event loop."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from backtests.engine.caveats import Run, caveats_of
-from backtests.engine.checks import rows_with_action
-from backtests.engine.config import Account, Costs, Fills, as_document
-from backtests.engine.dtypes import (
-    ACTION,
-    ACTIONS,
-    CASH,
-    EQUITY,
-    FILL,
-    FILLS,
-    ORDER,
-    ORDERS,
-    Books,
-    Curves,
-    Decisions,
-    FloatArray,
-    Market,
-    OrderReason,
-    Rules,
-    State,
-)
-from backtests.engine.errors import SettingsError, ShapeError
-from backtests.engine.inputs import Bars, Targets
-from backtests.engine.kernel import advance, has_room
+from backtests.engine.callback import Callback, Thunk
+from backtests.engine.caveats import caveats_of
+from backtests.engine.compiled import Compiled, ask, hook_of, table_of
+from backtests.engine.config import Account, Costs, Fills, Setup
+from backtests.engine.decisions import FAULT_SENTENCES, Bracket, Orders, Targets
+from backtests.engine.dtypes import ACTION, BATCH, FILL, ORDER, REQUEST, Fault, OrderReason
+from backtests.engine.errors import OrderError, StrategyError, iso_stamp
+from backtests.engine.history import adjusted_closes
+from backtests.engine.inputs import Bars
+from backtests.engine.kernel import advance
+from backtests.engine.preparation import NO_COLUMN, Prepared, prepare
 from backtests.engine.result import Result
 
 Progress = Callable[[int, int], None]
+Decided = Targets | Orders | Compiled | Callback
 
 # About three milliseconds of work: a cancel is prompt and the call costs well under a percent.
 SLICE_INSTRUMENT_BARS = 500_000
@@ -38,18 +29,25 @@ SLICE_INSTRUMENT_BARS = 500_000
 # Rows of each table at the start; they double whenever a bar might not fit.
 FIRST_ROWS = 50_000
 
-_ABSENT: FloatArray = np.empty((0, 0))
-_ABSENT.flags.writeable = False
-_BASIS_POINT = 1e-4
+
+class Question(NamedTuple):
+    """A strategy that is asked at every bar, wired to the loop; keeps its buffers alive."""
+
+    address: int
+    table: int
+    thunk: Thunk | None
+    again: Callable[[int], object]
+    alive: tuple[Any, ...]
 
 
 def simulate(
     bars: Bars,
-    decisions: Targets,
+    decisions: Decided,
     *,
     fills: Fills = Fills(),  # noqa: B008  (frozen)
     costs: Costs = Costs(),  # noqa: B008  (frozen)
     account: Account = Account(),  # noqa: B008  (frozen)
+    intrabar: Bars | None = None,
     on_progress: Progress | None = None,
 ) -> Result:
     """Trade `decisions` on `bars` and return all that happened.
@@ -58,10 +56,14 @@ def simulate(
     ----------
     bars : Bars
         Raw prices, with splits and dividends apart.
-    decisions : Targets
-        One row per bar, decided at its close.
+    decisions : Targets, Orders, Compiled or Callback
+        What to hold or to order, known beforehand or asked for at the close of every bar. Equal
+        decisions give equal results, whichever way they come.
     fills, costs, account
         Frozen settings.
+    intrabar : Bars, optional
+        Finer bars of the same instruments, which say in what order things happened inside each
+        bar; one belongs to the first bar that ends no earlier than itself.
     on_progress : callable, optional
         Called with ``(bars_done, n_bars)`` after every slice of about half a million
         instrument-bars and at the end. An exception it raises ends the run and comes through
@@ -75,162 +77,225 @@ def simulate(
     Raises
     ------
     ShapeError
-        The decisions do not have one row per bar and one column per instrument.
+        The decisions or the finer bars do not fit the bars.
     SettingsError
-        The currencies of the bars and the account differ.
+        A setting needs a column that the bars do not have, or an exchange rate is missing.
+    OrderError, StrategyError
+        An order means nothing; a strategy raised, or answered what nobody can carry out.
     """
-    _require_fit(bars, decisions, account)
-    market = _market(bars, fills)
-    state, curves = _start(bars, account)
-    books = _run(
-        market=market,
-        decisions=Decisions(decisions.values, decisions.has_target),
-        rules=_rules(costs, account, decisions),
-        state=state,
-        curves=curves,
-        on_progress=on_progress,
+    if isinstance(decisions, Targets | Orders):
+        decisions.require_fit(bars)
+    loop = _Loop(bars, prepare(bars, fills, costs, account, intrabar), decisions)
+    loop.run(on_progress)
+    _close_waiting(loop)
+    return _result(loop, Setup(fills, costs, account), intrabar)
+
+
+class Tables:
+    """The growing tables of a run, with room for what the next bar may bring."""
+
+    def __init__(self, prepared: Prepared, n_requests: int) -> None:
+        self._prepared = prepared
+        n_bars, n_assets = prepared.number("n_bars"), prepared.number("n_assets")
+        self._most = 24 * n_assets + 4 * n_requests  # rows that one bar may bring, and more
+        rows = min(FIRST_ROWS, n_bars * n_assets) + 2 * self._most
+        for name, dtype in (("fills", FILL), ("orders", ORDER), ("actions", ACTION)):
+            self._set(name, np.zeros(rows, dtype))  # untouched rows cost no memory: begin large
+        self._set_working(2 * self._most)
+
+    def _set(self, name: str, table: NDArray[Any]) -> None:
+        self._prepared.point(name, table)
+        self._prepared.set(**{f"max_{name}": table.size})
+
+    def _set_working(self, slots: int) -> None:
+        self._set("working", np.zeros(slots, np.int64))
+        self._prepared.point("batch", np.zeros(slots, BATCH))
+
+    def used(self, name: str) -> NDArray[Any]:
+        """Return the rows of a table that are in use."""
+        return self._prepared.arrays[name][: self._prepared.number(f"n_{name}")]
+
+    def enlarge(self) -> None:
+        """Double the tables that may be too small for the next bar; nothing is dropped."""
+        n_working = self._prepared.number("n_working")
+        for name in ("fills", "orders", "actions"):
+            rows = self.used(name)
+            if rows.size + 2 * n_working + self._most > self._prepared.arrays[name].size:
+                larger = np.zeros(2 * (rows.size + n_working) + 2 * self._most, rows.dtype)
+                larger[: rows.size] = rows
+                self._set(name, larger)
+        if n_working + self._most > self._prepared.arrays["working"].size:
+            working = self.used("working").copy()
+            self._set_working(2 * (n_working + self._most))
+            self._prepared.arrays["working"][: working.size] = working
+
+
+class _Loop:
+    """One run of the loop: its arrays, and what to do when it comes back early."""
+
+    def __init__(self, bars: Bars, prepared: Prepared, decisions: Decided) -> None:
+        self.bars, self.prepared, self.decided = bars, prepared, decisions
+        self.n_requests = _n_requests(decisions)
+        self.tables = Tables(prepared, self.n_requests)
+        _point_decisions(prepared, decisions, self.n_requests)
+        self.question = self._question()
+
+    def _question(self) -> Question | None:
+        """Wire a strategy to the loop."""
+        if isinstance(self.decided, Targets | Orders):
+            return None
+        arrays = self._seen_by_strategy()
+        symbols = tuple(self.bars.symbols)
+        if isinstance(self.decided, Callback):
+            if hasattr(self.decided.strategy, "on_start"):
+                self.decided.strategy.on_start(symbols)
+            thunk = Thunk(self.decided, arrays, symbols)
+            question = Question(thunk.address, 0, thunk, lambda _bar: None, (arrays, thunk))
+        else:
+            hook = hook_of(self.decided.on_bar)
+            table = table_of(arrays, self.bars.n_assets)
+            question = Question(
+                hook.address, table.ctypes.data, None, lambda bar: ask(hook, bar, arrays),
+                (arrays, table, hook),
+            )  # fmt: skip
+        self.prepared.set(hook=question.address, hook_table=question.table)
+        return question
+
+    def _seen_by_strategy(self) -> dict[str, Any]:
+        """Return the arrays of a view and of a desk."""
+        arrays = self.prepared.arrays
+        params = self.decided.params.copy() if isinstance(self.decided, Compiled) else NO_COLUMN
+        none = np.empty((0, self.bars.n_assets))
+        return {
+            **{name: arrays[name] for name in ("open", "high", "low", "close", "stamp")},
+            "volume": arrays.get("volume", none), "adjusted": adjusted_closes(self.bars),
+            "position": arrays["position"], "run": self.prepared.run, "params": params,
+            "requests": arrays["requests"], "targets": arrays["values"][0],
+            "count": np.zeros(2, np.int64), "working": lambda: self.tables.used("working"),
+        }  # fmt: skip
+
+    def run(self, on_progress: Progress | None) -> None:
+        """Run all bars, in slices when somebody watches, enlarging the tables as they fill."""
+        n_bars, n_assets = self.bars.n_bars, self.bars.n_assets
+        step = n_bars if on_progress is None else max(1, SLICE_INSTRUMENT_BARS // n_assets)
+        done = 0
+        while done < n_bars:
+            stop = min(n_bars, done + step)
+            while done < stop:
+                done = advance(done, stop, self.prepared.address)
+                if self.prepared.number("fault") != 0:
+                    self._raise(done)
+                if done < stop:
+                    self.tables.enlarge()
+            if on_progress is not None:
+                on_progress(done, n_bars)
+
+    def _raise(self, bar: int) -> None:
+        """Say what was asked for that means nothing, or what the strategy raised."""
+        fault, at = Fault(self.prepared.number("fault")), self.prepared.number("fault_at")
+        stamp = int(self.bars.ts[bar])
+        if fault == Fault.RAISED:
+            self._raise_from_strategy(bar, stamp)
+        what = self._description(fault, at)
+        if self.question is not None:
+            raise StrategyError(what, bar=bar, ts=stamp)
+        raise OrderError(f"Bar {bar} ({iso_stamp(stamp)}): {what}")
+
+    def _description(self, fault: Fault, at: int) -> str:
+        if fault == Fault.TOO_MANY:
+            return f"the strategy asked for {at} orders; max_orders allows {self.n_requests}."
+        if fault == Fault.TARGET:
+            return f"the target of {self.bars.symbols[at]} is infinite."
+        return f"order {at} for {self._instrument(at)} {FAULT_SENTENCES[fault]}."
+
+    def _raise_from_strategy(self, bar: int, stamp: int) -> None:
+        assert self.question is not None  # noqa: S101  (for the type checker)
+        thunk = self.question.thunk
+        raised = thunk.error if thunk is not None else self._ask_again(bar)
+        if raised is not None and not isinstance(raised, Exception):
+            raise raised  # an interrupt
+        if isinstance(raised, OrderError):
+            raise StrategyError(f"{raised}", bar=bar, ts=stamp) from raised
+        what = "" if raised is None else f" {type(raised).__name__}: {raised}"
+        raise StrategyError(f"the strategy raised{what}", bar=bar, ts=stamp) from raised
+
+    def _ask_again(self, bar: int) -> BaseException | None:
+        assert self.question is not None  # noqa: S101  (for the type checker)
+        try:
+            self.question.again(bar)
+        except Exception as error:
+            return error
+        return None
+
+    def _instrument(self, at: int) -> str:
+        column = int(self.prepared.arrays["requests"][at]["instrument"])
+        is_known = 0 <= column < self.bars.n_assets
+        return self.bars.symbols[column] if is_known else f"instrument {column}"
+
+
+def _n_requests(decisions: Decided) -> int:
+    if isinstance(decisions, Targets):
+        return 0
+    return int(decisions.requests.size if isinstance(decisions, Orders) else decisions.max_orders)
+
+
+def _point_decisions(prepared: Prepared, decisions: Decided, n_requests: int) -> None:
+    """Let the record point to what is decided, or to where a strategy will write it."""
+    if isinstance(decisions, Orders):
+        prepared.point("requests", decisions.requests)
+    elif n_requests:
+        prepared.point("requests", np.zeros(n_requests, REQUEST))
+    prepared.point("request_row", np.full(n_requests, -1, np.int64))
+    prepared.set(n_requests=n_requests)
+    if isinstance(decisions, Targets):
+        point_targets(prepared, decisions)
+    elif not isinstance(decisions, Orders):
+        prepared.point("values", np.full((1, prepared.number("n_assets")), np.nan))
+        prepared.set(target_kind=decisions.kind_code)
+
+
+def point_targets(prepared: Prepared, targets: Targets) -> None:
+    """Let the record point to rows of targets."""
+    prepared.point("values", targets.values)
+    prepared.point("decision_bar", targets.bars)
+    prepared.point("decision_row", targets.rows)
+    exits = targets.bracket or Bracket()
+    prepared.set(
+        n_decisions=targets.rows.size,
+        target_kind=targets.kind_code,
+        band=targets.band,
+        sized_at_fill=targets.sized_at == "fill",
+        stop_loss=np.nan if exits.stop_loss is None else exits.stop_loss,
+        take_profit=np.nan if exits.take_profit is None else exits.take_profit,
     )
-    _close_waiting(state, books)
-    n_fills, n_orders, n_actions = (int(n) for n in state.counts[[FILLS, ORDERS, ACTIONS]])
-    filled, ordered, acted = (
-        books.fills[:n_fills],
-        books.orders[:n_orders],
-        books.actions[:n_actions],
-    )
-    run = Run(bars, fills, costs, market, state, curves, filled, ordered, acted)
+
+
+def _close_waiting(loop: _Loop) -> None:
+    """Say on every order still working why it did not fill."""
+    rows = loop.tables.used("working")
+    loop.tables.used("orders")["reason"][rows] = int(OrderReason.END_OF_BARS)
+
+
+def _result(loop: _Loop, setup: Setup, intrabar: Bars | None) -> Result:
+    bars, decided = loop.bars, loop.decided
+    fills, costs, account = setup
+
+    def rerun(policy: Any) -> Result:
+        return simulate(
+            bars, decided, fills=replace(fills, intrabar=policy), costs=costs, account=account,
+            intrabar=intrabar,
+        )  # fmt: skip
+
     return Result(
         bars=bars,
-        decisions_digest=lambda: decisions.content_digest,
-        settings=as_document(fills, costs, account),
-        equity=curves.equity,
-        cash=curves.cash,
-        price_pnl=curves.price_pnl,
-        capital=float(account.capital),
-        fills=filled,
-        orders=ordered,
-        actions=acted,
-        caveats=caveats_of(run),
+        decisions_digest=lambda: decided.content_digest,
+        setup=setup,
+        equity=loop.prepared.arrays["equity_curve"],
+        fills=loop.tables.used("fills"),
+        orders=loop.tables.used("orders"),
+        actions=loop.tables.used("actions"),
+        prepared=loop.prepared,
+        rerun=rerun,
+        find_caveats=caveats_of,
+        intrabar=intrabar,
     )
-
-
-def _require_fit(bars: Bars, decisions: Targets, account: Account) -> None:
-    if decisions.values.shape != bars.close.shape:
-        raise ShapeError(
-            f"The targets have shape {decisions.values.shape}, the bars {bars.close.shape}."
-        )
-    if bars.currency != account.currency:
-        raise SettingsError(
-            f"The bars are in {bars.currency}, the account in {account.currency}; "
-            "amounts are not converted."
-        )
-
-
-def _market(bars: Bars, fills: Fills) -> Market:
-    split = _ABSENT if bars.split is None else bars.split
-    dividend = _ABSENT if bars.dividend is None else bars.dividend
-    has_action = np.empty(0, np.bool_)
-    if split.size > 0 or dividend.size > 0:
-        has_action = rows_with_action(split, dividend, bars.n_bars)
-    at_open = fills.at == "next_open" and bars.open is not None
-    return Market(
-        close=bars.close,
-        fill_price=bars.open if at_open and bars.open is not None else bars.close,
-        half_spread=_half_spread(bars, at_open=at_open),
-        split=split,
-        dividend=dividend,
-        has_action=has_action,
-    )
-
-
-def _half_spread(bars: Bars, *, at_open: bool) -> FloatArray:
-    """Return the measured half spreads at the moment of fills; the close's where none is there."""
-    at_close = _ABSENT if bars.half_spread is None else bars.half_spread
-    if not at_open or bars.half_spread_open is None:
-        return at_close
-    if at_close.size == 0:
-        return bars.half_spread_open
-    merged = np.where(np.isnan(bars.half_spread_open), at_close, bars.half_spread_open)
-    merged.flags.writeable = False
-    return merged
-
-
-def _rules(costs: Costs, account: Account, decisions: Targets) -> Rules:
-    return Rules(
-        commission_rate=float(costs.commission_bps) * _BASIS_POINT,
-        commission_per_share=float(costs.commission_per_share),
-        commission_minimum=float(costs.commission_minimum),
-        half_spread_rate=float(costs.half_spread_bps) * _BASIS_POINT,
-        max_leverage=float(account.max_leverage),
-        scales_on_shortfall=account.on_shortfall == "scale",
-        target_kind=decisions.kind_code,
-        band=float(decisions.band),
-    )
-
-
-def _start(bars: Bars, account: Account) -> tuple[State, Curves]:
-    n_assets = bars.n_assets
-    state = State(
-        position=np.zeros(n_assets),
-        mark=np.zeros(n_assets),
-        pending=np.zeros(n_assets),
-        order_of=np.full(n_assets, -1, np.int64),
-        granted=np.zeros(n_assets),
-        money=np.zeros(3),
-        counts=np.zeros(5, np.int64),
-    )
-    state.money[[CASH, EQUITY]] = account.capital
-    curves = Curves(*(np.empty(bars.n_bars) for _ in Curves._fields))
-    return state, curves
-
-
-def _run(
-    *,
-    market: Market,
-    decisions: Decisions,
-    rules: Rules,
-    state: State,
-    curves: Curves,
-    on_progress: Progress | None,
-) -> Books:
-    """Run all bars, in slices when somebody watches, enlarging the tables as they fill."""
-    n_bars, n_assets = market.close.shape
-    books = _first_books(n_bars, n_assets)
-    step = n_bars if on_progress is None else max(1, SLICE_INSTRUMENT_BARS // n_assets)
-    done = 0
-    while done < n_bars:
-        stop = min(n_bars, done + step)
-        while done < stop:
-            done = advance(done, stop, market, decisions, rules, state, books, curves)
-            if not has_room(n_assets, state, books):
-                books = _enlarged(books, state, n_assets)
-        if on_progress is not None:
-            on_progress(done, n_bars)
-    return books
-
-
-def _first_books(n_bars: int, n_assets: int) -> Books:
-    """Return empty tables; untouched rows cost no memory, so begin large."""
-    rows = min(FIRST_ROWS, n_bars * n_assets) + 4 * n_assets
-    return Books(
-        fills=np.zeros(rows, FILL), orders=np.zeros(rows, ORDER), actions=np.zeros(rows, ACTION)
-    )
-
-
-def _enlarged(books: Books, state: State, n_assets: int) -> Books:
-    """Double the tables that may be too small for the next bar."""
-    used = state.counts[[FILLS, ORDERS, ACTIONS]]
-    tables = []
-    for table, n_used in zip(books, used, strict=True):
-        if n_used + 2 * n_assets > table.size:
-            larger = np.zeros(2 * table.size, table.dtype)
-            larger[:n_used] = table[:n_used]
-            tables.append(larger)
-        else:
-            tables.append(table)
-    return Books(*tables)
-
-
-def _close_waiting(state: State, books: Books) -> None:
-    """Say on every order still working why it did not fill."""
-    rows = state.order_of[state.pending != 0.0]
-    books.orders["reason"][rows] = int(OrderReason.END_OF_BARS)

@@ -1,218 +1,189 @@
-"""The fill phase: grant buying power to the waiting orders, then settle them, sells first.
+"""Booking fills: what is paid, what the order and its relatives become."""
 
-Buying power: after the fills, gross exposure at the fill prices may not exceed ``max_leverage``
-times equity. Without shorts and at a leverage of one that says: cash may not become negative.
-Parts of orders that reduce a position are always granted; only parts that open or enlarge one
-share what power there is.
-"""
-
-import math
+import numpy as np
 
 from backtests.engine.accounting import book_trade
+from backtests.engine.book import (
+    activate_children,
+    end_group,
+    end_order,
+    end_orphans,
+    on_tick,
+    reject,
+    shrink_group,
+    whole_lots,
+)
 from backtests.engine.costs import (
     commission,
-    cost_of,
-    fill_price,
+    commission_rate,
+    conversion,
     half_spread_per_unit,
-    proportional_commission,
+    impact_per_unit,
+    is_passive,
+    slippage_per_unit,
+    tax,
 )
 from backtests.engine.dtypes import (
-    CASH,
-    FILLS,
-    WAITING,
-    Books,
-    Market,
+    CHARGED,
+    REDUCES_ONLY,
     OrderReason,
     OrderStatus,
-    Rules,
-    State,
+    Row,
+    Run,
+    TimeInForce,
 )
-from backtests.engine.matching import closing_part
-from numerics.compilation import njit
+from backtests.engine.granting import closing_part, grant
+from backtests.engine.memory import (
+    batch_at,
+    fill_at,
+    load,
+    order_at,
+)
+from backtests.engine.valuation import unit_value
+from numerics.compilation import kernel_part
 
-_FILLED = int(OrderStatus.FILLED)
-_PARTLY_FILLED = int(OrderStatus.PARTLY_FILLED)
-_REJECTED = int(OrderStatus.REJECTED)
-_BUYING_POWER = int(OrderReason.BUYING_POWER)
+_WORKING = np.int64(OrderStatus.WORKING)
+_FILLED = np.int64(OrderStatus.FILLED)
+_PARTLY_FILLED = np.int64(OrderStatus.PARTLY_FILLED)
+_NONE = np.int64(OrderReason.NONE)
+_BUYING_POWER = np.int64(OrderReason.BUYING_POWER)
+_FOK = np.int64(TimeInForce.FOK)
 
-# Weights that add up to one must not be refused for a rounding error of the equity.
-_TOLERANCE = 1e-9
+# Of the order: what is left below it is rounding.
+_ROUNDING = 1e-12
 
 
-@njit(cache=True, error_model="numpy")
-def fill_waiting(bar: int, market: Market, rules: Rules, state: State, books: Books) -> None:
-    """Fill the waiting orders of the instruments that trade in `bar`, sells before buys."""
-    _grant(bar, market, rules, state)
+@kernel_part
+def settle_batch(bar: int, moment: int, n: int, run: Run) -> None:
+    """Grant buying power to the first `n` orders of the batch and book them, sells first."""
+    for i in range(n):
+        batch_at(i, run)["asked"] = batch_at(i, run)["quantity"]
+    grant(bar, moment, n, run)
     for sells in (True, False):
-        for asset in range(state.position.size):
-            waiting = state.pending[asset]
-            if waiting == 0.0 or (waiting < 0.0) != sells:
-                continue
-            if not math.isnan(market.close[bar, asset]):
-                _settle(bar, asset, market, rules, state, books)
+        for i in range(n):
+            if (batch_at(i, run)["asked"] < 0.0) == sells:
+                _settle(bar, moment, i, run)
 
 
-@njit(cache=True, error_model="numpy")
-def _grant(bar: int, market: Market, rules: Rules, state: State) -> None:
-    """Write into `state.granted` how many units of each waiting order may fill."""
-    equity = state.money[CASH]  # after all costs of full fills
-    gross = 0.0  # after full fills
-    opening = 0.0  # notional of the parts that open or enlarge
-    for asset in range(state.position.size):
-        position = state.position[asset]
-        waiting = state.pending[asset]
-        state.granted[asset] = waiting
-        if position == 0.0 and waiting == 0.0:
-            continue
-        price = _price_now(bar, asset, market, state)
-        equity += position * price
-        if waiting != 0.0 and not math.isnan(market.close[bar, asset]):
-            spread = half_spread_per_unit(bar, asset, price, market, rules)
-            equity -= cost_of(waiting, price, spread, rules)
-            opening += abs(waiting - closing_part(position, waiting)) * price
-            position += waiting
-        gross += abs(position) * price
-    limit = rules.max_leverage * equity
-    if opening == 0.0 or gross <= limit + _TOLERANCE * abs(equity):
+@kernel_part
+def _settle(bar: int, moment: int, i: int, run: Run) -> None:
+    """Book one order of the batch, unless a relative that filled before has ended it."""
+    at = batch_at(i, run)["row"]
+    order = order_at(at, run)
+    if order["status"] != _WORKING:
         return
-    if rules.scales_on_shortfall:
-        _grant_share(bar, market, rules, state)
-    else:
-        _grant_in_turn(bar, market, rules, state)
+    asked = batch_at(i, run)["asked"]
+    quantity = batch_at(i, run)["quantity"]
+    is_cut = quantity != asked
+    if is_cut:
+        quantity = _rounded(order, quantity, run)
+    if order["flags"] & REDUCES_ONLY != 0:
+        quantity = closing_part(load(run.position, np.int64(order["instrument"])), quantity)
+    if quantity == 0.0:
+        reject(at, bar, _BUYING_POWER, run)
+        return
+    before = load(run.position, np.int64(order["instrument"]))
+    order["filled"] += quantity
+    if is_cut:
+        end_order(at, bar, _PARTLY_FILLED, _BUYING_POWER, run)
+    elif _is_whole(order):
+        order["filled"] = order["quantity"]
+        end_order(at, bar, _FILLED, _NONE, run)
+    paid = _record_fill(bar, moment, i, quantity, run)
+    if run.linked > 0:
+        opened = quantity - closing_part(before, quantity)
+        _tell_relatives(bar, moment, at, quantity, opened, paid, run)
 
 
-@njit(cache=True, error_model="numpy")
-def _grant_share(bar: int, market: Market, rules: Rules, state: State) -> None:
-    """Shrink every opening part by the one factor that the buying power allows.
-
-    Notes
-    -----
-    ``gross + f G = L (equity - f K)`` with G the notional and K the proportional costs of the
-    opening parts. Commission minimums are charged as if every order paid its own on top, which
-    can only leave power unused.
-    """
-    equity = state.money[CASH]
-    gross = 0.0
-    opening_notional = 0.0
-    opening_costs = 0.0
-    for asset in range(state.position.size):
-        position = state.position[asset]
-        waiting = state.pending[asset]
-        if position == 0.0 and waiting == 0.0:
-            continue
-        price = _price_now(bar, asset, market, state)
-        equity += position * price
-        if waiting != 0.0 and not math.isnan(market.close[bar, asset]):
-            closing = closing_part(position, waiting)
-            spread = half_spread_per_unit(bar, asset, price, market, rules)
-            unit_cost = spread + proportional_commission(
-                1.0, fill_price(waiting, price, spread), rules
-            )
-            equity -= abs(closing) * unit_cost + rules.commission_minimum
-            opening_notional += abs(waiting - closing) * price
-            opening_costs += abs(waiting - closing) * unit_cost
-            position += closing
-        gross += abs(position) * price
-    power = rules.max_leverage * equity - gross
-    share = power / (opening_notional + rules.max_leverage * opening_costs)
-    share = min(1.0, max(0.0, share))
-    for asset in range(state.position.size):
-        waiting = state.pending[asset]
-        closing = closing_part(state.position[asset], waiting)
-        state.granted[asset] = closing + share * (waiting - closing)
+@kernel_part
+def _rounded(order: Row, quantity: float, run: Run) -> float:
+    """Return what buying power left, in whole lots; nothing of an order that wants all or none."""
+    if order["time_in_force"] == _FOK:
+        return 0.0
+    asset = np.int64(order["instrument"])
+    if quantity == -load(run.position, asset):
+        return quantity
+    return whole_lots(quantity, load(run.lot, asset))
 
 
-@njit(cache=True, error_model="numpy")
-def _grant_in_turn(bar: int, market: Market, rules: Rules, state: State) -> None:
-    """Grant opening parts one by one, sells first and then by column, while they fit."""
-    equity, gross = _after_closing(bar, market, rules, state)
-    for sells in (True, False):
-        for asset in range(state.position.size):
-            waiting = state.pending[asset]
-            closing = state.granted[asset]
-            if waiting == closing or (waiting < 0.0) != sells:
-                continue
-            if math.isnan(market.close[bar, asset]):
-                continue
-            price = _price_now(bar, asset, market, state)
-            spread = half_spread_per_unit(bar, asset, price, market, rules)
-            extra = cost_of(waiting, price, spread, rules) - cost_of(closing, price, spread, rules)
-            grown = gross + abs(waiting - closing) * price
-            if grown <= rules.max_leverage * (equity - extra) + _TOLERANCE * abs(equity):
-                state.granted[asset] = waiting
-                equity -= extra
-                gross = grown
+@kernel_part
+def _is_whole(order: Row) -> bool:
+    left = abs(order["quantity"] - order["filled"])
+    return bool(left <= _ROUNDING * abs(order["quantity"]))
 
 
-@njit(cache=True, error_model="numpy")
-def _after_closing(bar: int, market: Market, rules: Rules, state: State) -> tuple[float, float]:
-    """Grant the closing parts alone and return equity and gross exposure after them."""
-    equity = state.money[CASH]
-    gross = 0.0
-    for asset in range(state.position.size):
-        position = state.position[asset]
-        closing = closing_part(position, state.pending[asset])
-        state.granted[asset] = closing
-        if position == 0.0:
-            continue
-        price = _price_now(bar, asset, market, state)
-        equity += position * price
-        if closing != 0.0 and not math.isnan(market.close[bar, asset]):
-            spread = half_spread_per_unit(bar, asset, price, market, rules)
-            equity -= cost_of(closing, price, spread, rules)
-            position += closing
-        gross += abs(position) * price
-    return equity, gross
-
-
-@njit(cache=True, error_model="numpy")
-def _price_now(bar: int, asset: int, market: Market, state: State) -> float:
-    """Return the reference price of a fill at `bar`, or the last mark where it does not trade."""
-    price: float = market.fill_price[bar, asset]
-    return price if not math.isnan(price) else state.mark[asset]
-
-
-@njit(cache=True, error_model="numpy")
-def _settle(bar: int, asset: int, market: Market, rules: Rules, state: State, books: Books) -> None:
-    """Book the granted units and close the order."""
-    order = books.orders[state.order_of[asset]]
-    quantity = state.granted[asset]
-    if quantity == state.pending[asset]:
-        order["status"] = _FILLED
-    else:
-        order["status"] = _PARTLY_FILLED if quantity != 0.0 else _REJECTED
-        order["reason"] = _BUYING_POWER
-    order["filled"] = quantity
-    order["closed_bar"] = bar
-    state.pending[asset] = 0.0
-    state.counts[WAITING] -= 1
-    if quantity != 0.0:
-        _record_fill(bar, asset, quantity, market, rules, state, books)
-
-
-@njit(cache=True, error_model="numpy")
-def _record_fill(
-    bar: int,
-    asset: int,
-    quantity: float,
-    market: Market,
-    rules: Rules,
-    state: State,
-    books: Books,
+@kernel_part
+def _tell_relatives(
+    bar: int, moment: int, at: int, quantity: float, opened: float, paid: float, run: Run
 ) -> None:
-    price = market.fill_price[bar, asset]
-    spread = half_spread_per_unit(bar, asset, price, market, rules)
-    paid = fill_price(quantity, price, spread)
-    fee = commission(quantity, paid, rules)
-    row = books.fills[state.counts[FILLS]]
-    row["bar"] = bar
-    row["instrument"] = asset
-    row["order"] = state.order_of[asset]
+    """Let a fill activate children, end or shrink siblings, and end what nothing is left for."""
+    order = order_at(at, run)
+    if order["status"] == _WORKING:
+        shrink_group(at, quantity, run)
+    else:
+        end_group(at, bar, run)
+    activate_children(at, bar, opened, quantity, paid, moment, run)
+    end_orphans(np.int64(order["instrument"]), bar, run)
+
+
+@kernel_part
+def _record_fill(bar: int, moment: int, i: int, quantity: float, run: Run) -> float:
+    """Write the fill and its costs, move the account, and return the price paid."""
+    order = order_at(batch_at(i, run)["row"], run)
+    asset = np.int64(order["instrument"])
+    kind = np.int64(order["kind"])
+    price = batch_at(i, run)["price"]
+    spread = half_spread_per_unit(bar, asset, moment, price, kind, run)
+    slip = slippage_per_unit(price, kind, run)
+    impact = impact_per_unit(bar, asset, quantity, price, kind, run)
+    side = 1.0 if quantity > 0.0 else -1.0
+    if side < 0.0:
+        impact = min(impact, max(price - spread - slip, 0.0))  # nobody sells below zero
+    paid = price + side * (spread + slip + impact)
+    tick = load(run.tick, asset)
+    if tick > 0.0 and not is_passive(kind):
+        rounded = on_tick(paid, tick, side > 0.0)
+        slip += side * (rounded - paid)
+        paid = rounded
+    value = unit_value(bar, asset, moment, run)
+    size = abs(quantity) * value
+    notional = size * paid
+    is_first = order["flags"] & CHARGED == 0
+    fee = commission(quantity, notional, is_first, commission_rate(run), run)
+    order["flags"] |= CHARGED
+    taxed = tax(quantity, notional, run)
+    changed = conversion(asset, notional, run)
+    row = fill_at(run.n_fills, run)
     row["quantity"] = quantity
     row["reference_price"] = price
     row["price"] = paid
     row["commission"] = fee
-    row["half_spread"] = abs(quantity) * spread
-    book_trade(asset, quantity, price, fee + abs(quantity) * spread, state)
-    row["position"] = state.position[asset]
-    state.counts[FILLS] += 1
+    row["tax"] = taxed
+    row["half_spread"] = size * spread
+    row["slippage"] = size * slip
+    row["impact"] = size * impact
+    row["conversion"] = changed
+    costs = total_of(row)
+    book_trade(asset, quantity, price * value, costs, run)
+    row["position"] = load(run.position, asset)
+    row["bar"] = bar
+    row["instrument"] = asset
+    row["order"] = batch_at(i, run)["row"]
+    row["moment"] = moment
+    row["is_ambiguous"] = batch_at(i, run)["is_ambiguous"]
+    run.n_fills += 1
+    run.month_notional += notional
+    return paid
+
+
+@kernel_part
+def total_of(fill) -> float:
+    """Return all costs of a fill [account currency], always added up in this order."""
+    return (
+        fill["commission"]
+        + fill["tax"]
+        + fill["half_spread"]
+        + fill["slippage"]
+        + fill["impact"]
+        + fill["conversion"]
+    )

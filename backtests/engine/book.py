@@ -1,0 +1,388 @@
+"""The order book: what comes in, what waits, and how each order ends."""
+
+import math
+
+import numpy as np
+
+from backtests.engine.dtypes import (
+    IS_OFFSET,
+    NEVER,
+    REDUCES_ONLY,
+    SIZED_AT_FILL,
+    TRAILS_FRACTION,
+    Moment,
+    OrderKind,
+    OrderReason,
+    OrderSource,
+    OrderStatus,
+    Row,
+    Run,
+    TimeInForce,
+)
+from backtests.engine.memory import (
+    cell,
+    load,
+    load_int,
+    order_at,
+    store_int,
+    working_at,
+)
+from backtests.engine.valuation import unit_value
+from numerics.compilation import kernel_part
+
+_WORKING = np.int64(OrderStatus.WORKING)
+_FILLED = np.int64(OrderStatus.FILLED)
+_PARTLY_FILLED = np.int64(OrderStatus.PARTLY_FILLED)
+_REJECTED = np.int64(OrderStatus.REJECTED)
+_CANCELLED = np.int64(OrderStatus.CANCELLED)
+_NONE = np.int64(OrderReason.NONE)
+_EXPIRED = np.int64(OrderReason.EXPIRED)
+_SIBLING = np.int64(OrderReason.SIBLING_FILLED)
+_PARENT = np.int64(OrderReason.PARENT_CLOSED)
+_POSITION = np.int64(OrderReason.POSITION_CLOSED)
+_TOO_SMALL = np.int64(OrderReason.TOO_SMALL)
+_MARKET = np.int64(OrderKind.MARKET)
+_LIMIT = np.int64(OrderKind.LIMIT)
+_STOP = np.int64(OrderKind.STOP)
+_TRAILING_STOP = np.int64(OrderKind.TRAILING_STOP)
+_GTC = np.int64(TimeInForce.GTC)
+_DAY = np.int64(TimeInForce.DAY)
+_GTD = np.int64(TimeInForce.GTD)
+_TARGET = np.int64(OrderSource.TARGET)
+_BRACKET = np.int64(OrderSource.BRACKET)
+_INSIDE = np.int64(Moment.INSIDE)
+_CLOSE = np.int64(Moment.CLOSE)
+_NAN = math.nan
+_LOT_TOLERANCE = 1e-9  # of a lot: 2.9999999999 lots are 3
+_NO_FLAGS = np.int64(0)
+
+
+@kernel_part
+def whole_lots(quantity: float, lot: float) -> float:
+    """Return a quantity rounded towards zero to whole lots; a lot of 0 leaves it as it is."""
+    if lot == 0.0:
+        return quantity
+    lots = math.floor(abs(quantity) / lot + _LOT_TOLERANCE)
+    return math.copysign(lots * lot, quantity)
+
+
+@kernel_part
+def on_tick(price: float, tick: float, up: bool) -> float:
+    """Return a price rounded to a tick, up or down; a tick of 0 leaves it as it is."""
+    if tick == 0.0 or math.isnan(price):
+        return price
+    steps = price / tick
+    nearest = np.rint(steps)
+    if abs(steps - nearest) <= _LOT_TOLERANCE * max(1.0, abs(steps)):
+        return float(nearest * tick)
+    return float((math.ceil(steps) if up else math.floor(steps)) * tick)
+
+
+@kernel_part
+def append_order(
+    bar: int, asset: int, quantity: float, kind: int, source: int, flags: int, run: Run
+) -> int:
+    """Write a working order that waits for the next bar and return its row."""
+    at = run.n_orders
+    run.n_orders = at + 1
+    row = order_at(at, run)
+    row["target"] = _NAN
+    row["quantity"] = quantity
+    row["filled"] = 0.0
+    row["limit_price"] = _NAN
+    row["stop_price"] = _NAN
+    row["trail"] = _NAN
+    row["good_until"] = 0
+    row["bar"] = bar
+    row["instrument"] = asset
+    row["first_bar"] = bar + 1 + run.latency_bars
+    row["closed_bar"] = -1
+    row["parent"] = -1
+    row["group"] = -1
+    row["kind"] = kind
+    row["time_in_force"] = _GTC
+    row["status"] = _WORKING
+    row["reason"] = _NONE
+    row["source"] = source
+    row["flags"] = flags
+    row["since"] = 0
+    store_int(run.working, run.n_working, at)
+    run.n_working += 1
+    return at
+
+
+@kernel_part
+def append_refused(bar: int, asset: int, target: float, reason: int, run: Run) -> None:
+    """Write an order that never worked, with the reason."""
+    at = append_order(bar, asset, 0.0, _MARKET, _TARGET, _NO_FLAGS, run)
+    run.n_working -= 1
+    row = order_at(at, run)
+    row["target"] = target
+    row["status"] = _REJECTED
+    row["reason"] = reason
+    row["closed_bar"] = bar
+
+
+@kernel_part
+def attach_bracket(parent: int, run: Run) -> None:
+    """Give an entry its stop-loss and take-profit; they wait for its fill."""
+    entry = order_at(parent, run)
+    first = -1
+    for leg in range(2):
+        distance = run.stop_loss if leg == 0 else run.take_profit
+        if math.isnan(distance):
+            continue
+        kind = _STOP if leg == 0 else _LIMIT
+        flags = IS_OFFSET | REDUCES_ONLY
+        at = append_order(
+            np.int64(entry["bar"]), np.int64(entry["instrument"]), 0.0, kind, _BRACKET, flags, run
+        )
+        row = order_at(at, run)
+        if leg == 0:
+            row["stop_price"] = distance
+        else:
+            row["limit_price"] = distance
+        row["parent"] = parent
+        row["first_bar"] = NEVER
+        first = at if first < 0 else first
+        row["group"] = first
+        run.linked += 1
+
+
+@kernel_part
+def is_linked(row: Row) -> bool:
+    """Say whether the end of other orders or of the position bears on an order."""
+    return row["parent"] >= 0 or row["group"] >= 0 or row["flags"] & REDUCES_ONLY != 0
+
+
+@kernel_part
+def end_order(at: int, bar: int, status: int, reason: int, run: Run) -> None:
+    """Close an order; the list of working orders is tidied once per bar."""
+    row = order_at(at, run)
+    if row["status"] != _WORKING:
+        return
+    row["status"] = status
+    row["reason"] = reason
+    row["closed_bar"] = bar
+    if row["source"] == _TARGET and load_int(run.order_of, np.int64(row["instrument"])) == at:
+        store_int(run.order_of, np.int64(row["instrument"]), -1)
+    run.linked -= is_linked(row)
+
+
+@kernel_part
+def withdraw(at: int, bar: int, reason: int, run: Run) -> None:
+    """End an order that may have filled in part, and the orders that waited for it."""
+    filled = order_at(at, run)["filled"] != 0.0
+    end_order(at, bar, _PARTLY_FILLED if filled else _CANCELLED, reason, run)
+    end_abandoned(bar, run)
+
+
+@kernel_part
+def reject(at: int, bar: int, reason: int, run: Run) -> None:
+    """Refuse an order that has not filled, and the orders that waited for it."""
+    end_order(at, bar, _REJECTED, reason, run)
+    end_abandoned(bar, run)
+
+
+@kernel_part
+def end_abandoned(bar: int, run: Run) -> None:
+    """Cancel the orders that wait for one which ended without a fill; chains in one pass."""
+    if run.linked == 0:
+        return
+    for k in range(run.n_working):
+        at = working_at(k, run)
+        row = order_at(at, run)
+        if row["status"] != _WORKING or row["first_bar"] != NEVER or row["parent"] < 0:
+            continue
+        if order_at(np.int64(row["parent"]), run)["status"] in (_REJECTED, _CANCELLED):
+            end_order(at, bar, _CANCELLED, _PARENT, run)
+
+
+@kernel_part
+def end_group(at: int, bar: int, run: Run) -> None:
+    """Cancel the siblings of an order that filled."""
+    group = order_at(at, run)["group"]
+    if group < 0:
+        return
+    for k in range(run.n_working):
+        other = working_at(k, run)
+        if other != at and order_at(other, run)["group"] == group:
+            withdraw(other, bar, _SIBLING, run)
+
+
+@kernel_part
+def shrink_group(at: int, quantity: float, run: Run) -> None:
+    """Take what one order filled in part off its siblings, so that together they close once."""
+    group = order_at(at, run)["group"]
+    if group < 0:
+        return
+    for k in range(run.n_working):
+        other = working_at(k, run)
+        row = order_at(other, run)
+        if other != at and row["group"] == group and row["status"] == _WORKING:
+            row["quantity"] -= quantity
+
+
+@kernel_part
+def activate_children(
+    parent: int, bar: int, opened: float, filled: float, price: float, moment: int, run: Run
+) -> None:
+    """Let the orders that waited for a fill work, from this moment of the bar on.
+
+    Parameters
+    ----------
+    opened : float
+        Units by which the fill opened or enlarged the position, signed: what a bracket guards.
+    filled : float
+        Units of the fill, signed.
+    price : float
+        Price paid; offsets are fractions of it.
+    """
+    for k in range(run.n_working):
+        row = order_at(working_at(k, run), run)
+        if row["parent"] != parent or row["status"] != _WORKING:
+            continue
+        if row["flags"] & IS_OFFSET:
+            _price_offsets(row, filled, price, load(run.tick, np.int64(row["instrument"])))
+        if row["source"] == _BRACKET:
+            row["quantity"] -= opened
+        if row["first_bar"] == NEVER:
+            row["first_bar"] = bar + (moment == _CLOSE)
+            row["since"] = moment if moment != _CLOSE else 0
+
+
+@kernel_part
+def _price_offsets(row: Row, filled: float, price: float, tick: float) -> None:
+    """Turn fractions of the fill price into prices on the far side of it."""
+    side = 1.0 if filled > 0.0 else -1.0
+    if row["kind"] == _TRAILING_STOP:
+        distance = row["trail"] * (price if row["flags"] & TRAILS_FRACTION else 1.0)
+        row["stop_price"] = price - side * distance
+    elif not math.isnan(row["stop_price"]):
+        row["stop_price"] = on_tick(price * (1.0 - side * row["stop_price"]), tick, side < 0.0)
+    if not math.isnan(row["limit_price"]):
+        row["limit_price"] = on_tick(price * (1.0 + side * row["limit_price"]), tick, side > 0.0)
+    row["flags"] &= ~IS_OFFSET
+
+
+@kernel_part
+def end_orphans(asset: int, bar: int, run: Run) -> None:
+    """Cancel the reduce-only orders of an instrument that has nothing left to reduce."""
+    position = load(run.position, asset)
+    for k in range(run.n_working):
+        at = working_at(k, run)
+        row = order_at(at, run)
+        if row["status"] != _WORKING or row["instrument"] != asset:
+            continue
+        if row["flags"] & REDUCES_ONLY == 0:
+            continue
+        if row["first_bar"] != NEVER and row["quantity"] * position >= 0.0:
+            withdraw(at, bar, _POSITION, run)
+
+
+@kernel_part
+def end_expired(bar: int, run: Run) -> None:
+    """End the orders whose session or date is over."""
+    for k in range(run.n_working):
+        at = working_at(k, run)
+        row = order_at(at, run)
+        force = np.int64(row["time_in_force"])
+        if force == _GTC or row["first_bar"] > bar or row["status"] != _WORKING:
+            continue
+        clock = load_int(run.session, bar) if force == _DAY else load_int(run.stamp, bar)
+        if force in (_DAY, _GTD) and clock > row["good_until"]:
+            withdraw(at, bar, _EXPIRED, run)
+
+
+@kernel_part
+def tidy(run: Run) -> None:
+    """Take the ended orders off the list of working ones, keeping its order."""
+    kept = 0
+    for k in range(run.n_working):
+        at = working_at(k, run)
+        if order_at(at, run)["status"] == _WORKING:
+            store_int(run.working, kept, at)
+            kept += 1
+    run.n_working = kept
+
+
+@kernel_part
+def ratchet(bar: int, run: Run) -> None:
+    """Move trailing stops after the bars they have seen, and never back."""
+    for k in range(run.n_working):
+        row = order_at(working_at(k, run), run)
+        if row["kind"] != _TRAILING_STOP or row["first_bar"] > bar or row["status"] != _WORKING:
+            continue
+        asset = np.int64(row["instrument"])
+        selling = row["quantity"] < 0.0
+        best = cell(run.high, bar, asset, run) if selling else cell(run.low, bar, asset, run)
+        if math.isnan(best):
+            continue
+        distance = row["trail"] * (best if row["flags"] & TRAILS_FRACTION else 1.0)
+        if selling:
+            row["stop_price"] = max(row["stop_price"], best - distance)
+        else:
+            row["stop_price"] = min(row["stop_price"], best + distance)
+
+
+@kernel_part
+def split_orders(asset: int, ratio: float, run: Run) -> None:
+    """Multiply quantities and divide prices of the working orders of an instrument."""
+    for k in range(run.n_working):
+        row = order_at(working_at(k, run), run)
+        if row["instrument"] != asset:
+            continue
+        row["quantity"] *= ratio
+        row["filled"] *= ratio
+        if row["flags"] & IS_OFFSET:
+            continue
+        row["limit_price"] /= ratio
+        row["stop_price"] /= ratio
+        if not row["flags"] & TRAILS_FRACTION:
+            row["trail"] /= ratio
+
+
+@kernel_part
+def is_too_small(bar: int, at: int, run: Run) -> bool:
+    """Say whether an order is below one lot or the minimum notional at the last close.
+
+    Notes
+    -----
+    What closes a position whole is never too small.
+    """
+    row = order_at(at, run)
+    asset = np.int64(row["instrument"])
+    quantity = row["quantity"]
+    if quantity == -load(run.position, asset) or row["flags"] & SIZED_AT_FILL:
+        return False
+    if quantity == 0.0:
+        return True
+    notional = abs(quantity) * load(run.mark, asset) * unit_value(bar, asset, _CLOSE, run)
+    return bool(notional < run.minimum_notional)
+
+
+@kernel_part
+def accept(bar: int, at: int, run: Run) -> None:
+    """Bring an order onto lots and ticks, fix its session, and refuse what is too small."""
+    row = order_at(at, run)
+    asset = np.int64(row["instrument"])
+    lot = load(run.lot, asset)
+    if lot > 0.0 and row["quantity"] != -load(run.position, asset):
+        row["quantity"] = whole_lots(row["quantity"], lot)
+    tick = load(run.tick, asset)
+    if tick > 0.0 and not row["flags"] & IS_OFFSET:
+        buys = row["quantity"] > 0.0
+        row["limit_price"] = on_tick(row["limit_price"], tick, not buys)
+        row["stop_price"] = on_tick(row["stop_price"], tick, buys)
+    if row["time_in_force"] == _DAY:
+        first = min(row["first_bar"], run.n_bars - 1)
+        row["good_until"] = load_int(run.session, first)
+    if (lot > 0.0 or run.minimum_notional > 0.0) and row["parent"] < 0:
+        if is_too_small(bar, at, run):
+            reject(at, bar, _TOO_SMALL, run)
+
+
+@kernel_part
+def has_equity(run: Run) -> bool:
+    """Say whether the account may open anything."""
+    return bool(run.equity > 0.0)

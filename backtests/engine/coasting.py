@@ -1,0 +1,178 @@
+"""The bars of a single instrument in which nothing can happen, many at a time.
+
+Only the mark to market is left of the general step there. The numbers are those of the general
+step, bit for bit; a test holds the two together.
+"""
+
+import math
+
+import numpy as np
+
+from backtests.engine.dtypes import (
+    IS_OFFSET,
+    IS_TRIGGERED,
+    NEVER,
+    OrderKind,
+    Run,
+    TargetKind,
+    TimeInForce,
+)
+from backtests.engine.matching import is_stop_kind
+from backtests.engine.memory import (
+    load,
+    load_int,
+    order_at,
+    store,
+    working_at,
+)
+from numerics.compilation import kernel_part
+
+_UNITS = np.int64(TargetKind.UNITS)
+_GTC = np.int64(TimeInForce.GTC)
+_LIMIT = np.int64(OrderKind.LIMIT)
+_STOP = np.int64(OrderKind.STOP)
+_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
+_BLOCK = 64  # bars looked at together
+
+
+@kernel_part
+def watched_levels(bar: int, run: Run) -> tuple[bool, float, float]:
+    """Return whether the working orders only wait for prices, and the nearest below and above.
+
+    Notes
+    -----
+    Prices at or below the first, or at or above the second, may fill something.
+    """
+    below, above = -math.inf, math.inf
+    for k in range(run.n_working):
+        row = order_at(working_at(k, run), run)
+        if row["kind"] not in (_LIMIT, _STOP, _STOP_LIMIT) or row["time_in_force"] != _GTC:
+            return False, below, above
+        if row["first_bar"] == NEVER:
+            continue
+        if row["first_bar"] > bar or row["flags"] & IS_OFFSET != 0:
+            return False, below, above
+        waits_for_stop = is_stop_kind(np.int64(row["kind"])) and row["flags"] & IS_TRIGGERED == 0
+        level = row["stop_price"] if waits_for_stop else row["limit_price"]
+        if (row["quantity"] > 0.0) == waits_for_stop:
+            above = min(above, level)
+        else:
+            below = max(below, level)
+    return True, below, above
+
+
+@kernel_part
+def coast(bar: int, stop: int, run: Run) -> int:
+    """Run bars from `bar` while nothing can happen; return the first that needs the full step."""
+    if run.n_working > 0 and run.spread_close != 0:
+        return bar  # orders meet quotes, not the prices watched here
+    only_waits, below, above = watched_levels(bar, run)
+    if not only_waits:
+        return bar
+    first = bar
+    watches = run.n_working > 0
+    while bar < stop:
+        bar = _glide(bar, _next_event(bar, stop, run), below, above, watches,
+                     run)  # fmt: skip
+        if bar >= stop or not _passes(bar, run):
+            break
+        # The decision of this bar changes nothing: the bar itself is like the others.
+        onward = _glide(bar, bar + 1, below, above, watches, run)
+        if onward == bar:
+            break
+        bar = onward
+        run.next_decision += 1
+    if bar > first:
+        run.equity = load(run.equity_curve, bar - 1)
+    return bar
+
+
+@kernel_part
+def _next_event(bar: int, stop: int, run: Run) -> int:
+    """Return the next bar with a decision or an action, or `stop`."""
+    until = stop
+    at = run.next_decision
+    if at < run.n_decisions:
+        until = min(until, load_int(run.decision_bar, at))
+    at = run.next_action
+    if at < run.n_action_bars:
+        until = min(until, load_int(run.action_bars, at))
+    return max(until, bar)
+
+
+@kernel_part
+def _passes(bar: int, run: Run) -> bool:
+    """Say whether the decision of a bar asks for what is held, with nothing else going on."""
+    at = run.next_action
+    if at < run.n_action_bars and load_int(run.action_bars, at) == bar:
+        return False
+    at = run.next_decision
+    if (
+        at >= run.n_decisions
+        or load_int(run.decision_bar, at) != bar
+        or load_int(run.order_of, 0) >= 0
+    ):
+        return False
+    target = load(run.values, load_int(run.decision_row, at))
+    if math.isnan(target):
+        return True
+    return bool(target == load(run.position, 0) and (run.target_kind == _UNITS or target == 0.0))
+
+
+@kernel_part
+def _glide(bar: int, until: int, below: float, above: float, watches: bool, run: Run) -> int:
+    """Mark bars to market until one may need more: a level, a margin call, a missing price.
+
+    Notes
+    -----
+    Whole blocks are computed first and looked at afterwards, so that the loop has no branch and
+    the compiler can take several bars at a time; a block with an event is walked again.
+    """
+    cash = run.cash
+    position = load(run.position, 0)
+    floor = run.maintenance * abs(position)
+    while bar < until:
+        end = min(bar + _BLOCK, until)
+        n_events = 0
+        for t in range(bar, end):
+            worth = load(run.close, t)
+            equity = cash + position * worth
+            store(run.equity_curve, t, equity)
+            n_events += worth != worth
+            n_events += equity < floor * worth
+        if watches:
+            for t in range(bar, end):
+                n_events += load(run.high, t) >= above
+                n_events += load(run.low, t) <= below
+        if n_events > 0:
+            walked = _walk(bar, end, below, above, watches, run)
+            if walked < end:
+                return walked
+        else:
+            store(run.mark, 0, load(run.close, end - 1))
+        bar = end
+    return bar
+
+
+@kernel_part
+def _walk(bar: int, end: int, below: float, above: float, watches: bool, run: Run) -> int:
+    """Do the same bar by bar; return the first that needs the full step, or `end`."""
+    cash = run.cash
+    position = load(run.position, 0)
+    floor = run.maintenance * abs(position)
+    while bar < end:
+        worth = load(run.close, bar)
+        if math.isnan(worth):
+            worth = load(run.mark, 0)
+            run.stale_bars += position != 0.0
+        elif watches and (load(run.high, bar) >= above or load(run.low, bar) <= below):
+            return bar
+        equity = cash + position * worth
+        if equity < floor * worth:
+            if math.isnan(load(run.close, bar)):
+                run.stale_bars -= position != 0.0
+            return bar
+        store(run.equity_curve, bar, equity)
+        store(run.mark, 0, worth)
+        bar += 1
+    return bar

@@ -1,0 +1,91 @@
+"""Estimates of what the bars do not carry, each from bars that were known before."""
+
+import math
+
+import numpy as np
+
+from backtests.engine.dtypes import FloatArray
+
+IMPACT_BARS = 20
+
+
+def corwin_schultz_half_spread(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
+    """Return the half spread at each bar, estimated from the two bars before it.
+
+    Parameters
+    ----------
+    high, low, close : float64 array, shape (n_bars, n_assets)
+        Raw prices [currency]; NaN where not traded.
+
+    Returns
+    -------
+    float64 array, shape (n_bars, n_assets)
+        Currency per unit; 0 where the estimate is negative, NaN where the two bars are not there.
+
+    Notes
+    -----
+    ``S = 2 (e^a - 1) / (1 + e^a)`` of the price, ``a = (sqrt(2 b) - sqrt(b)) / k - sqrt(g / k)``,
+    ``k = 3 - 2 sqrt(2)``, b the sum of two squared log ranges and g that of the range of both. The
+    second bar is first moved by the gap from the close before it, as in the paper.
+
+    References
+    ----------
+    .. [1] Corwin and Schultz (2012), "A simple way to estimate bid-ask spreads from daily high and
+       low prices", Journal of Finance 67(2), eq. 14 and 18.
+    """
+    estimate = np.full_like(close, np.nan)
+    if close.shape[0] < 3:
+        return estimate
+    before, h, b = close[:-1], high[1:], low[1:]
+    gap = np.maximum(before - h, 0.0) - np.maximum(b - before, 0.0)  # up to reach the last close
+    h, b = h + gap, b + gap
+    first, second = np.log(high[:-1] / low[:-1]), np.log(h / b)
+    beta = first**2 + second**2
+    gamma = np.log(np.maximum(high[:-1], h) / np.minimum(low[:-1], b)) ** 2
+    k = 3.0 - 2.0 * math.sqrt(2.0)
+    alpha = (np.sqrt(2.0 * beta) - np.sqrt(beta)) / k - np.sqrt(gamma / k)
+    spread = 2.0 * np.expm1(alpha) / (1.0 + np.exp(alpha))
+    estimate[2:] = (np.maximum(spread, 0.0) * 0.5 * close[1:])[:-1]
+    return estimate
+
+
+def trailing_impact_inputs(
+    close: FloatArray, volume: FloatArray, split: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the deviation of the returns and the mean volume of the bars before each bar.
+
+    Parameters
+    ----------
+    close, volume, split : float64 array, shape (n_bars, n_assets)
+        Raw; NaN where not traded, or not split.
+
+    Returns
+    -------
+    tuple of float64 array, shape (n_bars, n_assets)
+        Over the 20 bars before each bar, NaN with fewer than two returns among them; volumes in
+        units of their own time. A split falls into neither figure.
+
+    Notes
+    -----
+    Per bar, whatever its length: ``sigma sqrt(Q / V)`` does not depend on the horizon that both
+    are of.
+    """
+    ratio = np.ones_like(close) if split is None else np.where(np.isnan(split), 1.0, split)
+    change = np.full_like(close, np.nan)
+    change[1:] = close[1:] * ratio[1:] / close[:-1] - 1.0
+    n, total = _trailing(np.where(np.isnan(change), 0.0, 1.0)), _trailing(np.nan_to_num(change))
+    squares = _trailing(np.nan_to_num(change) ** 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = (squares - total**2 / n) / (n - 1.0)
+        sigma = np.where(n >= 2.0, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+        n_traded = _trailing(np.where(np.isnan(volume), 0.0, 1.0))
+        mean = np.where(n_traded > 0.0, _trailing(np.nan_to_num(volume)) / n_traded, np.nan)
+    return sigma, mean
+
+
+def _trailing(values: FloatArray) -> FloatArray:
+    """Return the sum over the 20 rows before each row, each added up afresh."""
+    total = np.zeros_like(values)
+    for back in range(1, IMPACT_BARS + 1):
+        total[back:] += values[:-back]
+    return total
