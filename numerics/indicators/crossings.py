@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.compilation import njit
-from numerics.indicators.means import block_length, fill_means, fresh_mean
+from numerics.indicators.means import advance, block_length, fill_means, fresh_mean
 from numerics.indicators.observed import observed_rows
 
 
@@ -37,7 +37,7 @@ def crossings(first: NDArray[np.float64], second: NDArray[np.float64]) -> Crossi
         Shape (n_crossings,). Equal lines are not above each other.
     """
     rows = np.empty(first.size, np.int64)
-    return _alternating(rows, _scan(first, second, rows))
+    return _alternating(rows, _scan(first, second, 0, rows, 0))
 
 
 @njit(cache=True, error_model="numpy")
@@ -76,14 +76,19 @@ def _alternating(rows: NDArray[np.int64], n_crossings: int) -> Crossings:
 
 
 @njit(cache=True, error_model="numpy")
-def _scan(first: NDArray[np.float64], second: NDArray[np.float64], rows: NDArray[np.int64]) -> int:
-    """Write the rows of the crossings and return their number; an odd number ends above."""
-    n_crossings = 0
-    for row in range(first.size):
-        if math.isnan(first[row]) or math.isnan(second[row]):
+def _scan(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    start: int,
+    rows: NDArray[np.int64],
+    n_crossings: int,
+) -> int:
+    """Append the crossings from row `start` on and return their number; an odd one ends above."""
+    for at in range(first.size):
+        if math.isnan(first[at]) or math.isnan(second[at]):
             continue
-        if (first[row] > second[row]) != (n_crossings % 2 == 1):
-            rows[n_crossings] = row
+        if (first[at] > second[at]) != (n_crossings % 2 == 1):
+            rows[n_crossings] = start + at
             n_crossings += 1
     return n_crossings
 
@@ -92,30 +97,35 @@ def _scan(first: NDArray[np.float64], second: NDArray[np.float64], rows: NDArray
 def _cross(values: NDArray[np.float64], fast: int, slow: int, rows: NDArray[np.int64]) -> int:
     """Write the rows of the crossings and return their number, or -1 if a NaN was met."""
     n_bars = values.size
-    fast_length, slow_length = block_length(fast), block_length(slow)
-    start = min(max(fast_length, slow_length), n_bars)
-    scratch = np.empty((2, start))
-    if not fill_means(values[:start], fast, scratch[0]):
+    lengths = block_length(fast), block_length(slow)
+    start = min(max(lengths), n_bars)
+    lines = np.empty((2, start))
+    if not fill_means(values[:start], fast, lines[0]):
         return -1
-    if not fill_means(values[:start], slow, scratch[1]):
+    if not fill_means(values[:start], slow, lines[1]):
         return -1
-    n_crossings = _scan(scratch[0], scratch[1], rows)
+    n_crossings = _scan(lines[0], lines[1], 0, rows, 0)
 
     a = b = 0.0
     while start < n_bars:
-        if start % fast_length == 0:
+        if start % lengths[0] == 0:
             a = fresh_mean(values, start - 1, fast)
-        if start % slow_length == 0:
+        if start % lengths[1] == 0:
             b = fresh_mean(values, start - 1, slow)
-        stop = min(start + min(fast_length, slow_length), n_bars)
-        a, b, n_crossings = _advance_both(
-            values[start:stop],
-            values[start - fast : stop - fast],
-            values[start - slow : stop - slow],
-            (1.0 / fast, 1.0 / slow, a, b),
-            (start, n_crossings),
-            rows,
+        stop = min(start + min(lengths), n_bars)
+        entering = values[start:stop]
+        leaving_fast, leaving_slow = values[start - fast : stop - fast], values[start - slow :]
+        n_whole = entering.size // 4 * 4
+        scales = 1.0 / fast, 1.0 / slow
+        a, b, n_crossings = _cross_block(
+            entering[:n_whole], leaving_fast, leaving_slow, scales, (a, b), start, rows, n_crossings
         )
+        if n_whole < entering.size:  # the last rows of the series
+            k = entering.size - n_whole
+            tail = entering[n_whole:]
+            a = advance(tail, leaving_fast[n_whole:], scales[0], a, lines[0, :k])
+            b = advance(tail, leaving_slow[n_whole:], scales[1], b, lines[1, :k])
+            n_crossings = _scan(lines[0, :k], lines[1, :k], start + n_whole, rows, n_crossings)
         if math.isnan(a) or math.isnan(b):
             return -1
         start = stop
@@ -123,39 +133,53 @@ def _cross(values: NDArray[np.float64], fast: int, slow: int, rows: NDArray[np.i
 
 
 @njit(cache=True, error_model="numpy")
-def _advance_both(
+def _cross_block(
     entering: NDArray[np.float64],
     leaving_fast: NDArray[np.float64],
     leaving_slow: NDArray[np.float64],
-    averages: tuple[float, float, float, float],
-    counts: tuple[int, int],
+    scales: tuple[float, float],
+    means: tuple[float, float],
+    start: int,
     rows: NDArray[np.int64],
+    n_crossings: int,
 ) -> tuple[float, float, int]:
-    fast_scale, slow_scale, a, b = averages
-    start, n_crossings = counts
+    """Advance both averages by rows of fours, with the additions of `means` in their order."""
+    p, q = scales
+    a, b = means
     was_above = n_crossings % 2 == 1
-    n_paired = entering.size // 2 * 2
-    for at in range(0, n_paired, 2):
-        # The same additions in the same order as in `means`, or the last bit would differ.
-        fast_step = (entering[at] - leaving_fast[at]) * fast_scale
-        slow_step = (entering[at] - leaving_slow[at]) * slow_scale
-        fast_both = fast_step + (entering[at + 1] - leaving_fast[at + 1]) * fast_scale
-        slow_both = slow_step + (entering[at + 1] - leaving_slow[at + 1]) * slow_scale
-        is_above = a + fast_step > b + slow_step
-        a += fast_both
-        b += slow_both
-        is_above_next = a > b
-        if is_above != was_above:
-            rows[n_crossings] = start + at
-            n_crossings += 1
-        if is_above_next != is_above:
-            rows[n_crossings] = start + at + 1
-            n_crossings += 1
-        was_above = is_above_next
-    if n_paired < entering.size:
-        a += (entering[n_paired] - leaving_fast[n_paired]) * fast_scale
-        b += (entering[n_paired] - leaving_slow[n_paired]) * slow_scale
-        if (a > b) != was_above:
-            rows[n_crossings] = start + n_paired
-            n_crossings += 1
+    for at in range(0, entering.size // 4 * 4, 4):
+        x, y, z, w = entering[at], entering[at + 1], entering[at + 2], entering[at + 3]
+        a_step = (x - leaving_fast[at]) * p
+        b_step = (x - leaving_slow[at]) * q
+        a_both = a_step + (y - leaving_fast[at + 1]) * p
+        b_both = b_step + (y - leaving_slow[at + 1]) * q
+        above_0 = a + a_step > b + b_step
+        a += a_both
+        b += b_both
+        above_1 = a > b
+        a_step = (z - leaving_fast[at + 2]) * p
+        b_step = (z - leaving_slow[at + 2]) * q
+        a_both = a_step + (w - leaving_fast[at + 3]) * p
+        b_both = b_step + (w - leaving_slow[at + 3]) * q
+        above_2 = a + a_step > b + b_step
+        a += a_both
+        b += b_both
+        above_3 = a > b
+        # One branch for four rows: a crossing is rare, and a wrongly guessed one costs 20 cycles.
+        if ((above_0 != was_above) | (above_1 != was_above)) | (
+            (above_2 != was_above) | (above_3 != was_above)
+        ):
+            if above_0 != was_above:
+                rows[n_crossings] = start + at
+                n_crossings += 1
+            if above_1 != above_0:
+                rows[n_crossings] = start + at + 1
+                n_crossings += 1
+            if above_2 != above_1:
+                rows[n_crossings] = start + at + 2
+                n_crossings += 1
+            if above_3 != above_2:
+                rows[n_crossings] = start + at + 3
+                n_crossings += 1
+            was_above = above_3
     return a, b, n_crossings

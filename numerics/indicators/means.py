@@ -52,7 +52,7 @@ def fresh_mean(values: NDArray[np.float64], last: int, window: int) -> float:
         d += inside[at + 3] - anchor
     for at in range(n_whole, window):
         a += inside[at] - anchor
-    return anchor + ((a + b) + (c + d)) / window
+    return float(anchor + ((a + b) + (c + d)) / window)
 
 
 @njit(cache=True, error_model="numpy")
@@ -81,7 +81,7 @@ def fill_means(values: NDArray[np.float64], window: int, out: NDArray[np.float64
         if start % length == 0:
             mean = fresh_mean(values, start - 1, window)
         stop = start + 1 if start % 2 else min((start // length + 1) * length, n_bars)
-        mean = _advance(
+        mean = advance(
             values[start:stop],
             values[start - window : stop - window],
             scale,
@@ -95,21 +95,35 @@ def fill_means(values: NDArray[np.float64], window: int, out: NDArray[np.float64
 
 
 @njit(cache=True, error_model="numpy")
-def _advance(
+def advance(
     entering: NDArray[np.float64],
     leaving: NDArray[np.float64],
     scale: float,
     mean: float,
     out: NDArray[np.float64],
 ) -> float:
-    n_paired = entering.size // 2 * 2
+    """Carry a mean over rows that begin at an even one, or over a single row; return the last mean.
+
+    Parameters
+    ----------
+    entering, leaving : float64 array, shape (n_rows,) at least
+        The value at each row and the one `window` rows before it.
+    scale : float
+        ``1 / window``.
+    mean : float
+        At the row before the first.
+    out : float64 array, shape (n_rows,)
+        Written.
+    """
+    n_rows = out.size
+    n_paired = n_rows // 2 * 2
     for at in range(0, n_paired, 2):
         step = (entering[at] - leaving[at]) * scale
         both = step + (entering[at + 1] - leaving[at + 1]) * scale
         out[at] = mean + step
         mean += both
         out[at + 1] = mean
-    if n_paired < entering.size:
+    if n_paired < n_rows:
         mean += (entering[n_paired] - leaving[n_paired]) * scale
         out[n_paired] = mean
     return mean

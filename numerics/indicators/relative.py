@@ -99,7 +99,8 @@ def rolling_correlation(
 @njit(cache=True, error_model="numpy")
 def _zscore(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     mean, squares = rolling_moments(values, window)
-    return (values - mean) / np.sqrt(squares / (window - 1))
+    score: NDArray[np.float64] = (values - mean) / np.sqrt(squares / (window - 1))
+    return score
 
 
 @njit(cache=True, error_model="numpy")
