@@ -106,7 +106,7 @@ def _zscore(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
 @njit(cache=True, error_model="numpy")
 def _beta(x: NDArray[np.float64], y: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     moments = rolling_comoments(x, y, window)
-    out = moments[2] / moments[1]
+    out: NDArray[np.float64] = moments[2] / moments[1]
     out[moments[1] == 0.0] = np.nan
     return out
 

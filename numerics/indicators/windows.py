@@ -102,9 +102,9 @@ def rolling_comoments(
             sxx, syy, sxy = sxx + dx * dx, syy + dy * dy, sxy + dx * dy
             if start + k >= window - 1:
                 total_x, total_y = older[0, k + 1] + sx, older[1, k + 1] + sy
-                out[0, start + k] = max(older[2, k + 1] + sxx - total_x * (total_x / window), 0.0)
-                out[1, start + k] = max(older[3, k + 1] + syy - total_y * (total_y / window), 0.0)
-                out[2, start + k] = older[4, k + 1] + sxy - total_x * (total_y / window)
+                out[0, start + k] = max(older[2, k + 1] + sxx - total_x * total_x / window, 0.0)
+                out[1, start + k] = max(older[3, k + 1] + syy - total_y * total_y / window, 0.0)
+                out[2, start + k] = older[4, k + 1] + sxy - total_x * total_y / window
     return out
 
 
