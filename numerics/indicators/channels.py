@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from numerics.compilation import njit
 from numerics.indicators.moving import exponential_moving_average
 from numerics.indicators.observed import is_complete, observed_rows, spread
-from numerics.indicators.volatility import Channel, average_true_range
-from numerics.indicators.windows import rolling_highest
+from numerics.indicators.volatility import Channel, average_true_range, band
+from numerics.indicators.windows import rolling_extreme
 
 
 @njit(cache=True, error_model="numpy")
@@ -40,9 +40,9 @@ def rolling_maximum(values: NDArray[np.float64], window: int) -> NDArray[np.floa
        and octagonal kernels", Pattern Recognition Letters 13(7).
     """
     if is_complete(values):
-        return rolling_highest(values, window)
+        return rolling_extreme(values, window, 1.0)
     rows = observed_rows(values, values, values)
-    return spread(rolling_highest(values[rows], window), rows, values.size)
+    return spread(rolling_extreme(values[rows], window, 1.0), rows, values.size)
 
 
 @njit(cache=True, error_model="numpy")
@@ -61,7 +61,10 @@ def rolling_minimum(values: NDArray[np.float64], window: int) -> NDArray[np.floa
     float64 array, shape (n_bars,)
         Same unit. NaN at rows without an observation and before `window` observations exist.
     """
-    return -rolling_maximum(-values, window)
+    if is_complete(values):
+        return rolling_extreme(values, window, -1.0)
+    rows = observed_rows(values, values, values)
+    return spread(rolling_extreme(values[rows], window, -1.0), rows, values.size)
 
 
 @njit(cache=True, error_model="numpy")
@@ -136,18 +139,32 @@ def keltner_channel(
     .. [1] Keltner (1960), "How to Make Money in Commodities".
     .. [2] Connors and Raschke (1995), "Street Smarts".
     """
+    if is_complete(high) and is_complete(low) and is_complete(close):
+        return _keltner(high, low, close, window, range_window, n_ranges)
     rows = observed_rows(high, low, close)
-    middle = exponential_moving_average(close[rows], window)
-    width = n_ranges * average_true_range(high[rows], low[rows], close[rows], range_window)
+    compact = _keltner(high[rows], low[rows], close[rows], window, range_window, n_ranges)
     return Channel(
-        spread(middle - width, rows, high.size),
-        spread(middle, rows, high.size),
-        spread(middle + width, rows, high.size),
+        spread(compact.lower, rows, high.size),
+        spread(compact.middle, rows, high.size),
+        spread(compact.upper, rows, high.size),
     )
 
 
 @njit(cache=True, error_model="numpy")
+def _keltner(
+    high: NDArray[np.float64],
+    low: NDArray[np.float64],
+    close: NDArray[np.float64],
+    window: int,
+    range_window: int,
+    n_ranges: float,
+) -> Channel:
+    ranges = average_true_range(high, low, close, range_window)
+    return band(exponential_moving_average(close, window), ranges, n_ranges)
+
+
+@njit(cache=True, error_model="numpy")
 def _donchian(high: NDArray[np.float64], low: NDArray[np.float64], window: int) -> Channel:
-    upper = rolling_highest(high, window)
-    lower = -rolling_highest(-low, window)
+    upper = rolling_extreme(high, window, 1.0)
+    lower = rolling_extreme(low, window, -1.0)
     return Channel(lower, lower + 0.5 * (upper - lower), upper)

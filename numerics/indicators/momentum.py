@@ -3,6 +3,7 @@
 NaN means "not observed"; windows count observations. Every value at row t depends on rows up to t.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from numerics.compilation import njit
 from numerics.indicators.moving import simple_moving_average, smooth
 from numerics.indicators.observed import is_complete, observed_rows, spread
-from numerics.indicators.windows import rolling_highest
+from numerics.indicators.windows import rolling_extreme
 
 _FORGOTTEN = 1e-200
 
@@ -161,19 +162,41 @@ def stochastic(
     ----------
     .. [1] Lane (1984), "Lane's stochastics", Technical Analysis of Stocks and Commodities 2(3).
     """
+    if is_complete(high) and is_complete(low) and is_complete(close):
+        return _stochastic(high, low, close, window, k_smoothing, d_smoothing)
     rows = observed_rows(high, low, close)
-    highest = rolling_highest(high[rows], window)
-    lowest = -rolling_highest(-low[rows], window)
-    place = 100.0 * ((close[rows] - lowest) / (highest - lowest))
-    k = _percentage(simple_moving_average(place, k_smoothing))
-    d = _percentage(simple_moving_average(k, d_smoothing))
+    k, d = _stochastic(high[rows], low[rows], close[rows], window, k_smoothing, d_smoothing)
     return Stochastic(spread(k, rows, high.size), spread(d, rows, high.size))
 
 
 @njit(cache=True, error_model="numpy")
-def _percentage(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the last bits of an average back into [0, 100]."""
-    return np.minimum(np.maximum(values, 0.0), 100.0)
+def _stochastic(
+    high: NDArray[np.float64],
+    low: NDArray[np.float64],
+    close: NDArray[np.float64],
+    window: int,
+    k_smoothing: int,
+    d_smoothing: int,
+) -> Stochastic:
+    place = rolling_extreme(high, window, 1.0)
+    lowest = rolling_extreme(low, window, -1.0)
+    for row in range(place.size):
+        place[row] = 100.0 * ((close[row] - lowest[row]) / (place[row] - lowest[row]))
+    k = _average_percentage(place, window - 1, k_smoothing)
+    return Stochastic(k, _average_percentage(k, window + k_smoothing - 2, d_smoothing))
+
+
+@njit(cache=True, error_model="numpy")
+def _average_percentage(
+    values: NDArray[np.float64], first: int, window: int
+) -> NDArray[np.float64]:
+    """Average what begins at row `first`; what precedes it is NaN and is not searched for holes."""
+    out = np.full(values.size, np.nan)
+    known = simple_moving_average(values[first:], window)
+    for at in range(known.size):
+        if not math.isnan(known[at]):
+            out[first + at] = min(max(known[at], 0.0), 100.0)  # rounding may leave the bounds
+    return out
 
 
 @njit(cache=True, error_model="numpy")
@@ -206,9 +229,11 @@ def _relative_strength_index(values: NDArray[np.float64], window: int) -> NDArra
 def _macd(
     values: NDArray[np.float64], fast_window: int, slow_window: int, signal_window: int
 ) -> Macd:
-    fast = smooth(values, fast_window, 2.0 / (fast_window + 1.0))
-    line = fast - smooth(values, slow_window, 2.0 / (slow_window + 1.0))
-    signal = np.full(values.size, np.nan)
+    line = smooth(values, fast_window, 2.0 / (fast_window + 1.0))
+    slow = smooth(values, slow_window, 2.0 / (slow_window + 1.0))
+    line -= slow
     first = min(max(fast_window, slow_window) - 1, values.size)
+    signal = np.empty(values.size)
+    signal[:first] = np.nan
     signal[first:] = smooth(line[first:], signal_window, 2.0 / (signal_window + 1.0))
     return Macd(line, signal, line - signal)

@@ -99,15 +99,19 @@ def rolling_correlation(
 @njit(cache=True, error_model="numpy")
 def _zscore(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     mean, squares = rolling_moments(values, window)
-    score: NDArray[np.float64] = (values - mean) / np.sqrt(squares / (window - 1))
-    return score
+    for row in range(values.size):
+        deviation = math.sqrt(squares[row] / (window - 1))
+        squares[row] = (values[row] - mean[row]) / deviation
+    return squares
 
 
 @njit(cache=True, error_model="numpy")
 def _beta(x: NDArray[np.float64], y: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     moments = rolling_comoments(x, y, window)
-    out: NDArray[np.float64] = moments[2] / moments[1]
-    out[moments[1] == 0.0] = np.nan
+    out = np.full(x.size, np.nan)
+    for row in range(window - 1, x.size):
+        if moments[1, row] > 0.0:
+            out[row] = moments[2, row] / moments[1, row]
     return out
 
 

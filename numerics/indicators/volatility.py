@@ -78,9 +78,11 @@ def average_true_range(
     ----------
     .. [1] Wilder (1978), "New Concepts in Technical Trading Systems", section III.
     """
-    ranges = true_range(high, low, close)
-    rows = observed_rows(ranges, ranges, ranges)
-    return spread(smooth(ranges[rows], window, 1.0 / window), rows, high.size)
+    if is_complete(high) and is_complete(low) and is_complete(close):
+        return _average_true_range(high, low, close, window)
+    rows = observed_rows(high, low, close)
+    compact = _average_true_range(high[rows], low[rows], close[rows], window)
+    return spread(compact, rows, high.size)
 
 
 @njit(cache=True, error_model="numpy")
@@ -133,9 +135,8 @@ def bollinger_bands(values: NDArray[np.float64], window: int, n_deviations: floa
     ----------
     .. [1] Bollinger (2001), "Bollinger on Bollinger Bands", chapter 7.
     """
-    middle = simple_moving_average(values, window)
-    width = n_deviations * rolling_standard_deviation(values, window, 0)
-    return Channel(middle - width, middle, middle + width)
+    deviation = rolling_standard_deviation(values, window, 0)
+    return band(simple_moving_average(values, window), deviation, n_deviations)
 
 
 @njit(cache=True, error_model="numpy")
@@ -169,8 +170,29 @@ def corwin_schultz_half_spread(
     .. [1] Corwin and Schultz (2012), "A simple way to estimate bid-ask spreads from daily high and
        low prices", Journal of Finance 67(2), equations 10, 14 and 18 and section II.C.
     """
+    if is_complete(high) and is_complete(low) and is_complete(close):
+        return _corwin_schultz(high, low, close)
     rows = observed_rows(high, low, close)
     return spread(_corwin_schultz(high[rows], low[rows], close[rows]), rows, high.size)
+
+
+@njit(cache=True, error_model="numpy")
+def band(middle: NDArray[np.float64], unit: NDArray[np.float64], n_units: float) -> Channel:
+    """Return the channel of `n_units` times a width on both sides of a line.
+
+    Parameters
+    ----------
+    middle, unit : float64 array, shape (n_bars,)
+        Same unit; NaN where unknown. `unit` is overwritten: it becomes the upper bound.
+    n_units : float
+        Half the width, >= 0.
+    """
+    lower = np.empty(middle.size)
+    for row in range(middle.size):
+        width = n_units * unit[row]
+        lower[row] = middle[row] - width
+        unit[row] = middle[row] + width
+    return Channel(lower, middle, unit)
 
 
 @njit(cache=True, error_model="numpy")
@@ -185,10 +207,22 @@ def _true_range(
 
 
 @njit(cache=True, error_model="numpy")
+def _average_true_range(
+    high: NDArray[np.float64], low: NDArray[np.float64], close: NDArray[np.float64], window: int
+) -> NDArray[np.float64]:
+    out = _true_range(high, low, close)
+    out[1:] = smooth(out[1:], window, 1.0 / window)
+    return out
+
+
+@njit(cache=True, error_model="numpy")
 def _standard_deviation(values: NDArray[np.float64], window: int, ddof: int) -> NDArray[np.float64]:
     if window <= ddof:
         return np.full(values.size, np.nan)
-    return np.sqrt(rolling_moments(values, window)[1] / (window - ddof))
+    deviation = rolling_moments(values, window)[1]
+    for row in range(values.size):
+        deviation[row] = math.sqrt(deviation[row] / (window - ddof))
+    return deviation
 
 
 @njit(cache=True, error_model="numpy")
@@ -197,12 +231,13 @@ def _corwin_schultz(
 ) -> NDArray[np.float64]:
     out = np.full(high.size, np.nan)
     c = 3.0 - 2.0 * math.sqrt(2.0)
+    slope, root = (math.sqrt(2.0) - 1.0) / c, math.sqrt(c)
     for row in range(1, high.size):
         before = close[row - 1]
         gap = max(low[row] - before, 0.0) + min(high[row] - before, 0.0)
         top, bottom = high[row] - gap, low[row] - gap
-        ranges = math.log(top / bottom) ** 2 + math.log(high[row - 1] / low[row - 1]) ** 2
+        earlier, later = math.log(high[row - 1] / low[row - 1]), math.log(top / bottom)
         together = math.log(max(high[row - 1], top) / min(low[row - 1], bottom))
-        a = (math.sqrt(2.0 * ranges) - math.sqrt(ranges)) / c - together / math.sqrt(c)
-        out[row] = math.tanh(max(a, 0.0) / 2.0)
+        a = slope * math.sqrt(earlier * earlier + later * later) - together / root
+        out[row] = math.tanh(a / 2.0) if a > 0.0 else 0.0
     return out

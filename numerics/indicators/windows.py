@@ -191,8 +191,8 @@ def linearly_weighted_mean(values: NDArray[np.float64], window: int) -> NDArray[
 
 
 @njit(cache=True, error_model="numpy")
-def rolling_highest(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the largest value of each window.
+def rolling_extreme(values: NDArray[np.float64], window: int, sign: float) -> NDArray[np.float64]:
+    """Return the largest value of each window, or the smallest.
 
     Parameters
     ----------
@@ -200,6 +200,8 @@ def rolling_highest(values: NDArray[np.float64], window: int) -> NDArray[np.floa
         Without NaN.
     window : int
         Values per window, >= 1.
+    sign : float
+        1.0 for the largest, -1.0 for the smallest.
 
     Returns
     -------
@@ -212,11 +214,11 @@ def rolling_highest(values: NDArray[np.float64], window: int) -> NDArray[np.floa
     for start in range(0, n_bars, window):
         top = -np.inf
         for k in range(window - 1 if start else 0, 0, -1):
-            top = max(top, values[start - window + k])
+            top = max(top, sign * values[start - window + k])
             older[k] = top
         top = -np.inf
         for k in range(min(window, n_bars - start)):
-            top = max(top, values[start + k])
+            top = max(top, sign * values[start + k])
             if start + k >= window - 1:
-                out[start + k] = max(older[k + 1], top)
+                out[start + k] = sign * max(older[k + 1], top)
     return out
