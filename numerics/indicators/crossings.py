@@ -98,7 +98,8 @@ def _cross(values: NDArray[np.float64], fast: int, slow: int, rows: NDArray[np.i
     """Write the rows of the crossings and return their number, or -1 if a NaN was met."""
     n_bars = values.size
     lengths = block_length(fast), block_length(slow)
-    start = min(max(lengths), n_bars)
+    # A window of one has no steps to fuse: both lines are then written out.
+    start = n_bars if min(fast, slow) == 1 else min(max(lengths), n_bars)
     lines = np.empty((2, start))
     if not fill_means(values[:start], fast, lines[0]):
         return -1

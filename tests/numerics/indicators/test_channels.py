@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics.indicators import (
@@ -53,6 +53,7 @@ class TestDonchianChannel:
         np.testing.assert_array_equal(found.middle, [NAN, 4.0, NAN, 3.5, 3.0])
         np.testing.assert_array_equal(found.upper, [NAN, 6.0, NAN, 6.0, 5.0])
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(1, 8))
     def test_contains_the_price(self, bars, window):
         found = donchian_channel(bars["high"], bars["low"], window)
@@ -82,6 +83,7 @@ class TestKeltnerChannel:
         np.testing.assert_array_equal(found.lower, middle - width)
         np.testing.assert_array_equal(found.upper, middle + width)
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes())
     def test_holds_its_middle(self, bars):
         found = keltner_channel(bars["high"], bars["low"], bars["close"], 3, 2, 2.0)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics.indicators import crossings, moving_average_cross, simple_moving_average
@@ -29,6 +29,7 @@ class TestCrossings:
     def test_of_equal_lines_are_none(self):
         assert crossings(np.ones(5), np.ones(5)).rows.size == 0
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes())
     def test_rebuild_the_comparison(self, bars):
         found = crossings(bars["close"], bars["open"])
@@ -50,6 +51,7 @@ class TestMovingAverageCross:
         np.testing.assert_array_equal(found.rows, [3, 4])
         np.testing.assert_array_equal(found.is_above, [True, False])
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(1, 9), st.integers(1, 9))
     def test_equals_the_crossings_of_two_averages(self, bars, fast, slow):
         lines = [simple_moving_average(bars["close"], window) for window in (fast, slow)]

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics.indicators import (
@@ -57,6 +57,7 @@ class TestRelativeStrengthIndex:
 
         np.testing.assert_allclose(found[3:], found[3], rtol=1e-9)
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(1, 6))
     def test_is_between_0_and_100(self, bars, window):
         found = relative_strength_index(bars["close"], window)
@@ -64,6 +65,7 @@ class TestRelativeStrengthIndex:
         known = found[~np.isnan(found)]
         assert np.all((known >= 0.0) & (known <= 100.0))
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(1, 6))
     def test_mirrors_with_the_price(self, bars, window):
         found = relative_strength_index(-bars["close"], window)
@@ -129,6 +131,7 @@ class TestStochastic:
         np.testing.assert_allclose(slow.k, simple_moving_average(fast.k, 3), rtol=1e-12)
         np.testing.assert_allclose(slow.k, fast.d, rtol=1e-12)
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(1, 6), st.integers(1, 3))
     def test_is_between_0_and_100(self, bars, window, smoothing):
         for line in stochastic(

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics.indicators import rolling_beta, rolling_correlation, rolling_zscore
@@ -44,6 +44,7 @@ class TestRollingZscore:
             atol=1e-10,
         )
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(2, 8))
     def test_is_bounded_by_its_window(self, bars, window):
         found = rolling_zscore(bars["close"], window)
@@ -51,6 +52,7 @@ class TestRollingZscore:
         known = found[~np.isnan(found)]
         assert np.all(np.abs(known) <= (window - 1.0) / math.sqrt(window) + 1e-9)
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(2, 8), st.sampled_from([-64.0, 1024.0]))
     def test_does_not_depend_on_the_level(self, bars, window, shift):
         values = np.round(bars["close"])  # whole numbers shift without rounding
@@ -113,6 +115,7 @@ class TestRollingCorrelation:
             rolling_correlation(*returns, 60), asset.rolling(60).corr(benchmark), rtol=1e-9
         )
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(2, 8))
     def test_is_symmetric_and_between_minus_one_and_one(self, bars, window):
         found = rolling_correlation(bars["close"], bars["open"], window)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics.indicators import (
@@ -27,6 +27,7 @@ class TestTrueRange:
         # A gap up of 3 above the range, a gap down below it, and a bar that holds the close.
         np.testing.assert_array_equal(true_range(HIGH, LOW, CLOSE), [NAN, 5.0, NAN, 6.0, 5.0])
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes())
     def test_is_at_least_the_range_of_the_bar(self, bars):
         found = true_range(bars["high"], bars["low"], bars["close"])
@@ -109,6 +110,7 @@ class TestRollingStandardDeviation:
             exact = np.std(values[row - window + 1 : row + 1].astype(np.longdouble), ddof=1)
             assert found[row] == pytest.approx(float(exact), rel=1e-10)
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(2, 6), st.sampled_from([-64.0, 1024.0]))
     def test_does_not_depend_on_the_level(self, bars, window, shift):
         np.testing.assert_allclose(
@@ -126,6 +128,7 @@ class TestBollingerBands:
         np.testing.assert_array_equal(found.middle, [NAN, 2.0, 3.0, 5.0])
         np.testing.assert_array_equal(found.upper, [NAN, 4.0, 3.0, 9.0])
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(1, 6))
     def test_lie_on_both_sides_of_the_average(self, bars, window):
         found = bollinger_bands(bars["close"], window, 1.5)
@@ -139,6 +142,7 @@ class TestBollingerBands:
         for line in bollinger_bands(np.full(50, 0.1), 20, 2.0):
             np.testing.assert_array_equal(line[19:], 0.1)
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes(), st.integers(2, 6))
     def test_contain_every_price_of_the_window_when_wide(self, bars, window):
         # No value is further than sqrt(n - 1) population deviations from the mean of n.
@@ -184,6 +188,7 @@ class TestCorwinSchultzHalfSpread:
 
         np.testing.assert_array_equal(corwin_schultz_half_spread(flat, flat, flat)[1:], 0.0)
 
+    @settings(deadline=None)  # the first call compiles
     @given(bars_with_holes())
     def test_is_a_fraction_of_the_price(self, bars):
         found = corwin_schultz_half_spread(bars["high"], bars["low"], bars["close"])
