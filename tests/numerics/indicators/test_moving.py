@@ -51,7 +51,7 @@ class TestAnyAverage:
         values = np.random.default_rng(0).lognormal(size=1_500)
         values[::7] = NAN
 
-        np.testing.assert_allclose(average(values, 1), values, rtol=1e-15)
+        np.testing.assert_allclose(average(values, 1), values, rtol=1e-13)
 
     @averages
     @settings(deadline=None)  # the first call compiles
@@ -84,6 +84,11 @@ class TestSimpleMovingAverage:
             pd.Series(values).rolling(window).mean(),
             rtol=1e-12,
         )
+
+    def test_of_one_observation_has_no_rounding(self):
+        values = np.random.default_rng(0).lognormal(size=1_500)
+
+        np.testing.assert_array_equal(simple_moving_average(values, 1), values)
 
     def test_forgets_a_giant(self):
         values = np.ones(2_000)
