@@ -80,7 +80,7 @@ def relative_strength_index(values: NDArray[np.float64], window: int) -> NDArray
 
     References
     ----------
-    .. [1] Wilder (1978), "New Concepts in Technical Trading Systems", section VI.
+    .. [1] Wilder (1978), "New Concepts in Technical Trading Systems".
     """
     if is_complete(values):
         return _relative_strength_index(values, window)
@@ -116,7 +116,7 @@ def macd(
 
     References
     ----------
-    .. [1] Appel (2005), "Technical Analysis: Power Tools for Active Investors", chapter 8.
+    .. [1] Appel (2005), "Technical Analysis: Power Tools for Active Investors".
     """
     if is_complete(values):
         return _macd(values, fast_window, slow_window, signal_window)

@@ -101,7 +101,7 @@ def exponential_moving_average(values: NDArray[np.float64], window: int) -> NDAr
 
     References
     ----------
-    .. [1] Murphy (1999), "Technical Analysis of the Financial Markets", chapter 9.
+    .. [1] Murphy (1999), "Technical Analysis of the Financial Markets".
     """
     if is_complete(values):
         return smooth(values, window, 2.0 / (window + 1.0))
@@ -132,7 +132,7 @@ def weighted_moving_average(values: NDArray[np.float64], window: int) -> NDArray
 
     References
     ----------
-    .. [1] Murphy (1999), "Technical Analysis of the Financial Markets", chapter 9.
+    .. [1] Murphy (1999), "Technical Analysis of the Financial Markets".
     """
     if is_complete(values):
         return linearly_weighted_mean(values, window)

@@ -43,7 +43,7 @@ def true_range(
 
     References
     ----------
-    .. [1] Wilder (1978), "New Concepts in Technical Trading Systems", section III.
+    .. [1] Wilder (1978), "New Concepts in Technical Trading Systems".
     """
     if is_complete(high) and is_complete(low) and is_complete(close):
         return _true_range(high, low, close)
@@ -76,7 +76,7 @@ def average_true_range(
 
     References
     ----------
-    .. [1] Wilder (1978), "New Concepts in Technical Trading Systems", section III.
+    .. [1] Wilder (1978), "New Concepts in Technical Trading Systems".
     """
     if is_complete(high) and is_complete(low) and is_complete(close):
         return _average_true_range(high, low, close, window)
@@ -133,7 +133,7 @@ def bollinger_bands(values: NDArray[np.float64], window: int, n_deviations: floa
 
     References
     ----------
-    .. [1] Bollinger (2001), "Bollinger on Bollinger Bands", chapter 7.
+    .. [1] Bollinger (2001), "Bollinger on Bollinger Bands".
     """
     deviation = rolling_standard_deviation(values, window, 0)
     return band(simple_moving_average(values, window), deviation, n_deviations)
@@ -168,7 +168,7 @@ def corwin_schultz_half_spread(
     References
     ----------
     .. [1] Corwin and Schultz (2012), "A simple way to estimate bid-ask spreads from daily high and
-       low prices", Journal of Finance 67(2), equations 10, 14 and 18 and section II.C.
+       low prices", Journal of Finance 67(2).
     """
     if is_complete(high) and is_complete(low) and is_complete(close):
         return _corwin_schultz(high, low, close)
