@@ -14,6 +14,27 @@ from numerics.compilation import njit
 
 
 @njit(cache=True, error_model="numpy")
+def partition(values: NDArray[np.float64], low: int, high: int, bound: float) -> int:
+    """Move what is below a bound to the front of ``values[low:high]``; return where the rest begins.
+
+    Parameters
+    ----------
+    values : float64 array
+        No NaN; rearranged.
+    low, high : int
+        The part that is looked at.
+    bound : float
+    """
+    split = low
+    for at in range(low, high):  # no branch: a coin toss would cost more than the exchange
+        value = values[at]
+        values[at] = values[split]
+        values[split] = value
+        split += int(value < bound)
+    return split
+
+
+@njit(cache=True, error_model="numpy")
 def select(values: NDArray[np.float64], n: int, k: int) -> float:
     """Return the k-th smallest of the first n values, which are rearranged around it.
 
@@ -26,52 +47,89 @@ def select(values: NDArray[np.float64], n: int, k: int) -> float:
 
     Notes
     -----
-    Pivot: median of the first, the k-th and the last value of the part that is left. Expected
-    linear time; no allocation.
+    Pivot: median of the first, the middle and the last value of the part that is left. Expected
+    linear time, also with many equal values; no allocation.
     """
-    low, high = 0, n - 1
-    while low < high:
-        first, middle, last = values[low], values[k], values[high]
+    low, high = 0, n
+    while high - low > 1:
+        first, middle, last = values[low], values[(low + high) // 2], values[high - 1]
         pivot = max(min(first, middle), min(max(first, middle), last))
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if j < k:
-            low = i
-        if k < i:
-            high = j
+        split = partition(values, low, high, pivot)
+        if k < split:
+            high = split
+            continue
+        if split > low:
+            low = split
+            continue
+        low = partition(values, low, high, np.nextafter(pivot, np.inf))  # equal values
+        if k < low or pivot == np.inf:
+            return float(pivot)
     return float(values[k])
 
 
 @njit(cache=True, error_model="numpy")
-def gather_below(
-    values: NDArray[np.float64], sign: float, threshold: float, out: NDArray[np.float64]
-) -> int:
-    """Copy ``sign * values`` that are at most a threshold into `out`; return how many.
+def gather_tails(
+    values: NDArray[np.float64],
+    low: float,
+    high: float,
+    below: NDArray[np.float64],
+    above: NDArray[np.float64],
+) -> tuple[int, int]:
+    """Copy values of at most `low`, and the negatives of those of at least `high`; count both.
 
     Parameters
     ----------
     values : float64 array, shape (n,)
-    sign : float
-        1 or -1.
-    threshold : float
-        inf takes everything but NaN.
-    out : float64 array, shape (>= n,)
-        What lies behind the returned count is overwritten too.
+        No NaN.
+    low, high : float
+        inf and -inf take everything.
+    below, above : float64 array, shape (>= n,)
+        Written; what lies behind the returned counts is overwritten too.
     """
-    count = 0
-    for t in range(values.size):  # no branch: a coin toss would cost more than the copy
-        signed = sign * values[t]
-        out[count] = signed
-        count += int(signed <= threshold)
-    return count
+    n_below, n_above = 0, 0
+    for t in range(values.size):
+        value = values[t]
+        below[n_below] = value
+        above[n_above] = -value
+        n_below += int(value <= low)
+        n_above += int(value >= high)
+    return n_below, n_above
+
+
+@njit(cache=True, error_model="numpy")
+def gather_for(
+    values: NDArray[np.float64],
+    probability: float,
+    mean: float,
+    deviation: float,
+    below: NDArray[np.float64],
+    above: NDArray[np.float64],
+) -> tuple[int, int]:
+    """Gather both tails widely enough to have the quantiles of a probability in them.
+
+    Parameters
+    ----------
+    values : float64 array, shape (n,), n >= 1
+        Finite.
+    probability : float
+        Of either tail, 0 <= p <= 1.
+    mean, deviation : float
+        Of the values; they place the first guesses and cannot change a quantile.
+    below, above : float64 array, shape (>= n,)
+        Written: the candidates for `quantile_of`, those of the upper tail negated.
+
+    Notes
+    -----
+    What lies one deviation from the mean is taken, else 0.3, else everything: a tail of 5 % is
+    found among a sixth of the sample.
+    """
+    n = values.size
+    needed = min(n, int((n - 1) * probability) + 2)
+    for reach in (deviation, 0.3 * deviation, np.inf):
+        counts = gather_tails(values, mean - reach, mean + reach, below, above)
+        if min(counts) >= needed:
+            return counts
+    return n, n
 
 
 @njit(cache=True, error_model="numpy")
@@ -101,41 +159,3 @@ def quantile_of(values: NDArray[np.float64], n: int, count: int, probability: fl
     for t in range(below + 1, count):
         high = min(high, values[t])
     return low + share * (high - low)
-
-
-@njit(cache=True, error_model="numpy")
-def tail_quantile(
-    values: NDArray[np.float64],
-    sign: float,
-    probability: float,
-    mean: float,
-    deviation: float,
-    scratch: NDArray[np.float64],
-) -> tuple[float, int]:
-    """Return the type-7 quantile of ``sign * values`` and how many candidates it was chosen from.
-
-    Parameters
-    ----------
-    values : float64 array, shape (n,), n >= 1
-        Finite.
-    sign, probability : float
-        1 for the lower tail and -1 for the upper one (the negative of whose quantile is
-        returned); its probability, 0 <= p <= 1.
-    mean, deviation : float
-        Of the values; they place the first guesses and cannot change the result.
-    scratch : float64 array, shape (>= n,)
-        Afterwards holds the candidates, all values at or below the quantile among them.
-
-    Notes
-    -----
-    Only the values below the mean less one deviation are searched, then those below the mean less
-    0.3, then all, until there are enough: a tail of 5 % is found among a sixth of the sample.
-    """
-    n = values.size
-    needed = min(n, int((n - 1) * probability) + 2)
-    count = gather_below(values, sign, sign * mean - deviation, scratch)
-    if count < needed:
-        count = gather_below(values, sign, sign * mean - 0.3 * deviation, scratch)
-    if count < needed:
-        count = gather_below(values, sign, np.inf, scratch)
-    return quantile_of(scratch, n, count, probability), count

@@ -28,7 +28,7 @@ from backtests.engine.metrics.sample import (
     build_workspace,
 )
 
-_BLOCK = 256  # curves laid out at a time
+_BLOCK = 64  # curves laid out at a time
 _PER_BAR = ("traded_notional", "costs", "gross_exposure", "net_exposure")
 _HOUSE = Conventions()
 
@@ -203,9 +203,7 @@ def _measure(
     for begin in range(0, n_curves, _BLOCK):
         rows = slice(begin, min(begin + _BLOCK, n_curves))
         size = rows.stop - begin
-        block = np.ascontiguousarray(curves[:, rows].T)
-        if not block.flags.writeable:  # kernels are compiled for arrays that can be written to
-            block = block.copy()
+        block = _lay_out_curves(curves[:, rows])
         done, fill_starts = _lay_out_activity(activity and activity[rows], n_bars, size)
         closed, trade_starts = _lay_out_trades(trades and trades[rows], size)
         most_fills, most_trades = np.diff(fill_starts).max(), np.diff(trade_starts).max()
@@ -224,6 +222,14 @@ def _measure(
             reasons[rows],
         )
     return values, reasons
+
+
+def _lay_out_curves(curves: FloatArray) -> FloatArray:
+    """Return one curve per row; kernels are compiled for arrays that can be written to."""
+    if curves.flags.f_contiguous and curves.flags.writeable:
+        return curves.T
+    # Copied before it is turned: columns read straight from a wide table miss every cache.
+    return np.ascontiguousarray(curves.copy(order="K").T)
 
 
 def _lay_out_activity(

@@ -49,37 +49,54 @@ def find_falls(equity: FloatArray, ts: NDArray[np.int64]) -> Falls:
 
     Notes
     -----
-    One pass; ``1 - e / peak``. A drawdown lasts from the last bar at the peak to the bar that
+    One pass. A drawdown lasts from the last bar at the peak to the bar that
     regains it, or to the end.
 
     References
     ----------
     .. [1] Magdon-Ismail and Atiya (2004), "Maximum drawdown", Risk 17(10).
     """
-    peak, lowest, start, n_under, n_drawdowns = equity[0], equity[0], 0, 0, 0
+    peak, t, n = equity[0], 1, equity.size
     deepest, depths, squares = 0.0, 0.0, 0.0
-    longest, spans = np.int64(0), np.int64(0)
-    is_under = False
-    last = equity.size - 1
-    for t in range(equity.size):
-        level = equity[t]
-        if level < peak:
-            if not is_under:
-                is_under, start, lowest = True, t - 1, level
-            lowest = min(lowest, level)
-            fall = 1.0 - level / peak
+    n_under, n_drawdowns, longest, spans = 0, 0, 0, 0
+    while t < n:
+        if equity[t] >= peak:
+            peak = equity[t]
+            t += 1
+            continue
+        start, lowest, per_peak = t - 1, peak, 1.0 / peak  # a product costs less than a quotient
+        while t < n and equity[t] < peak:
+            lowest = min(lowest, equity[t])
+            fall = 1.0 - equity[t] * per_peak
             squares += fall * fall
-            n_under += 1
-        if is_under and (level >= peak or t == last):
-            depth, span = 1.0 - lowest / peak, ts[t] - ts[start]
-            n_drawdowns += 1
-            depths += depth
-            deepest = max(deepest, depth)
-            spans += span
-            longest = max(longest, span)
-            is_under = False
-        peak = max(peak, level)
+            t += 1
+        depth = 1.0 - lowest / peak
+        span = ts[min(t, n - 1)] - ts[start]
+        n_under += t - 1 - start
+        n_drawdowns += 1
+        depths += depth
+        deepest = max(deepest, depth)
+        spans += span
+        longest = max(longest, span)
     return Falls(deepest, depths, squares, n_under, n_drawdowns, longest, spans)
+
+
+@njit(cache=True, error_model="numpy")
+def deepest_fall(equity: FloatArray) -> float:
+    """Return the largest fall from the running peak as a fraction of the peak, >= 0.
+
+    Parameters
+    ----------
+    equity : float64 array, shape (n_bars,), n_bars >= 1
+        Finite and > 0.
+    """
+    peak, lowest, deepest = equity[0], equity[0], 0.0
+    for t in range(equity.size):
+        lowest = min(lowest, equity[t])
+        if equity[t] > peak:
+            deepest = max(deepest, 1.0 - lowest / peak)
+            peak, lowest = equity[t], equity[t]
+    return max(deepest, 1.0 - lowest / peak)
 
 
 @njit(cache=True, error_model="numpy")
@@ -140,7 +157,7 @@ def measure_drawdowns(
         miss(row, Column.CALMAR_36_MONTHS, Reason.SHORTER_THAN_36_MONTHS)
         return
     recent = equity[calendar.trailing_start :]
-    deepest = find_falls(recent, calendar.ts[calendar.trailing_start :]).deepest
+    deepest = deepest_fall(recent)
     annual = (equity[n - 1] / recent[0]) ** (1.0 / 3.0) - 1.0
     put_ratio(row, Column.CALMAR_36_MONTHS, annual, deepest, Reason.NEVER_FELL)
 

@@ -11,6 +11,7 @@ from backtests.engine.metrics.reasons import Reason
 from backtests.engine.metrics.row import Column, Row, miss, put, put_ratio
 from backtests.engine.metrics.sample import ROUNDING
 from numerics.compilation import njit
+from numerics.logarithm import write_log1p
 from numerics.moments import central_sums
 
 
@@ -30,7 +31,6 @@ class Tally(NamedTuple):
     above, below, below_squares : float
         Sums of max(r - target, 0), max(target - r, 0) and of the latter's square.
     n_gains, n_losses : int
-    smallest, largest : float
     varies : bool
         Whether the returns differ by more than rounding.
     """
@@ -49,8 +49,6 @@ class Tally(NamedTuple):
     below_squares: float
     n_gains: int
     n_losses: int
-    smallest: float
-    largest: float
     varies: bool
 
 
@@ -68,31 +66,26 @@ def tally_returns(returns: FloatArray, deviation: FloatArray, settings: Settings
     """
     n = returns.size
     total, gains, below, below_squares = 0.0, 0.0, 0.0, 0.0
-    n_gains, n_losses = 0, 0
-    smallest, largest = returns[0], returns[0]
     target = settings.target_bar
     for t in range(n):
-        change = returns[t]
-        total += change
-        gains += max(change, 0.0)
-        n_gains += int(change > 0.0)
-        n_losses += int(change < 0.0)
-        short = max(target - change, 0.0)
+        short = max(target - returns[t], 0.0)
+        total += returns[t]
+        gains += max(returns[t], 0.0)
         below += short
         below_squares += short * short
-        smallest = min(smallest, change)
-        largest = max(largest, change)
-    losses = below
-    above = gains
+    n_gains, n_losses = 0, 0
+    for t in range(n):
+        n_gains += int(returns[t] > 0.0)
+        n_losses += int(returns[t] < 0.0)
+    above, losses = gains, below
     if target != 0.0:
-        losses, above = 0.0, 0.0
+        above, losses = 0.0, 0.0
         for t in range(n):
-            losses += max(-returns[t], 0.0)
             above += max(returns[t] - target, 0.0)
+            losses += max(-returns[t], 0.0)
     mean = total / n
     squares, cubes, fourths, neighbors = central_sums(returns, mean, deviation)
-    tolerance = 1e-13 * max(abs(smallest), abs(largest)) + ROUNDING
-    varies = not largest - smallest <= tolerance
+    varies = not math.sqrt(squares / n) <= 1e-13 * abs(mean) + ROUNDING  # NaN varies
     variance = squares / n if varies else 0.0
     degrees = float(n - settings.ddof)
     return Tally(
@@ -110,8 +103,6 @@ def tally_returns(returns: FloatArray, deviation: FloatArray, settings: Settings
         below_squares,
         n_gains,
         n_losses,
-        smallest,
-        largest,
         varies,
     )
 
@@ -193,34 +184,37 @@ def measure_growth(tally: Tally, growth: float, settings: Settings, row: Row) ->
 
 
 @njit(cache=True, error_model="numpy")
-def measure_stability(equity: FloatArray, row: Row) -> None:
+def measure_stability(returns: FloatArray, scratch: FloatArray, row: Row) -> None:
     """Write stability: R² of the least-squares line of log equity on the number of the bar.
 
     Parameters
     ----------
-    equity : float64 array, shape (n_bars,)
-        Finite and > 0. The line runs through the closes after the first.
+    returns : float64 array, shape (n,)
+        Finite and > -1. The line runs through the n closes after the first value.
+    scratch : float64 array, shape (>= n,)
+        Overwritten.
     row : Row
 
     Notes
     -----
     Missing with fewer than three such closes, and where they are all alike.
     """
-    n = equity.size - 1
+    n = returns.size
     if n < 3:
         miss(row, Column.STABILITY, Reason.TOO_FEW_FOR_A_LINE)
         return
-    base = equity[1]
-    total, squares, weighted, largest = 0.0, 0.0, 0.0, 0.0
-    for t in range(n):
-        height = math.log(equity[t + 1] / base)
+    write_log1p(returns, scratch)
+    height, total, squares, weighted = 0.0, 0.0, 0.0, 0.0
+    at = -0.5 * (n - 1)
+    for t in range(1, n):  # heights are over the first of these closes
+        at += 1.0
+        height += scratch[t]
         total += height
         squares += height * height
-        weighted += (t - 0.5 * (n - 1)) * height
-        largest = max(largest, abs(height))
-    spread = squares - total * total / n
-    if largest <= ROUNDING:
+        weighted += at * height
+    if math.sqrt(squares / n) <= ROUNDING:
         miss(row, Column.STABILITY, Reason.NEVER_MOVED)
         return
+    spread = squares - total * total / n
     along = n * (n * n - 1.0) / 12.0
     put(row, Column.STABILITY, min(1.0, weighted * weighted / (along * spread)))

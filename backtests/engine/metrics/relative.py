@@ -2,9 +2,6 @@
 
 import math
 
-import numpy as np
-
-from backtests.engine.dtypes import FloatArray
 from backtests.engine.metrics.conventions import Settings
 from backtests.engine.metrics.growth import Tally, cagr_of
 from backtests.engine.metrics.reasons import Reason
@@ -34,17 +31,15 @@ def measure_relative(
 
     Notes
     -----
-    - beta: cov(r, b) / var(b); alpha: (mean(r) - f - beta (mean(b) - f)) q, not compounded [1]_;
-      treynor: (mean(r) - f) q / beta; correlation: Pearson's; r_squared: its square; missing if b
-      does not vary, correlation and r_squared also if r does not;
-    - `measure_active`, `measure_capture`: the rest.
+    - up_capture, down_capture: compounded r over compounded b, on bars with b > 0 and b < 0;
+      missing where the benchmark never moved that way [1]_;
+    - `measure_active`, `measure_regression`: the rest.
 
     All are missing without a benchmark and with fewer than two returns.
 
     References
     ----------
-    .. [1] Jensen (1968), "The performance of mutual funds", Journal of Finance 23(2).
-    .. [2] Treynor (1965), "How to rate management of investment funds", Harvard Business Review 43.
+    .. [1] Bacon (2008), Practical Portfolio Performance Measurement and Attribution, 2nd edition.
     """
     if market.reason != 0:
         miss_between(row, Column.ALPHA, Column.DOWN_CAPTURE, market.reason)
@@ -52,15 +47,49 @@ def measure_relative(
     if tally.n < 2:
         miss_between(row, Column.ALPHA, Column.DOWN_CAPTURE, Reason.TOO_FEW_RETURNS)
         return
-    measure_active(tally, cagr, market, settings, workspace, row)
+    products, active_squares, up, down = 0.0, 0.0, 1.0, 1.0
+    for t in range(tally.n):
+        own, theirs = workspace.deviation[t], market.deviation[t]
+        products += own * theirs
+        active_squares += (own - theirs) * (own - theirs)
+        growth = 1.0 + workspace.returns[t]
+        up *= growth if market.returns[t] > 0.0 else 1.0
+        down *= growth if market.returns[t] < 0.0 else 1.0
+    measure_active(tally, cagr, active_squares, market, settings, row)
     if market.squares == 0.0:
         miss_between(row, Column.ALPHA, Column.TREYNOR, Reason.BENCHMARK_NO_VARIATION)
         miss_between(row, Column.UP_CAPTURE, Column.DOWN_CAPTURE, Reason.BENCHMARK_NO_VARIATION)
         return
-    measure_capture(market, workspace, row)
-    products, squares = 0.0, tally.variance * tally.n
-    for t in range(tally.n):
-        products += workspace.deviation[t] * market.deviation[t]
+    measure_regression(tally, cagr, products, market, settings, row)
+    up_market, down_market = market.growth_up - 1.0, market.growth_down - 1.0
+    put_ratio(row, Column.UP_CAPTURE, up - 1.0, up_market, Reason.BENCHMARK_ONE_WAY)
+    put_ratio(row, Column.DOWN_CAPTURE, down - 1.0, down_market, Reason.BENCHMARK_ONE_WAY)
+
+
+@njit(cache=True, error_model="numpy")
+def measure_regression(
+    tally: Tally, cagr: float, products: float, market: Market, settings: Settings, row: Row
+) -> None:
+    """Write beta, alpha, Treynor, correlation and R².
+
+    Parameters
+    ----------
+    tally, cagr, market, settings, row
+        As `measure_relative` has them; the benchmark varies.
+    products : float
+        Sum of the products of the deviations of r and b.
+
+    Notes
+    -----
+    - beta: cov(r, b) / var(b); alpha: (mean(r) - f - beta (mean(b) - f)) q, not compounded [1]_;
+      treynor: (mean(r) - f) q / beta [2]_, missing at beta 0;
+    - correlation: Pearson's; r_squared: its square; missing if r does not vary.
+
+    References
+    ----------
+    .. [1] Jensen (1968), "The performance of mutual funds", Journal of Finance 23(2).
+    .. [2] Treynor (1965), "How to rate management of investment funds", Harvard Business Review 43.
+    """
     beta = products / market.squares if tally.varies else 0.0
     rate = settings.risk_free_bar
     excess = tally.mean - rate
@@ -71,8 +100,8 @@ def measure_relative(
         above_rate = cagr - settings.risk_free_year
     put_ratio(row, Column.TREYNOR, above_rate, beta, Reason.BETA_IS_ZERO)
     if tally.varies:
-        correlation = products / (math.sqrt(squares) * math.sqrt(market.squares))
-        correlation = max(-1.0, min(1.0, correlation))
+        own = math.sqrt(tally.variance * tally.n)
+        correlation = max(-1.0, min(1.0, products / (own * math.sqrt(market.squares))))
         put(row, Column.CORRELATION, correlation)
         put(row, Column.R_SQUARED, correlation * correlation)
     else:
@@ -82,14 +111,16 @@ def measure_relative(
 
 @njit(cache=True, error_model="numpy")
 def measure_active(
-    tally: Tally, cagr: float, market: Market, settings: Settings, workspace: Workspace, row: Row
+    tally: Tally, cagr: float, squares: float, market: Market, settings: Settings, row: Row
 ) -> None:
     """Write tracking error and information ratio.
 
     Parameters
     ----------
-    tally, cagr, market, settings, workspace, row
+    tally, cagr, market, settings, row
         As `measure_relative` has them, at least two returns.
+    squares : float
+        Sum of the squared deviations of r - b from its mean.
 
     Notes
     -----
@@ -100,55 +131,14 @@ def measure_active(
     ----------
     .. [1] Grinold and Kahn (2000), Active Portfolio Management, 2nd edition.
     """
-    squares = 0.0
-    smallest, largest = np.inf, -np.inf
-    for t in range(tally.n):
-        active = workspace.deviation[t] - market.deviation[t]
-        squares += active * active
-        smallest = min(smallest, active)
-        largest = max(largest, active)
     difference = tally.mean - market.mean
-    tolerance = 1e-13 * max(abs(smallest + difference), abs(largest + difference)) + 2.0 * ROUNDING
-    error = math.sqrt(squares / (tally.n - settings.ddof)) * math.sqrt(settings.periods)
-    if largest - smallest <= tolerance:
+    if math.sqrt(squares / tally.n) <= 1e-13 * abs(difference) + ROUNDING:
         put(row, Column.TRACKING_ERROR, 0.0)
         miss(row, Column.INFORMATION_RATIO, Reason.ACTIVE_NO_VARIATION)
         return
+    error = math.sqrt(squares / (tally.n - settings.ddof)) * math.sqrt(settings.periods)
     put(row, Column.TRACKING_ERROR, error)
     annual = difference * settings.periods
     if settings.is_geometric:
         annual = cagr - cagr_of(market.growth, tally.n, settings.periods)
     put_ratio(row, Column.INFORMATION_RATIO, annual, error, Reason.ACTIVE_NO_VARIATION)
-
-
-@njit(cache=True, error_model="numpy")
-def measure_capture(market: Market, workspace: Workspace, row: Row) -> None:
-    """Write up and down capture: compounded r over compounded b, on bars with b > 0 or b < 0.
-
-    Parameters
-    ----------
-    market, workspace, row
-        As `measure_relative` has them.
-
-    Notes
-    -----
-    Missing where the benchmark never moved that way. Not annualized: numerator and denominator
-    are over the same bars.
-
-    References
-    ----------
-    .. [1] Bacon (2008), Practical Portfolio Performance Measurement and Attribution, 2nd edition.
-    """
-    up, down = 1.0, 1.0
-    for t in range(market.returns.size):
-        growth = 1.0 + workspace.returns[t]
-        up *= growth if market.returns[t] > 0.0 else 1.0
-        down *= growth if market.returns[t] < 0.0 else 1.0
-    if market.n_up == 0:
-        miss(row, Column.UP_CAPTURE, Reason.BENCHMARK_ONE_WAY)
-    else:
-        put(row, Column.UP_CAPTURE, (up - 1.0) / (market.growth_up - 1.0))
-    if market.n_down == 0:
-        miss(row, Column.DOWN_CAPTURE, Reason.BENCHMARK_ONE_WAY)
-    else:
-        put(row, Column.DOWN_CAPTURE, (down - 1.0) / (market.growth_down - 1.0))

@@ -17,7 +17,7 @@ _TOO_FEW_VALUES = int(Reason.TOO_FEW_VALUES)
 _MISSING_VALUES = int(Reason.MISSING_VALUES)
 _NOT_POSITIVE = int(Reason.NOT_POSITIVE)
 _RETURN_TOO_LARGE = int(Reason.RETURN_TOO_LARGE)
-ROUNDING = 4e-15  # what a return near zero may owe to the rounding of two levels
+ROUNDING = 2e-15  # what a return near zero may owe to the rounding of two levels
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,7 @@ class Market(NamedTuple):
     mean, squares : float
         Mean return and sum of the squared deviations.
     growth, growth_up, growth_down : float
-        Compounded over all bars, over those it rose in and over those it fell in.
-    n_up, n_down : int
+        Compounded over all bars, over those it rose in and over those it fell in; 1 without any.
     """
 
     reason: int
@@ -106,8 +105,6 @@ class Market(NamedTuple):
     growth: float
     growth_up: float
     growth_down: float
-    n_up: int
-    n_down: int
 
 
 class Workspace(NamedTuple):
@@ -117,11 +114,13 @@ class Workspace(NamedTuple):
     ----------
     returns, deviation : float64 array, shape (n_bars - 1,)
     scratch : float64 array, shape (>= max(n_bars, n_trades, n_fills),)
+    upper : float64 array, shape (n_bars,)
     """
 
     returns: FloatArray
     deviation: FloatArray
     scratch: FloatArray
+    upper: FloatArray
 
 
 NO_ACTIVITY = Activity(False, *(np.empty(0) for _ in range(5)))
@@ -132,7 +131,7 @@ def build_workspace(n_bars: int, n_trades: int = 0, n_fills: int = 0) -> Workspa
     """Return memory for curves of `n_bars` with at most so many trades and fills."""
     n_returns = max(n_bars - 1, 0)
     scratch = np.empty(max(n_bars, n_trades, n_fills, 1))
-    return Workspace(np.empty(n_returns), np.empty(n_returns), scratch)
+    return Workspace(np.empty(n_returns), np.empty(n_returns), scratch, np.empty(n_bars))
 
 
 def build_market(benchmark: FloatArray | None, n_bars: int) -> Market:
@@ -148,12 +147,12 @@ def build_market(benchmark: FloatArray | None, n_bars: int) -> Market:
     empty = np.zeros(max(n_bars - 1, 0))
     reason = _benchmark_reason(benchmark)
     if benchmark is None or reason != Reason.NONE:
-        return Market(int(reason), empty, empty, *(math.nan,) * 5, 0, 0)
+        return Market(int(reason), empty, empty, *(math.nan,) * 5)
     with np.errstate(over="ignore"):
         returns = benchmark[1:] / benchmark[:-1] - 1.0
         if not np.all(np.isfinite(returns)):
             too_large = int(Reason.BENCHMARK_RETURN_TOO_LARGE)
-            return Market(too_large, empty, empty, *(math.nan,) * 5, 0, 0)
+            return Market(too_large, empty, empty, *(math.nan,) * 5)
         mean = float(returns.mean())
         deviation = returns - mean
         varies = not (is_constant(returns) or np.ptp(returns) <= ROUNDING)
@@ -167,8 +166,6 @@ def build_market(benchmark: FloatArray | None, n_bars: int) -> Market:
             growth=float(benchmark[-1] / benchmark[0]),
             growth_up=float(np.prod(1.0 + returns[up])),
             growth_down=float(np.prod(1.0 + returns[down])),
-            n_up=int(up.sum()),
-            n_down=int(down.sum()),
         )
 
 

@@ -2,13 +2,13 @@
 
 import math
 
-from backtests.engine.dtypes import FloatArray
 from backtests.engine.metrics.conventions import Settings
 from backtests.engine.metrics.growth import Tally
 from backtests.engine.metrics.reasons import Reason
 from backtests.engine.metrics.row import Column, Row, miss, miss_between, put, put_ratio
+from backtests.engine.metrics.sample import Workspace
 from numerics.compilation import njit
-from numerics.selection import tail_quantile
+from numerics.selection import gather_for, quantile_of
 
 
 @njit(cache=True, error_model="numpy")
@@ -88,20 +88,23 @@ def edgeworth_tail_mean(
 
 @njit(cache=True, error_model="numpy")
 def measure_tails(
-    returns: FloatArray, tally: Tally, settings: Settings, scratch: FloatArray, row: Row
-) -> None:
+    tally: Tally, settings: Settings, workspace: Workspace, row: Row
+) -> tuple[float, float]:
     """Write historical value at risk, its conditional mean, and the tail ratio.
 
     Parameters
     ----------
-    returns : float64 array, shape (n,), n >= 1
-        Finite.
     tally : Tally
     settings : Settings
         p is `tail_probability`.
-    scratch : float64 array, shape (>= n,)
-        Overwritten.
+    workspace : Workspace
+        Holds the returns; both scratches are overwritten.
     row : Row
+
+    Returns
+    -------
+    tuple of float
+        The smallest and the largest return, which are found on the way.
 
     Notes
     -----
@@ -110,18 +113,26 @@ def measure_tails(
       2000, historical);
     - tail_ratio: size of the 1 - p quantile over size of the p quantile; missing if that is 0.
     """
-    deviation = math.sqrt(tally.variance)
-    probability = settings.tail_probability
-    high, _ = tail_quantile(returns, -1.0, probability, tally.mean, deviation, scratch)
-    low, count = tail_quantile(returns, 1.0, probability, tally.mean, deviation, scratch)
-    total, n_below = 0.0, 0
-    for t in range(count):
-        if scratch[t] <= low:
-            total += scratch[t]
-            n_below += 1
+    n, probability = tally.n, settings.tail_probability
+    below, above = workspace.scratch, workspace.upper
+    n_below, n_above = gather_for(
+        workspace.returns, probability, tally.mean, math.sqrt(tally.variance), below, above
+    )
+    low = quantile_of(below, n, n_below, probability)
+    high = -quantile_of(above, n, n_above, probability)
+    total, n_losses, smallest = 0.0, 0, below[0]
+    for t in range(n_below):
+        smallest = min(smallest, below[t])
+        if below[t] <= low:
+            total += below[t]
+            n_losses += 1
+    largest = above[0]
+    for t in range(n_above):
+        largest = min(largest, above[t])
     put(row, Column.VALUE_AT_RISK_95, low)
-    put(row, Column.CONDITIONAL_VALUE_AT_RISK_95, total / n_below)
+    put(row, Column.CONDITIONAL_VALUE_AT_RISK_95, total / n_losses)
     put_ratio(row, Column.TAIL_RATIO, abs(high), abs(low), Reason.QUANTILE_IS_ZERO)
+    return smallest, -largest
 
 
 @njit(cache=True, error_model="numpy")
