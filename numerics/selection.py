@@ -125,11 +125,11 @@ def gather_for(
     """
     n = values.size
     needed = min(n, int((n - 1) * probability) + 2)
-    for reach in (deviation, 0.3 * deviation, np.inf):
-        counts = gather_tails(values, mean - reach, mean + reach, below, above)
-        if min(counts) >= needed:
-            return counts
-    return n, n
+    for reach in (deviation, 0.3 * deviation):
+        n_below, n_above = gather_tails(values, mean - reach, mean + reach, below, above)
+        if min(n_below, n_above) >= needed:
+            return n_below, n_above
+    return gather_tails(values, np.inf, -np.inf, below, above)
 
 
 @njit(cache=True, error_model="numpy")
