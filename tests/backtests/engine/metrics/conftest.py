@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from backtests.engine.metrics import RoundTrips, TradingActivity
+from backtests.engine.metrics import RoundTrips, TradingActivity, Trials, compute_metrics
 
 DAY_NS = 86_400_000_000_000
+HOUR_NS = DAY_NS // 24
 
 
 def weekdays(n, first="2016-01-04"):
@@ -30,7 +31,7 @@ class Sample:
             + 0.004 * np.cos(12.9898 * t)
             + 0.5 * self.market
         )
-        self.ts = weekdays(n + 1)
+        self.ts = weekdays(n + 1) + 21 * HOUR_NS
         self.equity = levels_of(self.returns, 1e6)
         self.benchmark = levels_of(self.market, 50.0)
 
@@ -57,3 +58,16 @@ def trades_of(n_trades, seed=0):
     pnl = rng.normal(10.0, 100.0, n_trades)
     holding = rng.integers(1, 40 * DAY_NS, n_trades)
     return RoundTrips(pnl, pnl / 1e4, holding)
+
+
+@pytest.fixture(scope="session")
+def complete(sample):
+    return compute_metrics(
+        sample.equity,
+        sample.ts,
+        activity=activity_of(757),
+        trades=trades_of(50),
+        benchmark=sample.benchmark,
+        trials=Trials(20, 0.4),
+        periods_per_year=252,
+    )

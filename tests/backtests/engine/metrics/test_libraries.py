@@ -52,6 +52,15 @@ def series(sample):
     return pandas.Series(sample.returns, index), pandas.Series(sample.market, index)
 
 
+@pytest.fixture(scope="module")
+def stats():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from quantstats import stats
+
+        yield stats
+
+
 def with_conventions(sample, **options):
     return compute_metrics(
         sample.equity,
@@ -106,14 +115,6 @@ class TestEmpyrical:
 
 
 class TestQuantstats:
-    @pytest.fixture(scope="class")
-    def stats(self):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from quantstats import stats
-
-            yield stats
-
     def test_agrees_with_the_installed_library(self, metrics, series, stats):
         returns, market = series
         theirs = {
