@@ -70,8 +70,8 @@ def long_run_variance(deviation: NDArray[np.float64], lag: int) -> float:
     Notes
     -----
     Bartlett weights are those of a moving sum: with the series continued by zeros,
-    ``sum_t (u[t] + ... + u[t - lag])^2 / (n (lag + 1))`` over all n + lag windows. One pass whatever
-    the lag; cannot be negative; no allocation.
+    ``sum_t (u[t] + ... + u[t - lag])^2 / (n (lag + 1))`` over all n + lag windows. One pass
+    whatever the lag; cannot be negative; no allocation.
     """
     n = deviation.size
     window, total = 0.0, 0.0

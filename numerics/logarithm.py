@@ -23,9 +23,9 @@ def write_log1p(values: NDArray[np.float64], out: NDArray[np.float64]) -> None:
 
     Notes
     -----
-    ``2 atanh(s) = 2 (s + s^3/3 + s^5/5 + ...)`` with ``s = x / (2 + x)`` for \\|x\\| <= 1/8, where
-    seven terms leave 1e-18 of the result; the library's function elsewhere. Small values take no
-    call and no branch.
+    ``2 atanh(s) = 2 (s + s^3/3 + s^5/5 + ...)`` with ``s = x / (2 + x)`` for x between -1/8
+    and 1/8, where seven terms leave 1e-18 of the result; the library's function
+    elsewhere. Small values take no call and no branch.
 
     References
     ----------

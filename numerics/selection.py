@@ -15,7 +15,7 @@ from numerics.compilation import njit
 
 @njit(cache=True, error_model="numpy")
 def partition(values: NDArray[np.float64], low: int, high: int, bound: float) -> int:
-    """Move what is below a bound to the front of ``values[low:high]``; return where the rest begins.
+    """Move what is below a bound to the front of ``values[low:high]``; return where it ends.
 
     Parameters
     ----------

@@ -42,7 +42,9 @@ class TestSelect:
         assert select.py_func(plain, values.size, k) == found
         np.testing.assert_array_equal(plain, ordered)
 
-    @pytest.mark.parametrize("values", [np.full(500, 2.0), np.arange(500.0), np.arange(500.0)[::-1]])
+    @pytest.mark.parametrize(
+        "values", [np.full(500, 2.0), np.arange(500.0), np.arange(500.0)[::-1]]
+    )
     def test_stands_equal_and_ordered_values(self, values):
         assert select(values.copy(), 500, 137) == np.sort(values)[137]
 

@@ -168,9 +168,7 @@ def compute_metrics_table(
     return MetricsTable(values, reasons, tuple(DEFINITIONS))
 
 
-def _periods(
-    ts: NDArray[np.int64], periods_per_year: float | None
-) -> tuple[float | None, str]:
+def _periods(ts: NDArray[np.int64], periods_per_year: float | None) -> tuple[float | None, str]:
     if periods_per_year is None:
         return infer_periods_per_year(ts)
     if math.isfinite(periods_per_year) and periods_per_year > 0.0:
@@ -240,12 +238,12 @@ def _lay_out_activity(
     for one in activity:
         for name in _PER_BAR:
             _require_shape(name, getattr(one, name), (n_bars,))
-    per_bar = [_joined([getattr(one, name) for one in activity]) for name in _PER_BAR]
+    per_bar = {name: _joined([getattr(one, name) for one in activity]) for name in _PER_BAR}
     fills = [np.empty(0) if one.participation is None else one.participation for one in activity]
     joined = _joined(fills)
     if np.any(joined < 0.0):
         raise SettingsError("A participation may not be negative.")
-    return Activity(True, *per_bar, joined), _starts(fills)
+    return Activity(is_given=True, **per_bar, participation=joined), _starts(fills)
 
 
 def _lay_out_trades(

@@ -7,7 +7,12 @@ from backtests.engine.dtypes import FloatArray
 from backtests.engine.metrics.calendar import Calendar
 from backtests.engine.metrics.conventions import Settings
 from backtests.engine.metrics.drawdown import measure_drawdowns, measure_periods
-from backtests.engine.metrics.growth import cagr_of, measure_growth, measure_stability, tally_returns
+from backtests.engine.metrics.growth import (
+    cagr_of,
+    measure_growth,
+    measure_stability,
+    tally_returns,
+)
 from backtests.engine.metrics.relative import measure_relative
 from backtests.engine.metrics.row import N_COLUMNS, Row, miss_between
 from backtests.engine.metrics.sample import (

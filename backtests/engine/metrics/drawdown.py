@@ -96,7 +96,7 @@ def deepest_fall(equity: FloatArray) -> float:
         if equity[t] > peak:
             deepest = max(deepest, 1.0 - lowest / peak)
             peak, lowest = equity[t], equity[t]
-    return max(deepest, 1.0 - lowest / peak)
+    return float(max(deepest, 1.0 - lowest / peak))
 
 
 @njit(cache=True, error_model="numpy")

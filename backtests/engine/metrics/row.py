@@ -16,10 +16,8 @@ class Column(IntEnum):
     """Place of each metric in a row; `DEFINITIONS` has the same order in lower case."""
 
     @staticmethod
-    def _generate_next_value_(  # type: ignore[override]  # columns count from 0
-        name: str, start: int, count: int, last_values: list[int]
-    ) -> int:
-        return count
+    def _generate_next_value_(_name: str, _start: int, count: int, _last: list[int]) -> int:
+        return count  # from 0, as columns do
 
     TOTAL_RETURN = auto()
     CAGR = auto()

@@ -81,7 +81,10 @@ def edgeworth_tail_mean(
         1.0
         + skewness / 6.0 * quantile * square
         + excess_kurtosis / 24.0 * (square * square - 2.0 * square - 1.0)
-        + skewness * skewness / 72.0 * (square * square * square - 9.0 * square * square + 9.0 * square + 3.0)
+        + skewness
+        * skewness
+        / 72.0
+        * (square * square * square - 9.0 * square * square + 9.0 * square + 3.0)
     )
     return -density / probability * correction
 

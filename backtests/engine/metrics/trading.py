@@ -129,6 +129,4 @@ def measure_capacity(
     if math.isinf(share):
         miss(row, Column.CAPACITY, Reason.NOT_FINITE)
         return
-    put_ratio(
-        row, Column.CAPACITY, equity[0] * PARTICIPATION_LIMIT, share, Reason.NO_PARTICIPATION
-    )
+    put_ratio(row, Column.CAPACITY, equity[0] * PARTICIPATION_LIMIT, share, Reason.NO_PARTICIPATION)

@@ -32,6 +32,7 @@ class Sample:
             + 0.5 * self.market
         )
         self.ts = weekdays(n + 1) + 21 * HOUR_NS
+        self.long_ts = self.ts[0] + np.arange(n + 1) * 36 * HOUR_NS  # more than three years
         self.equity = levels_of(self.returns, 1e6)
         self.benchmark = levels_of(self.market, 50.0)
 
@@ -64,7 +65,7 @@ def trades_of(n_trades, seed=0):
 def complete(sample):
     return compute_metrics(
         sample.equity,
-        sample.ts,
+        sample.long_ts,
         activity=activity_of(757),
         trades=trades_of(50),
         benchmark=sample.benchmark,

@@ -48,7 +48,7 @@ TRADES = {
     "infinite": ([math.inf, -math.inf], [math.inf, 1.0], [1, 2]),
     "too large": ([1e308, 1e308, -1e308], [1e308, 1e308, 1.0], [1, 2, 3]),
 }
-AMOUNTS = [None, 0.0, 1.0, 1e308, math.nan, math.inf]
+AMOUNTS = [0.0, 1.0, 1e308, math.nan, math.inf]
 
 
 def stamps(n):
@@ -65,40 +65,54 @@ def require_a_value_or_a_reason(metrics):
             assert math.isfinite(metric.value), metric.name
 
 
+BENCHMARKS = {
+    "none": lambda equity: None,
+    "itself": lambda equity: equity,
+    "rising": lambda equity: np.linspace(1.0, 2.0, equity.size),
+    "constant": lambda equity: np.ones(equity.size),
+}
+CONVENTIONS = (
+    Conventions(),
+    Conventions(0.5, 0.5, 0, 0.01, "geometric", "cagr", "sample", sharpe_benchmark=1.0),
+)
+
+
 class TestComputeMetrics:
-    @pytest.mark.parametrize("amount", AMOUNTS)
-    @pytest.mark.parametrize("trades", TRADES)
+    @pytest.mark.parametrize("benchmark", BENCHMARKS)
     @pytest.mark.parametrize("curve", CURVES)
-    def test_has_a_value_or_a_reason(self, curve, trades, amount):
+    def test_has_a_value_or_a_reason(self, curve, benchmark):
         equity = np.array(CURVES[curve])
-        n = equity.size
-        per_bar, activity = np.full(n, amount or 0.0), None
-        if amount is not None:
-            activity = TradingActivity(per_bar, per_bar, per_bar, per_bar, np.abs(per_bar))
+
+        for conventions in CONVENTIONS:
+            metrics = compute_metrics(
+                equity,
+                stamps(equity.size),
+                benchmark=BENCHMARKS[benchmark](equity),
+                conventions=conventions,
+                trials=Trials(10, 0.5),
+            )
+            require_a_value_or_a_reason(metrics)
+
+    @pytest.mark.parametrize("amount", AMOUNTS)
+    @pytest.mark.parametrize("curve", CURVES)
+    def test_has_a_value_or_a_reason_for_any_activity(self, curve, amount):
+        equity = np.array(CURVES[curve])
+        per_bar = np.full(equity.size, amount)
+        activity = TradingActivity(per_bar, per_bar, per_bar, per_bar, np.full(3, amount))
+
+        require_a_value_or_a_reason(compute_metrics(equity, stamps(equity.size), activity=activity))
+
+    @pytest.mark.parametrize("trades", TRADES)
+    @pytest.mark.parametrize("curve", ["no bar", "three bars", "negative", "missing"])
+    def test_has_a_value_or_a_reason_for_any_trades(self, curve, trades):
+        equity = np.array(CURVES[curve])
         trips = TRADES[trades]
         given = None if trips is None else RoundTrips(*(np.array(part) for part in trips))
 
-        for benchmark in (None, equity, np.linspace(1.0, 2.0, n), np.ones(n)):
-            for conventions in (
-                Conventions(),
-                Conventions(
-                    0.5, 0.5, 0, 0.01, "geometric", "cagr", "sample", sharpe_benchmark=1.0
-                ),
-            ):
-                require_a_value_or_a_reason(
-                    compute_metrics(
-                        equity,
-                        stamps(n),
-                        activity=activity,
-                        trades=given,
-                        benchmark=benchmark,
-                        conventions=conventions,
-                        trials=Trials(10, 0.5),
-                    )
-                )
+        require_a_value_or_a_reason(compute_metrics(equity, stamps(equity.size), trades=given))
 
     @pytest.mark.parametrize("name", DEFINITIONS)
-    def test_computes_every_metric_of_a_complete_input(self, name, sample, complete):
+    def test_computes_every_metric_of_a_complete_input(self, name, complete):
         metric = complete[name]
 
         assert metric.value is not None, metric.reason

@@ -20,7 +20,7 @@ from backtests.engine.metrics import Conventions, Trials, compute_metrics
 sample = Sample()
 with np.errstate(all="ignore"):
     found = compute_metrics(
-        sample.equity, sample.ts, activity=activity_of(757), trades=trades_of(50),
+        sample.equity, sample.long_ts, activity=activity_of(757), trades=trades_of(50),
         benchmark=sample.benchmark, trials=Trials(20, 0.4), periods_per_year=252,
         conventions=Conventions(risk_free_rate=0.02, target_return=0.01),
     )

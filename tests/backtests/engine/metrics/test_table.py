@@ -55,7 +55,8 @@ class TestComputeMetricsTable:
     @pytest.mark.parametrize("order", ["C", "F"])
     def test_agrees_with_single_curves_bit_for_bit(self, curves, order):
         equity = np.array(curves, order=order)
-        activity, trades = zip(*((activity_of(k), trades_of(k)) for k in range(N_CURVES)))
+        activity = [activity_of(k) for k in range(N_CURVES)]
+        trades = [trades_of(k) for k in range(N_CURVES)]
         shared = {"benchmark": curves[:, 0], "trials": Trials(N_CURVES, 0.3)}
 
         table = compute_metrics_table(equity, TS, activity=activity, trades=trades, **shared)
@@ -156,7 +157,9 @@ class TestInvariances:
     @settings(max_examples=100, deadline=None)
     def test_bounds_hold(self, equity):
         found = compute_metrics(equity, TS[: equity.size], benchmark=equity[::-1].copy())
-        figures = {name: value for name, value in found.values_by_name().items() if value is not None}
+        figures = {
+            name: value for name, value in found.values_by_name().items() if value is not None
+        }
 
         for name in ("max_drawdown", "time_under_water", "stability", "r_squared", "hit_rate"):
             assert 0.0 <= figures.get(name, 0.0) <= 1.0, name

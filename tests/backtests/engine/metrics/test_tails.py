@@ -38,9 +38,7 @@ class TestEdgeworthTailMean:
         def weighted(z):
             third, fourth = z**3 - 3 * z, z**4 - 6 * z**2 + 3
             sixth = z**6 - 15 * z**4 + 45 * z**2 - 15
-            expansion = (
-                1 + skewness / 6 * third + kurtosis / 24 * fourth + skewness**2 / 72 * sixth
-            )
+            expansion = 1 + skewness / 6 * third + kurtosis / 24 * fourth + skewness**2 / 72 * sixth
             return z * stats.norm.pdf(z) * expansion
 
         expected = integrate.quad(weighted, -30.0, -1.7)[0] / 0.05

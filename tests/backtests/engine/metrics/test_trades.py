@@ -65,14 +65,18 @@ class TestMeasureTrades:
         assert figures_of([])["n_trades"].value == 0.0
         assert compute_metrics(CURVE, TS)["n_trades"].value is None
 
-    @given(arrays(np.float64, st.integers(1, 60), elements=st.integers(-50, 50)), st.integers(0, 99))
+    @given(
+        arrays(np.float64, st.integers(1, 60), elements=st.integers(-50, 50)), st.integers(0, 99)
+    )
     @settings(deadline=None)
     def test_depends_on_the_order_only_in_its_streaks(self, pnl, seed):
         shuffled = np.random.default_rng(seed).permutation(pnl)
         one, other = figures_of(pnl).values_by_name(), figures_of(shuffled).values_by_name()
 
         for name in set(OF_TRADES) - {"longest_losing_streak"}:
-            assert one[name] == pytest.approx(other[name], rel=1e-12, abs=1e-14)
+            assert (one[name] is None) == (other[name] is None)
+            if one[name] is not None:
+                assert one[name] == pytest.approx(other[name], rel=1e-11, abs=1e-13)
         assert 0 <= one["longest_losing_streak"] <= np.count_nonzero(pnl < 0)
         assert 0.0 <= one["trade_hit_rate"] <= 1.0
 
@@ -104,7 +108,8 @@ class TestMeasureCapacity:
         assert self.capacity_of(known).value == pytest.approx(1_000.0)
 
     @pytest.mark.parametrize(
-        "participation", [None, np.empty(0), np.array([math.nan]), np.array([math.inf]), np.zeros(2)]
+        "participation",
+        [None, np.empty(0), np.array([math.nan]), np.array([math.inf]), np.zeros(2)],
     )
     def test_says_why_it_is_missing(self, participation):
         metric = self.capacity_of(participation)
