@@ -120,12 +120,12 @@ def gather_for(
 
     Notes
     -----
-    What lies one deviation from the mean is taken, else 0.3, else everything: a tail of 5 % is
-    found among a sixth of the sample.
+    What lies 1.2 deviations from the mean is taken, else 0.6, else everything: a tail of 5 % is
+    found among a tenth of the sample.
     """
     n = values.size
     needed = min(n, int((n - 1) * probability) + 2)
-    for reach in (deviation, 0.3 * deviation):
+    for reach in (1.2 * deviation, 0.6 * deviation):
         n_below, n_above = gather_tails(values, mean - reach, mean + reach, below, above)
         if min(n_below, n_above) >= needed:
             return n_below, n_above

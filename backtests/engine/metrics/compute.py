@@ -12,7 +12,7 @@ from backtests.engine.errors import SettingsError, ShapeError
 from backtests.engine.metrics.calendar import build_calendar
 from backtests.engine.metrics.conventions import Conventions, Trials, build_settings
 from backtests.engine.metrics.curve import measure_curves
-from backtests.engine.metrics.definitions import DEFINITIONS
+from backtests.engine.metrics.definitions import DEFINITIONS, describe
 from backtests.engine.metrics.frequency import infer_periods_per_year
 from backtests.engine.metrics.metric import Metric, Metrics
 from backtests.engine.metrics.reasons import sentence_of
@@ -116,7 +116,7 @@ def compute_metrics(
             float(values[0, at]) if reasons[0, at] == 0 else None,
             sentence_of(int(reasons[0, at])),
             spec.unit,
-            spec.sentence,
+            describe(name, conventions),
         )
         for at, (name, spec) in enumerate(DEFINITIONS.items())
     }

@@ -1,6 +1,9 @@
 """What each metric means: unit, formula, when it is missing, and where it is from."""
 
+from dataclasses import fields
 from typing import NamedTuple
+
+from backtests.engine.metrics.conventions import Conventions
 
 
 class Definition(NamedTuple):
@@ -335,3 +338,45 @@ DEFINITIONS: dict[str, Definition] = {
     **_RELATIVE,
     **_TRADES,
 }
+
+_SHARPES = ("sharpe", "probabilistic_sharpe", "minimum_track_record", "deflated_sharpe")
+_PARAMETRIC = tuple(name for name in DEFINITIONS if name.startswith(("gaussian", "cornish")))
+AFFECTED: dict[str, tuple[str, ...]] = {  # by each option of `Conventions`
+    "risk_free_rate": (
+        *_SHARPES,
+        "sharpe_standard_error",
+        "ulcer_performance",
+        "alpha",
+        "treynor",
+    ),
+    "target_return": ("downside_volatility", "sortino", "omega"),
+    "ddof": (
+        *_SHARPES,
+        *_PARAMETRIC,
+        "annual_volatility",
+        "tracking_error",
+        "information_ratio",
+    ),
+    "tail_probability": (
+        *_PARAMETRIC,
+        "value_at_risk_95",
+        "conditional_value_at_risk_95",
+        "tail_ratio",
+    ),
+    "annualization": ("sortino", "treynor", "information_ratio"),
+    "sharpe": ("sharpe",),
+    "moments": ("skewness", "excess_kurtosis"),
+    "sharpe_benchmark": ("probabilistic_sharpe", "minimum_track_record"),
+    "confidence": ("minimum_track_record",),
+}
+
+
+def describe(name: str, conventions: Conventions) -> str:
+    """Return a metric's sentence, and what of the conventions makes it read otherwise."""
+    options = [
+        f"{option.name} {getattr(conventions, option.name)}"
+        for option in fields(conventions)
+        if name in AFFECTED[option.name] and getattr(conventions, option.name) != option.default
+    ]
+    sentence = DEFINITIONS[name].sentence
+    return f"{sentence} Here with {', '.join(options)}." if options else sentence

@@ -21,6 +21,8 @@ class Falls(NamedTuple):
     ----------
     deepest, depths, squares : float
         Largest depth, sum of each drawdown's depth, sum over the bars of the squared fall.
+    deepest_start : int
+        Row of the peak that the largest depth is counted from; 0 without drawdowns.
     n_under, n_drawdowns : int
         Bars below an earlier peak, and drawdowns.
     longest_ns, spans_ns : int
@@ -30,6 +32,7 @@ class Falls(NamedTuple):
     deepest: float
     depths: float
     squares: float
+    deepest_start: int
     n_under: int
     n_drawdowns: int
     longest_ns: int
@@ -58,7 +61,7 @@ def find_falls(equity: FloatArray, ts: NDArray[np.int64]) -> Falls:
     """
     peak, t, n = equity[0], 1, equity.size
     deepest, depths, squares = 0.0, 0.0, 0.0
-    n_under, n_drawdowns, longest, spans = 0, 0, 0, 0
+    deepest_start, n_under, n_drawdowns, longest, spans = 0, 0, 0, 0, 0
     while t < n:
         if equity[t] >= peak:
             peak = equity[t]
@@ -75,10 +78,11 @@ def find_falls(equity: FloatArray, ts: NDArray[np.int64]) -> Falls:
         n_under += t - 1 - start
         n_drawdowns += 1
         depths += depth
-        deepest = max(deepest, depth)
+        if depth > deepest:
+            deepest, deepest_start = depth, start
         spans += span
         longest = max(longest, span)
-    return Falls(deepest, depths, squares, n_under, n_drawdowns, longest, spans)
+    return Falls(deepest, depths, squares, deepest_start, n_under, n_drawdowns, longest, spans)
 
 
 @njit(cache=True, error_model="numpy")
@@ -157,7 +161,9 @@ def measure_drawdowns(
         miss(row, Column.CALMAR_36_MONTHS, Reason.SHORTER_THAN_36_MONTHS)
         return
     recent = equity[calendar.trailing_start :]
-    deepest = deepest_fall(recent)
+    deepest = falls.deepest
+    if falls.deepest_start < calendar.trailing_start:
+        deepest = deepest_fall(recent)
     annual = (equity[n - 1] / recent[0]) ** (1.0 / 3.0) - 1.0
     put_ratio(row, Column.CALMAR_36_MONTHS, annual, deepest, Reason.NEVER_FELL)
 

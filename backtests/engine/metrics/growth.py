@@ -204,17 +204,16 @@ def measure_stability(returns: FloatArray, scratch: FloatArray, row: Row) -> Non
         miss(row, Column.STABILITY, Reason.TOO_FEW_FOR_A_LINE)
         return
     write_log1p(returns, scratch)
-    height, total, squares, weighted = 0.0, 0.0, 0.0, 0.0
-    at = -0.5 * (n - 1)
+    height, total, squares, totals = 0.0, 0.0, 0.0, 0.0
     for t in range(1, n):  # heights are over the first of these closes
-        at += 1.0
         height += scratch[t]
         total += height
+        totals += total
         squares += height * height
-        weighted += at * height
     if math.sqrt(squares / n) <= ROUNDING:
         miss(row, Column.STABILITY, Reason.NEVER_MOVED)
         return
     spread = squares - total * total / n
+    weighted = 0.5 * (n + 1.0) * total - totals  # the sum of (t - mean t) times the height
     along = n * (n * n - 1.0) / 12.0
     put(row, Column.STABILITY, min(1.0, weighted * weighted / (along * spread)))

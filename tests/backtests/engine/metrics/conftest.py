@@ -62,13 +62,16 @@ def trades_of(n_trades, seed=0):
 
 
 @pytest.fixture(scope="session")
-def complete(sample):
-    return compute_metrics(
-        sample.equity,
-        sample.long_ts,
-        activity=activity_of(757),
-        trades=trades_of(50),
-        benchmark=sample.benchmark,
-        trials=Trials(20, 0.4),
-        periods_per_year=252,
-    )
+def everything(sample):
+    return {
+        "activity": activity_of(757),
+        "trades": trades_of(50),
+        "benchmark": sample.benchmark,
+        "trials": Trials(20, 0.4),
+        "periods_per_year": 252,
+    }
+
+
+@pytest.fixture(scope="session")
+def complete(sample, everything):
+    return compute_metrics(sample.equity, sample.long_ts, **everything)

@@ -6,6 +6,7 @@ import pytest
 from backtests.engine.errors import SettingsError
 from backtests.engine.metrics import Conventions, Trials, compute_metrics
 from backtests.engine.metrics.conventions import expected_maximum
+from backtests.engine.metrics.definitions import AFFECTED
 from backtests.engine.metrics.sharpe import (
     shape_factor,
     sharpe_probability,
@@ -113,6 +114,34 @@ class TestTrials:
 
 
 class TestConventions:
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("risk_free_rate", 0.03),
+            ("target_return", 0.03),
+            ("ddof", 0),
+            ("tail_probability", 0.01),
+            ("annualization", "geometric"),
+            ("sharpe", "cagr"),
+            ("moments", "sample"),
+            ("sharpe_benchmark", 0.5),
+            ("confidence", 0.9),
+        ],
+    )
+    def test_change_what_they_say_and_the_definition_tells(
+        self, sample, everything, complete, option, value
+    ):
+        found = compute_metrics(
+            sample.equity,
+            sample.long_ts,
+            conventions=Conventions(**{option: value}),
+            **everything,
+        )
+
+        changed = {name for name in found if found[name].value != complete[name].value}
+        told = {name for name in found if f"Here with {option} {value}." in found[name].definition}
+        assert changed == told == set(AFFECTED[option])
+
     @pytest.mark.parametrize(
         "option",
         [
