@@ -9,6 +9,8 @@ References
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.compilation import njit
+
 
 def newey_west_lag(n_observations: int) -> int:
     """Return the plug-in lag ``floor(4 (n / 100)^(2/9))``, below the number of observations.
@@ -46,3 +48,40 @@ def long_run_covariance(values: NDArray[np.float64], lag: int | None = None) -> 
         covariance = deviation[j:].T @ deviation[:-j] / n
         total = total + (1.0 - j / (highest + 1.0)) * (covariance + covariance.T)
     return total
+
+
+@njit(cache=True, error_model="numpy")
+def long_run_variance(deviation: NDArray[np.float64], lag: int) -> float:
+    """Return the Newey-West long-run variance of one series whose mean is zero.
+
+    Parameters
+    ----------
+    deviation : float64 array, shape (n,), n >= 1
+        Finite observations less their mean, in time order.
+    lag : int
+        Highest autocovariance used, 0 <= lag < n.
+
+    Returns
+    -------
+    float
+        What `long_run_covariance` has on its diagonal, >= 0. Divide by n for the variance of the
+        mean.
+
+    Notes
+    -----
+    Bartlett weights are those of a moving sum: with the series continued by zeros,
+    ``sum_t (u[t] + ... + u[t - lag])^2 / (n (lag + 1))`` over all n + lag windows. One pass
+    whatever the lag; cannot be negative; no allocation.
+    """
+    n = deviation.size
+    window, total = 0.0, 0.0
+    for t in range(lag + 1):
+        window += deviation[t]
+        total += window * window
+    for t in range(lag + 1, n):
+        window += deviation[t] - deviation[t - lag - 1]
+        total += window * window
+    for t in range(n - lag - 1, n - 1):
+        window -= deviation[t]
+        total += window * window
+    return total / (n * (lag + 1.0))

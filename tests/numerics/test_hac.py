@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from numerics.hac import long_run_covariance, newey_west_lag
+from numerics.hac import long_run_covariance, long_run_variance, newey_west_lag
 
 
 class TestNeweyWestLag:
@@ -41,3 +44,27 @@ class TestLongRunCovariance:
             series[at] = last
 
         assert long_run_covariance(series[:, None], 60)[0, 0] == pytest.approx(1 / 0.49, rel=0.05)
+
+
+class TestLongRunVariance:
+    def test_matches_a_case_worked_by_hand(self):
+        deviation = np.array([-2.0, 0.0, -1.0, 3.0])
+
+        # Moving sums of two: -2, -2, -1, 2, 3; their squares add up to 22.
+        assert long_run_variance(deviation, 1) == pytest.approx(22 / (4 * 2))
+
+    @given(
+        arrays(np.float64, st.integers(2, 60), elements=st.floats(-10.0, 10.0)),
+        st.integers(0, 59),
+    )
+    @settings(deadline=None)
+    def test_agrees_with_the_covariance_of_one_column(self, values, lag):
+        lag = min(lag, values.size - 1)
+        deviation = values - values.mean()
+
+        found = long_run_variance(deviation, lag)
+
+        expected = long_run_covariance(values[:, None], lag)[0, 0]
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        assert found >= 0.0
+        assert found == long_run_variance.py_func(deviation, lag)

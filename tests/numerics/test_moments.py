@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from numerics.moments import excess_kurtosis, is_constant, skewness
+from numerics.moments import central_sums, excess_kurtosis, is_constant, skewness
 
 SAMPLE = np.random.default_rng(2).gamma(2.0, size=500)
 
@@ -20,6 +20,25 @@ class TestSkewness:
 class TestExcessKurtosis:
     def test_agrees_with_scipy(self):
         assert excess_kurtosis(SAMPLE) == pytest.approx(stats.kurtosis(SAMPLE), rel=1e-12)
+
+
+class TestCentralSums:
+    def test_are_what_moments_are_made_of(self):
+        deviation = np.empty(SAMPLE.size)
+
+        squares, cubes, fourths, neighbors = central_sums(SAMPLE, SAMPLE.mean(), deviation)
+
+        n = SAMPLE.size
+        np.testing.assert_array_equal(deviation, SAMPLE - SAMPLE.mean())
+        assert squares / n == pytest.approx(SAMPLE.var(), rel=1e-12)
+        assert cubes / n / SAMPLE.std() ** 3 == pytest.approx(stats.skew(SAMPLE), rel=1e-12)
+        assert fourths / n / SAMPLE.var() ** 2 - 3 == pytest.approx(stats.kurtosis(SAMPLE))
+        assert neighbors == pytest.approx(deviation[1:] @ deviation[:-1])
+
+    def test_compiled_agrees_with_plain_python(self):
+        out = np.empty(SAMPLE.size)
+
+        assert central_sums(SAMPLE, 2.0, out) == central_sums.py_func(SAMPLE, 2.0, out)
 
 
 class TestIsConstant:

@@ -1,7 +1,7 @@
-"""The table of metrics and `compute_metrics()`."""
+"""The doors to the kernels: `compute_metrics()` and `compute_metrics_table()`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,167 +9,46 @@ from numpy.typing import ArrayLike, NDArray
 
 from backtests.engine.dtypes import FloatArray
 from backtests.engine.errors import SettingsError, ShapeError
-from backtests.engine.metrics import growth, relative, risk, trading
+from backtests.engine.metrics.calendar import build_calendar
+from backtests.engine.metrics.conventions import Conventions, Trials, build_settings
+from backtests.engine.metrics.curve import measure_curves
+from backtests.engine.metrics.definitions import DEFINITIONS, describe
 from backtests.engine.metrics.frequency import infer_periods_per_year
-from backtests.engine.metrics.metric import Metric, Metrics, NotComputedError, checked
-from backtests.engine.metrics.sample import Sample, TradingActivity
+from backtests.engine.metrics.metric import Metric, Metrics
+from backtests.engine.metrics.reasons import sentence_of
+from backtests.engine.metrics.row import N_COLUMNS
+from backtests.engine.metrics.sample import (
+    NO_ACTIVITY,
+    NO_TRADES,
+    Activity,
+    RoundTrips,
+    Trades,
+    TradingActivity,
+    build_market,
+    build_workspace,
+)
+
+_BLOCK = 64  # curves laid out at a time
+_PER_BAR = ("traded_notional", "costs", "gross_exposure", "net_exposure")
+_HOUSE = Conventions()
 
 
-class Definition(NamedTuple):
-    """How one metric is computed and described."""
+class MetricsTable(NamedTuple):
+    """Metrics of many curves.
 
-    compute: Callable[[Sample], float]
-    unit: str
-    sentence: str
+    Attributes
+    ----------
+    values : float64 array, shape (n_curves, n_metrics)
+        Finite, or NaN where there is a reason.
+    reasons : int8 array, shape (n_curves, n_metrics)
+        0, or a code that `reasons.sentence_of` puts into words.
+    names : tuple of str
+        Name of each column, as in `DEFINITIONS`.
+    """
 
-
-DEFINITIONS: dict[str, Definition] = {
-    "total_return": Definition(
-        lambda sample: sample.total_return, "fraction", "Last equity over first, less one."
-    ),
-    "cagr": Definition(
-        lambda sample: sample.cagr,
-        "per year",
-        "(last / first)^(1 / years) - 1, years = returns / bars per year.",
-    ),
-    "annual_return": Definition(
-        growth.annual_return, "per year", "Arithmetic mean return times bars per year."
-    ),
-    "annual_volatility": Definition(
-        growth.volatility, "per year", "Standard deviation (ddof 1) times sqrt(bars per year)."
-    ),
-    "downside_volatility": Definition(
-        growth.downside_volatility,
-        "per year",
-        "sqrt(mean of min(r, 0)^2 over all returns) times sqrt(bars per year).",
-    ),
-    "sharpe": Definition(
-        growth.sharpe,
-        "ratio",
-        "Arithmetic mean over standard deviation (ddof 1), times sqrt(bars per year); "
-        "no risk-free rate.",
-    ),
-    "sharpe_standard_error": Definition(
-        growth.sharpe_standard_error,
-        "ratio",
-        "Delta method on Newey-West moments, lag floor(4 (n/100)^(2/9)), annual.",
-    ),
-    "probabilistic_sharpe": Definition(
-        growth.probabilistic_sharpe,
-        "probability",
-        "Probability that the true Sharpe ratio exceeds 0 (Bailey and Lopez de Prado 2012).",
-    ),
-    "sortino": Definition(
-        growth.sortino, "ratio", "Annual mean return over downside volatility, target 0."
-    ),
-    "calmar": Definition(risk.calmar, "ratio", "CAGR over maximum drawdown."),
-    "omega": Definition(growth.omega, "ratio", "Sum of gains over sum of losses, threshold 0."),
-    "profit_factor": Definition(
-        growth.omega, "ratio", "Sum of gains over sum of losses, counted in bars; Omega at 0."
-    ),
-    "gain_to_pain": Definition(
-        growth.gain_to_pain, "ratio", "Sum of all returns over sum of losses."
-    ),
-    "max_drawdown": Definition(
-        risk.max_drawdown,
-        "fraction",
-        "Deepest fall of compounded equity, starting at 1, from its running peak; >= 0.",
-    ),
-    "average_drawdown": Definition(
-        risk.average_drawdown, "fraction", "Mean of the deepest points of all drawdowns."
-    ),
-    "longest_drawdown_days": Definition(
-        risk.longest_drawdown_days,
-        "days",
-        "Longest calendar time from a peak to the bar that regains it, or to the end.",
-    ),
-    "time_under_water": Definition(
-        risk.time_under_water, "fraction", "Share of bars below an earlier peak."
-    ),
-    "ulcer_index": Definition(
-        risk.ulcer, "fraction", "sqrt(mean squared drawdown), denominator n bars."
-    ),
-    "ulcer_performance": Definition(risk.ulcer_performance, "ratio", "CAGR over the Ulcer index."),
-    "recovery_factor": Definition(risk.recovery, "ratio", "Total return over maximum drawdown."),
-    "value_at_risk_95": Definition(
-        risk.value_at_risk, "fraction", "5 % quantile of the returns per bar (type 7); a loss < 0."
-    ),
-    "conditional_value_at_risk_95": Definition(
-        risk.conditional_value_at_risk,
-        "fraction",
-        "Mean of the returns per bar at or below that quantile.",
-    ),
-    "tail_ratio": Definition(
-        risk.tail_ratio, "ratio", "abs(95 % quantile) over abs(5 % quantile) of the returns."
-    ),
-    "skewness": Definition(risk.skew, "ratio", "Population skewness of the returns per bar."),
-    "excess_kurtosis": Definition(
-        risk.kurtosis, "ratio", "Population kurtosis of the returns per bar, less 3."
-    ),
-    "autocorrelation": Definition(
-        risk.autocorrelation, "ratio", "First-order autocorrelation of the returns per bar."
-    ),
-    "best_day": Definition(risk.best_day, "fraction", "Largest compounded return of a UTC day."),
-    "worst_day": Definition(risk.worst_day, "fraction", "Smallest compounded return of a UTC day."),
-    "best_month": Definition(
-        risk.best_month, "fraction", "Largest compounded return of a calendar month (UTC)."
-    ),
-    "worst_month": Definition(
-        risk.worst_month, "fraction", "Smallest compounded return of a calendar month (UTC)."
-    ),
-    "positive_months": Definition(
-        risk.positive_months, "fraction", "Share of calendar months with a gain."
-    ),
-    "hit_rate": Definition(
-        growth.hit_rate, "fraction", "Gains over gains and losses, counted in bars."
-    ),
-    "payoff": Definition(growth.payoff, "ratio", "Mean gain over mean loss, per bar."),
-    "turnover": Definition(
-        trading.turnover, "per year", "Bought plus sold notional over mean equity, per year."
-    ),
-    "exposure_time": Definition(
-        trading.exposure_time, "fraction", "Share of bars with a position at the close."
-    ),
-    "average_gross_exposure": Definition(
-        trading.average_gross_exposure, "ratio", "Mean over bars of gross exposure / equity."
-    ),
-    "average_net_exposure": Definition(
-        trading.average_net_exposure, "ratio", "Mean over bars of net exposure / equity."
-    ),
-    "max_leverage": Definition(
-        trading.max_leverage, "ratio", "Largest gross exposure / equity at a close."
-    ),
-    "total_costs": Definition(trading.total_costs, "currency", "Sum of all costs."),
-    "cost_drag": Definition(trading.cost_drag, "per year", "All costs over mean equity, per year."),
-    "average_cost_bps": Definition(
-        trading.average_cost_bps, "bps", "All costs per traded notional."
-    ),
-    "break_even_cost_bps": Definition(
-        trading.break_even_cost_bps,
-        "bps",
-        "(Profit + costs) per traded notional: the cost at which the same trades earn nothing.",
-    ),
-    "alpha": Definition(
-        relative.alpha, "per year", "Least-squares intercept per bar times bars per year."
-    ),
-    "beta": Definition(relative.beta, "ratio", "Least-squares slope on the benchmark's returns."),
-    "correlation": Definition(
-        relative.correlation, "ratio", "Pearson correlation with the benchmark's returns."
-    ),
-    "r_squared": Definition(relative.r_squared, "fraction", "Squared correlation."),
-    "tracking_error": Definition(
-        relative.tracking_error, "per year", "Annual standard deviation (ddof 1) of r - b."
-    ),
-    "information_ratio": Definition(
-        relative.information_ratio, "ratio", "Annual mean of r - b over the tracking error."
-    ),
-    "up_capture": Definition(
-        relative.up_capture, "ratio", "Compounded r over compounded b on bars with b > 0."
-    ),
-    "down_capture": Definition(
-        relative.down_capture, "ratio", "Compounded r over compounded b on bars with b < 0."
-    ),
-}
+    values: FloatArray
+    reasons: NDArray[np.int8]
+    names: tuple[str, ...]
 
 
 def compute_metrics(
@@ -177,8 +56,11 @@ def compute_metrics(
     ts: NDArray[np.int64],
     *,
     activity: TradingActivity | None = None,
+    trades: RoundTrips | None = None,
     periods_per_year: float | None = None,
     benchmark: ArrayLike | None = None,
+    conventions: Conventions = _HOUSE,
+    trials: Trials | None = None,
 ) -> Metrics:
     """Return every metric of `DEFINITIONS`; none is left out, none is inf or nan.
 
@@ -190,10 +72,16 @@ def compute_metrics(
         Strictly increasing stamps [ns UTC].
     activity : TradingActivity, optional
         Without it turnover, exposure and cost metrics are not computed.
+    trades : RoundTrips, optional
+        Without it the metrics of trades are not computed.
     periods_per_year : float, optional
         Bars per year, > 0; otherwise inferred by `infer_periods_per_year`.
     benchmark : float64 array, shape (n_bars,), optional
         Levels (not returns) of a benchmark at the same stamps.
+    conventions : Conventions, optional
+        Where libraries differ.
+    trials : Trials, optional
+        Without it the deflated Sharpe ratio is not computed.
 
     Returns
     -------
@@ -208,44 +96,181 @@ def compute_metrics(
     SettingsError
         `periods_per_year` is not a positive finite number.
     """
-    curve, levels = _checked_inputs(equity, ts, activity, benchmark)
-    if periods_per_year is None:
-        periods, rule = infer_periods_per_year(ts)
-    elif math.isfinite(periods_per_year) and periods_per_year > 0.0:
-        periods, rule = float(periods_per_year), "given"
-    else:
-        raise SettingsError(f"periods_per_year must be positive, not {periods_per_year!r}.")
-    sample = Sample(curve, ts, periods, activity, levels)
-    computed = {name: _measure(name, spec, sample) for name, spec in DEFINITIONS.items()}
-    return Metrics(computed, periods, rule)
+    curve: FloatArray = np.asarray(equity, dtype=np.float64)
+    if curve.ndim != 1:
+        raise ShapeError(f"equity has shape {curve.shape}, not one dimension.")
+    periods, rule = _periods(ts, periods_per_year)
+    values, reasons = _measure(
+        curve[:, np.newaxis],
+        ts,
+        math.nan if periods is None else periods,
+        benchmark,
+        None if activity is None else [activity],
+        None if trades is None else [trades],
+        conventions,
+        trials,
+    )
+    by_name = {
+        name: Metric(
+            name,
+            float(values[0, at]) if reasons[0, at] == 0 else None,
+            sentence_of(int(reasons[0, at])),
+            spec.unit,
+            describe(name, conventions),
+        )
+        for at, (name, spec) in enumerate(DEFINITIONS.items())
+    }
+    return Metrics(by_name, periods, rule)
 
 
-def _measure(name: str, spec: Definition, sample: Sample) -> Metric:
-    try:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            value: float | None = checked(spec.compute(sample))
-        reason = ""
-    except NotComputedError as error:
-        value, reason = None, f"not computed, because {error}"
-    except OverflowError:
-        value, reason = None, "not computed, because the result is not a finite number"
-    return Metric(name, value, reason, spec.unit, spec.sentence)
-
-
-def _checked_inputs(
+def compute_metrics_table(
     equity: ArrayLike,
     ts: NDArray[np.int64],
-    activity: TradingActivity | None,
+    *,
+    activity: Sequence[TradingActivity] | None = None,
+    trades: Sequence[RoundTrips] | None = None,
+    periods_per_year: float | None = None,
+    benchmark: ArrayLike | None = None,
+    conventions: Conventions = _HOUSE,
+    trials: Trials | None = None,
+) -> MetricsTable:
+    """Return every metric of many curves on one clock, bit for bit as `compute_metrics` has them.
+
+    Parameters
+    ----------
+    equity : float64 array, shape (n_bars, n_curves)
+        One curve per column; read without a copy where it is laid out in Fortran order.
+    ts : int64 array, shape (n_bars,)
+        Strictly increasing stamps [ns UTC].
+    activity, trades : sequence of TradingActivity, RoundTrips, optional
+        One per curve.
+    periods_per_year, benchmark, conventions, trials
+        As `compute_metrics` has them, for all curves.
+
+    Returns
+    -------
+    MetricsTable
+        ``(values, reasons, names)``.
+
+    Raises
+    ------
+    ShapeError, SettingsError
+        As `compute_metrics`.
+    """
+    curves: FloatArray = np.asarray(equity, dtype=np.float64)
+    if curves.ndim != 2:
+        raise ShapeError(f"equity has shape {curves.shape}, not two dimensions.")
+    periods, _ = _periods(ts, periods_per_year)
+    per_year = math.nan if periods is None else periods
+    values, reasons = _measure(
+        curves, ts, per_year, benchmark, activity, trades, conventions, trials
+    )
+    return MetricsTable(values, reasons, tuple(DEFINITIONS))
+
+
+def _periods(ts: NDArray[np.int64], periods_per_year: float | None) -> tuple[float | None, str]:
+    if periods_per_year is None:
+        return infer_periods_per_year(ts)
+    if math.isfinite(periods_per_year) and periods_per_year > 0.0:
+        return float(periods_per_year), "given"
+    raise SettingsError(f"periods_per_year must be positive, not {periods_per_year!r}.")
+
+
+def _measure(
+    curves: FloatArray,
+    ts: NDArray[np.int64],
+    periods: float,
     benchmark: ArrayLike | None,
-) -> tuple[FloatArray, FloatArray | None]:
-    curve: FloatArray = np.asarray(equity, dtype=np.float64)
-    levels = None if benchmark is None else np.asarray(benchmark, dtype=np.float64)
-    named: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {"ts": ts}
+    activity: Sequence[TradingActivity] | None,
+    trades: Sequence[RoundTrips] | None,
+    conventions: Conventions,
+    trials: Trials | None,
+) -> tuple[FloatArray, NDArray[np.int8]]:
+    n_bars, n_curves = curves.shape
+    levels = None if benchmark is None else np.array(benchmark, dtype=np.float64)
+    _require_shape("ts", ts, (n_bars,))
     if levels is not None:
-        named["benchmark"] = levels
-    if activity is not None:
-        named.update(vars(activity))
-    for name, array in named.items():
-        if curve.ndim != 1 or array.shape != curve.shape:
-            raise ShapeError(f"equity has shape {curve.shape}, {name} has {array.shape}.")
-    return curve, levels
+        _require_shape("benchmark", levels, (n_bars,))
+    for name, given in (("activity", activity), ("trades", trades)):
+        if given is not None and len(given) != n_curves:
+            raise ShapeError(f"There are {n_curves} curves and {len(given)} of {name}.")
+    calendar, market = build_calendar(ts), build_market(levels, n_bars)
+    settings = build_settings(periods, conventions, trials)
+    values = np.full((n_curves, N_COLUMNS), np.nan)
+    reasons = np.zeros((n_curves, N_COLUMNS), np.int8)
+    for begin in range(0, n_curves, _BLOCK):
+        rows = slice(begin, min(begin + _BLOCK, n_curves))
+        size = rows.stop - begin
+        block = _lay_out_curves(curves[:, rows])
+        done, fill_starts = _lay_out_activity(activity and activity[rows], n_bars, size)
+        closed, trade_starts = _lay_out_trades(trades and trades[rows], size)
+        most_fills, most_trades = np.diff(fill_starts).max(), np.diff(trade_starts).max()
+        workspace = build_workspace(n_bars, int(most_trades), int(most_fills))
+        measure_curves(
+            block,
+            calendar,
+            market,
+            done,
+            fill_starts,
+            closed,
+            trade_starts,
+            settings,
+            workspace,
+            values[rows],
+            reasons[rows],
+        )
+    return values, reasons
+
+
+def _lay_out_curves(curves: FloatArray) -> FloatArray:
+    """Return one curve per row; kernels are compiled for arrays that can be written to."""
+    if curves.flags.f_contiguous and curves.flags.writeable:
+        return curves.T
+    # Copied before it is turned: columns read straight from a wide table miss every cache.
+    return np.ascontiguousarray(curves.copy(order="K").T)
+
+
+def _lay_out_activity(
+    activity: Sequence[TradingActivity] | None, n_bars: int, n_curves: int
+) -> tuple[Activity, NDArray[np.int64]]:
+    if activity is None:
+        return NO_ACTIVITY, np.zeros(n_curves + 1, np.int64)
+    for one in activity:
+        for name in _PER_BAR:
+            _require_shape(name, getattr(one, name), (n_bars,))
+    per_bar = {name: _joined([getattr(one, name) for one in activity]) for name in _PER_BAR}
+    fills = [np.empty(0) if one.participation is None else one.participation for one in activity]
+    joined = _joined(fills)
+    if np.any(joined < 0.0):
+        raise SettingsError("A participation may not be negative.")
+    return Activity(is_given=True, **per_bar, participation=joined), _starts(fills)
+
+
+def _lay_out_trades(
+    trades: Sequence[RoundTrips] | None, n_curves: int
+) -> tuple[Trades, NDArray[np.int64]]:
+    if trades is None:
+        return NO_TRADES, np.zeros(n_curves + 1, np.int64)
+    for one in trades:
+        for name in ("return_", "holding_ns"):
+            _require_shape(name, getattr(one, name), one.pnl.shape)
+    holding = np.concatenate([one.holding_ns for one in trades]).astype(np.int64)
+    pnl, returns = (_joined([getattr(one, name) for one in trades]) for name in ("pnl", "return_"))
+    return Trades(True, pnl, returns, holding), _starts([one.pnl for one in trades])
+
+
+def _joined(parts: Sequence[FloatArray]) -> FloatArray:
+    joined: FloatArray = np.concatenate(parts).astype(np.float64)
+    return joined
+
+
+def _starts(parts: Sequence[FloatArray]) -> NDArray[np.int64]:
+    sizes = np.array([part.size for part in parts], np.int64)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+
+
+def _require_shape(
+    name: str, array: NDArray[np.float64] | NDArray[np.int64], shape: tuple[int, ...]
+) -> None:
+    if array.shape != shape:
+        raise ShapeError(f"{name} has shape {array.shape}, not {shape} as equity asks for.")

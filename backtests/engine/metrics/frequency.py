@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.engine.metrics.sample import DAY_NS
+from backtests.engine.metrics.calendar import DAY_NS
 
 _DAYS_PER_YEAR = 365.25
 _HOUR_NS = 3_600_000_000_000

@@ -1,6 +1,5 @@
 """A metric that says what it is, and why when it is not there."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,7 +23,8 @@ class Metric:
     reason : str
         Empty, or ``not computed, because ...``.
     unit : str
-        "fraction", "ratio", "per year", "days", "periods", "currency", "bps", "probability".
+        "fraction", "ratio", "per year", "days", "periods", "trades", "currency", "bps",
+        "probability".
     definition : str
         One sentence that fixes the convention.
     """
@@ -78,15 +78,3 @@ def require(condition: bool, because: str) -> None:
     """Raise `NotComputedError` unless the condition holds."""
     if not condition:
         raise NotComputedError(because)
-
-
-def ratio(numerator: float, denominator: float, because: str) -> float:
-    """Return a quotient, or raise when its denominator is zero."""
-    require(denominator != 0.0, because)
-    return numerator / denominator
-
-
-def checked(value: float) -> float:
-    """Return a finite value, or raise: neither inf nor nan leaves this package."""
-    require(math.isfinite(value), "the result is not a finite number")
-    return float(value)

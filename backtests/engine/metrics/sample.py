@@ -1,21 +1,28 @@
-"""The inputs of all metrics, prepared once."""
+"""What metrics are computed from: arrays for people, the same arrays for kernels."""
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backtests.engine.dtypes import FloatArray
-from backtests.engine.metrics.metric import require
+from backtests.engine.metrics.reasons import Reason
+from numerics.compilation import njit
 from numerics.moments import is_constant
 
-DAY_NS = 86_400_000_000_000
+# Plain numbers: a kernel cannot turn a member of an enum into what it returns.
+_TOO_FEW_VALUES = int(Reason.TOO_FEW_VALUES)
+_MISSING_VALUES = int(Reason.MISSING_VALUES)
+_NOT_POSITIVE = int(Reason.NOT_POSITIVE)
+_RETURN_TOO_LARGE = int(Reason.RETURN_TOO_LARGE)
+ROUNDING = 2e-15  # what a return near zero may owe to the rounding of two levels
 
 
 @dataclass(frozen=True)
 class TradingActivity:
-    """What the account did, shape (n_bars,) each, in account currency.
+    """What the account did, shape (n_bars,) each unless stated, in account currency.
 
     Attributes
     ----------
@@ -25,107 +32,190 @@ class TradingActivity:
         All costs of each bar, >= 0.
     gross_exposure, net_exposure : float64 array
         Sum of absolute and of signed position values at each close.
+    participation : float64 array, shape (n_fills,), optional
+        Quantity of each fill over the volume of its bar, >= 0; NaN where it is not known.
     """
 
     traded_notional: FloatArray
     costs: FloatArray
     gross_exposure: FloatArray
     net_exposure: FloatArray
+    participation: FloatArray | None = None
 
 
 @dataclass(frozen=True)
-class Sample:
-    """An equity curve and what is asked of it; properties raise when they do not exist."""
+class RoundTrips:
+    """Closed trades in the order of their closing, shape (n_trades,) each.
 
-    equity: FloatArray
-    ts: NDArray[np.int64]
-    periods_per_year: float | None
-    activity: TradingActivity | None
-    benchmark: FloatArray | None
+    Attributes
+    ----------
+    pnl : float64 array
+        Profit after costs [account currency].
+    return_ : float64 array
+        Profit over what was put at stake [fraction].
+    holding_ns : int64 array
+        Time from the first fill to the last [ns], >= 0.
+    """
 
-    @cached_property
-    def returns(self) -> FloatArray:
-        """Simple returns per bar, shape (n_bars - 1,)."""
-        return simple_returns(self.equity)
-
-    @cached_property
-    def periods(self) -> float:
-        """Bars per year."""
-        require(self.periods_per_year is not None, "the number of bars per year is unknown")
-        assert self.periods_per_year is not None  # noqa: S101  (for the type checker)
-        return self.periods_per_year
-
-    @cached_property
-    def years(self) -> float:
-        """Length of the returns in years."""
-        return self.returns.size / self.periods
-
-    @cached_property
-    def growth(self) -> FloatArray:
-        """Compounded growth of 1, starting at 1, shape (n_bars,)."""
-        _ = self.returns
-        growth: FloatArray = self.equity / self.equity[0]
-        return growth
-
-    @cached_property
-    def total_return(self) -> float:
-        """Last value over first, less one."""
-        return float(self.growth[-1]) - 1.0
-
-    @cached_property
-    def cagr(self) -> float:
-        """Compound growth per year."""
-        return float(self.growth[-1] ** (1.0 / self.years)) - 1.0
-
-    @cached_property
-    def drawdown(self) -> FloatArray:
-        """Fall from the running peak as a fraction, >= 0, shape (n_bars,)."""
-        growth = self.growth
-        fall: FloatArray = 1.0 - growth / np.maximum.accumulate(growth)
-        return fall
-
-    @cached_property
-    def daily_returns(self) -> FloatArray:
-        """Compounded returns of each UTC day after the first stamp; midnight closes a day."""
-        _ = self.returns
-        return simple_returns(self.equity[period_ends((self.ts - 1) // DAY_NS)])
-
-    @cached_property
-    def trading(self) -> TradingActivity:
-        """The account's activity."""
-        require(self.activity is not None, "no trading activity was given")
-        assert self.activity is not None  # noqa: S101  (for the type checker)
-        return self.activity
-
-    @cached_property
-    def benchmark_returns(self) -> FloatArray:
-        """Returns of the benchmark over the same bars."""
-        require(self.benchmark is not None, "no benchmark was given")
-        assert self.benchmark is not None  # noqa: S101  (for the type checker)
-        require(bool(np.all(np.isfinite(self.benchmark))), "the benchmark has missing values")
-        require(bool(np.all(self.benchmark > 0.0)), "the benchmark is not positive everywhere")
-        change: FloatArray = self.benchmark[1:] / self.benchmark[:-1] - 1.0
-        require(bool(np.all(np.isfinite(change))), "a benchmark return is too large for a number")
-        return change
-
-    def varying_returns(self) -> FloatArray:
-        """Return the returns, refusing a series that does not vary."""
-        require(self.returns.size >= 2, "there are fewer than two returns")
-        require(not is_constant(self.returns), "the returns do not vary")
-        return self.returns
+    pnl: FloatArray
+    return_: FloatArray
+    holding_ns: NDArray[np.int64]
 
 
-def simple_returns(equity: FloatArray) -> FloatArray:
-    """Return ``e[t] / e[t-1] - 1``, refusing curves that are short or not positive."""
-    require(equity.size >= 2, "there are fewer than two values")
-    require(bool(np.all(np.isfinite(equity))), "the equity curve has missing values")
-    require(bool(np.all(equity > 0.0)), "equity was zero or negative")
-    change: FloatArray = equity[1:] / equity[:-1] - 1.0
-    require(bool(np.all(np.isfinite(change))), "a return is too large for a number")
-    return change
+class Activity(NamedTuple):
+    """`TradingActivity` for kernels; arrays are empty where nothing was given."""
+
+    is_given: bool
+    traded_notional: FloatArray
+    costs: FloatArray
+    gross_exposure: FloatArray
+    net_exposure: FloatArray
+    participation: FloatArray
 
 
-def period_ends(period: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the first row and then the last row of every period, given each row's period."""
-    last = np.flatnonzero(np.append(period[1:] != period[:-1], True))
-    return np.unique(np.append(0, last))
+class Trades(NamedTuple):
+    """`RoundTrips` for kernels; arrays are empty where nothing was given."""
+
+    is_given: bool
+    pnl: FloatArray
+    return_: FloatArray
+    holding_ns: NDArray[np.int64]
+
+
+class Market(NamedTuple):
+    """A benchmark, prepared once for all curves.
+
+    Attributes
+    ----------
+    reason : int
+        0, or why there is none.
+    returns, deviation : float64 array, shape (n_bars - 1,)
+        Simple returns per bar, and the same less their mean.
+    mean, squares : float
+        Mean return and sum of the squared deviations.
+    growth, growth_up, growth_down : float
+        Compounded over all bars, over those it rose in and over those it fell in; 1 without any.
+    """
+
+    reason: int
+    returns: FloatArray
+    deviation: FloatArray
+    mean: float
+    squares: float
+    growth: float
+    growth_up: float
+    growth_down: float
+
+
+class Workspace(NamedTuple):
+    """Memory that one call of `measure_curve` overwrites.
+
+    Attributes
+    ----------
+    returns, deviation : float64 array, shape (n_bars - 1,)
+    scratch : float64 array, shape (>= max(n_bars, n_trades, n_fills),)
+    upper : float64 array, shape (n_bars,)
+    """
+
+    returns: FloatArray
+    deviation: FloatArray
+    scratch: FloatArray
+    upper: FloatArray
+
+
+NO_ACTIVITY = Activity(False, *(np.empty(0) for _ in range(5)))
+NO_TRADES = Trades(False, np.empty(0), np.empty(0), np.empty(0, np.int64))
+
+
+def build_workspace(n_bars: int, n_trades: int = 0, n_fills: int = 0) -> Workspace:
+    """Return memory for curves of `n_bars` with at most so many trades and fills."""
+    n_returns = max(n_bars - 1, 0)
+    scratch = np.empty(max(n_bars, n_trades, n_fills, 1))
+    return Workspace(np.empty(n_returns), np.empty(n_returns), scratch, np.empty(n_bars))
+
+
+def build_market(benchmark: FloatArray | None, n_bars: int) -> Market:
+    """Return a benchmark's levels as kernels read them.
+
+    Parameters
+    ----------
+    benchmark : float64 array, shape (n_bars,), optional
+        Levels, > 0. Otherwise the result says why there is no benchmark.
+    n_bars : int
+        Length of the curves.
+    """
+    empty = np.zeros(max(n_bars - 1, 0))
+    reason = _benchmark_reason(benchmark)
+    if benchmark is None or reason != Reason.NONE:
+        return Market(int(reason), empty, empty, *(math.nan,) * 5)
+    with np.errstate(over="ignore"):
+        returns = benchmark[1:] / benchmark[:-1] - 1.0
+        if not np.all(np.isfinite(returns)):
+            too_large = int(Reason.BENCHMARK_RETURN_TOO_LARGE)
+            return Market(too_large, empty, empty, *(math.nan,) * 5)
+        mean = float(returns.mean())
+        deviation = returns - mean
+        varies = not (is_constant(returns) or np.ptp(returns) <= ROUNDING)
+        up, down = returns > 0.0, returns < 0.0
+        return Market(
+            reason=0,
+            returns=returns,
+            deviation=deviation,
+            mean=mean,
+            squares=float(deviation @ deviation) if varies else 0.0,
+            growth=float(benchmark[-1] / benchmark[0]),
+            growth_up=float(np.prod(1.0 + returns[up])),
+            growth_down=float(np.prod(1.0 + returns[down])),
+        )
+
+
+def _benchmark_reason(benchmark: FloatArray | None) -> Reason:
+    if benchmark is None:
+        return Reason.NO_BENCHMARK
+    if benchmark.size < 2:
+        return Reason.TOO_FEW_VALUES
+    if not np.all(np.isfinite(benchmark)):
+        return Reason.BENCHMARK_MISSING_VALUES
+    if not np.all(benchmark > 0.0):
+        return Reason.BENCHMARK_NOT_POSITIVE
+    return Reason.NONE
+
+
+@njit(cache=True, error_model="numpy")
+def check_levels(equity: FloatArray) -> int:
+    """Return 0, or the reason why a curve is no base for returns: missing or not positive.
+
+    Parameters
+    ----------
+    equity : float64 array, shape (n_bars,)
+    """
+    n_missing, n_positive = 0, 0
+    for t in range(equity.size):
+        n_missing += int(not math.isfinite(equity[t]))
+        n_positive += int(equity[t] > 0.0)
+    if n_missing > 0:
+        return _MISSING_VALUES
+    if n_positive < equity.size:
+        return _NOT_POSITIVE
+    return 0
+
+
+@njit(cache=True, error_model="numpy")
+def write_returns(equity: FloatArray, returns: FloatArray) -> int:
+    """Write ``e[t] / e[t-1] - 1``; return 0, or the reason why these are no returns.
+
+    Parameters
+    ----------
+    equity : float64 array, shape (n_bars,)
+        Finite and > 0: `check_levels` has refused anything else.
+    returns : float64 array, shape (n_bars - 1,)
+        Written.
+    """
+    if equity.size < 2:
+        return _TOO_FEW_VALUES
+    for t in range(returns.size):
+        returns[t] = equity[t + 1] / equity[t] - 1.0
+    n_finite = 0
+    for t in range(returns.size):
+        n_finite += int(math.isfinite(returns[t]))
+    return 0 if n_finite == returns.size else _RETURN_TOO_LARGE
