@@ -1,0 +1,88 @@
+"""Run the four workloads on the other engines: `python -m benchmarks.peers`.
+
+Each first run and the least of `--rounds` further ones is printed. `--short` cuts W1 and W4 to the
+first bars, W2 to a tenth of the days and W3 to ten pairs, and scales the seconds: a smoke test.
+"""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.measure import table
+from benchmarks.peers.client import PEERS, ask
+from benchmarks.peers.workloads import REFERENCE, reference_workloads
+
+SLOW = ("NautilusTrader", "backtrader", "backtesting.py")  # one round is enough, some pairs too
+PAIRS_OF_SLOW = 20
+HEAD = (
+    "peer", "workload", "equity", "trades", "as reference", "first CPU s", "CPU s", "wall s",
+    "peak MB",
+)  # fmt: skip
+Request = tuple[str, dict[str, Any], dict[str, Any], float]
+
+
+def requests(*, short: int | None, is_slow: bool) -> Iterator[Request]:
+    """Yield name, columns, parameters, and how much larger the whole workload is."""
+    data = reference_workloads()
+    money = {"fee": data.FEE, "slip": data.SLIP, "cash": data.INIT_CASH}
+    averages = {"fast": data.FAST, "slow": data.SLOW, **money}
+    bracket = {"task": "bracket", "stop": data.SL, "limit": data.TP, **averages}
+    minutes = data.one_minute(short or data.N_W1)
+    scale = data.N_W1 / minutes["close"].size
+    yield "W1", minutes, {"task": "cross", **averages}, scale
+    many, n_days = data.portfolio(), data.N_DAILY // 10 if short else data.N_DAILY
+    yield (
+        "W2",
+        {name: column[:n_days] for name, column in many.items()},
+        {
+            "task": "portfolio", "look_back": data.MOM, "every": data.EVERY, "top": data.TOP,
+            "weight": data.WEIGHT, **money, "cash": data.INIT_CASH_W2,
+        },
+        data.N_DAILY / n_days,
+    )  # fmt: skip
+    every = data.sweep_pairs()
+    pairs = data.sweep_pairs(10 if short else PAIRS_OF_SLOW if is_slow else len(every))
+    columns = {**data.daily(), "pairs": pairs}
+    yield "W3", columns, {"task": "sweep", **money}, len(every) / len(pairs)
+    yield "W4", minutes, bracket, scale
+    yield "W4 daily", data.daily(), bracket, 1.0
+
+
+def main() -> None:
+    """Print a table of peers and workloads."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser.add_argument("--peer", action="append", choices=PEERS, help="only this one")
+    parser.add_argument("--workload", action="append", choices=REFERENCE, help="only this one")
+    parser.add_argument("--rounds", type=int, help="warm rounds: else 5, for slow peers none")
+    parser.add_argument("--short", type=int, metavar="N", help="the first N bars, scaled")
+    asked = parser.parse_args()
+    rows: list[tuple[str, ...]] = [HEAD]
+    for name in asked.peer or PEERS:
+        is_slow = name in SLOW
+        for workload, columns, parameters, scale in requests(short=asked.short, is_slow=is_slow):
+            has_it = workload != "W2" or name != "backtesting.py"  # it knows one instrument
+            if not has_it or (asked.workload and workload not in asked.workload):
+                continue
+            rounds = asked.rounds if asked.rounds is not None else 0 if is_slow else 5
+            report = ask(name, columns, **parameters, rounds=rounds).report
+            rows.append(_row(report["version"], name, workload, report, scale))
+            print(*rows[-1], sep="  ", flush=True)
+    print()
+    table(rows)
+
+
+def _row(
+    version: str, name: str, workload: str, report: dict[str, Any], scale: float
+) -> tuple[str, ...]:
+    found = (round(report["equity"], 2), report["n_trades"])
+    verdict = "part" if scale != 1.0 else "yes" if found == REFERENCE[workload] else "no"
+    engine = name[name.find("(") :] if "(" in name else ""
+    seconds = (f"{report[kind] * scale:.3f}" for kind in ("cold_cpu", "cpu", "wall"))
+    return (
+        f"{version} {engine}".strip(), workload, f"{found[0]:,.2f}", f"{found[1]:,}", verdict,
+        *seconds, f"{report['peak_mb']:.0f}",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
