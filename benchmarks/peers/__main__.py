@@ -60,7 +60,8 @@ def main() -> None:
     for name in asked.peer or PEERS:
         is_slow = name in SLOW
         for workload, columns, parameters, scale in requests(short=asked.short, is_slow=is_slow):
-            has_it = workload != "W2" or name != "backtesting.py"  # it knows one instrument
+            # It knows one instrument, and orders of whole units only.
+            has_it = workload not in {"W2", "W3"} or name != "backtesting.py"
             if not has_it or (asked.workload and workload not in asked.workload):
                 continue
             rounds = asked.rounds if asked.rounds is not None else 0 if is_slow else 5
