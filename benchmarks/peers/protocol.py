@@ -2,7 +2,9 @@
 
 This file and the runners run in the peers' environments: they import nothing of CroweTrade. A
 request is an .npz of bars (`ts open high low close`, by bar or by bar and instrument, `pairs` for a
-sweep) with `parameters`, a JSON text. The answer is an .npz of `trades` and `report`, a JSON text.
+sweep) with `parameters`, a JSON text. With `bounds`, shape (n + 1,), the bars are those of n
+instruments end to end, simulated one by one. The answer is an .npz of `trades` and `report`, a JSON
+text.
 """
 
 import json
@@ -11,12 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 TRADE = np.dtype(
     [
+        ("instrument", np.int64),  # its place in `bounds`, else 0
         ("entry_bar", np.int64),
         ("exit_bar", np.int64),  # -1 while open
         ("quantity", np.float64),  # bought > 0
@@ -69,20 +73,43 @@ def serve(version: str, work_of: dict[str, Work]) -> None:
         columns = {name: request[name] for name in request.files if name != "parameters"}
         parameters = json.loads(str(request["parameters"]))
     work = work_of[parameters["task"]]
+    if "bounds" in columns:
+        outcomes, report = _one_by_one(work, columns, parameters)
+    else:
+        outcomes, report = _in_rounds(work, columns, parameters)
+    report["version"] = version
+    report["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rows = [(place, *row) for place, outcome in enumerate(outcomes) for row in outcome.trades()]
+    np.savez(sys.argv[2], trades=np.array(rows, dtype=TRADE), report=json.dumps(report))
+
+
+def _one_by_one(
+    work: Work, columns: Columns, parameters: Parameters
+) -> tuple[list[Outcome], dict[str, Any]]:
+    bounds = columns.pop("bounds")
+    outcomes = [
+        work({name: column[first:end] for name, column in columns.items()}, parameters)
+        for first, end in pairwise(bounds)
+    ]
+    return outcomes, {
+        "equity": [outcome.equity for outcome in outcomes],
+        "n_trades": [outcome.n_trades for outcome in outcomes],
+    }
+
+
+def _in_rounds(
+    work: Work, columns: Columns, parameters: Parameters
+) -> tuple[list[Outcome], dict[str, Any]]:
     outcome, cold = _timed(work, columns, parameters)
     warm = [_timed(work, columns, parameters)[1] for _ in range(parameters.get("rounds", 0))]
-    report = {
-        "version": version,
+    return [outcome], {
         "equity": outcome.equity,
         "n_trades": outcome.n_trades,
         "cold_cpu": cold[0],
         "cold_wall": cold[1],
         "cpu": min((cpu for cpu, _ in warm), default=cold[0]),
         "wall": min((wall for _, wall in warm), default=cold[1]),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    trades = np.array([tuple(row) for row in outcome.trades()], dtype=TRADE)
-    np.savez(sys.argv[2], trades=trades, report=json.dumps(report))
 
 
 def _timed(
