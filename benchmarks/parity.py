@@ -39,13 +39,14 @@ def answer_of(peer: str, name: str) -> Answer:
 
 def parity(peer: str, name: str) -> Comparison:
     """Return how a peer's trades in a strategy compare with ours, over all instruments."""
-    theirs = answer_of(peer, name).trades
+    answer = answer_of(peer, name)
     total = Comparison()
     for place, (symbol, columns) in enumerate(bars().items()):
         total.add(
             compare(
                 own_trades(name)[symbol],
-                theirs[theirs["instrument"] == place],
+                answer.trades[answer.trades["instrument"] == place],
+                equity=answer.report["equity"][place],
                 habits=HABITS[peer],
                 strategy=STRATEGIES[name],
                 columns=columns,

@@ -25,16 +25,16 @@ class Cross(Strategy):
     def init(self):
         self.fast = self.I(average, self.data.Close, self.parameters["fast"])
         self.slow = self.I(average, self.data.Close, self.parameters["slow"])
-        self.was_above = True  # the first bar with both averages is no cross
+
+    def is_above(self, bar: int) -> bool:
+        return self.fast[bar] > self.slow[bar] * self.parameters["ratio"]
 
     def next(self):
-        is_above = self.fast[-1] > self.slow[-1]
         if not self.position:
-            if is_above and not self.was_above:
+            if self.is_above(-1) and not self.is_above(-2):
                 self.buy(size=1)
-        elif not is_above:
+        elif not self.is_above(-1):
             self.leave()
-        self.was_above = is_above
 
     def leave(self):
         self.position.close()

@@ -62,7 +62,7 @@ class Cross(Recorded):
         self.was_above = True  # the first bar with both averages is no cross
 
     def next(self):
-        is_above = self.fast[0] > self.slow[0]
+        is_above = self.fast[0] > self.slow[0] * self.p.parameters["ratio"]
         if self.position.size == 0:
             if is_above and not self.was_above:
                 self.enter()
@@ -96,13 +96,10 @@ class Bracket(Cross):
 class Momentum(Recorded):
     """Hold a unit while the close is above the one of some bars ago, asked at fixed distances."""
 
-    def __init__(self):
-        super().__init__()
-        self.addminperiod(self.p.parameters["look_back"] + 1)
-
     def next(self):
         back = self.p.parameters["look_back"]
-        if (len(self) - 1 - back) % self.p.parameters["every"]:
+        asked = len(self) - 1 - back
+        if asked < 0 or asked % self.p.parameters["every"]:
             return
         is_up = self.data.close[0] > self.data.close[-back]
         if is_up and not self.position.size:
@@ -164,7 +161,9 @@ def simulate(columns: Columns, parameters: Parameters, strategy: type[Recorded])
 def sweep(columns: Columns, parameters: Parameters) -> Outcome:
     """Run pair after pair, each a run of its own."""
     ran = [
-        simulate(columns, {**parameters, "fast": int(fast), "slow": int(slow)}, AllCash)
+        simulate(
+            columns, {**parameters, "fast": int(fast), "slow": int(slow), "ratio": 1.0}, AllCash
+        )
         for fast, slow in columns["pairs"]
     ]
     return Outcome(sum(one.equity for one in ran) / len(ran), sum(one.n_trades for one in ran))

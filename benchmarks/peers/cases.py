@@ -19,6 +19,10 @@ Columns = dict[str, NDArray[Any]]
 
 COMMISSION_BPS, SLIPPAGE_BPS, CASH = 5.0, 2.0, 1_000_000.0
 MONEY = {"fee": COMMISSION_BPS / 1e4, "slip": SLIPPAGE_BPS / 1e4, "cash": CASH}
+# Prices are whole cents: now and then both averages are equal, and which of them is above would be
+# a matter of rounding. Above means by more than a billionth.
+_CROSS = {"fast": 20, "slow": 50, "ratio": 1.0 + 1e-9, **MONEY}
+_AVERAGES = ("fast", "slow", "ratio")
 PRICES = ("open", "high", "low", "close")
 
 
@@ -33,7 +37,7 @@ class Strategy:
         """Return units wanted after each close, shape (n_bars,); NaN leaves the position alone."""
         if self.parameters["task"] == "momentum":
             return _momentum(close, self.parameters["look_back"], self.parameters["every"])
-        above, ups = _crossings(close, self.parameters["fast"], self.parameters["slow"])
+        above, ups = _crossings(close, *(self.parameters[name] for name in _AVERAGES))
         if self.parameters["task"] == "bracket":
             return np.where(ups, 1.0, np.nan)
         return np.where(ups, 1.0, np.where(above, np.nan, 0.0))
@@ -42,11 +46,11 @@ class Strategy:
 STRATEGIES = {
     strategy.name: strategy
     for strategy in (
-        Strategy("cross", {"task": "cross", "fast": 20, "slow": 50, **MONEY}),
+        Strategy("cross", {"task": "cross", **_CROSS}),
         Strategy("momentum", {"task": "momentum", "look_back": 126, "every": 21, **MONEY}),
         Strategy(
             "bracket",
-            {"task": "bracket", "fast": 20, "slow": 50, "stop": 0.05, "limit": 0.10, **MONEY},
+            {"task": "bracket", "stop": 0.05, "limit": 0.10, **_CROSS},
         ),
     )
 }
@@ -100,11 +104,13 @@ def _columns(table: Any) -> Columns:
     return {"ts": ts, **prices}
 
 
-def _crossings(close: Floats, fast: int, slow: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _crossings(
+    close: Floats, fast: int, slow: int, ratio: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where the fast average is above, and where it has come to be since the last bar."""
     fast_average = simple_moving_average(close, fast)
     slow_average = simple_moving_average(close, slow)
-    above = fast_average > slow_average
+    above = fast_average > slow_average * ratio
     ups = above.copy()
     ups[1:] &= ~above[:-1] & ~np.isnan(slow_average[:-1])
     ups[0] = False

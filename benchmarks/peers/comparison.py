@@ -29,15 +29,24 @@ class Rule(StrEnum):
     GAPPED_LIMIT_SLIPS = "limit orders slip at a gap"
     HIGH_FIRST = "high comes before low"
     GAP_IGNORED = "gapped orders fill at their own price"
-    FEE_BEFORE_SLIPPAGE = "commission on the notional before slippage"
 
 
 @dataclass(frozen=True)
 class Habits:
-    """The rules of a peer; `fee_is_slippage` where its prices are before slippage, a fee."""
+    """The rules of a peer, and how it states a trade.
+
+    Attributes
+    ----------
+    rules : tuple of Rule
+    slips_by_fee : bool
+        Its prices are before slippage, which is charged as a fee: ours are restated so.
+    charges_before_slippage : bool
+        Its commission is on the notional before slippage: ours is restated so.
+    """
 
     rules: tuple[Rule, ...]
-    fee_is_slippage: bool = False
+    slips_by_fee: bool = False
+    charges_before_slippage: bool = False
 
 
 _VECTORBT = Habits((Rule.ENTRY_BAR, Rule.LIMIT_SLIPS))
@@ -45,11 +54,12 @@ HABITS = {
     "vectorbt (Rust)": _VECTORBT,
     "vectorbt (numba)": _VECTORBT,
     "backtesting.py": Habits(
-        (Rule.ENTRY_BAR, Rule.LIMIT_SLIPS, Rule.FEE_BEFORE_SLIPPAGE), fee_is_slippage=True
+        (Rule.ENTRY_BAR, Rule.LIMIT_SLIPS), slips_by_fee=True, charges_before_slippage=True
     ),
-    "NautilusTrader": Habits((Rule.HIGH_FIRST, Rule.GAP_IGNORED), fee_is_slippage=True),
+    "NautilusTrader": Habits((Rule.HIGH_FIRST, Rule.GAP_IGNORED), slips_by_fee=True),
     "backtrader": Habits((Rule.ENTRY_BAR, Rule.GAPPED_LIMIT_SLIPS)),
 }
+OURS = Habits(())
 
 
 class Fill(NamedTuple):
@@ -80,14 +90,18 @@ class Statement(NamedTuple):
     costs: float
 
 
-def stated(trade: Trade, *, fee_is_slippage: bool = False) -> Statement:
-    """Return a trade with slippage in its prices, or as a fee beside prices without it."""
-    sides = [side for side in trade if side is not None]
-    prices = [side.reference_price if fee_is_slippage else side.price for side in sides]
-    costs = sum(side.commission + fee_is_slippage * side.slippage for side in sides)
-    left = trade.leaving is not None
-    exit_bar = trade.leaving.bar if trade.leaving else -1
-    return Statement(sides[0].bar, exit_bar, 1.0, prices[0], prices[1] if left else np.nan, costs)
+def stated(trade: Trade, habits: Habits = OURS) -> Statement:
+    """Return a trade as an engine of these habits states it."""
+    prices, costs = [], 0.0
+    for side in trade:
+        if side is None:
+            prices.append(np.nan)
+            continue
+        ratio = side.reference_price / side.price if habits.charges_before_slippage else 1.0
+        prices.append(side.reference_price if habits.slips_by_fee else side.price)
+        costs += side.commission * ratio + habits.slips_by_fee * side.slippage
+    exit_bar = -1 if trade.leaving is None else trade.leaving.bar
+    return Statement(trade.entering.bar, exit_bar, 1.0, prices[0], prices[1], costs)
 
 
 def is_same(one: Statement, other: Statement) -> bool:
@@ -166,8 +180,7 @@ class Desk:
         fee, slip = self.strategy.parameters["fee"], self.strategy.parameters["slip"]
         slip = slip if slips else 0.0
         price = reference * (1.0 + side * slip)
-        charged = reference if Rule.FEE_BEFORE_SLIPPAGE in self.rules else price
-        return Fill(bar, reference, price, fee * charged, slip * reference)
+        return Fill(bar, reference, price, fee * price, slip * reference)
 
 
 def trades_of(result: Result) -> list[Trade]:
@@ -225,6 +238,7 @@ def compare(
     own: list[Trade],
     theirs: NDArray[Any],
     *,
+    equity: float,
     habits: Habits,
     strategy: Strategy,
     columns: Columns,
@@ -238,6 +252,8 @@ def compare(
         Ours: of the engine, or of `replay` under no rule.
     theirs : structured array
         The peer's, of `protocol.TRADE`.
+    equity : float
+        The peer's final equity [currency].
     habits : Habits
         The peer's rules.
     strategy, columns
@@ -245,14 +261,13 @@ def compare(
     label : str
         Names the instrument in what is unexplained.
     """
-    state = {"fee_is_slippage": habits.fee_is_slippage}
     mine = {trade.entering.bar: trade for trade in own}
     found = Comparison(n_ours=len(own), n_theirs=len(theirs))
     names = Statement._fields
     said = [Statement(*(row[name].item() for name in names)) for row in theirs]
     expected = {
         one.entry_bar: one
-        for one in (stated(trade, **state) for trade in replay(strategy, columns, habits.rules))
+        for one in (stated(trade, habits) for trade in replay(strategy, columns, habits.rules))
     }
     for one in said:
         due = expected.get(one.entry_bar)
@@ -260,7 +275,7 @@ def compare(
             found.unexplained.append(f"{label}: {one}, not {due}")
         elif one.entry_bar not in mine:
             found.n_following += 1
-        elif is_same(one, stated(mine[one.entry_bar], **state)):
+        elif is_same(one, stated(mine[one.entry_bar], habits)):
             found.n_identical += 1
         else:
             found.by_rule[" + ".join(_explain(one, habits, strategy, columns))] += 1
@@ -269,6 +284,9 @@ def compare(
         f"{label}: {one} is missing" for bar, one in expected.items() if bar not in seen
     ]
     found.n_following += sum(1 for bar in mine if bar not in seen)
+    left = equity_of(expected.values(), float(columns["close"][-1]))
+    if not math.isclose(equity, left, rel_tol=TOLERANCE):
+        found.unexplained.append(f"{label}: final equity {equity!r}, not {left!r}")
     return found
 
 
@@ -280,20 +298,14 @@ def _explain(
         for rules in combinations(habits.rules, size):
             desk = Desk(strategy, columns, frozenset(rules))
             entering = desk.enter(one.entry_bar)
-            if desk.has_bracket:
-                leaving = desk.leave(entering)
-            else:
-                leaving = None if one.exit_bar < 0 else desk.market(one.exit_bar, -1.0)
-            trade = Trade(entering, leaving)
-            if is_same(one, stated(trade, fee_is_slippage=habits.fee_is_slippage)):
+            if is_same(one, stated(Trade(entering, desk.leave(entering)), habits)):
                 return rules
     return habits.rules
 
 
-def equity_of(trades: Iterable[Trade], last_close: float) -> float:
+def equity_of(statements: Iterable[Statement], last_close: float) -> float:
     """Return the final equity that trades of one unit leave [currency]."""
-    equity = CASH
-    for entering, leaving in trades:
-        equity -= entering.price + entering.commission
-        equity += last_close if leaving is None else leaving.price - leaving.commission
-    return equity
+    return CASH + sum(
+        (last_close if one.exit_bar < 0 else one.exit_price) - one.entry_price - one.costs
+        for one in statements
+    )

@@ -120,7 +120,7 @@ class Cross(Recorded):
     def decide(self, close: float):  # noqa: ARG002  # the averages have seen it
         if not self.slow.initialized:
             return
-        is_above = self.fast.value > self.slow.value
+        is_above = self.fast.value > self.slow.value * self.parameters["ratio"]
         if not self.held:
             if is_above and not self.was_above:
                 self.want(1.0)
@@ -281,7 +281,7 @@ def sweep(columns: Columns, parameters: Parameters) -> Outcome:
     ran = [
         run(
             columns,
-            {**parameters, "fast": int(fast), "slow": int(slow)},
+            {**parameters, "fast": int(fast), "slow": int(slow), "ratio": 1.0},
             AllCash,
             instruments,
             events,

@@ -12,7 +12,7 @@ def cross(columns: Columns, parameters: Parameters) -> Outcome:
     """Hold a unit from a cross up to the cross down; from a cross up to stop or limit."""
     close = columns["close"]
     fast, slow = (_average(close, parameters[name], parameters) for name in ("fast", "slow"))
-    entries, exits = _crossings(fast > slow, parameters["slow"] - 1)
+    entries, exits = _crossings(fast > slow * parameters["ratio"], parameters["slow"] - 1)
     stops = {}
     if parameters["task"] == "bracket":
         exits = np.zeros_like(entries)
