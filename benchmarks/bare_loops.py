@@ -69,18 +69,21 @@ def w4(
 
 @njit(cache=True, error_model="numpy")
 def _w1(open_, close):
-    # 1/10 of the last ten less 1/50 of the last fifty, times fifty, kept up bar by bar.
+    # 1/10 of the last ten less 1/50 of the last fifty, times fifty, kept up bar by bar. Views that
+    # all begin at the first bar of an order spare the loop every other index.
     gap = 5.0 * close[SLOW - FAST : SLOW].sum() - close[:SLOW].sum()
+    opens, entering = open_[SLOW:], close[SLOW:]
+    leaving_fast, leaving_slow = close[SLOW - FAST :], close
     cash, held, n_trades = CASH, False, 0
-    for t in range(SLOW, close.size):
+    for t in range(opens.size):
         if (gap > 0.0) != held:
             if held:
-                cash += open_[t] * (1.0 - SLIP) * (1.0 - FEE)
+                cash += opens[t] * (1.0 - SLIP) * (1.0 - FEE)
                 n_trades += 1
             else:
-                cash -= open_[t] * (1.0 + SLIP) * (1.0 + FEE)
+                cash -= opens[t] * (1.0 + SLIP) * (1.0 + FEE)
             held = not held
-        gap += 4.0 * close[t] - 5.0 * close[t - FAST] + close[t - SLOW]
+        gap += 4.0 * entering[t] - 5.0 * leaving_fast[t] + leaving_slow[t]
     return cash + held * close[-1], n_trades
 
 
@@ -163,14 +166,15 @@ def _w3(open_, close, averages, windows, rows):
         fast, slow = averages[rows[pair, 0]], averages[rows[pair, 1]]
         first = max(windows[rows[pair, 0]], windows[rows[pair, 1]])
         cash, units, held = CASH, 0.0, False
+        fast_now, slow_now, opens = fast[first:], slow[first:], open_[first + 1 :]
         was_above = fast[first - 1] > slow[first - 1]
-        for t in range(first + 1, close.size):
-            is_above = fast[t - 1] > slow[t - 1]
+        for t in range(opens.size):
+            is_above = fast_now[t] > slow_now[t]
             if is_above != was_above:
                 if is_above:
-                    units = cash * paid / open_[t]
+                    units = cash * paid / opens[t]
                 elif held:
-                    cash = units * open_[t] * kept
+                    cash = units * opens[t] * kept
                     n_trades += 1
                 was_above = held = is_above
         equity += units * close[-1] if held else cash
@@ -180,28 +184,31 @@ def _w3(open_, close, averages, windows, rows):
 @njit(cache=True, error_model="numpy")
 def _w4(open_, high, low, close, checks_entry_bar, limit_first, limit_slip):
     gap = 5.0 * close[SLOW - FAST : SLOW].sum() - close[:SLOW].sum()
+    opens, highs, lows, entering = open_[SLOW:], high[SLOW:], low[SLOW:], close[SLOW:]
+    leaving_fast, leaving_slow = close[SLOW - FAST :], close
     cash, held, was_above, n_trades = CASH, False, False, 0
-    stop = limit = 0.0
-    for t in range(SLOW, close.size):
+    stop, limit = -np.inf, np.inf  # out of reach while nothing is held
+    for t in range(opens.size):
         is_above = gap > 0.0
-        can_leave = held
-        if is_above and not was_above and not held:
-            price = open_[t] * (1.0 + SLIP)
-            cash -= price * (1.0 + FEE)
-            stop, limit = price * (1.0 - STOP), price * (1.0 + LIMIT)
-            held, can_leave = True, checks_entry_bar
-        was_above = is_above
-        if can_leave:
-            is_stopped, is_reached = low[t] <= stop, high[t] >= limit
-            if is_stopped or is_reached:
-                if is_stopped and not (limit_first and is_reached):
-                    price = min(open_[t], stop) * (1.0 - SLIP)
-                else:
-                    price = max(open_[t], limit) * (1.0 - limit_slip)
-                cash += price * (1.0 - FEE)
-                held = False
-                n_trades += 1
-        gap += 4.0 * close[t] - 5.0 * close[t - FAST] + close[t - SLOW]
+        if is_above != was_above:
+            was_above = is_above
+            if is_above and not held:
+                price = opens[t] * (1.0 + SLIP)
+                cash -= price * (1.0 + FEE)
+                stop, limit = price * (1.0 - STOP), price * (1.0 + LIMIT)
+                held = True
+                if not checks_entry_bar:
+                    gap += 4.0 * entering[t] - 5.0 * leaving_fast[t] + leaving_slow[t]
+                    continue
+        if lows[t] <= stop or highs[t] >= limit:
+            if lows[t] <= stop and not (limit_first and highs[t] >= limit):
+                price = min(opens[t], stop) * (1.0 - SLIP)
+            else:
+                price = max(opens[t], limit) * (1.0 - limit_slip)
+            cash += price * (1.0 - FEE)
+            stop, limit, held = -np.inf, np.inf, False
+            n_trades += 1
+        gap += 4.0 * entering[t] - 5.0 * leaving_fast[t] + leaving_slow[t]
     return cash + held * close[-1], n_trades
 
 

@@ -1,8 +1,9 @@
 """Run the four workloads on the other engines: `python -m benchmarks.peers`.
 
 Each first run and the least of `--rounds` further ones is printed, and whether equity (to the cent)
-and trades are those of the bare loop. Slow peers run 20 pairs of W3; `--short` cuts W1 and W4 to
-the first bars, W2 to a tenth of the days and W3 to ten pairs, for a smoke test; seconds are scaled.
+and trades are those of the bare loop, or differ by the peer's rules alone. Slow peers run 20 pairs
+of W3. For a smoke test `--short` cuts W1 and W4 to the first bars, W2 to a tenth of the days and W3
+to ten pairs; seconds are scaled.
 """
 
 import argparse
@@ -11,7 +12,9 @@ from typing import Any
 
 from benchmarks import bare_loops
 from benchmarks.measure import table
+from benchmarks.peers.cases import Strategy
 from benchmarks.peers.client import PEERS, ask
+from benchmarks.peers.comparison import HABITS, equity_of, replay, stated
 from benchmarks.peers.workloads import REFERENCE, reference_workloads
 
 SLOW = ("NautilusTrader", "backtrader", "backtesting.py")  # one round is enough, some pairs too
@@ -75,23 +78,29 @@ def main() -> None:
                 continue
             rounds = asked.rounds if asked.rounds is not None else 0 if is_slow else 5
             report = ask(name, columns, **parameters, rounds=rounds).report
-            rows.append(_row(name, workload, columns, report, scale))
+            strategy = Strategy(workload, parameters)
+            rows.append(_row(name, strategy, columns, report, scale))
             print(*rows[-1], sep="  ", flush=True)
     print()
     table(rows)
 
 
 def _row(
-    name: str, workload: str, columns: dict[str, Any], report: dict[str, Any], scale: float
+    name: str, strategy: Strategy, columns: dict[str, Any], report: dict[str, Any], scale: float
 ) -> tuple[str, ...]:
     found = (round(report["equity"], 2), report["n_trades"])
-    equity, n_trades = BARE_LOOPS[workload](columns)
+    equity, n_trades = BARE_LOOPS[strategy.name](columns)
     verdict = "yes" if found == (round(equity, 2), n_trades) else "no"
+    if verdict == "no" and strategy.parameters["task"] == "bracket":
+        rules = HABITS[name].rules
+        trades = [stated(trade) for trade in replay(strategy, columns, rules)]
+        if found[0] == round(equity_of(trades, columns["close"][-1]), 2):
+            verdict = f"but for: {', '.join(rules)}"
     verdict += "" if scale == 1.0 else ", of a part"
     engine = name[name.find("(") :] if "(" in name else ""
     seconds = (f"{report[kind] * scale:.3f}" for kind in ("cold_cpu", "cpu", "wall"))
     return (
-        f"{report['version']} {engine}".strip(), workload, f"{found[0]:,.2f}", f"{found[1]:,}",
+        f"{report['version']} {engine}".strip(), strategy.name, f"{found[0]:,.2f}", f"{found[1]:,}",
         verdict, *seconds, f"{report['peak_mb']:.0f}",
     )  # fmt: skip
 

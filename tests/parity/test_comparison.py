@@ -18,7 +18,7 @@ from benchmarks.peers.protocol import TRADE
 from benchmarks.peers.workloads import reference_workloads
 
 
-def random_bars(n_bars=3_000):
+def random_bars(n_bars=6_000):
     rng = np.random.default_rng(20261127)
     close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.02, n_bars)))
     open_ = np.append(close[:1], close[:-1]) * np.exp(rng.normal(0.0, 0.02, n_bars))
