@@ -76,18 +76,20 @@ class TestReplay:
 
         assert round(workloads.INIT_CASH - equity_of(trades, columns["close"][-1]), 2) == loss
 
-    def test_fills_a_gap_at_the_open_unless_gaps_are_ignored(self):
+    @pytest.mark.parametrize("rules", [[], [Rule.GAP_IGNORED]])
+    def test_fills_a_gapped_stop_at_the_open_unless_gaps_are_ignored(self, rules):
         columns = random_bars()
-        stops = 0
+        opens = columns["open"]
 
-        for rules, fills_at_open in (([], True), ([Rule.GAP_IGNORED], False)):
-            for entering, leaving in replay(TIGHT, columns, rules):
-                if leaving and columns["open"][leaving.bar] < entering.price * 0.98:
-                    stops += 1
-                    is_open = leaving.reference_price == columns["open"][leaving.bar]
-                    assert is_open == fills_at_open
+        trades = replay(TIGHT, columns, rules)
 
-        assert stops > 2
+        gapped = [
+            leaving.reference_price == opens[leaving.bar]
+            for entering, leaving in trades
+            if leaving and opens[leaving.bar] < entering.price * (1.0 - 0.02)
+        ]
+        assert gapped
+        assert set(gapped) == {rules == []}
 
 
 class TestCompare:
