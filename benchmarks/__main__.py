@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("engine", "million_bars", "audit")
+NAMES = ("engine", "million_bars", "audit", "bare_loops", "parity")
 
 
 def main() -> None:
