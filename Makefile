@@ -14,7 +14,7 @@ UV := $(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes --co
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench format lock install clean
+.PHONY: help demo serve test check bench peers format lock install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,11 +39,17 @@ check: $(VENV)/.dev ## format, lint, types, import contracts, Django's checks, m
 bench: $(VENV)/.test ## measure the engine and the platform
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+peers: $(VENV)/.uv ## other engines to compare with, in environments of their own
+	@for name in peers peers-nautilus; do \
+		$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-$$name && \
+		$(BIN)/uv pip install --python .venv-$$name/bin/python --quiet --require-hashes \
+		--compile-bytecode -r requirements/$$name.txt || exit 1; done
+
 format: $(VENV)/.dev ## format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 lock: $(VENV)/.uv ## pin requirements/*.in anew
-	@cd requirements && for name in base s3 test dev; do \
+	@cd requirements && for name in base s3 test dev peers peers-nautilus; do \
 		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header $$name.in -o $$name.txt || exit 1; done && \
 	../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -53,7 +59,7 @@ install: $(VENV)/.dev ## everything a developer needs, pre-commit hooks included
 	@$(BIN)/pre-commit install
 
 clean: ## remove the environment and caches; data in .crowetrade stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peers .venv-peers-nautilus .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/.uv:
 	@if [ -z "$(PYTHON)" ]; then \

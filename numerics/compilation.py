@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numba
+import numba.np.arraymath  # or else numba loads scipy.linalg in the middle of somebody's first result
 import numpy as np
 from numba import njit
 

@@ -22,6 +22,7 @@ _SPLIT = np.int64(ActionKind.SPLIT)
 _DIVIDEND = np.int64(ActionKind.DIVIDEND)
 _CLOSE = np.int64(Moment.CLOSE)
 _OPEN = np.int64(Moment.OPEN)
+_NUMBER_BYTES = 8
 
 
 @kernel_part
@@ -44,6 +45,9 @@ def book_trade(asset: int, quantity: float, value: float, costs: float, run: Run
 @kernel_part
 def mark_to_market(bar: int, run: Run) -> None:
     """Value every position at the close of `bar`, or at its last close where it did not trade."""
+    if run.is_complete:
+        _mark_complete(bar, run)
+        return
     value = 0.0
     for asset in range(run.n_assets):
         close = cell(run.close, bar, asset, run)
@@ -56,6 +60,30 @@ def mark_to_market(bar: int, run: Run) -> None:
         if held != 0.0:
             value += held * close * unit_value(bar, asset, _CLOSE, run)
     run.equity = run.cash + value
+
+
+@kernel_part
+def _mark_complete(bar: int, run: Run) -> None:
+    """Do the same where every instrument trades in every bar: its row of closes is the marks.
+
+    Notes
+    -----
+    Four sums side by side, which a processor adds up at once; always in the same order.
+    """
+    n_assets = run.n_assets
+    row = run.close + _NUMBER_BYTES * bar * n_assets
+    position = run.position
+    run.mark = row
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = n_assets - n_assets % 4
+    for asset in range(0, whole, 4):
+        a += load(position, asset) * load(row, asset)
+        b += load(position, asset + 1) * load(row, asset + 1)
+        c += load(position, asset + 2) * load(row, asset + 2)
+        d += load(position, asset + 3) * load(row, asset + 3)
+    for asset in range(whole, n_assets):
+        a += load(position, asset) * load(row, asset)
+    run.equity = run.cash + ((a + b) + (c + d))
 
 
 @kernel_part

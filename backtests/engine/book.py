@@ -156,6 +156,12 @@ def is_linked(row: Row) -> bool:
 
 
 @kernel_part
+def is_attended(row: Row) -> bool:
+    """Say whether an order must be looked at in every bar, whatever the prices."""
+    return row["time_in_force"] != _GTC or row["kind"] == _TRAILING_STOP
+
+
+@kernel_part
 def end_order(at: int, bar: int, status: int, reason: int, run: Run) -> None:
     """Close an order; the list of working orders is tidied once per bar."""
     row = order_at(at, run)
@@ -164,9 +170,11 @@ def end_order(at: int, bar: int, status: int, reason: int, run: Run) -> None:
     row["status"] = status
     row["reason"] = reason
     row["closed_bar"] = bar
+    run.n_ended += 1
     if row["source"] == _TARGET and load_int(run.order_of, np.int64(row["instrument"])) == at:
         store_int(run.order_of, np.int64(row["instrument"]), -1)
     run.linked -= is_linked(row)
+    run.attended -= is_attended(row)
 
 
 @kernel_part
@@ -283,6 +291,8 @@ def end_orphans(asset: int, bar: int, run: Run) -> None:
 @kernel_part
 def end_expired(bar: int, run: Run) -> None:
     """End the orders whose session or date is over."""
+    if run.attended == 0:
+        return
     for k in range(run.n_working):
         at = working_at(k, run)
         row = order_at(at, run)
@@ -298,6 +308,13 @@ def end_expired(bar: int, run: Run) -> None:
 def tidy(run: Run) -> None:
     """Take the ended orders off the list of working ones, keeping its order."""
     kept = 0
+    if run.n_ended == 0:
+        return
+    if run.n_ended == run.n_working:
+        run.n_working = 0
+        run.n_ended = 0
+        return
+    run.n_ended = 0
     for k in range(run.n_working):
         at = working_at(k, run)
         if order_at(at, run)["status"] == _WORKING:

@@ -22,6 +22,7 @@ from backtests.engine.memory import (
     load,
     load_int,
     order_at,
+    prefetch,
     store,
     working_at,
 )
@@ -32,6 +33,7 @@ _GTC = np.int64(TimeInForce.GTC)
 _LIMIT = np.int64(OrderKind.LIMIT)
 _STOP = np.int64(OrderKind.STOP)
 _STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
+_FIRST = np.int64(0)
 _BLOCK = 64  # bars looked at together
 
 
@@ -66,22 +68,21 @@ def coast(bar: int, stop: int, run: Run) -> int:
     """Run bars from `bar` while nothing can happen; return the first that needs the full step."""
     if run.n_working > 0 and run.spread_close != 0:
         return bar  # orders meet quotes, not the prices watched here
-    only_waits, below, above = watched_levels(bar, run)
-    if not only_waits:
-        return bar
-    first = bar
+    below, above = -math.inf, math.inf
     watches = run.n_working > 0
+    if watches:
+        only_waits, below, above = watched_levels(bar, run)
+        if not only_waits:
+            return bar
+    first = bar
     while bar < stop:
-        bar = _glide(bar, _next_event(bar, stop, run), below, above, watches,
-                     run)  # fmt: skip
-        if bar >= stop or not _passes(bar, run):
+        bar = _glide(bar, _next_event(bar, stop, run), below, above, watches, run)
+        idle = bar
+        if load_int(run.order_of, _FIRST) < 0:
+            idle = _idle(bar, stop, below, above, run)
+        if idle == bar:
             break
-        # The decision of this bar changes nothing: the bar itself is like the others.
-        onward = _glide(bar, bar + 1, below, above, watches, run)
-        if onward == bar:
-            break
-        bar = onward
-        run.next_decision += 1
+        bar = idle
     if bar > first:
         run.equity = load(run.equity_curve, bar - 1)
     return bar
@@ -93,7 +94,10 @@ def _next_event(bar: int, stop: int, run: Run) -> int:
     until = stop
     at = run.next_decision
     if at < run.n_decisions:
-        until = min(until, load_int(run.decision_bar, at))
+        decided = load_int(run.decision_bar, at)
+        if decided < stop:
+            until = decided
+            prefetch(run.open, decided + 1)  # where its order will fill
     at = run.next_action
     if at < run.n_action_bars:
         until = min(until, load_int(run.action_bars, at))
@@ -101,22 +105,33 @@ def _next_event(bar: int, stop: int, run: Run) -> int:
 
 
 @kernel_part
-def _passes(bar: int, run: Run) -> bool:
-    """Say whether the decision of a bar asks for what is held, with nothing else going on."""
-    at = run.next_action
-    if at < run.n_action_bars and load_int(run.action_bars, at) == bar:
-        return False
+def _idle(bar: int, stop: int, below: float, above: float, run: Run) -> int:
+    """Mark bars whose decision asks for what is held; return the first that is another."""
+    cash = run.cash
+    position = load(run.position, _FIRST)
+    floor = run.maintenance * abs(position)
+    is_exact = run.target_kind == _UNITS or position == 0.0
     at = run.next_decision
-    if (
-        at >= run.n_decisions
-        or load_int(run.decision_bar, at) != bar
-        or load_int(run.order_of, 0) >= 0
-    ):
-        return False
-    target = load(run.values, load_int(run.decision_row, at))
-    if math.isnan(target):
-        return True
-    return bool(target == load(run.position, 0) and (run.target_kind == _UNITS or target == 0.0))
+    action = stop
+    if run.next_action < run.n_action_bars:
+        action = min(stop, load_int(run.action_bars, run.next_action))
+    worth = load(run.mark, _FIRST)
+    while bar < action and at < run.n_decisions and load_int(run.decision_bar, at) == bar:
+        target = load(run.values, load_int(run.decision_row, at))
+        close = load(run.close, bar)
+        equity = cash + position * close
+        asks = not math.isnan(target) and not (is_exact and target == position)
+        if asks or not equity >= floor * close:
+            break
+        if load(run.high, bar) >= above or load(run.low, bar) <= below:
+            break
+        store(run.equity_curve, bar, equity)
+        worth = close
+        bar += 1
+        at += 1
+    store(run.mark, _FIRST, worth)
+    run.next_decision = at
+    return bar
 
 
 @kernel_part
@@ -131,19 +146,19 @@ def _glide(bar: int, until: int, below: float, above: float, watches: bool, run:
     cash = run.cash
     position = load(run.position, 0)
     floor = run.maintenance * abs(position)
+    closes, highs, lows, curve = run.close, run.high, run.low, run.equity_curve
     while bar < until:
         end = min(bar + _BLOCK, until)
         n_events = 0
         for t in range(bar, end):
-            worth = load(run.close, t)
+            worth = load(closes, t)
             equity = cash + position * worth
-            store(run.equity_curve, t, equity)
-            n_events += worth != worth
-            n_events += equity < floor * worth
+            store(curve, t, equity)
+            n_events += not (equity >= floor * worth)  # a missing price too
         if watches:
             for t in range(bar, end):
-                n_events += load(run.high, t) >= above
-                n_events += load(run.low, t) <= below
+                n_events += load(highs, t) >= above
+                n_events += load(lows, t) <= below
         if n_events > 0:
             walked = _walk(bar, end, below, above, watches, run)
             if walked < end:

@@ -9,6 +9,7 @@ from backtests.engine.book import (
     append_order,
     append_refused,
     attach_bracket,
+    is_attended,
     reject,
     withdraw,
 )
@@ -105,14 +106,17 @@ def place_targets(bar: int, values_row: int, called: bool, run: Run) -> int:
         target = cell(run.values, values_row, asset, run)
         if math.isnan(target):
             continue
+        if target == 0.0 and load(run.position, asset) == 0.0 and load_int(run.order_of, asset) < 0:
+            continue
         if abs(target) == math.inf:
             return asset
-        _place_target(bar, asset, target, called, run)
+        place_target(bar, asset, target, called, run)
     return -1
 
 
 @kernel_part
-def _place_target(bar: int, asset: int, target: float, called: bool, run: Run) -> None:
+def place_target(bar: int, asset: int, target: float, called: bool, run: Run) -> None:
+    """Turn one target into an order, unless nothing needs to change."""
     position = load(run.position, asset)
     waiting = 0.0
     at = load_int(run.order_of, asset)
@@ -143,7 +147,8 @@ def _place_target(bar: int, asset: int, target: float, called: bool, run: Run) -
     )
     if opens and (run.stop_loss == run.stop_loss or run.take_profit == run.take_profit):
         attach_bracket(at, run)
-    accept(bar, at, run)
+    if run.is_alone == 0:
+        accept(bar, at, run)
 
 
 @kernel_part
@@ -225,6 +230,7 @@ def take_request(bar: int, at_request: int, first: int, called: bool, run: Run) 
             if request_at(other, run)["group"] == request["group"]:
                 row["group"] = order_at(load_int(run.request_row, other), run)["group"]
                 break
+    run.attended += is_attended(row)
     run.linked += row["parent"] >= 0 or row["group"] >= 0 or row["flags"] & REDUCES_ONLY != 0
     at = load_int(run.request_row, at_request)
     if called:

@@ -265,7 +265,9 @@ _CHOICES = (
     "policy", "fills_through", "latency_bars", "impact_kind", "scales_on_shortfall",
     "is_financed",
     "is_plain",  # every multiplier 1 and one currency: a unit is worth its price
+    "is_complete",  # several instruments that all trade in every bar, plain, without actions
     "target_kind", "sized_at_fill",
+    "is_alone",  # one instrument, targets, and nothing but market orders at the next open
     "hook", "hook_table",  # address of the strategy to ask at every bar; 0 = none
 )  # fmt: skip
 _SIZES = (
@@ -302,7 +304,9 @@ _ADDRESSES = (  # 0 = absent
 _MONEY = ("capital", "cash", "equity", "month_notional", "borrow", "interest")
 _COUNTS = (
     "n_fills", "n_orders", "n_actions", "n_working", "stale_bars", "ambiguous", "margin_calls",
+    "n_ended",  # of the list of working orders, since it was last tidied
     "linked",  # working orders on which the end of others or of the position bears
+    "attended",  # working orders that trail, or whose time runs out
     "next_decision", "next_request", "next_action", "month_now", "fault", "fault_at",
 )  # fmt: skip
 

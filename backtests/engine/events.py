@@ -92,8 +92,10 @@ def call_margin(bar: int, run: Run) -> bool:
     works is withdrawn, and every position is reduced by one fraction, at the next open, to what
     both the maintenance margin and the leverage limit allow; all of it once equity is gone.
     """
-    gross = gross_exposure(bar, run)
     equity = run.equity
+    if run.maintenance == 0.0 and equity >= 0.0:
+        return False
+    gross = gross_exposure(bar, run)
     if gross == 0.0 or equity >= run.maintenance * gross:
         return False
     for k in range(run.n_working):

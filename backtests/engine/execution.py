@@ -87,33 +87,26 @@ def meet(bar: int, run: Run) -> None:
     end_expired(bar, run)
     if run.has_opens:
         meet_at_once(bar, _OPEN, bar, _COARSE, run)
-        if has_resting(run):
+        if run.n_working > run.n_ended:
             _meet_inside(bar, run)
-    if not run.has_opens or has_resting(run):
+    if not run.has_opens or run.n_working > run.n_ended:
         meet_at_once(bar, _CLOSE, bar, _COARSE, run)
-
-
-@kernel_part
-def has_resting(run: Run) -> bool:
-    """Say whether any order still works."""
-    for k in range(run.n_working):
-        if order_at(working_at(k, run), run)["status"] == _WORKING:
-            return True
-    return False
 
 
 @kernel_part
 def after_bar(bar: int, run: Run) -> None:
     """End what may not wait, move trailing stops, and tidy the list of working orders."""
     tidy(run)
+    if run.linked > 0:
+        for k in range(run.n_working):
+            order_at(working_at(k, run), run)["since"] = 0
+    if run.attended == 0:
+        return
     for k in range(run.n_working):
         at = working_at(k, run)
         row = order_at(at, run)
-        if row["first_bar"] > bar:
-            continue
-        if row["time_in_force"] in (_IOC, _FOK):
+        if row["first_bar"] <= bar and row["time_in_force"] in (_IOC, _FOK):
             withdraw(at, bar, _NOT_AT_ONCE, run)
-        row["since"] = 0
     ratchet(bar, run)
     tidy(run)
 
@@ -196,7 +189,7 @@ def _collect(
     """Put what may fill of an order into the batch and return the batch's new length."""
     row = order_at(at, run)
     if row["flags"] & SIZED_AT_FILL != 0:
-        _size(bar, moment, at, price, run)
+        size(bar, moment, at, price, run)
         if row["status"] != _WORKING:
             return n
     left = row["quantity"] - row["filled"]
@@ -235,7 +228,7 @@ def _within_volume(bar: int, asset: int, left: float, run: Run) -> float:
 
 
 @kernel_part
-def _size(bar: int, moment: int, at: int, price: float, run: Run) -> None:
+def size(bar: int, moment: int, at: int, price: float, run: Run) -> None:
     """Turn a target into units at the price of its fill."""
     row = order_at(at, run)
     asset = np.int64(row["instrument"])

@@ -32,7 +32,7 @@ _CLOSE = np.int64(Moment.CLOSE)
 _FIRST = np.int64(0)
 
 # Weights that add up to one must not be refused for a rounding error of the equity.
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
 
 
 @kernel_part
@@ -85,7 +85,7 @@ def grant(bar: int, moment: int, n: int, run: Run) -> None:
     if run.max_leverage == math.inf or not _any_opens(n, run):
         return
     equity, gross = _after(bar, moment, n, run)
-    if gross <= run.max_leverage * equity + _TOLERANCE * abs(equity):
+    if gross <= run.max_leverage * equity + TOLERANCE * abs(equity):
         return
     if run.scales_on_shortfall:
         _grant_share(bar, moment, n, run)
@@ -236,7 +236,7 @@ def _grant_in_turn(bar: int, moment: int, n: int, run: Run) -> None:
             )
             worth = price * unit_value(bar, asset, moment, run)
             grown = gross + abs(wanted - closing) * worth
-            if grown <= run.max_leverage * (equity - extra) + _TOLERANCE * abs(equity):
+            if grown <= run.max_leverage * (equity - extra) + TOLERANCE * abs(equity):
                 equity -= extra
                 gross = grown
             else:

@@ -285,6 +285,11 @@ InvalidVolumeError, InvalidActionError
         return int(self.close.shape[1])
 
     @cached_property
+    def is_complete(self) -> bool:
+        """Whether every instrument trades in every bar."""
+        return not bool(np.isnan(self.close).any())
+
+    @cached_property
     def content_digest(self) -> str:
         """The digest handed in, or the SHA-256 over all columns, symbols and the currency."""
         if self.digest is not None:

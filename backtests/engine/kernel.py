@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from backtests.engine.accounting import finance, mark_to_market
+from backtests.engine.alone import run_alone
 from backtests.engine.coasting import coast
 from backtests.engine.deciding import place_targets, take_request
 from backtests.engine.dtypes import (
@@ -69,7 +70,7 @@ def run_bars(start: int, stop: int, run: Run) -> int:
     bar = start
     while bar < stop:
         if may_coast:
-            bar = coast(bar, stop, run)
+            bar = run_alone(bar, stop, run) if run.is_alone else coast(bar, stop, run)
             if bar == stop:
                 return stop
         if not has_room(run):

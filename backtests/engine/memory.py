@@ -56,6 +56,23 @@ def _writer(kind: Any, type_: Any) -> Any:
     return write
 
 
+@intrinsic
+def _prefetch(_typing: Any, _address: Any, _index: Any) -> Any:
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer = builder.gep(
+            builder.inttoptr(arguments[0], ir.DoubleType().as_pointer()), [arguments[1]]
+        )
+        byte = ir.IntType(8).as_pointer()
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        hint = builder.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
+        read, keep, numbers = (ir.Constant(flag, value) for value in (0, 3, 1))
+        builder.call(hint, [builder.bitcast(pointer, byte), read, keep, numbers])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
 def _record_reader(dtype: Any) -> Any:
     record = numba.from_dtype(dtype)
 
@@ -94,12 +111,17 @@ def _plain_record(dtype: Any) -> Any:
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
     load, store = _plain_reader(ctypes.c_double), _plain_writer(ctypes.c_double)
     load_int, store_int = _plain_reader(ctypes.c_int64), _plain_writer(ctypes.c_int64)
+
+    def prefetch(_address: int, _index: int) -> None:
+        """Nothing to do: a hint to the processor."""
+
     _order, _fill, _action, _request, _batch, run_at = (
         _plain_record(dtype) for dtype in (ORDER, FILL, ACTION, REQUEST, BATCH, RUN)
     )
 else:
     load, store = (make(ir.DoubleType(), types.float64) for make in (_reader, _writer))
     load_int, store_int = (make(_WORD, types.int64) for make in (_reader, _writer))
+    prefetch = _prefetch
     _order, _fill, _action, _request, _batch, run_at = (
         _record_reader(dtype) for dtype in (ORDER, FILL, ACTION, REQUEST, BATCH, RUN)
     )

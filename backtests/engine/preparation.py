@@ -104,6 +104,28 @@ def prepare(
     return prepared
 
 
+def is_alone(prepared: Prepared) -> bool:
+    """Say whether a run of targets is one of a single instrument and plain market orders."""
+    numbers = prepared.run[0]
+    arrays = prepared.arrays
+    return bool(
+        numbers["n_assets"] == 1
+        and numbers["fills_at"] == NEXT_OPEN
+        and numbers["has_opens"]
+        and numbers["latency_bars"] == 0
+        and numbers["max_participation"] == math.inf
+        and numbers["minimum_notional"] == 0.0
+        and arrays["lot"][0] == 0.0
+        and arrays["tick"][0] == 0.0
+        and math.isnan(numbers["stop_loss"])
+        and math.isnan(numbers["take_profit"])
+        and numbers["is_plain"]
+        and not numbers["is_financed"]
+        and not numbers["spread_open"]
+        and not numbers["n_tiers"]
+    )
+
+
 def start_account(prepared: Prepared, capital: float) -> None:
     """Set the account to its capital, with nothing held and nothing recorded."""
     n_assets = int(prepared.number("n_assets"))
@@ -179,15 +201,17 @@ def _point_market(
     prepared.set(n_currencies=rates.shape[1])
     for name, fact in _facts(bars, costs, currency).items():
         prepared.point(name, fact)
-    prepared.point("years", _years(bars))
+    if prepared.number("is_financed"):
+        prepared.point("years", _years(bars))
     prepared.point("stamp", bars.ts)
-    prepared.point("session", _sessions(bars))
     if costs.commission_tiers:
         prepared.point("month", _months(bars))
         prepared.set(n_tiers=len(costs.commission_tiers))
         prepared.point("tiers", _tiers(costs))
     action_bars = _action_bars(bars)
     prepared.set(n_action_bars=action_bars.size)
+    is_complete = bars.n_assets > 1 and bars.is_complete and action_bars.size == 0
+    prepared.set(is_complete=is_complete and prepared.number("is_plain"))
     prepared.point("action_bars", action_bars)
 
 
@@ -330,7 +354,8 @@ def _years(bars: Bars) -> FloatArray:
     return years
 
 
-def _sessions(bars: Bars) -> IntArray:
+def sessions_of(bars: Bars) -> IntArray:
+    """Return the number of each bar's trading session, by default the UTC day it ends in."""
     if bars.session is not None:
         return bars.session
     sessions: IntArray = (bars.ts - 1) // DAY_NS

@@ -18,7 +18,13 @@ from backtests.engine.dtypes import (
     FloatArray,
     RecordArray,
 )
-from backtests.engine.metrics import Metrics, TradingActivity, compute_metrics
+from backtests.engine.metrics import (
+    Conventions,
+    Metrics,
+    RoundTrips,
+    TradingActivity,
+    compute_metrics,
+)
 from backtests.engine.trades import round_trips
 from numerics.compilation import environment
 
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from backtests.engine.inputs import Bars
     from backtests.engine.preparation import Prepared
 
+DEFAULT_CONVENTIONS = Conventions()
 TABLES = ("fills", "orders", "actions", "trades")
 
 
@@ -226,21 +233,52 @@ class Result:
         return Ambiguity(n_fills, *ends)
 
     def metrics(
-        self, periods_per_year: float | None = None, benchmark: FloatArray | None = None
+        self,
+        periods_per_year: float | None = None,
+        benchmark: FloatArray | None = None,
+        conventions: Conventions = DEFAULT_CONVENTIONS,
     ) -> Metrics:
         """Return the performance metrics of the run; see `compute_metrics`."""
-        activity = TradingActivity(
-            traded_notional=self.traded_notional(),
-            costs=sum(self.costs_by_bar().values(), np.zeros(self.equity.size)),
-            gross_exposure=self.gross_exposure(),
-            net_exposure=self.net_exposure(),
-        )
         return compute_metrics(
             self.equity,
             self.ts,
-            activity=activity,
+            activity=self.activity(),
+            trades=self.round_trips(),
             periods_per_year=periods_per_year,
             benchmark=benchmark,
+            conventions=conventions,
+        )
+
+    def activity(self) -> TradingActivity:
+        """Return what the account did, as the metrics read it; financing counts as a cost."""
+        financing = self.financing_by_bar()
+        paid = financing["borrow"] + np.maximum(-financing["interest"], 0.0)
+        return TradingActivity(
+            traded_notional=self.traded_notional(),
+            costs=sum(self.costs_by_bar().values(), paid),
+            gross_exposure=self.gross_exposure(),
+            net_exposure=self.net_exposure(),
+            participation=self.participation(),
+        )
+
+    def participation(self) -> FloatArray:
+        """Return the share of its bar's volume that every fill took; NaN where none is known."""
+        if self.bars.volume is None:
+            return np.full(self.fills.size, np.nan)
+        volume = self.bars.volume[self.fills["bar"], self.fills["instrument"]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.abs(self.fills["quantity"]) / volume
+        return np.where(volume > 0.0, share, np.nan)
+
+    def round_trips(self) -> RoundTrips:
+        """Return the closed trades as the metrics read them."""
+        trades = self.trades()
+        closed = trades[trades["exit_bar"] >= 0]
+        held = self.ts[closed["exit_bar"]] - self.ts[closed["entry_bar"]]
+        return RoundTrips(
+            pnl=closed["pnl"].copy(),
+            return_=closed["pnl"] / closed["entry_notional"],
+            holding_ns=held,
         )
 
     @cached_property

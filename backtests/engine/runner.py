@@ -17,7 +17,7 @@ from backtests.engine.errors import OrderError, StrategyError, iso_stamp
 from backtests.engine.history import adjusted_closes
 from backtests.engine.inputs import Bars
 from backtests.engine.kernel import advance
-from backtests.engine.preparation import NO_COLUMN, Prepared, prepare
+from backtests.engine.preparation import NO_COLUMN, Prepared, is_alone, prepare, sessions_of
 from backtests.engine.result import Result
 
 Progress = Callable[[int, int], None]
@@ -99,8 +99,9 @@ class Tables:
         n_bars, n_assets = prepared.number("n_bars"), prepared.number("n_assets")
         self._most = 24 * n_assets + 4 * n_requests  # rows that one bar may bring, and more
         rows = min(FIRST_ROWS, n_bars * n_assets) + 2 * self._most
-        for name, dtype in (("fills", FILL), ("orders", ORDER), ("actions", ACTION)):
-            self._set(name, np.zeros(rows, dtype))  # untouched rows cost no memory: begin large
+        self._set("fills", np.empty(rows, FILL))  # untouched rows cost no memory: begin large
+        self._set("orders", np.empty(rows, ORDER))
+        self._set("actions", np.empty(2 * self._most, ACTION))
         self._set_working(2 * self._most)
 
     def _set(self, name: str, table: NDArray[Any]) -> None:
@@ -108,8 +109,8 @@ class Tables:
         self._prepared.set(**{f"max_{name}": table.size})
 
     def _set_working(self, slots: int) -> None:
-        self._set("working", np.zeros(slots, np.int64))
-        self._prepared.point("batch", np.zeros(slots, BATCH))
+        self._set("working", np.empty(slots, np.int64))
+        self._prepared.point("batch", np.empty(slots, BATCH))
 
     def used(self, name: str) -> NDArray[Any]:
         """Return the rows of a table that are in use."""
@@ -121,7 +122,7 @@ class Tables:
         for name in ("fills", "orders", "actions"):
             rows = self.used(name)
             if rows.size + 2 * n_working + self._most > self._prepared.arrays[name].size:
-                larger = np.zeros(2 * (rows.size + n_working) + 2 * self._most, rows.dtype)
+                larger = np.empty(2 * (rows.size + n_working) + 2 * self._most, rows.dtype)
                 larger[: rows.size] = rows
                 self._set(name, larger)
         if n_working + self._most > self._prepared.arrays["working"].size:
@@ -138,6 +139,8 @@ class _Loop:
         self.n_requests = _n_requests(decisions)
         self.tables = Tables(prepared, self.n_requests)
         _point_decisions(prepared, decisions, self.n_requests)
+        if not isinstance(decisions, Targets):
+            prepared.point("session", sessions_of(bars))  # no target is a DAY order
         self.question = self._question()
 
     def _question(self) -> Question | None:
@@ -268,6 +271,7 @@ def point_targets(prepared: Prepared, targets: Targets) -> None:
         stop_loss=np.nan if exits.stop_loss is None else exits.stop_loss,
         take_profit=np.nan if exits.take_profit is None else exits.take_profit,
     )
+    prepared.set(is_alone=is_alone(prepared))
 
 
 def _close_waiting(loop: _Loop) -> None:

@@ -89,7 +89,7 @@ def _settle(bar: int, moment: int, i: int, run: Run) -> None:
     elif _is_whole(order):
         order["filled"] = order["quantity"]
         end_order(at, bar, _FILLED, _NONE, run)
-    paid = _record_fill(bar, moment, i, quantity, run)
+    paid = record_fill(bar, moment, i, quantity, run)
     if run.linked > 0:
         opened = quantity - closing_part(before, quantity)
         _tell_relatives(bar, moment, at, quantity, opened, paid, run)
@@ -127,7 +127,7 @@ def _tell_relatives(
 
 
 @kernel_part
-def _record_fill(bar: int, moment: int, i: int, quantity: float, run: Run) -> float:
+def record_fill(bar: int, moment: int, i: int, quantity: float, run: Run) -> float:
     """Write the fill and its costs, move the account, and return the price paid."""
     order = order_at(batch_at(i, run)["row"], run)
     asset = np.int64(order["instrument"])

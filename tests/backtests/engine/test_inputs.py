@@ -160,7 +160,7 @@ class TestTargets:
     def test_knows_the_rows_that_decide(self):
         targets = Targets([[NAN, NAN], [0.0, NAN], [1.0, 1.0]])
 
-        assert targets.has_target.tolist() == [False, True, True]
+        assert targets.bars.tolist() == [1, 2]
 
 
 class TestStamps:
