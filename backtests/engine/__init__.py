@@ -14,11 +14,15 @@ from backtests.engine.decisions import Bracket, Cancel, Order, Orders, Targets
 from backtests.engine.errors import EngineError
 from backtests.engine.inputs import Bars
 from backtests.engine.result import Caveat, Result
+from backtests.engine.rules import AverageCross, Position, Trend
 from backtests.engine.runner import simulate
+from backtests.engine.sinks import ParquetSink
+from backtests.engine.sweeping import Sweep, sweep
 
 __all__ = [
     "ENGINE_VERSION",
     "Account",
+    "AverageCross",
     "BarView",
     "Bars",
     "Bracket",
@@ -32,8 +36,13 @@ __all__ = [
     "LinearImpact",
     "Order",
     "Orders",
+    "ParquetSink",
+    "Position",
     "Result",
     "SquareRootImpact",
+    "Sweep",
     "Targets",
+    "Trend",
     "simulate",
+    "sweep",
 ]

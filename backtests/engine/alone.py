@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from backtests.engine.book import end_order
+from backtests.engine.book import end_order, reject
 from backtests.engine.coasting import coast
-from backtests.engine.costs import commission_rate, cost_of
+from backtests.engine.costs import commission_rate, cost_of, cost_per_unit
 from backtests.engine.deciding import place_target
 from backtests.engine.dtypes import (
     CHARGED,
@@ -30,6 +30,8 @@ from numerics.compilation import kernel_part
 
 _OPEN = np.int64(Moment.OPEN)
 _FILLED = np.int64(OrderStatus.FILLED)
+_PARTLY_FILLED = np.int64(OrderStatus.PARTLY_FILLED)
+_BUYING_POWER = np.int64(OrderReason.BUYING_POWER)
 _NONE = np.int64(OrderReason.NONE)
 _WORKING = np.int64(OrderStatus.WORKING)
 _FIRST = np.int64(0)
@@ -41,9 +43,8 @@ _NOT_CALLED = np.bool_(False)
 def run_alone(bar: int, stop: int, run: Run) -> int:
     """Run bars from `bar` on; return the first that needs the full step, or `stop`."""
     while True:
-        if run.n_working > 0:
-            if bar == stop or not _fill(bar, run):
-                return bar
+        if run.n_working > 0 and (bar == stop or not _fill(bar, run)):
+            return bar
         bar = coast(bar, stop, run)
         if bar == stop or not _decide(bar, run):
             return bar
@@ -68,7 +69,8 @@ def _decide(bar: int, run: Run) -> bool:
     is_sound = equity >= run.maintenance * abs(position) * close  # not where a price is missing
     if not is_sound or run.n_orders == run.max_orders or run.n_fills == run.max_fills:
         return False
-    store(run.equity_curve, bar, equity)
+    if run.skips_curve == 0:
+        store(run.equity_curve, bar, equity)
     store(run.mark, _FIRST, close)
     run.equity = equity
     run.next_decision = at + 1
@@ -93,15 +95,41 @@ def _fill(bar: int, run: Run) -> bool:
         meeting["quantity"] = order["quantity"]
         meeting["price"] = price
         meeting["is_ambiguous"] = 0
-        if _is_covered(bar, order["quantity"], price, run):
-            order["filled"] = order["quantity"]
+        quantity = order["quantity"]
+        if _is_covered(bar, quantity, price, run):
+            order["filled"] = quantity
             end_order(at, bar, _FILLED, _NONE, run)
-            record_fill(bar, _OPEN, _FIRST, order["quantity"], run)
+            record_fill(bar, _OPEN, _FIRST, quantity, run)
+        elif load(run.position, _FIRST) == 0.0 and run.scales_on_shortfall:
+            _fill_scaled(bar, at, quantity, price, run)
         else:
             settle_batch(bar, _OPEN, _ALONE, run)
     run.n_working = 0
     run.n_ended = 0
     return True
+
+
+@kernel_part
+def _fill_scaled(bar: int, at: int, quantity: float, price: float, run: Run) -> None:
+    """Fill what buying power allows of an order that opens a position; see `granting`."""
+    order = order_at(at, run)
+    rate = commission_rate(run)
+    cost = cost_per_unit(
+        bar, _FIRST, _OPEN, quantity, price, np.int64(order["kind"]), rate, run
+    )  # fmt: skip
+    equity = run.cash - (run.commission_minimum + run.commission_per_order)
+    units = abs(quantity)
+    share = run.max_leverage * equity / (units * price + run.max_leverage * (units * cost))
+    granted = min(1.0, max(0.0, share)) * quantity
+    if granted == 0.0:
+        reject(at, bar, _BUYING_POWER, run)
+        return
+    order["filled"] = granted
+    if granted == quantity:
+        end_order(at, bar, _FILLED, _NONE, run)
+    else:
+        end_order(at, bar, _PARTLY_FILLED, _BUYING_POWER, run)
+    record_fill(bar, _OPEN, _FIRST, granted, run)
 
 
 @kernel_part

@@ -34,6 +34,7 @@ _LIMIT = np.int64(OrderKind.LIMIT)
 _STOP = np.int64(OrderKind.STOP)
 _STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
 _FIRST = np.int64(0)
+_ROUNDING = 1e-9
 _BLOCK = 64  # bars looked at together
 
 
@@ -74,6 +75,9 @@ def coast(bar: int, stop: int, run: Run) -> int:
         only_waits, below, above = watched_levels(bar, run)
         if not only_waits:
             return bar
+    if run.skips_curve != 0 and not watches and load(run.position, _FIRST) >= 0.0:
+        if run.cash >= -_ROUNDING * run.capital:  # nothing can be called between two decisions
+            return _leap(bar, stop, run)
     first = bar
     while bar < stop:
         bar = _glide(bar, _next_event(bar, stop, run), below, above, watches, run)
@@ -85,6 +89,17 @@ def coast(bar: int, stop: int, run: Run) -> int:
         bar = idle
     if bar > first:
         run.equity = load(run.equity_curve, bar - 1)
+    return bar
+
+
+@kernel_part
+def _leap(bar: int, stop: int, run: Run) -> int:
+    """Go to the next event at once, valuing the account only at the end."""
+    bar = _next_event(bar, stop, run)
+    if bar == stop:
+        worth = load(run.close, stop - 1)
+        store(run.mark, _FIRST, worth)
+        run.equity = run.cash + load(run.position, _FIRST) * worth
     return bar
 
 

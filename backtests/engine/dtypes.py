@@ -267,6 +267,7 @@ _CHOICES = (
     "is_plain",  # every multiplier 1 and one currency: a unit is worth its price
     "is_complete",  # several instruments that all trade in every bar, plain, without actions
     "target_kind", "sized_at_fill",
+    "skips_curve",  # the equity between decisions is not asked for, and no price is missing
     "is_alone",  # one instrument, targets, and nothing but market orders at the next open
     "hook", "hook_table",  # address of the strategy to ask at every bar; 0 = none
 )  # fmt: skip

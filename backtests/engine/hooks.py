@@ -26,6 +26,19 @@ def call_hook(_typing: Any, address: Any, bar: Any, table: Any) -> Any:
 
 
 @intrinsic
+def call_loop(_typing: Any, address: Any, start: Any, stop: Any, run: Any) -> Any:
+    """Call the event loop by its address; see `kernel.advance`."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        function = ir.FunctionType(word, [word, word, word])
+        pointer = builder.inttoptr(arguments[0], function.as_pointer())
+        return builder.call(pointer, list(arguments[1:]))
+
+    return types.int64(types.int64, types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
 def as_pointer(_typing: Any, address: Any) -> Any:
     """Return an address as a pointer that `numba.carray` takes."""
 

@@ -1,8 +1,12 @@
 """The event loop: one pass over the bars, always in the same order within a bar."""
 
 import math
+from functools import cache
+from typing import Any
 
+import numba
 import numpy as np
+from numba import types
 
 from backtests.engine.accounting import finance, mark_to_market
 from backtests.engine.alone import run_alone
@@ -23,7 +27,7 @@ from backtests.engine.memory import (
     run_at,
     store,
 )
-from numerics.compilation import kernel_part, njit
+from numerics.compilation import kernel_part
 
 _CLOSE = np.int64(Moment.CLOSE)
 _BAD_TARGET = np.int64(Fault.TARGET)
@@ -34,7 +38,22 @@ _COARSE = np.bool_(False)
 _FIRST = np.int64(0)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)  # type: ignore[call-overload]  # see Notes
+def _advance(start: int, stop: int, address: int) -> int:
+    return run_bars(start, stop, run_at(address, 0))
+
+
+@cache
+def compiled_loop() -> Any:
+    """Return the loop as a C function, ``int64 (int64 start, int64 stop, int64 address)``.
+
+    Compiled once per version of the sources and kept on disk; loaded when first asked for.
+    ``_nrt`` off (inherited by every function called from here) compiles no reference counting:
+    nothing here allocates, and an allocation would fail to compile.
+    """
+    signature = types.int64(types.int64, types.int64, types.int64)
+    return numba.cfunc(signature, cache=True, error_model="numpy", _nrt=False)(_advance)
+
+
 def advance(start: int, stop: int, address: int) -> int:
     """Run the bars from `start` up to, not including, `stop` and return the next bar to run.
 
@@ -55,11 +74,11 @@ def advance(start: int, stop: int, address: int) -> int:
     Notes
     -----
     Within a bar: corporate actions, financing, working orders meet the bar, mark to market and
-    margin, decision. ``nogil`` lets the heartbeat of the worker that runs this go on in its own
-    thread. ``_nrt`` off (inherited by every function called from here) compiles no reference
-    counting: nothing here allocates. An allocation would fail to compile.
+    margin, decision. Other threads go on meanwhile: the heartbeat of the worker that runs this.
     """
-    return run_bars(start, stop, run_at(address, 0))
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
+        return _advance(start, stop, address)
+    return int(compiled_loop().ctypes(start, stop, address))
 
 
 @kernel_part

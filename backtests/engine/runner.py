@@ -94,11 +94,11 @@ def simulate(
 class Tables:
     """The growing tables of a run, with room for what the next bar may bring."""
 
-    def __init__(self, prepared: Prepared, n_requests: int) -> None:
+    def __init__(self, prepared: Prepared, n_requests: int, *, least_rows: int = 0) -> None:
         self._prepared = prepared
         n_bars, n_assets = prepared.number("n_bars"), prepared.number("n_assets")
         self._most = 24 * n_assets + 4 * n_requests  # rows that one bar may bring, and more
-        rows = min(FIRST_ROWS, n_bars * n_assets) + 2 * self._most
+        rows = max(least_rows, min(FIRST_ROWS, n_bars * n_assets)) + 2 * self._most
         self._set("fills", np.empty(rows, FILL))  # untouched rows cost no memory: begin large
         self._set("orders", np.empty(rows, ORDER))
         self._set("actions", np.empty(2 * self._most, ACTION))
