@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("engine", "million_bars", "audit", "bare_loops", "parity")
+NAMES = ("workloads", "parity", "million_bars", "audit")
 
 
 def main() -> None:

@@ -53,6 +53,7 @@ _BRACKET = np.int64(OrderSource.BRACKET)
 _INSIDE = np.int64(Moment.INSIDE)
 _CLOSE = np.int64(Moment.CLOSE)
 _NAN = math.nan
+_DAY_NS = np.int64(86_400_000_000_000)
 _LOT_TOLERANCE = 1e-9  # of a lot: 2.9999999999 lots are 3
 _NO_FLAGS = np.int64(0)
 
@@ -289,6 +290,14 @@ def end_orphans(asset: int, bar: int, run: Run) -> None:
 
 
 @kernel_part
+def session_of(bar: int, run: Run) -> int:
+    """Return the number of a bar's trading session, by default the UTC day in which it ends."""
+    if run.session != 0:
+        return load_int(run.session, bar)
+    return (load_int(run.stamp, bar) - 1) // _DAY_NS
+
+
+@kernel_part
 def end_expired(bar: int, run: Run) -> None:
     """End the orders whose session or date is over."""
     if run.attended == 0:
@@ -299,7 +308,7 @@ def end_expired(bar: int, run: Run) -> None:
         force = np.int64(row["time_in_force"])
         if force == _GTC or row["first_bar"] > bar or row["status"] != _WORKING:
             continue
-        clock = load_int(run.session, bar) if force == _DAY else load_int(run.stamp, bar)
+        clock = session_of(bar, run) if force == _DAY else load_int(run.stamp, bar)
         if force in (_DAY, _GTD) and clock > row["good_until"]:
             withdraw(at, bar, _EXPIRED, run)
 
@@ -393,7 +402,7 @@ def accept(bar: int, at: int, run: Run) -> None:
         row["stop_price"] = on_tick(row["stop_price"], tick, buys)
     if row["time_in_force"] == _DAY:
         first = min(row["first_bar"], run.n_bars - 1)
-        row["good_until"] = load_int(run.session, first)
+        row["good_until"] = session_of(first, run)
     if (lot > 0.0 or run.minimum_notional > 0.0) and row["parent"] < 0:
         if is_too_small(bar, at, run):
             reject(at, bar, _TOO_SMALL, run)

@@ -292,7 +292,7 @@ def table_of(arrays: Mapping[str, Any], n_assets: int) -> IntArray:
     table[_N_ASSETS] = n_assets
     slots = {
         "open": _OPEN, "high": _HIGH, "low": _LOW, "close": _CLOSE, "adjusted": _ADJUSTED,
-        "volume": _VOLUME, "stamp": _STAMP, "position": _POSITION, "money": _RUN,
+        "volume": _VOLUME, "stamp": _STAMP, "position": _POSITION, "run": _RUN,
         "params": _PARAMS, "requests": _REQUESTS, "count": _COUNT, "targets": _TARGETS,
     }  # fmt: skip
     for name, slot in slots.items():
@@ -314,19 +314,31 @@ def hook_of(on_bar: Callable[..., Any]) -> Hook:
     Notes
     -----
     Bounds are checked inside the strategy; whatever it raises becomes the answer -1, and `ask`
-    asks it again to learn what it was.
+    asks it again to learn what it was. A strategy that makes no arrays is compiled without
+    counting references, which would cost more than all the rest of it.
     """
     function = getattr(on_bar, "py_func", on_bar)
     if function not in _HOOKS:
-        checked = njit(boundscheck=True, error_model="numpy")(function)  # type: ignore[call-overload]
         try:
-            _HOOKS[function] = Hook(_compile(checked), checked)
-        except NumbaError as error:
-            reason = str(error).strip().splitlines()
-            raise SettingsError(
-                f"numba cannot compile {function.__name__}: {_gist(reason)}"
-            ) from error
+            _HOOKS[function] = _hook(function, counts_references=False)
+        except NumbaError:
+            _HOOKS[function] = _counting_hook(function)
     return _HOOKS[function]
+
+
+def _hook(function: Callable[..., Any], *, counts_references: bool) -> Hook:
+    checked = njit(boundscheck=True, error_model="numpy", _nrt=counts_references)(function)  # type: ignore[call-overload]
+    return Hook(_compile(checked), checked)
+
+
+def _counting_hook(function: Callable[..., Any]) -> Hook:
+    try:
+        return _hook(function, counts_references=True)
+    except NumbaError as error:
+        reason = str(error).strip().splitlines()
+        raise SettingsError(
+            f"numba cannot compile {function.__name__}: {_gist(reason)}"
+        ) from error
 
 
 def _gist(lines: Sequence[str]) -> str:

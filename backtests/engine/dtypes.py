@@ -288,7 +288,9 @@ _ADDRESSES = (  # 0 = absent
     # (n_bars, n_currencies): account currency per unit, the account's own first
     "rates",
     # (n_bars,)
-    "years", "stamp", "session", "month",
+    "years", "stamp",
+    "session",  # absent: the UTC day in which a bar ends
+    "month",
     # rows with a split, a dividend or a delisting; (n_tiers, 2)
     "action_bars", "tiers",
     # decided beforehand, or scratch of a strategy that is asked: values (n_rows, n_assets),

@@ -204,6 +204,7 @@ def _point_market(
     if prepared.number("is_financed"):
         prepared.point("years", _years(bars))
     prepared.point("stamp", bars.ts)
+    prepared.point("session", bars.session)  # else the UTC day of the stamp
     if costs.commission_tiers:
         prepared.point("month", _months(bars))
         prepared.set(n_tiers=len(costs.commission_tiers))
@@ -352,14 +353,6 @@ def _years(bars: Bars) -> FloatArray:
     years = np.zeros(bars.n_bars)
     years[1:] = np.diff(bars.ts) / YEAR_NS
     return years
-
-
-def sessions_of(bars: Bars) -> IntArray:
-    """Return the number of each bar's trading session, by default the UTC day it ends in."""
-    if bars.session is not None:
-        return bars.session
-    sessions: IntArray = (bars.ts - 1) // DAY_NS
-    return sessions
 
 
 def _months(bars: Bars) -> IntArray:

@@ -17,7 +17,7 @@ from backtests.engine.errors import OrderError, StrategyError, iso_stamp
 from backtests.engine.history import adjusted_closes
 from backtests.engine.inputs import Bars
 from backtests.engine.kernel import advance
-from backtests.engine.preparation import NO_COLUMN, Prepared, is_alone, prepare, sessions_of
+from backtests.engine.preparation import NO_COLUMN, Prepared, is_alone, prepare
 from backtests.engine.result import Result
 
 Progress = Callable[[int, int], None]
@@ -139,8 +139,6 @@ class _Loop:
         self.n_requests = _n_requests(decisions)
         self.tables = Tables(prepared, self.n_requests)
         _point_decisions(prepared, decisions, self.n_requests)
-        if not isinstance(decisions, Targets):
-            prepared.point("session", sessions_of(bars))  # no target is a DAY order
         self.question = self._question()
 
     def _question(self) -> Question | None:
