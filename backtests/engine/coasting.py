@@ -57,6 +57,8 @@ def watched_levels(bar: int, run: Run) -> tuple[bool, float, float]:
             return False, below, above
         waits_for_stop = is_stop_kind(np.int64(row["kind"])) and row["flags"] & IS_TRIGGERED == 0
         level = row["stop_price"] if waits_for_stop else row["limit_price"]
+        if math.isnan(level):  # a stop that was met and waits for volume
+            return False, below, above
         if (row["quantity"] > 0.0) == waits_for_stop:
             above = min(above, level)
         else:
@@ -67,7 +69,7 @@ def watched_levels(bar: int, run: Run) -> tuple[bool, float, float]:
 @kernel_part
 def coast(bar: int, stop: int, run: Run) -> int:
     """Run bars from `bar` while nothing can happen; return the first that needs the full step."""
-    if run.n_working > 0 and run.spread_close != 0:
+    if run.n_working > 0 and (run.spread_open != 0 or run.spread_close != 0):
         return bar  # orders meet quotes, not the prices watched here
     below, above = -math.inf, math.inf
     watches = run.n_working > 0

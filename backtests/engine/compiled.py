@@ -336,9 +336,7 @@ def _counting_hook(function: Callable[..., Any]) -> Hook:
         return _hook(function, counts_references=True)
     except NumbaError as error:
         reason = str(error).strip().splitlines()
-        raise SettingsError(
-            f"numba cannot compile {function.__name__}: {_gist(reason)}"
-        ) from error
+        raise SettingsError(f"numba cannot compile {function.__name__}: {_gist(reason)}") from error
 
 
 def _gist(lines: Sequence[str]) -> str:

@@ -255,7 +255,7 @@ _NUMBERS = (  # settings; bps already divided by 10,000
     "commission_minimum", "commission_maximum", "buy_tax_rate", "sell_tax_rate",
     "slippage_rate", "conversion_rate", "impact_y", "impact_permanent",
     "delisting_haircut", "max_leverage",
-    "maintenance",  # minus infinity: never called
+    "maintenance",  # below 0: never called
     "cash_rate", "margin_rate", "band",
     "stop_loss", "take_profit",  # NaN = none
 )  # fmt: skip

@@ -5,15 +5,23 @@ in as a number. Its signature is ``int64 (int64 bar, int64 table)``, `table` bei
 whatever the other side needs.
 """
 
+import ctypes
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 
+def _plain_hook(address: int, bar: int, table: int) -> int:
+    """Call a hook without the compiler."""
+    signature = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+    return int(signature(int(address))(int(bar), int(table)))
+
+
 @intrinsic
-def call_hook(_typing: Any, address: Any, bar: Any, table: Any) -> Any:
+def _call_hook(_typing: Any, address: Any, bar: Any, table: Any) -> Any:
     """Call the function at an address with a bar and a table, and return its answer."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -23,6 +31,9 @@ def call_hook(_typing: Any, address: Any, bar: Any, table: Any) -> Any:
         return builder.call(pointer, [arguments[1], arguments[2]])
 
     return types.int64(types.int64, types.int64, types.int64), generate
+
+
+call_hook = _plain_hook if numba.config.DISABLE_JIT else _call_hook  # type: ignore[attr-defined]  # from the environment
 
 
 @intrinsic

@@ -1,6 +1,5 @@
 """The event loop: one pass over the bars, always in the same order within a bar."""
 
-import math
 from functools import cache
 from typing import Any
 
@@ -102,7 +101,9 @@ def run_bars(start: int, stop: int, run: Run) -> int:
         if run.fills_at == SAME_CLOSE and run.n_working > 0:
             meet_at_once(bar, _CLOSE, bar, _COARSE, run)
             after_bar(bar, run)
+            stale = run.stale_bars
             mark_to_market(bar, run)
+            run.stale_bars = stale  # counted at the first mark
             store(run.equity_curve, bar, run.equity)
         bar += 1
     return stop
@@ -133,7 +134,7 @@ def _value(bar: int, run: Run) -> bool:
     if run.is_financed:
         store(run.borrow_curve, bar, run.borrow)
         store(run.interest_curve, bar, run.interest)
-    if run.maintenance == -math.inf:
+    if run.maintenance < 0.0:
         return False
     return bool(call_margin(bar, run))
 

@@ -26,6 +26,7 @@ from backtests.engine.inputs import Bars
 
 DAY_NS = 86_400_000_000_000
 YEAR_NS = 365.0 * DAY_NS
+_NEVER_CALLED = -1e300  # finite, so that a flat account times it is 0
 _BASIS_POINT = 1e-4
 _MOMENTS = {
     "next_open": NEXT_OPEN,
@@ -170,7 +171,7 @@ def _set_rules(
         impact_permanent=permanent,
         delisting_haircut=account.delisting_haircut,
         max_leverage=account.max_leverage,
-        maintenance=-math.inf if maintenance is None else maintenance,
+        maintenance=_NEVER_CALLED if maintenance is None else maintenance,
         scales_on_shortfall=account.on_shortfall == "scale",
         cash_rate=account.cash_rate,
         margin_rate=account.margin_rate,

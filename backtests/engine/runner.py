@@ -12,7 +12,16 @@ from backtests.engine.caveats import caveats_of
 from backtests.engine.compiled import Compiled, ask, hook_of, table_of
 from backtests.engine.config import Account, Costs, Fills, Setup
 from backtests.engine.decisions import FAULT_SENTENCES, Bracket, Orders, Targets
-from backtests.engine.dtypes import ACTION, BATCH, FILL, ORDER, REQUEST, Fault, OrderReason
+from backtests.engine.dtypes import (
+    ACTION,
+    BATCH,
+    FILL,
+    ORDER,
+    REQUEST,
+    Fault,
+    OrderReason,
+    OrderStatus,
+)
 from backtests.engine.errors import OrderError, StrategyError, iso_stamp
 from backtests.engine.history import adjusted_closes
 from backtests.engine.inputs import Bars
@@ -274,8 +283,9 @@ def point_targets(prepared: Prepared, targets: Targets) -> None:
 
 def _close_waiting(loop: _Loop) -> None:
     """Say on every order still working why it did not fill."""
-    rows = loop.tables.used("working")
-    loop.tables.used("orders")["reason"][rows] = int(OrderReason.END_OF_BARS)
+    orders = loop.tables.used("orders")
+    works = orders["status"] == int(OrderStatus.WORKING)
+    orders["reason"][works] = int(OrderReason.END_OF_BARS)
 
 
 def _result(loop: _Loop, setup: Setup, intrabar: Bars | None) -> Result:
