@@ -44,6 +44,7 @@ _TOO_SMALL = np.int64(OrderReason.TOO_SMALL)
 _MARKET = np.int64(OrderKind.MARKET)
 _LIMIT = np.int64(OrderKind.LIMIT)
 _STOP = np.int64(OrderKind.STOP)
+_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
 _TRAILING_STOP = np.int64(OrderKind.TRAILING_STOP)
 _GTC = np.int64(TimeInForce.GTC)
 _DAY = np.int64(TimeInForce.DAY)
@@ -220,8 +221,8 @@ def end_group(at: int, bar: int, run: Run) -> None:
 
 
 @kernel_part
-def shrink_group(at: int, quantity: float, run: Run) -> None:
-    """Take what one order filled in part off its siblings, so that together they close once."""
+def shrink_group(at: int, bar: int, quantity: float, run: Run) -> None:
+    """Take what one order filled in part off its siblings, so that together they fill once."""
     group = order_at(at, run)["group"]
     if group < 0:
         return
@@ -229,7 +230,10 @@ def shrink_group(at: int, quantity: float, run: Run) -> None:
         other = working_at(k, run)
         row = order_at(other, run)
         if other != at and row["group"] == group and row["status"] == _WORKING:
-            row["quantity"] -= quantity
+            left = row["quantity"] - row["filled"]
+            row["quantity"] -= math.copysign(min(abs(quantity), abs(left)), left)
+            if row["quantity"] == row["filled"]:
+                withdraw(other, bar, _SIBLING, run)
 
 
 @kernel_part
@@ -251,18 +255,31 @@ def activate_children(
         row = order_at(working_at(k, run), run)
         if row["parent"] != parent or row["status"] != _WORKING:
             continue
-        if row["flags"] & IS_OFFSET:
+        if row["flags"] & IS_OFFSET or _trails_from_fill(row):
             _price_offsets(row, filled, price, load(run.tick, np.int64(row["instrument"])))
         if row["source"] == _BRACKET:
             row["quantity"] -= opened
         if row["first_bar"] == NEVER:
             row["first_bar"] = bar + (moment == _CLOSE)
             row["since"] = moment if moment != _CLOSE else 0
+            if row["time_in_force"] == _DAY:
+                first = min(row["first_bar"], run.n_bars - 1)
+                row["good_until"] = load_int(run.session, first)
+
+
+@kernel_part
+def _trails_from_fill(row: Row) -> bool:
+    return row["kind"] == _TRAILING_STOP and math.isnan(row["stop_price"])
 
 
 @kernel_part
 def _price_offsets(row: Row, filled: float, price: float, tick: float) -> None:
-    """Turn fractions of the fill price into prices on the far side of it."""
+    """Turn fractions of the fill price into prices: stops on the losing side, limits beyond.
+
+    Notes
+    -----
+    A stop-limit is a stop: its limit lies on the losing side too.
+    """
     side = 1.0 if filled > 0.0 else -1.0
     if row["kind"] == _TRAILING_STOP:
         distance = row["trail"] * (price if row["flags"] & TRAILS_FRACTION else 1.0)
@@ -270,7 +287,8 @@ def _price_offsets(row: Row, filled: float, price: float, tick: float) -> None:
     elif not math.isnan(row["stop_price"]):
         row["stop_price"] = on_tick(price * (1.0 - side * row["stop_price"]), tick, side < 0.0)
     if not math.isnan(row["limit_price"]):
-        row["limit_price"] = on_tick(price * (1.0 + side * row["limit_price"]), tick, side > 0.0)
+        away = -side if row["kind"] == _STOP_LIMIT else side
+        row["limit_price"] = on_tick(price * (1.0 + away * row["limit_price"]), tick, side > 0.0)
     row["flags"] &= ~IS_OFFSET
 
 
@@ -342,6 +360,8 @@ def ratchet(bar: int, run: Run) -> None:
         asset = np.int64(row["instrument"])
         selling = row["quantity"] < 0.0
         best = cell(run.high, bar, asset, run) if selling else cell(run.low, bar, asset, run)
+        if row["since"] in (_INSIDE, _CLOSE):  # it came to life after some of the bar
+            best = cell(run.close, bar, asset, run)
         if math.isnan(best):
             continue
         distance = row["trail"] * (best if row["flags"] & TRAILS_FRACTION else 1.0)
@@ -360,12 +380,12 @@ def split_orders(asset: int, ratio: float, run: Run) -> None:
             continue
         row["quantity"] *= ratio
         row["filled"] *= ratio
+        if not row["flags"] & TRAILS_FRACTION:
+            row["trail"] /= ratio
         if row["flags"] & IS_OFFSET:
             continue
         row["limit_price"] /= ratio
         row["stop_price"] /= ratio
-        if not row["flags"] & TRAILS_FRACTION:
-            row["trail"] /= ratio
 
 
 @kernel_part
@@ -374,7 +394,7 @@ def is_too_small(bar: int, at: int, run: Run) -> bool:
 
     Notes
     -----
-    What closes a position whole is never too small.
+    What closes a position whole is never too small; without a price nothing can be said.
     """
     row = order_at(at, run)
     asset = np.int64(row["instrument"])
@@ -384,7 +404,7 @@ def is_too_small(bar: int, at: int, run: Run) -> bool:
     if quantity == 0.0:
         return True
     notional = abs(quantity) * load(run.mark, asset) * unit_value(bar, asset, _CLOSE, run)
-    return bool(notional < run.minimum_notional)
+    return bool(0.0 < notional < run.minimum_notional)
 
 
 @kernel_part
@@ -400,11 +420,13 @@ def accept(bar: int, at: int, run: Run) -> None:
         buys = row["quantity"] > 0.0
         row["limit_price"] = on_tick(row["limit_price"], tick, not buys)
         row["stop_price"] = on_tick(row["stop_price"], tick, buys)
-    if row["time_in_force"] == _DAY:
+    if row["time_in_force"] == _DAY and row["first_bar"] != NEVER:
         first = min(row["first_bar"], run.n_bars - 1)
         row["good_until"] = session_of(first, run)
-    if (lot > 0.0 or run.minimum_notional > 0.0) and row["parent"] < 0:
-        if is_too_small(bar, at, run):
+    if lot > 0.0 or run.minimum_notional > 0.0:
+        waits_for_parent = row["parent"] >= 0
+        too_small = row["quantity"] == 0.0 if waits_for_parent else is_too_small(bar, at, run)
+        if too_small:
             reject(at, bar, _TOO_SMALL, run)
 
 

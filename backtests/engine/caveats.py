@@ -221,7 +221,9 @@ def _impact_unknown(run: Result) -> str:
     at = run.fills["bar"], run.fills["instrument"]
     arrays = run.prepared.arrays
     known = (arrays["impact_sigma"][at] > 0.0) & (arrays["impact_volume"][at] > 0.0)
-    n = int(np.count_nonzero(~known))
+    passive = (int(OrderKind.LIMIT), int(OrderKind.STOP_LIMIT))  # they have no impact
+    moves = ~np.isin(run.orders["kind"][run.fills["order"]], passive)
+    n = int(np.count_nonzero(moves & ~known))
     if n == 0:
         return ""
     return f"{_count(n, 'fill')} paid no impact: volume or volatility before it was unknown."

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from backtests.engine.book import on_tick
 from backtests.engine.dtypes import (
     NO_IMPACT,
     SQUARE_ROOT_IMPACT,
@@ -22,6 +23,7 @@ from numerics.compilation import kernel_part
 _LIMIT = np.int64(OrderKind.LIMIT)
 _STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
 _OPEN = np.int64(Moment.OPEN)
+_ACTION = np.int64(Moment.ACTION)
 
 
 @kernel_part
@@ -52,7 +54,10 @@ def half_spread_per_unit(
     -----
     A measured one replaces the assumed one, and is paid by passive orders too: their price is
     then a quote on the other side of the mid. An assumed one is not paid by passive orders.
+    A delisting knows no quotes.
     """
+    if moment == _ACTION:
+        return 0.0
     if moment == _OPEN and run.spread_open != 0:
         measured = cell(run.spread_open, bar, asset, run)
         if not math.isnan(measured):
@@ -105,6 +110,33 @@ def impact_per_unit(
     if run.impact_kind == SQUARE_ROOT_IMPACT:
         return float(run.impact_y * sigma * math.sqrt(share) * price)
     return float((run.impact_y + 0.5 * run.impact_permanent) * sigma * share * price)
+
+
+@kernel_part
+def paid_per_unit(
+    bar: int, asset: int, moment: int, quantity: float, price: float, kind: int, run: Run
+) -> tuple[float, float, float, float]:
+    """Return the price of a fill, and the half spread, slippage and impact that lead to it.
+
+    Notes
+    -----
+    Nobody sells below zero. What rounding to the tick takes is slippage.
+    """
+    spread = half_spread_per_unit(bar, asset, moment, price, kind, run)
+    slip = slippage_per_unit(price, kind, run)
+    impact = impact_per_unit(bar, asset, quantity, price, kind, run)
+    side = 1.0 if quantity > 0.0 else -1.0
+    if side < 0.0 and not spread + slip + impact < price:
+        spread = min(spread, price)
+        slip = min(slip, price - spread)
+        impact = min(impact, max(price - spread - slip, 0.0))
+    paid = price + side * (spread + slip + impact)
+    tick = load(run.tick, asset)
+    if tick > 0.0 and not is_passive(kind):
+        rounded = on_tick(paid, tick, side > 0.0)
+        slip += side * (rounded - paid)
+        paid = rounded
+    return paid, spread, slip, impact
 
 
 @kernel_part
@@ -165,13 +197,10 @@ def cost_of(
 ) -> float:
     """Return all costs of one fill [account currency], >= 0."""
     value = unit_value(bar, asset, moment, run)
-    adverse = (
-        half_spread_per_unit(bar, asset, moment, price, kind, run)
-        + slippage_per_unit(price, kind, run)
-        + impact_per_unit(bar, asset, quantity, price, kind, run)
-    )
+    paid, spread, slip, impact = paid_per_unit(bar, asset, moment, quantity, price, kind, run)
+    adverse = spread + slip + impact
     size = abs(quantity)
-    notional = size * (price + adverse if quantity > 0.0 else price - adverse) * value
+    notional = size * paid * value
     return (
         size * adverse * value
         + commission(quantity, notional, is_first, rate, run)
@@ -198,12 +227,9 @@ def cost_per_unit(
     Impact falls with the size, so for less than `quantity` this is an upper bound.
     """
     value = unit_value(bar, asset, moment, run)
-    adverse = (
-        half_spread_per_unit(bar, asset, moment, price, kind, run)
-        + slippage_per_unit(price, kind, run)
-        + impact_per_unit(bar, asset, quantity, price, kind, run)
-    )
-    paid = (price + adverse if quantity > 0.0 else price - adverse) * value
+    price_paid, spread, slip, impact = paid_per_unit(bar, asset, moment, quantity, price, kind, run)
+    adverse = spread + slip + impact
+    paid = price_paid * value
     taxed = run.buy_tax_rate if quantity > 0.0 else run.sell_tax_rate
     changed = conversion(asset, paid, run)
     return adverse * value + paid * (rate + taxed) + run.commission_per_share + changed

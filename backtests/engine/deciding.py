@@ -55,6 +55,7 @@ _NO_EQUITY = np.int64(OrderReason.NO_EQUITY)
 _DELISTED = np.int64(OrderReason.DELISTED)
 _MARGIN_CALL = np.int64(OrderReason.MARGIN_CALL)
 _WITHDRAWN = np.int64(OrderReason.WITHDRAWN)
+_PARENT_CLOSED = np.int64(OrderReason.PARENT_CLOSED)
 _STRATEGY = np.int64(OrderSource.STRATEGY)
 _TARGET = np.int64(OrderSource.TARGET)
 _MARKET = np.int64(OrderKind.MARKET)
@@ -136,7 +137,8 @@ def place_target(bar: int, asset: int, target: float, called: bool, run: Run) ->
     _replace(asset, bar, run)
     if quantity == 0.0:
         return
-    flags = SIZED_AT_FILL if run.sized_at_fill and target != 0.0 else 0
+    is_amount = run.target_kind != _UNITS and target != 0.0
+    flags = SIZED_AT_FILL if run.sized_at_fill and is_amount else 0
     at = append_order(bar, asset, quantity, _MARKET, _TARGET, flags, run)
     order_at(at, run)["target"] = target
     if run.fills_at == SAME_CLOSE:
@@ -209,6 +211,7 @@ def take_request(bar: int, at_request: int, first: int, called: bool, run: Run) 
     asset = np.int64(request["instrument"])
     if asset < 0 or asset >= run.n_assets:
         return _BAD_INSTRUMENT
+    store_int(run.request_row, at_request, -1)
     if request["action"] != _SUBMIT:
         return _withdraw_as_asked(bar, request, run)
     fault = fault_of(request)
@@ -219,6 +222,8 @@ def take_request(bar: int, at_request: int, first: int, called: bool, run: Run) 
         if request["parent"] < first or request["parent"] >= at_request:
             return _BAD_PARENT
         parent = load_int(run.request_row, np.int64(request["parent"]))
+        if parent < 0:
+            return _BAD_PARENT
     at = _submit(bar, request, parent, run)
     store_int(run.request_row, at_request, at)
     row = order_at(load_int(run.request_row, at_request), run)
@@ -237,6 +242,8 @@ def take_request(bar: int, at_request: int, first: int, called: bool, run: Run) 
         reject(at, bar, _MARGIN_CALL, run)
     elif load_int(run.is_delisted, asset):
         reject(at, bar, _DELISTED, run)
+    elif parent >= 0 and order_at(parent, run)["status"] != _WORKING:
+        withdraw(at, bar, _PARENT_CLOSED, run)
     elif math.isnan(row["stop_price"]) and row["kind"] == _TRAILING_STOP and parent < 0:
         reject(at, bar, _NO_PRICE, run)
     else:
@@ -300,6 +307,8 @@ def fault_of(request: Row) -> int:
     quantity = request["quantity"]
     if not (0.0 < abs(quantity) < math.inf):
         return _BAD_QUANTITY
+    if request["flags"] & IS_OFFSET and request["parent"] < 0:
+        return _BAD_PARENT
     kind = np.int64(request["kind"])
     if kind < _MARKET or kind > _ON_CLOSE:
         return _BAD_KIND

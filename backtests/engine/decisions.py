@@ -1,5 +1,6 @@
 """Decisions made beforehand: what to hold, or a table of orders."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,7 +42,7 @@ FAULT_SENTENCES = {
     Fault.LIMIT_PRICE: "needs a limit price above 0",
     Fault.STOP_PRICE: "needs a stop price above 0",
     Fault.TRAIL: "needs a trail above 0, below 1 where it is a fraction",
-    Fault.PARENT: "names a parent that does not come before it",
+    Fault.PARENT: "names a parent that is no order before it in its bar, or needs one",
     Fault.ORDER: "withdraws an order that does not work",
 }
 
@@ -249,13 +250,20 @@ class Orders:
         columns = {symbol: column for column, symbol in enumerate(self.symbols)}
         given = tuple(self.orders)
         for at, order in enumerate(given):
+            if not isinstance(order, Order):
+                raise OrderError(f"Item {at} is {order!r}, not an Order.")
             if order.bar < 0:
                 raise OrderError(f"Order {at} has no bar.")
         ranks = np.argsort([order.bar for order in given], kind="stable")
         place = np.empty(len(given), np.int64)
         place[ranks] = np.arange(len(given))
         ordered = [given[at] for at in ranks]
-        requests = encode(ordered, columns, parents=[_placed(o, place) for o in ordered])
+        parents = [_placed(order, place) for order in ordered]
+        for order, parent in zip(ordered, parents, strict=True):
+            if 0 <= parent < len(ordered) and ordered[parent].bar != order.bar:
+                at = next(i for i, other in enumerate(given) if other is order)
+                raise OrderError(f"{_named(at, order)} {FAULT_SENTENCES[Fault.PARENT]}.")
+        requests = encode(ordered, columns, parents=parents)
         object.__setattr__(self, "orders", given)
         object.__setattr__(self, "requests", requests)
 
@@ -299,9 +307,11 @@ def encode(
         if not isinstance(order, Order):
             raise OrderError(f"Item {at} is {order!r}, not an Order.")
         parent = order.parent if parents is None else parents[at]
-        if parent >= at:
+        if parent >= at or (parent >= 0 and not isinstance(orders[parent], Order)):
             raise OrderError(f"{_named(at, order)} {FAULT_SENTENCES[Fault.PARENT]}.")
         rows.append(_row(at, order, columns, row_of[parent] if parent >= 0 else -1))
+        if parents is None:
+            rows[-1]["bar"] = -1  # decided now, whatever it says
         if order.bracket is not None:
             rows.extend(_bracket_rows(rows[-1], row_of[at], order.bracket))
     requests = np.zeros(len(rows), REQUEST)
@@ -329,7 +339,10 @@ def _row(at: int, order: Order, columns: Mapping[str, int], parent: int) -> dict
     }  # fmt: skip
     record = np.zeros(1, REQUEST)
     for name, value in row.items():
-        record[0][name] = value
+        try:
+            record[0][name] = value
+        except (TypeError, ValueError, OverflowError) as error:
+            raise OrderError(f"{_named(at, order)} has {value!r} for its {name}.") from error
     fault = Fault(fault_of(record[0]))
     if fault != Fault.NONE:
         raise OrderError(f"{_named(at, order)} {FAULT_SENTENCES[fault]}.")
@@ -353,9 +366,9 @@ def _bracket_rows(entry: dict[str, Any], parent: int, bracket: Bracket) -> list[
 
 def _cancel_row(cancel: Cancel, columns: Mapping[str, int]) -> dict[str, Any]:
     if cancel.instrument is None:
-        return {"action": RequestAction.CANCEL, "parent": cancel.order, "instrument": 0}
+        return {"action": RequestAction.CANCEL, "parent": cancel.order, "bar": -1}
     column = column_of(cancel.instrument, columns, 0)
-    return {"action": RequestAction.CANCEL_ALL, "instrument": column}
+    return {"action": RequestAction.CANCEL_ALL, "instrument": column, "bar": -1}
 
 
 def column_of(instrument: str | int, columns: Mapping[str, int], at: int) -> int:
@@ -364,7 +377,12 @@ def column_of(instrument: str | int, columns: Mapping[str, int], at: int) -> int
         if instrument not in columns:
             raise OrderError(f"Order {at} names {instrument!r}, which the bars do not have.")
         return columns[instrument]
-    return int(instrument)
+    try:
+        return operator.index(instrument)
+    except TypeError:
+        raise OrderError(
+            f"Order {at} names {instrument!r}, neither a symbol nor a column."
+        ) from None
 
 
 def _named(at: int, order: Order) -> str:

@@ -9,13 +9,17 @@ from backtests.engine.dtypes import FloatArray
 IMPACT_BARS = 20
 
 
-def corwin_schultz_half_spread(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
+def corwin_schultz_half_spread(
+    high: FloatArray, low: FloatArray, close: FloatArray, split: FloatArray | None = None
+) -> FloatArray:
     """Return the half spread at each bar, estimated from the two bars before it.
 
     Parameters
     ----------
     high, low, close : float64 array, shape (n_bars, n_assets)
         Raw prices [currency]; NaN where not traded.
+    split : float64 array, same shape, optional
+        New units per old unit, NaN where not split.
 
     Returns
     -------
@@ -36,6 +40,8 @@ def corwin_schultz_half_spread(high: FloatArray, low: FloatArray, close: FloatAr
     estimate = np.full_like(close, np.nan)
     if close.shape[0] < 3:
         return estimate
+    units = np.cumprod(_ratios(close, split), axis=0)
+    high, low, close = high * units, low * units, close * units  # per unit of the first bar
     before, h, b = close[:-1], high[1:], low[1:]
     gap = np.maximum(before - h, 0.0) - np.maximum(b - before, 0.0)  # up to reach the last close
     h, b = h + gap, b + gap
@@ -46,7 +52,11 @@ def corwin_schultz_half_spread(high: FloatArray, low: FloatArray, close: FloatAr
     alpha = (np.sqrt(2.0 * beta) - np.sqrt(beta)) / k - np.sqrt(gamma / k)
     spread = 2.0 * np.expm1(alpha) / (1.0 + np.exp(alpha))
     estimate[2:] = (np.maximum(spread, 0.0) * 0.5 * close[1:])[:-1]
-    return estimate
+    return estimate / units
+
+
+def _ratios(close: FloatArray, split: FloatArray | None) -> FloatArray:
+    return np.ones_like(close) if split is None else np.where(np.isnan(split), 1.0, split)
 
 
 def trailing_impact_inputs(
@@ -63,14 +73,15 @@ def trailing_impact_inputs(
     -------
     tuple of float64 array, shape (n_bars, n_assets)
         Over the 20 bars before each bar, NaN with fewer than two returns among them; volumes in
-        units of their own time. A split falls into neither figure.
+        the units of the bar. A split falls into neither figure.
 
     Notes
     -----
     Per bar, whatever its length: ``sigma sqrt(Q / V)`` does not depend on the horizon that both
     are of.
     """
-    ratio = np.ones_like(close) if split is None else np.where(np.isnan(split), 1.0, split)
+    ratio = _ratios(close, split)
+    units = np.cumprod(ratio, axis=0)
     change = np.full_like(close, np.nan)
     change[1:] = close[1:] * ratio[1:] / close[:-1] - 1.0
     n, total = _trailing(np.where(np.isnan(change), 0.0, 1.0)), _trailing(np.nan_to_num(change))
@@ -79,8 +90,9 @@ def trailing_impact_inputs(
         variance = (squares - total**2 / n) / (n - 1.0)
         sigma = np.where(n >= 2.0, np.sqrt(np.maximum(variance, 0.0)), np.nan)
         n_traded = _trailing(np.where(np.isnan(volume), 0.0, 1.0))
-        mean = np.where(n_traded > 0.0, _trailing(np.nan_to_num(volume)) / n_traded, np.nan)
-    return sigma, mean
+        total = _trailing(np.nan_to_num(volume / units))
+        mean = np.where(n_traded > 0.0, total / n_traded, np.nan)
+    return sigma, mean * units
 
 
 def _trailing(values: FloatArray) -> FloatArray:

@@ -11,8 +11,8 @@ import numpy as np
 
 from backtests.engine.book import (
     end_expired,
-    end_order,
     ratchet,
+    reject,
     tidy,
     whole_lots,
     withdraw,
@@ -56,7 +56,6 @@ from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
 _WORKING = np.int64(OrderStatus.WORKING)
-_CANCELLED = np.int64(OrderStatus.CANCELLED)
 _TOO_SMALL = np.int64(OrderReason.TOO_SMALL)
 _NOT_AT_ONCE = np.int64(OrderReason.NOT_AT_ONCE)
 _MARKET = np.int64(OrderKind.MARKET)
@@ -70,6 +69,7 @@ _CLOSE = np.int64(Moment.CLOSE)
 _IOC = np.int64(TimeInForce.IOC)
 _FOK = np.int64(TimeInForce.FOK)
 _OPTIMISTIC = np.int64(Policy.OPTIMISTIC)
+_PESSIMISTIC = np.int64(Policy.PESSIMISTIC)
 _PATH = np.int64(Policy.PATH)
 _NAN = math.nan
 _COARSE, _FINE = np.bool_(False), np.bool_(True)
@@ -97,18 +97,17 @@ def meet(bar: int, run: Run) -> None:
 def after_bar(bar: int, run: Run) -> None:
     """End what may not wait, move trailing stops, and tidy the list of working orders."""
     tidy(run)
+    if run.attended > 0:
+        for k in range(run.n_working):
+            at = working_at(k, run)
+            row = order_at(at, run)
+            if row["first_bar"] <= bar and row["time_in_force"] in (_IOC, _FOK):
+                withdraw(at, bar, _NOT_AT_ONCE, run)
+        ratchet(bar, run)
+        tidy(run)
     if run.linked > 0:
         for k in range(run.n_working):
             order_at(working_at(k, run), run)["since"] = 0
-    if run.attended == 0:
-        return
-    for k in range(run.n_working):
-        at = working_at(k, run)
-        row = order_at(at, run)
-        if row["first_bar"] <= bar and row["time_in_force"] in (_IOC, _FOK):
-            withdraw(at, bar, _NOT_AT_ONCE, run)
-    ratchet(bar, run)
-    tidy(run)
 
 
 @kernel_part
@@ -192,9 +191,7 @@ def _collect(
         size(bar, moment, at, price, run)
         if row["status"] != _WORKING:
             return n
-    left = row["quantity"] - row["filled"]
-    if row["flags"] & REDUCES_ONLY != 0:
-        left = closing_part(load(run.position, np.int64(row["instrument"])), left)
+    left = _left(row, run)
     quantity = left
     if run.max_participation < math.inf:
         quantity = _within_volume(bar, np.int64(row["instrument"]), left, run)
@@ -239,8 +236,9 @@ def size(bar: int, moment: int, at: int, price: float, run: Run) -> None:
     wanted = amount / worth - load(run.position, asset)
     row["quantity"] = whole_lots(wanted, load(run.lot, asset))
     row["flags"] &= ~SIZED_AT_FILL
-    if row["quantity"] == 0.0:
-        end_order(at, bar, _CANCELLED, _TOO_SMALL, run)
+    notional = abs(row["quantity"]) * worth
+    if row["quantity"] == 0.0 or notional < run.minimum_notional:
+        reject(at, bar, _TOO_SMALL, run)
 
 
 @kernel_part
@@ -255,9 +253,26 @@ def _meet_inside(bar: int, run: Run) -> None:
     for row in range(first, last):
         if row > first:
             meet_at_once(bar, _INSIDE, row, _FINE, run)
+            _move_since(_INSIDE, _OPEN, run)
         meet_stretch(bar, row, _FINE, run)
+        _move_since(_OPEN, _CLOSE, run)
+        _move_since(_INSIDE, _CLOSE, run)
+
+
+@kernel_part
+def _move_since(before: int, now: int, run: Run) -> None:
+    """Say from which moment of the coming stretch the orders count that a fill just woke.
+
+    Notes
+    -----
+    The open of the stretch; or the close of a stretch that is over, which bears on nothing but
+    what a trailing stop may have seen of the bar.
+    """
+    if run.linked > 0:
         for k in range(run.n_working):
-            order_at(working_at(k, run), run)["since"] = 0
+            row = order_at(working_at(k, run), run)
+            if row["since"] == before:
+                row["since"] = now
 
 
 @kernel_part
@@ -284,28 +299,55 @@ def meet_stretch(bar: int, at_row: int, is_fine: bool, run: Run) -> None:
         if best < 0:
             break
         _fill_inside(bar, best, best_rank, best_price, best_flag, at_row, is_fine, run)
-    _note_stops(bar, at_row, is_fine, run)
+    _note_unfilled(bar, at_row, is_fine, run)
 
 
 @kernel_part
-def _note_stops(bar: int, at_row: int, is_fine: bool, run: Run) -> None:
-    """Remember the stop-limits whose stop was met and whose limit was not."""
+def _note_unfilled(bar: int, at_row: int, is_fine: bool, run: Run) -> None:
+    """Remember the stops that were met without a fill, and count what another policy had filled."""
     for k in range(run.n_working):
-        row = order_at(working_at(k, run), run)
-        if row["kind"] != _STOP_LIMIT or row["flags"] & (IS_TRIGGERED | IS_OFFSET) != 0:
+        at = working_at(k, run)
+        row = order_at(at, run)
+        if row["first_bar"] > bar or row["status"] != _WORKING or row["flags"] & IS_OFFSET != 0:
             continue
-        if row["first_bar"] > bar or row["status"] != _WORKING:
+        if row["kind"] in (_MARKET, _ON_OPEN, _ON_CLOSE) or _left(row, run) == 0.0:
             continue
-        if _is_in_range(bar, row, at_row, is_fine, run):
-            row["flags"] |= IS_TRIGGERED
+        if not _is_in_range(bar, row, at_row, is_fine, run):
+            continue
+        waits_for_stop = is_stop_kind(np.int64(row["kind"])) and row["flags"] & IS_TRIGGERED == 0
+        asset = np.int64(row["instrument"])
+        o, h, b, c = _prices(at_row, asset, is_fine, run)
+        level, upward = _levels(bar, row, run)
+        is_certain = row["since"] != _INSIDE or _is_certain(level, upward, at, c, run)
+        is_met = is_certain or run.policy == _PESSIMISTIC
+        if run.policy == _PATH:
+            clock = load(run.clock, asset) if row["since"] == _INSIDE else 0.0
+            is_met = first_crossing(level, upward, clock, o, h, b, c) < math.inf
+        if not is_certain:
+            run.ambiguous += not is_met or not waits_for_stop
+        if not waits_for_stop or not is_met:
+            continue
+        row["flags"] |= IS_TRIGGERED
+        if row["kind"] == _STOP_LIMIT and is_certain:  # its limit lay behind the stop
+            limit, falls = _levels(bar, row, run)
+            run.ambiguous += _is_reached(limit, falls, h, b, run.fills_through) and not (
+                _is_reached(limit, falls, c, c, run.fills_through)
+            )
+
+
+@kernel_part
+def _left(row: Row, run: Run) -> float:
+    """Return what an order may still fill, whatever the volume."""
+    left: float = row["quantity"] - row["filled"]
+    if row["flags"] & REDUCES_ONLY != 0:
+        return closing_part(load(run.position, np.int64(row["instrument"])), left)
+    return left
 
 
 @kernel_part
 def _has_room(bar: int, row: Row, run: Run) -> bool:
     """Say whether volume and position leave anything to fill."""
-    left = row["quantity"] - row["filled"]
-    if row["flags"] & REDUCES_ONLY != 0:
-        left = closing_part(load(run.position, np.int64(row["instrument"])), left)
+    left = _left(row, run)
     if left == 0.0:
         return False
     if run.max_participation == math.inf:
@@ -326,6 +368,8 @@ def _fill_inside(
     if flag == 0 and row["group"] >= 0:
         flag = _has_reachable_sibling(bar, at, at_row, is_fine, run)
     run.ambiguous += flag
+    if is_stop_kind(np.int64(row["kind"])):
+        row["flags"] |= IS_TRIGGERED  # what volume leaves of it does not wait for the stop again
     n = _collect(bar, _INSIDE, at, price, flag, _FIRST, run)
     if n > 0:
         settle_batch(bar, _INSIDE, n, run)
@@ -404,20 +448,25 @@ def _inside(bar: int, at: int, at_row: int, is_fine: bool, run: Run) -> tuple[fl
             return nothing
     elif moment == math.inf:
         return nothing
-    if row["kind"] == _STOP_LIMIT and not is_limit:
-        return _stop_limit(at, level, upward, moment, o, h, b, c, flag, run)
     price = level
     if row["since"] == _OPEN:  # its level may already lie behind the open at which it came to life
         price = max(level, o) if upward else min(level, o)
+    if row["kind"] == _STOP_LIMIT and not is_limit:
+        return _stop_limit(at, level, price, upward, moment, o, h, b, c, flag, run)
     return price, precedence(np.int64(row["kind"]), run.policy, moment), flag
 
 
 @kernel_part
 def _is_certain(level: float, upward: bool, at: int, c: float, run: Run) -> int:
     """Say whether the bar surely reached a level after the entry that woke the order (1 or 0)."""
-    parent = order_at(order_at(at, run)["parent"], run)
+    row = order_at(at, run)
+    if row["parent"] < 0:  # woken by the fill of a stranger
+        return 1 if (c >= level if upward else c <= level) else 0
+    parent = order_at(np.int64(row["parent"]), run)
     buys = parent["quantity"] > 0.0
     by_limit = parent["kind"] == _LIMIT
+    if parent["kind"] == _STOP_LIMIT:
+        by_limit = (parent["limit_price"] < parent["stop_price"]) == buys
     fell = buys == by_limit
     entry = parent["limit_price"] if by_limit else parent["stop_price"]
     return 1 if is_certain_after(level, upward, entry, fell, c) else 0
@@ -427,6 +476,7 @@ def _is_certain(level: float, upward: bool, at: int, c: float, run: Run) -> int:
 def _stop_limit(
     at: int,
     level: float,
+    price: float,
     upward: bool,
     moment: float,
     o: float,
@@ -441,11 +491,11 @@ def _stop_limit(
     offset = level - row["stop_price"]
     limit = row["limit_price"] + offset
     rank = precedence(np.int64(row["kind"]), run.policy, moment)
-    if (limit >= level) if upward else (limit <= level):
-        return level, rank, flag
-    if not ((b <= limit) if upward else (h >= limit)):
+    if (limit >= price) if upward else (limit <= price):
+        return price, rank, flag
+    if not _is_reached(limit, not upward, h, b, run.fills_through):
         return 0.0, math.inf, 0
-    is_certain = (c <= limit) if upward else (c >= limit)
+    is_certain = _is_reached(limit, not upward, c, c, run.fills_through)
     if run.policy == _PATH:
         moment = first_crossing(limit, not upward, moment, o, h, b, c)
         is_met = moment < math.inf

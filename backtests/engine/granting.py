@@ -191,13 +191,13 @@ def _grant_share(bar: int, moment: int, n: int, run: Run) -> None:
 def _grant_in_turn(bar: int, moment: int, n: int, run: Run) -> None:
     """Grant opening parts one by one, sells first and then in turn, while they fit."""
     rate = commission_rate(run)
-    for i in range(n):
-        asset = np.int64(order_at(batch_at(i, run)["row"], run)["instrument"])
-        store(run.after, asset, load(run.position, asset))
-    equity = equity_now(bar, moment, run)
+    equity = run.cash
     gross = 0.0
     for asset in range(run.n_assets):
-        store(run.after, asset, load(run.position, asset))
+        held = load(run.position, asset)
+        store(run.after, asset, held)
+        if held != 0.0:
+            equity += held * _worth(bar, asset, moment, run)
     for i in range(n):
         row = order_at(batch_at(i, run)["row"], run)
         asset = np.int64(row["instrument"])

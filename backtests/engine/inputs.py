@@ -227,12 +227,15 @@ InvalidVolumeError, InvalidActionError
 
         Raises
         ------
+        PartialBarError
+            A bid without an ask, or an ask without a bid.
         InvalidPriceError, InvalidActionError
             A quote is not positive, or crossed.
         """
         bids, asks = as_table("bid", bid, None), as_table("ask", ask, None)
         if bids.shape != asks.shape:
             raise ShapeError(f"bid has shape {bids.shape}, ask has {asks.shape}.")
+        _refuse_half_quotes(bids, asks, ts, symbols)
         mid = 0.5 * (bids + asks)
         half = 0.5 * (asks - bids)
         return cls(
@@ -314,6 +317,20 @@ def _stamps(ts: ArrayLike) -> NDArray[np.int64]:
     if stamps.dtype != np.int64 or stamps.ndim != 1 or stamps.size == 0:
         raise ShapeError("Stamps must be a non-empty one-dimensional array of int64 nanoseconds.")
     return read_only(np.ascontiguousarray(stamps))
+
+
+def _refuse_half_quotes(
+    bid: FloatArray, ask: FloatArray, ts: ArrayLike, symbols: Sequence[str]
+) -> None:
+    halves = np.argwhere(np.isnan(bid) != np.isnan(ask))
+    stamps = _stamps(ts)
+    if halves.size == 0 or stamps.size != bid.shape[0]:
+        return
+    row, column = (int(at) for at in halves[0])
+    raise PartialBarError(
+        "it has a bid or an ask, not both",
+        bar=row, ts=int(stamps[row]), symbol=_symbols(symbols, bid.shape[1])[column],
+    )  # fmt: skip
 
 
 def _refuse_other_units(first: int, last: int) -> None:

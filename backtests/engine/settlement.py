@@ -8,24 +8,16 @@ from backtests.engine.book import (
     end_group,
     end_order,
     end_orphans,
-    on_tick,
     reject,
     shrink_group,
     whole_lots,
+    withdraw,
 )
-from backtests.engine.costs import (
-    commission,
-    commission_rate,
-    conversion,
-    half_spread_per_unit,
-    impact_per_unit,
-    is_passive,
-    slippage_per_unit,
-    tax,
-)
+from backtests.engine.costs import commission, commission_rate, conversion, paid_per_unit, tax
 from backtests.engine.dtypes import (
     CHARGED,
     REDUCES_ONLY,
+    Moment,
     OrderReason,
     OrderStatus,
     Row,
@@ -38,6 +30,7 @@ from backtests.engine.memory import (
     fill_at,
     load,
     order_at,
+    working_at,
 )
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
@@ -47,6 +40,8 @@ _FILLED = np.int64(OrderStatus.FILLED)
 _PARTLY_FILLED = np.int64(OrderStatus.PARTLY_FILLED)
 _NONE = np.int64(OrderReason.NONE)
 _BUYING_POWER = np.int64(OrderReason.BUYING_POWER)
+_SIBLING = np.int64(OrderReason.SIBLING_FILLED)
+_CLOSE = np.int64(Moment.CLOSE)
 _FOK = np.int64(TimeInForce.FOK)
 
 # Of the order: what is left below it is rounding.
@@ -80,7 +75,10 @@ def _settle(bar: int, moment: int, i: int, run: Run) -> None:
     if order["flags"] & REDUCES_ONLY != 0:
         quantity = closing_part(load(run.position, np.int64(order["instrument"])), quantity)
     if quantity == 0.0:
-        reject(at, bar, _BUYING_POWER, run)
+        if order["filled"] != 0.0:
+            withdraw(at, bar, _BUYING_POWER, run)
+        else:
+            reject(at, bar, _BUYING_POWER, run)
         return
     before = load(run.position, np.int64(order["instrument"]))
     order["filled"] += quantity
@@ -93,6 +91,8 @@ def _settle(bar: int, moment: int, i: int, run: Run) -> None:
     if run.linked > 0:
         opened = quantity - closing_part(before, quantity)
         _tell_relatives(bar, moment, at, quantity, opened, paid, run)
+        if opened == before + quantity and moment != _CLOSE:
+            _wake_reducing(bar, moment, np.int64(order["instrument"]), run)
 
 
 @kernel_part
@@ -119,11 +119,24 @@ def _tell_relatives(
     """Let a fill activate children, end or shrink siblings, and end what nothing is left for."""
     order = order_at(at, run)
     if order["status"] == _WORKING:
-        shrink_group(at, quantity, run)
+        shrink_group(at, bar, quantity, run)
     else:
         end_group(at, bar, run)
+    if order["flags"] & REDUCES_ONLY != 0 and order["parent"] >= 0:  # an exit: no more of the entry
+        withdraw(np.int64(order["parent"]), bar, _SIBLING, run)
     activate_children(at, bar, opened, quantity, paid, moment, run)
     end_orphans(np.int64(order["instrument"]), bar, run)
+
+
+@kernel_part
+def _wake_reducing(bar: int, moment: int, asset: int, run: Run) -> None:
+    """Let reduce-only orders that had nothing to reduce count from the fill that opened it."""
+    for k in range(run.n_working):
+        row = order_at(working_at(k, run), run)
+        if row["instrument"] != asset or row["flags"] & REDUCES_ONLY == 0:
+            continue
+        if row["first_bar"] <= bar and row["parent"] < 0:
+            row["since"] = moment
 
 
 @kernel_part
@@ -133,18 +146,7 @@ def record_fill(bar: int, moment: int, i: int, quantity: float, run: Run) -> flo
     asset = np.int64(order["instrument"])
     kind = np.int64(order["kind"])
     price = batch_at(i, run)["price"]
-    spread = half_spread_per_unit(bar, asset, moment, price, kind, run)
-    slip = slippage_per_unit(price, kind, run)
-    impact = impact_per_unit(bar, asset, quantity, price, kind, run)
-    side = 1.0 if quantity > 0.0 else -1.0
-    if side < 0.0:
-        impact = min(impact, max(price - spread - slip, 0.0))  # nobody sells below zero
-    paid = price + side * (spread + slip + impact)
-    tick = load(run.tick, asset)
-    if tick > 0.0 and not is_passive(kind):
-        rounded = on_tick(paid, tick, side > 0.0)
-        slip += side * (rounded - paid)
-        paid = rounded
+    paid, spread, slip, impact = paid_per_unit(bar, asset, moment, quantity, price, kind, run)
     value = unit_value(bar, asset, moment, run)
     size = abs(quantity) * value
     notional = size * paid

@@ -36,6 +36,7 @@ TRADE = np.dtype(
 )
 _SPLIT = int(ActionKind.SPLIT)
 _CLOSE = int(Moment.CLOSE)
+_ROUNDING = 1e-12  # of a fill: what is left below it is no lot
 
 # Columns of a lot.
 _QUANTITY, _PAID, _WORTH, _COSTS, _DIVIDENDS, _BAR, _ORDER, _NEXT, _N_COLUMNS = range(9)
@@ -79,12 +80,13 @@ def round_trips(
         cost_left = total_of(fill)
         while left != 0.0 and head[asset] >= 0 and lots[head[asset], _QUANTITY] * left < 0.0:
             lot = lots[head[asset]]
-            closed = lot[_QUANTITY] if abs(lot[_QUANTITY]) <= abs(left) else -left
-            paid = cost_left * abs(closed / left)
+            is_whole = abs(lot[_QUANTITY]) <= abs(left) + _ROUNDING * abs(fill["quantity"])
+            closed = lot[_QUANTITY] if is_whole else -left
+            paid = cost_left * min(abs(closed / left), 1.0)
             n_trades = _close(trades, n_trades, lot, closed, fill, asset, value, paid)
             cost_left -= paid
             left += closed
-            if abs(left) <= 1e-12 * abs(fill["quantity"]):
+            if abs(left) <= _ROUNDING * abs(fill["quantity"]):
                 left = 0.0
             if lot[_QUANTITY] == 0.0:
                 head[asset] = int(lot[_NEXT])
