@@ -264,7 +264,7 @@ def activate_children(
             row["since"] = moment if moment != _CLOSE else 0
             if row["time_in_force"] == _DAY:
                 first = min(row["first_bar"], run.n_bars - 1)
-                row["good_until"] = load_int(run.session, first)
+                row["good_until"] = session_of(first, run)
 
 
 @kernel_part

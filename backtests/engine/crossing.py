@@ -102,13 +102,15 @@ def write_decisions(
     first, second : int
         Addresses of the two lines.
     begin : int
-        First bar at which both are known.
+        Bar before which one of them is unknown.
 
     Notes
     -----
     Blocks are counted before they are looked at: in most of them nothing crosses, and the count
     has no branch, so that the compiler can take several bars at a time.
     """
+    while begin < run.n_bars and math.isnan(load(first, begin) + load(second, begin)):
+        begin += 1
     if begin >= run.n_bars:
         return 0
     n = np.int64(0)

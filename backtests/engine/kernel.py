@@ -134,7 +134,7 @@ def _value(bar: int, run: Run) -> bool:
     if run.is_financed:
         store(run.borrow_curve, bar, run.borrow)
         store(run.interest_curve, bar, run.interest)
-    if run.maintenance < 0.0:
+    if run.maintenance < 0.0 or (run.maintenance == 0.0 and run.equity >= 0.0):
         return False
     return bool(call_margin(bar, run))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backtests.engine.config import require_number
 from backtests.engine.decisions import Targets
@@ -18,6 +19,7 @@ from numerics.indicators import (
     weighted_moving_average,
 )
 
+_MOST_BARS = 10_000_000
 Average = Literal["simple", "exponential", "weighted"]
 
 
@@ -27,12 +29,12 @@ class Lines(NamedTuple):
     Attributes
     ----------
     table : float64 array, shape (n_lines, n_bars)
-    pairs : int64 array, shape (n_combinations, 2)
+    pairs : int32 array, shape (n_combinations, 2)
         Long while the first line is above the second.
     """
 
     table: FloatArray
-    pairs: IntArray
+    pairs: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ class AverageCross:
         whole = _windows(combinations, self.parameters)
         if np.any(whole[:, 0] >= whole[:, 1]):
             raise SettingsError("Every fast window must be shorter than its slow one.")
-        windows, place = np.unique(whole, return_inverse=True)
-        return Lines(self._averages(bars, windows), place.reshape(whole.shape).astype(np.int64))
+        windows, place = _distinct(whole)
+        return Lines(self._averages(bars, windows), place)
 
     def _averages(self, bars: Bars, windows: IntArray) -> FloatArray:
         close = np.ascontiguousarray(bars.close[:, 0])
@@ -141,14 +143,15 @@ class Trend:
     def lines(self, bars: Bars, combinations: FloatArray) -> Lines:
         """Return the closes, and the closes shifted by each distinct lookback."""
         whole = _windows(combinations, self.parameters)
-        lookbacks, place = np.unique(whole[:, 0], return_inverse=True)
+        lookbacks, place = _distinct(whole[:, 0])
         close = bars.close[:, 0]
         table = np.full((lookbacks.size + 1, close.size), np.nan)
         table[0] = close
         for row, lookback in enumerate(lookbacks, start=1):
             table[row, lookback:] = close[: max(close.size - lookback, 0)]
-        pairs = np.column_stack([np.zeros(whole.shape[0], np.int64), place.reshape(-1) + 1])
-        return Lines(table, np.ascontiguousarray(pairs, dtype=np.int64))
+        pairs = np.zeros((whole.shape[0], 2), np.int32)
+        pairs[:, 1] = place + 1
+        return Lines(table, pairs)
 
 
 def targets_of(rule: CrossingRule, bars: Bars, combination: Sequence[float]) -> Targets:
@@ -165,8 +168,20 @@ def targets_of(rule: CrossingRule, bars: Bars, combination: Sequence[float]) -> 
     return Targets(values, rule.position.kind, sized_at=rule.position.sized_at, at_bars=rows)
 
 
-def _windows(combinations: FloatArray, names: Sequence[str]) -> IntArray:
-    whole = np.rint(combinations).astype(np.int64)
-    if np.any(whole != combinations) or np.any(whole < 1):
-        raise SettingsError(f"{' and '.join(names)} must be whole numbers of at least 1.")
+def _windows(combinations: FloatArray, names: Sequence[str]) -> NDArray[np.int32]:
+    is_sound = np.all((combinations >= 1.0) & (combinations < _MOST_BARS))
+    whole = combinations.astype(np.int32) if is_sound else np.zeros((1, 1), np.int32)
+    if not is_sound or np.any(whole != combinations):
+        raise SettingsError(
+            f"{' and '.join(names)} must be whole numbers from 1 to {_MOST_BARS:,}."
+        )
     return whole
+
+
+def _distinct(numbers: NDArray[np.int32]) -> tuple[IntArray, NDArray[np.int32]]:
+    """Return the distinct numbers, and the place of each number among them; without sorting."""
+    place = np.zeros(int(numbers.max()) + 1, np.int32)
+    place[numbers] = 1
+    distinct = np.flatnonzero(place)
+    place[distinct] = np.arange(distinct.size)
+    return distinct, place[numbers]
