@@ -115,7 +115,8 @@ def _curves(result: Result, benchmark: FloatArray | None) -> pa.Table:
     columns = {"equity": result.equity, "cash": result.cash, **exposure, **ledger}
     if benchmark is not None:
         columns["benchmark"] = benchmark
-    return pa.table({"ts": _stamps(result.ts), **columns})
+    arrays = {name: pa.array(column) for name, column in columns.items()}
+    return pa.table({"ts": _stamps(result.ts), **arrays})
 
 
 def _trades(result: Result) -> pa.Table:
