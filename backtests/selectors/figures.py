@@ -61,8 +61,9 @@ TIMES = ((1.0, "days"), (1 / 24, "hours"), (1 / 1440, "minutes"), (1 / 86_400, "
 def label_of(name: str) -> str:
     """Return a metric's name as people read it."""
     known = LABELS.get(name)
-    plain = name.replace("_95", " 95 %").replace("_days", " time").replace("_", " ")
-    return known or plain.capitalize()
+    plain = name.replace("_95", " 95 %").replace("_days", " time").removesuffix("_bps")
+    words = plain.replace("cornish_fisher", "Cornish–Fisher").replace("_", " ")
+    return known or words[:1].upper() + words[1:]
 
 
 def write_figure(name: str, metric: Mapping[str, Any]) -> str:
@@ -71,7 +72,7 @@ def write_figure(name: str, metric: Mapping[str, Any]) -> str:
     if value is None:
         return "–"
     if name == "turnover":
-        return f"{value:,.1f}× a year"
+        return f"{value:,.0f}× a year" if value >= 100 else f"{value:,.1f}× a year"
     return WRITERS.get(unit, write_ratio)(value)
 
 
@@ -112,7 +113,7 @@ WRITERS: dict[str, Callable[[float], str]] = {
     "probability": write_share,
     "per year": write_share,
     "days": write_time,
-    "periods": write_count,
+    "periods": lambda value: f"{write_count(value)} bars",
     "trades": write_count,
     "currency": write_amount,
     "bps": lambda value: f"{write_ratio(value)} bps",
@@ -120,10 +121,10 @@ WRITERS: dict[str, Callable[[float], str]] = {
 
 
 def grouped(figures: Iterable[Figure]) -> list[dict[str, Any]]:
-    """Return figures by group, those that were not computed last, with the reason they share.
+    """Return figures by group: those computed, then each reason for which others are missing.
 
-    A group of which nothing was computed, all for one reason, says so once and lists none; what
-    is in no group comes last, as older and newer engines may have it.
+    Where nothing of a group was computed, all for one reason, no name stands beside it. What is
+    in no group comes last, as runs of another engine may have it.
     """
     by_name = {figure["name"]: figure for figure in figures}
     known = {name for names in GROUPS.values() for name in names}
@@ -131,10 +132,16 @@ def grouped(figures: Iterable[Figure]) -> list[dict[str, Any]]:
     groups = []
     for title, names in {**GROUPS, "Others": others}.items():
         there = [by_name[name] for name in names if name in by_name]
-        reasons = {figure["reason"] for figure in there if figure["value"] is None}
-        is_empty = all(figure["value"] is None for figure in there) and len(reasons) == 1
+        computed = [figure for figure in there if figure["value"] is not None]
+        missing: dict[str, list[str]] = {}
+        for figure in there:
+            if figure["value"] is None:
+                missing.setdefault(figure["reason"], []).append(figure["label"])
+        named = bool(computed) or len(missing) > 1
+        reasons = [
+            {"reason": reason, "labels": labels if named else []}
+            for reason, labels in missing.items()
+        ]
         if there:
-            there.sort(key=lambda figure: figure["value"] is None)
-            reason = reasons.pop() if is_empty else ""
-            groups.append({"title": title, "figures": [] if reason else there, "reason": reason})
+            groups.append({"title": title, "figures": computed, "missing": reasons})
     return groups

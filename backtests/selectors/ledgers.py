@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 LATEST = 50
 DAY_SECONDS = 86_400
+MINUTE_NS = 60_000_000_000
 # Kinds of cost in the order of the page; those of the fills are columns of the tables.
 OF_FILLS = ("commission", "half_spread", "slippage", "impact", "tax", "conversion")
 FINANCING = ("borrow", "interest_paid")
 LABELS = {"borrow": "Borrow fee", "interest_paid": "Interest paid"}
+
+
+def clock_of(run: Run) -> str:
+    """Return how the tables write a moment, in Django's letters: to the second if bars need it."""
+    content = run.dataset.manifest["content"]
+    is_fine = content["kind"] == "quotes" or 0 < content["bar_ns"] < MINUTE_NS
+    return "Y-m-d H:i:s" if is_fine else "Y-m-d H:i"
 
 
 def label_of_cost(kind: str) -> str:

@@ -37,6 +37,7 @@ class Tearsheet:
     fills: list[dict[str, Any]]
     fill_costs: list[str]
     trades: list[dict[str, Any]] | None
+    clock: str
     charts: dict[str, Any]
 
 
@@ -60,6 +61,7 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
         fills=ledgers.latest_fills(run),
         fill_costs=[ledgers.label_of_cost(kind) for kind in ledgers.kinds_of_fills(run)],
         trades=ledgers.latest_trades(run),
+        clock=ledgers.clock_of(run),
         charts=_charts(curves),
     )
 
