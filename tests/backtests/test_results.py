@@ -188,6 +188,27 @@ class TestQuotes:
         assert market.bars().content_digest == again.content_digest
 
 
+class TestDelisting:
+    def test_takes_its_haircut_where_the_data_say_so(self, transactional_db, owner, tmp_path):
+        from backtests.jobs.imports import import_file_as
+        from backtests.marketdata.options import ImportOptions
+
+        path = tmp_path / "leaves.csv"
+        rows = [f"2024-01-{day:02},AAA,100,{int(day == 10)}" for day in range(2, 13)]
+        path.write_text("\n".join(["date,symbol,close,delisted", *rows]))
+        options = ImportOptions.from_mapping({"kind": "bars", "currency": "USD"})
+        dataset, _ = import_file_as(path=path, name="leaves", options=options, actor=owner)
+        once = {"kind": "equal_weight", "rebalance": {"kind": "once"}}
+
+        run = executed(
+            owner, dataset, account={"delisting_haircut": 0.3},
+            strategy={"signals": [{"kind": "buy_and_hold"}], "portfolio": once},
+        )  # fmt: skip
+
+        assert run.summary["final_equity"] == pytest.approx(700_000)
+        assert "delisting" in table(run, "orders.parquet")["source"].to_pylist()
+
+
 class TestTranslation:
     def test_turns_errors_of_pure_packages_into_refusals(self, tiny, owner):
         run = queued(owner)
