@@ -36,7 +36,8 @@ dataset: {dataset}
 strategy:
   signals: [{{kind: momentum, lookback_days: 252, skip_days: 21}}]
   portfolio: {{kind: equal_weight, n_holdings: 5}}
-costs: {{commission_bps: 1, half_spread_bps: 2}}
+costs: {{commission_bps: 1, half_spread_bps: 2, borrow_bps_per_year: 50}}
+account: {{cash_rate: 0.0, margin_rate: 0.05}}
 """
 
 

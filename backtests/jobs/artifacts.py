@@ -4,6 +4,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtests.engine import Result
-from backtests.engine.dtypes import (
-    REASON_SENTENCES,
-    FloatArray,
-    OrderReason,
-    OrderStatus,
-    RecordArray,
-)
+from backtests.engine.dtypes import COST_KINDS, FloatArray
+from backtests.engine.frames import to_arrow
 from backtests.engine.metrics import Metrics, NotComputedError, monthly_returns
 from crowetrade_site.core import storage
 
-Table = dict[str, Any]
+# Columns of the ledger that most runs do not have: written where one of their values is not 0.
+OCCASIONAL = ("currency_pnl", "interest", "borrow", *COST_KINDS)
+CHANGE = np.dtype([("position", np.float64), ("bar", np.int32), ("instrument", np.int32)])
 
 
 def store(
@@ -39,8 +37,9 @@ def store(
     files: dict[str, Callable[[], bytes]] = {
         "curves.parquet": lambda: _parquet(_curves(result, benchmark)),
         "positions.parquet": lambda: _parquet(_position_changes(result)),
-        "fills.parquet": lambda: _parquet(_records(result, result.fills)),
-        "orders.parquet": lambda: _parquet(_orders(result)),
+        "fills.parquet": lambda: _parquet(result.to_arrow("fills")),
+        "orders.parquet": lambda: _parquet(result.to_arrow("orders")),
+        "trades.parquet": lambda: _parquet(_trades(result)),
         "metrics.json": lambda: _figures(result, metrics),
     }
     stored = {}
@@ -55,10 +54,10 @@ def _put(content: bytes) -> dict[str, Any]:
     return {"digest": storage.put(content), "bytes": len(content)}
 
 
-def _parquet(table: Table) -> bytes:
+def _parquet(table: pa.Table) -> bytes:
     """Return a table's bytes: the same for the same table on the same library versions."""
     buffer = io.BytesIO()
-    pq.write_table(pa.table(table), buffer, compression="zstd", store_schema=False)
+    pq.write_table(table, buffer, compression="zstd", store_schema=False)
     return buffer.getvalue()
 
 
@@ -102,56 +101,40 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _stamps(result: Result, rows: Any = slice(None)) -> pa.Array:
-    return pa.array(result.ts[rows], pa.timestamp("ns", tz="UTC"))
+def _stamps(stamps: Any) -> pa.Array:
+    return pa.array(stamps, pa.timestamp("ns", tz="UTC"))
 
 
-def _curves(result: Result, benchmark: FloatArray | None) -> Table:
+def _curves(result: Result, benchmark: FloatArray | None) -> pa.Table:
     exposure = {"gross_exposure": result.gross_exposure(), "net_exposure": result.net_exposure()}
-    columns = {"equity": result.equity, "cash": result.cash, **exposure, **result.ledger()}
+    ledger = {
+        name: column
+        for name, column in result.ledger().items()
+        if name not in OCCASIONAL or np.any(column)
+    }
+    columns = {"equity": result.equity, "cash": result.cash, **exposure, **ledger}
     if benchmark is not None:
         columns["benchmark"] = benchmark
-    return {"ts": _stamps(result), **columns}
+    arrays = {name: pa.array(column) for name, column in columns.items()}
+    return pa.table({"ts": _stamps(result.ts), **arrays})
 
 
-def _names(result: Result, columns: Any) -> pa.Array:
-    """Return instrument columns as symbols, dictionary-encoded."""
-    return pa.DictionaryArray.from_arrays(
-        pa.array(columns.astype(np.int32)), pa.array(list(result.symbols))
-    )
+def _trades(result: Result) -> pa.Table:
+    """Return the round trips with the stamp of their end, none for those still open."""
+    table = result.to_arrow("trades")
+    bar = table["exit_bar"].to_numpy()
+    stamps = np.where(bar < 0, np.datetime64("NaT"), result.ts[bar].view("datetime64[ns]"))
+    return table.add_column(1, "exit_ts", _stamps(stamps))
 
 
-def _records(result: Result, records: RecordArray) -> Table:
-    named = {"ts": _stamps(result, records["bar"]), "symbol": _names(result, records["instrument"])}
-    rest = {name: records[name] for name in records.dtype.names or () if name != "instrument"}
-    return named | rest
-
-
-def _orders(result: Result) -> Table:
-    table = _records(result, result.orders)
-    status = np.array([member.name.lower() for member in OrderStatus])
-    reason = np.array([REASON_SENTENCES[member] for member in OrderReason])
-    table["status"] = pa.DictionaryArray.from_arrays(
-        pa.array(result.orders["status"], pa.int8()), pa.array(status)
-    )
-    table["reason"] = pa.DictionaryArray.from_arrays(
-        pa.array(result.orders["reason"], pa.int8()), pa.array(reason)
-    )
-    return table
-
-
-def _position_changes(result: Result) -> Table:
+def _position_changes(result: Result) -> pa.Table:
     """Positions after each fill or corporate action: small even for a million bars."""
-    bar = np.concatenate([result.actions["bar"], result.fills["bar"]])
-    instrument = np.concatenate([result.actions["instrument"], result.fills["instrument"]])
-    units = np.concatenate([result.actions["position"], result.fills["position"]])
-    order = np.argsort(bar, kind="stable")  # actions come before fills within a bar
-    return {
-        "ts": _stamps(result, bar[order]),
-        "bar": bar[order],
-        "symbol": _names(result, instrument[order]),
-        "position": units[order],
-    }
+    parts = result.actions, result.fills  # actions come before fills within a bar
+    changes = np.empty(sum(part.size for part in parts), CHANGE)
+    for name in CHANGE.names or ():
+        changes[name] = np.concatenate([part[name] for part in parts])
+    order = np.argsort(changes["bar"], kind="stable")
+    return to_arrow(changes[order], result.ts, result.symbols)
 
 
 def summarize(
@@ -161,23 +144,50 @@ def summarize(
     data_caveats: list[dict[str, str]],
 ) -> dict[str, Any]:
     """Return what the row itself keeps: figures, costs, caveats, sizes and timings."""
+    trades = result.trades()
+    n_closed = int(np.count_nonzero(trades["exit_bar"] >= 0))
     return {
         "metrics": {
             name: {"value": m.value, "unit": m.unit, "reason": m.reason}
             for name, m in metrics.items()
         },
-        "costs": result.costs,
+        "costs": _costs(result),
+        "interest_earned": _earned(result),
+        "ambiguity": _ambiguity(result),
         "caveats": [*data_caveats, *({"code": c.code, "text": c.text} for c in result.caveats)],
         "engine_version": result.engine_version,
         "n_bars": int(result.ts.size),
         "n_instruments": len(result.symbols),
         "n_fills": int(result.fills.size),
         "n_orders": int(result.orders.size),
+        "n_trades": n_closed,
+        "n_open_trades": int(trades.size) - n_closed,
         "final_equity": float(result.equity[-1]),
         "first_at": _moment(int(result.ts[0])),
         "last_at": _moment(int(result.ts[-1])),
         "seconds": seconds,
     }
+
+
+def _costs(result: Result) -> dict[str, float]:
+    """Return the total of each kind of cost, financing that was paid included [currency]."""
+    financing = result.financing_by_bar()
+    paid = np.maximum(-financing["interest"], 0.0)
+    return result.costs | {
+        "borrow": float(financing["borrow"].sum()),
+        "interest_paid": float(paid.sum()),
+    }
+
+
+def _earned(result: Result) -> float:
+    """Return the interest earned on cash [currency]; it makes no cost smaller."""
+    return float(np.maximum(result.financing_by_bar()["interest"], 0.0).sum())
+
+
+def _ambiguity(result: Result) -> dict[str, Any] | None:
+    """Return the final equity under either extreme of what the bars leave open."""
+    found = result.ambiguity
+    return None if found is None else asdict(found)
 
 
 def _moment(stamp_ns: int) -> str:

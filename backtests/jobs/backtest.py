@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from backtests.engine import Account, Bars, Costs, Fills, Result, Targets, simulate
+from backtests.engine import Bars, Result, Targets, simulate
 from backtests.engine.errors import EngineError
 from backtests.jobs import artifacts, caveats
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, benchmark_of, load_market
+from backtests.jobs.settings import setup_of
 from backtests.marketdata.errors import MarketDataError
 from backtests.models import Run
 from backtests.runspec import RunSpec
@@ -63,6 +64,7 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
         benchmark = benchmark_of(spec, market)
         whole = benchmark.values if benchmark and not benchmark.n_missing else None
         metrics = result.metrics(periods_per_year(run), benchmark=whole)
+        _ = result.ambiguity  # runs twice more where the bars leave something open
         lap("measuring")
         lease.phase("recording")
         values = benchmark.values if benchmark else None
@@ -86,14 +88,9 @@ def decide(spec: RunSpec, market: Market) -> TargetWeights:
 
 def run_engine(spec: RunSpec, market: Market, composed: TargetWeights, lease: Lease) -> Result:
     """Simulate the weights under the spec's fills, costs and account."""
-    return simulate(
-        market.bars(),
-        Targets(composed.weights[market.start :], kind="weights"),
-        fills=Fills(**spec.fills.model_dump()),
-        costs=Costs(**spec.costs.model_dump()),
-        account=Account(capital=spec.capital, currency=spec.currency, **spec.account.model_dump()),
-        on_progress=lease.progress,
-    )
+    targets = Targets(composed.weights[market.start :], kind="weights")
+    settings = setup_of(spec)._asdict()
+    return simulate(market.bars(), targets, **settings, on_progress=lease.progress)
 
 
 def periods_per_year(run: Run) -> float | None:

@@ -52,8 +52,8 @@ def _names(symbols: tuple[str, ...]) -> str:
 
 
 def _of_costs(spec: RunSpec, market: Market) -> list[Caveat]:
-    stated = any(spec.costs.model_dump().values())
-    measured = "half_spread" in market.panel.fields
+    stated = any(spec.costs.model_dump(exclude={"commission_maximum", "conversion_bps"}).values())
+    measured = "half_spread" in market.panel.fields or market.panel.manifest.kind == "quotes"
     if stated or measured:
         return []
     return [

@@ -20,7 +20,7 @@ from strategies.pipeline import MarketHistory
 FloatArray = NDArray[np.float64]
 BAR_FIELDS = (
     *("close", "open", "high", "low", "volume"),
-    *("half_spread", "half_spread_open", "split", "dividend"),
+    *("half_spread", "half_spread_open", "split", "dividend", "delisted"),
 )
 
 
@@ -38,17 +38,16 @@ class Market:
         return replace(self, start=bar)
 
     def bars(self) -> Bars:
-        """Return the bars that are traded; views, not copies."""
+        """Return the bars that are traded; views, not copies. Quotes are bars of one price."""
         fields = {name: values[self.start :] for name, values in self.panel.fields.items()}
+        ts, symbols = self.panel.ts[self.start :], self.panel.symbols
+        if self.panel.manifest.kind == "quotes":
+            quoted = fields["bid"], fields["ask"]
+            return Bars.from_quotes(ts, *quoted, symbols=symbols, currency=self.currency)
         if "close" not in fields:  # a panel of adjusted closes alone
             fields["close"] = fields["adj_close"]
         known: dict[str, Any] = {name: fields[name] for name in BAR_FIELDS if name in fields}
-        return Bars(
-            self.panel.ts[self.start :],
-            **known,
-            symbols=self.panel.symbols,
-            currency=self.currency,
-        )
+        return Bars(ts, **known, symbols=symbols, currency=self.currency)
 
 
 def load_market(run: Run, spec: RunSpec) -> Market:
@@ -58,9 +57,7 @@ def load_market(run: Run, spec: RunSpec) -> Market:
     clock of others.
     """
     start, end = selectors.window(spec)
-    panel = open_dataset(run.dataset)
-    if spec.instruments:
-        panel = panel.select(spec.instruments)
+    panel = open_dataset(run.dataset, spec.instruments)
     last = panel.ts.size if end is None else int(np.searchsorted(panel.ts, end, side="right"))
     panel = panel.rows(0, last)
     closes = _closes(panel)
@@ -100,7 +97,7 @@ def benchmark_of(spec: RunSpec, market: Market) -> Aligned | None:
     if spec.benchmark is None:
         return None
     benchmark = selectors.resolve_benchmark(spec.benchmark)
-    panel = open_dataset(benchmark.dataset).select([benchmark.symbol])
+    panel = open_dataset(benchmark.dataset, [benchmark.symbol])
     aligned = align(
         panel.ts,
         adjusted_close(panel)[:, 0],

@@ -1,5 +1,19 @@
 """The document that asks for a run."""
 
-from backtests.runspec.spec import AccountSpec, CostsSpec, FillsSpec, RunSpec
+from backtests.runspec.spec import RunSpec
+from backtests.runspec.trading import (
+    AccountSpec,
+    CostsSpec,
+    FillsSpec,
+    LinearImpactSpec,
+    SquareRootImpactSpec,
+)
 
-__all__ = ["AccountSpec", "CostsSpec", "FillsSpec", "RunSpec"]
+__all__ = [
+    "AccountSpec",
+    "CostsSpec",
+    "FillsSpec",
+    "LinearImpactSpec",
+    "RunSpec",
+    "SquareRootImpactSpec",
+]

@@ -7,48 +7,13 @@ later change of a default changes no old run.
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from backtests.runspec.trading import AccountSpec, CostsSpec, FillsSpec, Section
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 # A name, a symbol and the digest that pins them.
 Reference = Annotated[str, Field(min_length=1, max_length=500)]
-BasisPoints = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """A part of a spec: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FillsSpec(Section):
-    """When and at which price orders fill."""
-
-    at: Literal["next_open", "next_close"] = Field(
-        default="next_open",
-        description="Price of the bar after the decision. Data with closes only fill at the "
-        "next close, with a caveat.",
-    )
-
-
-class CostsSpec(Section):
-    """What trading costs."""
-
-    commission_bps: BasisPoints = Field(default=0.0, description="Of the traded notional.")
-    commission_per_share: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    commission_minimum: float = Field(
-        default=0.0, ge=0, allow_inf_nan=False, description="Per fill, in the account's currency."
-    )
-    half_spread_bps: BasisPoints = Field(default=0.0, description="Of the price, each side.")
-
-
-class AccountSpec(Section):
-    """What the account allows."""
-
-    max_leverage: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False)
-    on_shortfall: Literal["scale", "reject"] = Field(
-        default="scale", description="When buying power does not cover the orders of a bar."
-    )
 
 
 class RunSpec(Section):

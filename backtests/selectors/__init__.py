@@ -7,6 +7,7 @@ from backtests.selectors.datasets import (
     resolve_benchmark,
     resolve_dataset,
 )
+from backtests.selectors.figures import label_of, write_figure
 from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.report import render_report, spec_text
@@ -19,7 +20,7 @@ from backtests.selectors.runs import (
     list_artifacts,
     list_runs,
 )
-from backtests.selectors.tearsheet import Tearsheet, get_tearsheet, label_of, write_figure
+from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
 
 __all__ = [
     "Benchmark",

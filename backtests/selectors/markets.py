@@ -12,6 +12,7 @@ from crowetrade_site.core.errors import InvalidInput
 
 EPOCH = date(1970, 1, 1)
 DAY_NS = 86_400_000_000_000
+TRADED_KINDS = ("bars", "quotes")
 
 
 def check_market(spec: RunSpec, strategy: Mapping[str, Any], dataset: Dataset) -> None:
@@ -20,11 +21,13 @@ def check_market(spec: RunSpec, strategy: Mapping[str, Any], dataset: Dataset) -
     Raises
     ------
     InvalidInput
-        The dataset holds no bars, lacks an instrument, is priced in another currency, or a
-        date lies outside it (422).
+        The dataset holds neither bars nor quotes, lacks an instrument or a column, is priced in
+        another currency, or a date lies outside it (422).
     """
-    if dataset.kind != "bars":
-        raise InvalidInput(f"Dataset {dataset} holds {dataset.kind}; a backtest needs bars.")
+    if dataset.kind not in TRADED_KINDS:
+        raise InvalidInput(
+            f"Dataset {dataset} holds {dataset.kind}; a backtest needs bars or quotes."
+        )
     if dataset.currency and dataset.currency != spec.currency:
         raise InvalidInput(
             f"Dataset {dataset} is priced in {dataset.currency}; write currency: "
@@ -37,6 +40,7 @@ def check_market(spec: RunSpec, strategy: Mapping[str, Any], dataset: Dataset) -
                 f"Dataset {dataset} has no instrument {symbol!r}{hints.nearest(symbol, known)}"
             )
     _check_weights(spec, strategy)
+    _check_columns(spec, dataset)
     _check_dates(spec, dataset)
 
 
@@ -51,6 +55,28 @@ def _check_weights(spec: RunSpec, strategy: Mapping[str, Any]) -> None:
             raise InvalidInput(
                 f"The strategy gives {symbol!r} a weight, but instruments leaves it out; add it "
                 "there, or leave instruments out."
+            )
+
+
+def _check_columns(spec: RunSpec, dataset: Dataset) -> None:
+    """Refuse fills and costs that need a column the data do not have."""
+    fields = dataset.manifest.get("content", {}).get("fields")
+    if fields is None:
+        return
+    needs = {
+        "fills.max_participation": (spec.fills.max_participation is not None, ("volume",)),
+        "costs.impact": (spec.costs.impact is not None, ("volume",)),
+        "costs.half_spread_bps": (
+            spec.costs.half_spread_bps == "corwin_schultz", ("high", "low"),
+        ),
+    }  # fmt: skip
+    for path, (is_asked, columns) in needs.items():
+        missing = [name for name in columns if name not in fields]
+        if is_asked and missing:
+            raise InvalidInput(
+                f"{path} needs {' and '.join(columns)}, and dataset {dataset} has no "
+                f"{' and no '.join(missing)}; leave it out, or import data that have it.",
+                errors=[{"path": path, "message": f"the data have no {missing[0]}"}],
             )
 
 

@@ -1,11 +1,13 @@
 """A run's report: one HTML file that opens without a network."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
+from pydantic import BaseModel, ValidationError
 
 from backtests.models import Run
 from backtests.runspec import RunSpec
@@ -43,10 +45,27 @@ def render_report(run: Run) -> str:
 
 
 def spec_text(run: Run) -> str:
-    """Return a run's spec as YAML, in the order its schema has it."""
-    spec = RunSpec.model_validate(run.spec).model_dump(mode="json", exclude_none=True)
+    """Return a run's spec as YAML, in the order its schema has it.
+
+    One that present rules would refuse is shown as it was stored.
+    """
+    try:
+        spec = _shown(RunSpec.model_validate(run.spec))
+    except ValidationError:
+        spec = dict(run.spec)
     spec["strategy"] = get_spec(spec["strategy"]).model_dump(mode="json")
     return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+
+
+def _shown(part: BaseModel) -> dict[str, Any]:
+    """Return a part's values without the nulls that only say that a key was left out."""
+    plain = part.model_dump(mode="json")
+    shown = {}
+    for name, field in type(part).model_fields.items():
+        value = getattr(part, name)
+        if value is not None or field.default is not None:
+            shown[name] = _shown(value) if isinstance(value, BaseModel) else plain[name]
+    return shown
 
 
 def _inline(name: str) -> SafeString:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from backtests.selectors import figures, ledgers
 from crowetrade_site.core import storage
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 Columns = dict[str, "NDArray[Any]"]
 MAX_POINTS = 1500
-LATEST_FILLS = 50
 HEADLINES = (
     "total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover",
 )  # fmt: skip
@@ -27,11 +27,17 @@ class Tearsheet:
 
     run: Run
     headlines: list[dict[str, Any]]
-    metrics: list[dict[str, Any]]
+    groups: list[dict[str, Any]]
     costs: list[dict[str, Any]]
+    total_cost: float
+    interest_earned: float
+    ambiguity: dict[str, Any] | None
     months: list[dict[str, Any]]
     months_reason: str
     fills: list[dict[str, Any]]
+    fill_costs: list[str]
+    trades: list[dict[str, Any]] | None
+    clock: str
     charts: dict[str, Any]
 
 
@@ -41,15 +47,21 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
         return None
     curves = _columns(run, "curves.parquet")
     document = json.loads(storage.read(run.artifacts["metrics.json"]["digest"]))
-    figures = {metric["name"]: _figure(metric) for metric in document["metrics"]}
+    known = {metric["name"]: _figure(metric) for metric in document["metrics"]}
     return Tearsheet(
         run=run,
-        headlines=[figures[name] for name in HEADLINES if name in figures],
-        metrics=sorted(figures.values(), key=lambda figure: figure["value"] is None),
-        costs=_costs(run),
+        headlines=[known[name] for name in HEADLINES if name in known],
+        groups=figures.grouped(known.values()),
+        costs=ledgers.list_costs(run),
+        total_cost=ledgers.total_cost(run),
+        interest_earned=run.summary.get("interest_earned", 0.0),
+        ambiguity=_ambiguity(run),
         months=_months(document["months"]),
         months_reason=document["months"]["reason"],
-        fills=_latest_fills(run),
+        fills=ledgers.latest_fills(run),
+        fill_costs=[ledgers.label_of_cost(kind) for kind in ledgers.kinds_of_fills(run)],
+        trades=ledgers.latest_trades(run),
+        clock=ledgers.clock_of(run),
         charts=_charts(curves),
     )
 
@@ -64,39 +76,19 @@ def _columns(run: Run, name: str) -> Columns:
     return columns | {"ts": table["ts"].to_numpy().view(np.int64)}
 
 
-def label_of(name: str) -> str:
-    """Return a metric's name as people read it."""
-    known = {"cagr": "CAGR", "sharpe": "Sharpe ratio", "r_squared": "R²", "payoff": "Payoff ratio"}
-    return known.get(name, name.replace("_95", " 95 %").replace("_", " ").capitalize())
-
-
 def _figure(metric: dict[str, Any]) -> dict[str, Any]:
     name = metric["name"]
-    return metric | {"label": label_of(name), "text": write_figure(name, metric)}
+    text = figures.write_figure(name, metric)
+    return metric | {"label": figures.label_of(name), "text": text}
 
 
-def write_figure(name: str, metric: dict[str, Any]) -> str:
-    """Return a figure as people write it; a dash for what was not computed."""
-    value, unit = metric["value"], metric["unit"]
-    if value is None:
-        return "–"
-    if name == "turnover":
-        return f"{value:,.1f}× a year"
-    if unit in {"fraction", "probability", "per year"}:
-        return f"{value:,.0%}" if abs(value) >= 10 else f"{value:.2%}"
-    if unit in {"currency", "periods", "days"}:
-        return f"{value:,.0f}"
-    return f"{value:,.2f} bps" if unit == "bps" else f"{value:,.2f}"
-
-
-def _costs(run: Run) -> list[dict[str, Any]]:
-    costs = run.summary["costs"]
-    amounts = {kind.replace("_", " "): amount for kind, amount in costs.items()}
-    amounts["total"] = sum(costs.values())
-    return [
-        {"kind": kind, "amount": f"{amount:,.2f}", "rounded": f"{amount:,.0f}"}
-        for kind, amount in amounts.items()
-    ]
+def _ambiguity(run: Run) -> dict[str, Any] | None:
+    """Return between which final equities the bars leave the result open; None if nowhere."""
+    found = run.summary.get("ambiguity")
+    if not found:
+        return None
+    ends = {name: f"{found[name]:,.0f}" for name in ("pessimistic", "optimistic")}
+    return {"n_fills": found["n_fills"], "final": f"{run.summary['final_equity']:,.0f}"} | ends
 
 
 def _months(table: dict[str, Any]) -> list[dict[str, Any]]:
@@ -119,17 +111,6 @@ def _cell(fraction: float | None) -> dict[str, Any]:
     return {"text": f"{fraction:.1%}", "shade": shade, "sign": "up" if fraction >= 0 else "down"}
 
 
-def _latest_fills(run: Run) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    path = storage.locate(run.artifacts["fills.parquet"]["digest"])
-    table = pq.read_table(
-        path, columns=["ts", "symbol", "quantity", "price", "commission", "half_spread"]
-    )
-    rows: list[dict[str, Any]] = table.slice(max(0, table.num_rows - LATEST_FILLS)).to_pylist()
-    return [row | {"cost": row["commission"] + row["half_spread"]} for row in reversed(rows)]
-
-
 def _charts(curves: Columns) -> dict[str, Any]:
     """Return the series the page draws, thinned so that every extreme survives."""
     import numpy as np
@@ -143,8 +124,7 @@ def _charts(curves: Columns) -> dict[str, Any]:
         "equity": equity,
         "drawdown": equity / peak - 1.0,
         "exposure": share,
-        "commission": np.cumsum(curves["commission"]),
-        "half_spread": np.cumsum(curves["half_spread"]),
+        **ledgers.accumulated_costs(curves),
     }
     if "benchmark" in curves:
         series["benchmark"] = curves["benchmark"] / curves["benchmark"][0] * equity[0]

@@ -129,7 +129,8 @@ class TestPages:
         html = login(finished.requested_by).get(page(finished)).content.decode()
 
         assert 'id="ct-series"' in html
-        assert "Sharpe ratio" in html
+        for title in ("Sharpe ratio", "Latest trades", "Latest fills", "Against the benchmark"):
+            assert title in html
 
     def test_survive_a_corrupted_artifact(self, finished, settings):
         digest = finished.artifacts["curves.parquet"]["digest"]
@@ -184,6 +185,14 @@ class TestBudgets:
 
         with CaptureQueriesContext(connection) as queries:
             browser.get(page(run))
+
+        assert len(queries) <= 12
+
+    def test_hold_on_the_page_of_a_finished_run(self, finished):
+        browser = login(finished.requested_by)
+
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(page(finished))
 
         assert len(queries) <= 12
 
@@ -249,6 +258,13 @@ class TestQueue:
             {"_form_submitted": "True", "spec": text, "reason": reason},
             headers={"HX-Request": "true"},
         )
+
+    def test_begins_with_an_example_that_runs(self, tiny, browser):
+        from backtests.admin.runs import example_spec
+
+        answer = self.submit(browser, example_spec())
+
+        assert answer.headers["HX-Redirect"] == page(Run.objects.get())
 
     def test_asks_for_a_spec_first(self, tiny, browser):
         html = browser.get(reverse(self.ADDRESS)).content.decode()

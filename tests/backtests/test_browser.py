@@ -148,6 +148,24 @@ class TestRunPage:
 
         assert names == sorted(names, key=lambda name: name.casefold().replace("²", "2"))
 
+    def test_sorts_its_table_of_trades(self, person, live_server, finished):
+        person.goto(live_server.url + reverse("admin:backtests_run_change", args=[finished.pk]))
+        table = person.locator("section", has_text="Latest trades").last.locator("table")
+        profits = "rows => rows.map(row => Number(row.children[6].textContent.replaceAll(',', '')))"
+
+        table.locator("th", has_text="Profit").click()
+        rising = table.locator("tbody tr").evaluate_all(profits)
+
+        assert len(rising) > 2
+        assert rising == sorted(rising)
+
+    @pytest.mark.parametrize("width", [1400, 400])
+    def test_fits_the_screen(self, person, live_server, finished, width):
+        person.set_viewport_size({"width": width, "height": 900})
+        person.goto(live_server.url + reverse("admin:backtests_run_change", args=[finished.pk]))
+
+        assert person.evaluate("document.documentElement.scrollWidth") <= width
+
 
 class TestQueueDialog:
     def test_queues_a_run_and_follows_it_to_its_charts(
@@ -160,7 +178,8 @@ class TestQueueDialog:
         person.fill("#dialog textarea[name=spec]", "dataset: tyny\nstrategy: buy_and_hold")
         person.locator("#dialog button[type=submit]").click()
         person.wait_for_selector("#dialog >> text=did you mean 'tiny'?")
-        person.fill("#dialog textarea[name=spec]", "dataset: tiny\nstrategy: buy_and_hold")
+        spec = "dataset: tiny\nstrategy: buy_and_hold\ncosts: {commission_bps: 1}"
+        person.fill("#dialog textarea[name=spec]", spec)
         person.locator("#dialog button[type=submit]").click()
         person.wait_for_url(re.compile(r"/admin/backtests/run/\d+/change/"))
         assert person.get_by_text("Waiting for a worker").is_visible()
@@ -182,3 +201,17 @@ class TestReport:
 
         assert_drawn(tab)
         assert complaints == []
+
+    def test_follows_the_systems_dark_mode(self, tab, finished, tmp_path):
+        from backtests import selectors
+
+        path = tmp_path / "report.html"
+        path.write_text(selectors.render_report(finished))
+        tab.goto(path.as_uri())
+        paper = "getComputedStyle(document.body).backgroundColor"
+        light = tab.evaluate(paper)
+
+        tab.emulate_media(color_scheme="dark")
+
+        assert tab.evaluate(paper) != light
+        assert_drawn(tab)

@@ -102,7 +102,7 @@ class TestExecuteRun:
         assert run.environment["numba"]
         assert set(run.artifacts) == {
             "curves.parquet", "fills.parquet", "metrics.json", "orders.parquet",
-            "positions.parquet",
+            "positions.parquet", "trades.parquet",
         }  # fmt: skip
         assert all(storage.exists(entry["digest"]) for entry in run.artifacts.values())
         assert run.summary["n_bars"] == 56

@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 
 from backtests import selectors
+from backtests.engine.metrics.definitions import DEFINITIONS
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
-from backtests.runspec import RunSpec
-from backtests.selectors import tearsheet
+from backtests.runspec import AccountSpec, RunSpec
+from backtests.selectors import figures, tearsheet
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Conflict, NotFound
 from tests.factories.backtests import STRATEGY, dataset_row, queued, run_row
 
 SECOND_NS = 1_000_000_000
+NEVER = {
+    "signals": [{"kind": "momentum", "lookback_days": 5000}],
+    "portfolio": {"kind": "equal_weight"},
+}
 
 
 def walk(n_bars: int, seed: int = 1):
@@ -71,7 +76,6 @@ class TestCharts:
             "equity_change": np.array([0.0, -50.0, -50.0, -20.0]),
             "gross_exposure": np.array([100.0, 100.0, 100.0, 100.0]),
             "commission": np.zeros(4),
-            "half_spread": np.zeros(4),
         }
 
         charts = tearsheet._charts(curves)
@@ -80,17 +84,71 @@ class TestCharts:
         assert [value for _, value in charts["drawdown"]] == [0.0, -0.5, -1.0, -1.2]
         json.dumps(charts, allow_nan=False)
 
+    def test_draw_every_cost_that_occurred(self):
+        ts, equity = walk(3)
+        curves = {
+            "ts": ts, "equity": equity, "equity_change": np.zeros(3), "gross_exposure": equity,
+            "commission": np.array([1.0, 0.0, 2.0]), "tax": np.zeros(3),
+            "borrow": np.array([0.0, 1.0, 1.0]), "interest": np.array([5.0, -1.0, -2.0]),
+        }  # fmt: skip
+
+        charts = tearsheet._charts(curves)
+
+        drawn = {name: [value for _, value in charts[name]] for name in list(charts)[3:]}
+        assert drawn == {
+            "commission": [1.0, 1.0, 3.0], "borrow": [0.0, 1.0, 2.0], "interest_paid": [0, 1, 3],
+        }  # fmt: skip
+
 
 class TestGetTearsheet:
     def test_shows_figures_costs_and_charts(self, finished):
         sheet = selectors.get_tearsheet(finished)
 
         assert [figure["name"] for figure in sheet.headlines] == list(tearsheet.HEADLINES)
-        assert sheet.costs[-1]["kind"] == "total"
+        assert [row["kind"] for row in sheet.costs] == ["commission", "half_spread"]
+        assert sheet.fill_costs == ["Commission", "Half spread"]
+        assert sheet.total_cost == pytest.approx(sum(finished.summary["costs"].values()))
         assert len(sheet.charts["equity"]) == 56  # from the first decision on
         assert [row["year"] for row in sheet.months] == [2024]
         assert sheet.fills[0]["symbol"] in {"AAA", "BBB", "CCC"}
         assert sheet.fills[0]["ts"] >= sheet.fills[-1]["ts"]
+
+    def test_shows_the_costs_of_a_fill_and_their_sum(self, finished):
+        fill = selectors.get_tearsheet(finished).fills[0]
+
+        assert fill["costs"] == [fill["commission"], fill["half_spread"]]
+        assert fill["cost"] == pytest.approx(sum(fill["costs"]))
+        assert fill["moment"] == "open"
+
+    def test_shows_the_latest_trades_those_still_open_first(self, finished):
+        trades = selectors.get_tearsheet(finished).trades
+
+        ends = [trade["exit_ts"] for trade in trades]
+        n_open = finished.summary["n_open_trades"]
+        assert ends[:n_open] == [None] * n_open
+        assert ends[n_open:] == sorted(ends[n_open:], reverse=True)
+        assert all(trade["held"] > 0 for trade in trades)
+        assert trades[-1]["share"] == trades[-1]["pnl"] / trades[-1]["entry_notional"]
+
+    def test_shows_each_figure_once(self, finished):
+        groups = selectors.get_tearsheet(finished).groups
+
+        shown = [figure["name"] for group in groups for figure in group["figures"]]
+        computed = [n for n, m in finished.summary["metrics"].items() if m["value"] is not None]
+        assert sorted(shown) == sorted(computed)
+
+    def test_opens_a_run_of_an_older_engine(self, finished):
+        finished.artifacts = {k: v for k, v in finished.artifacts.items() if k[0] != "t"}
+        finished.summary = {
+            name: value
+            for name, value in finished.summary.items()
+            if name not in {"n_trades", "n_open_trades", "ambiguity", "interest_earned"}
+        } | {"costs": {"commission": 5.0, "half_spread": 7.0}}
+
+        sheet = selectors.get_tearsheet(finished)
+
+        assert (sheet.trades, sheet.ambiguity, sheet.interest_earned) == (None, None, 0.0)
+        assert "computed before trades were kept" in selectors.render_report(finished)
 
     def test_draws_the_benchmark_from_the_strategys_start(self, transactional_db, tiny, owner):
         from backtests import jobs
@@ -112,15 +170,82 @@ class TestWriteFigure:
         ("name", "value", "unit", "text"),
         [
             ("cagr", 0.1234, "fraction", "12.34%"),
+            ("cagr", 12.5, "fraction", "1,250%"),
+            ("worst", -0.000123, "fraction", "-0.012%"),
+            ("worst", 0.0, "fraction", "0.00%"),
             ("sharpe", 1.005, "ratio", "1.00"),
             ("turnover", 3.21, "per year", "3.2× a year"),
+            ("turnover", 3210.4, "per year", "3,210× a year"),
             ("final", 1234567.8, "currency", "1,234,568"),
+            ("expectancy", -0.37, "currency", "-0.37"),
             ("cost", 1.5, "bps", "1.50 bps"),
+            ("n_trades", 1234.0, "trades", "1,234"),
+            ("track", 512.3, "periods", "512 bars"),
+            ("held", 412.4, "days", "412 days"),
+            ("held", 1.0, "days", "1 day"),
+            ("held", 3.25, "days", "3.25 days"),
+            ("held", 0.25, "days", "6 hours"),
+            ("held", 7.5 / 1440, "days", "7.5 minutes"),
+            ("held", 30 / 86_400, "days", "30 seconds"),
+            ("held", 1e-9, "days", "8.64e-05 seconds"),
+            ("held", 0.0, "days", "0 days"),
             ("sharpe", None, "ratio", "–"),
         ],
     )
     def test_writes_as_people_do(self, name, value, unit, text):
-        assert tearsheet.write_figure(name, {"value": value, "unit": unit}) == text
+        assert selectors.write_figure(name, {"value": value, "unit": unit}) == text
+
+    def test_knows_every_unit_of_the_engine(self):
+        units = {definition.unit for definition in DEFINITIONS.values()}
+
+        assert units <= set(figures.WRITERS) | {"ratio"}
+
+
+class TestLabelOf:
+    @pytest.mark.parametrize(
+        ("name", "label"),
+        [
+            ("average_holding_days", "Average holding time"),
+            ("average_cost_bps", "Average cost"),
+            ("cornish_fisher_value_at_risk_95", "Cornish–Fisher value at risk 95 %"),
+            ("cagr", "CAGR"),
+        ],
+    )
+    def test_reads_as_people_write(self, name, label):
+        assert selectors.label_of(name) == label
+
+    def test_tells_every_metric_apart(self):
+        assert len({selectors.label_of(name) for name in DEFINITIONS}) == len(DEFINITIONS)
+
+
+def figure(name, value=1.0, reason=""):
+    return {"name": name, "label": name, "value": value, "reason": reason}
+
+
+class TestGrouped:
+    def test_has_every_metric_of_the_engine_once(self):
+        grouped = [name for names in figures.GROUPS.values() for name in names]
+
+        assert sorted(grouped) == sorted(DEFINITIONS)
+
+    def test_gives_a_shared_reason_once(self):
+        missing = [figure(name, None, "no") for name in ("sharpe", "omega")]
+
+        (group,) = figures.grouped([*missing, figure("mar")])
+
+        assert [one["name"] for one in group["figures"]] == ["mar"]
+        assert group["missing"] == [{"reason": "no", "labels": ["sharpe", "omega"]}]
+
+    def test_names_nothing_where_nothing_was_computed(self):
+        (group,) = figures.grouped([figure(name, None, "no") for name in ("alpha", "beta")])
+
+        assert group["figures"] == []
+        assert group["missing"] == [{"reason": "no", "labels": []}]
+
+    def test_shows_what_is_in_no_group_last(self):
+        groups = figures.grouped([figure("novelty"), figure("cagr")])
+
+        assert [group["title"] for group in groups] == ["Return and risk", "Others"]
 
 
 LOADS = re.compile(r"""<(?:link|script|img|iframe|object|embed|source)\b[^>]*>""", re.IGNORECASE)
@@ -137,6 +262,27 @@ class TestRenderReport:
         assert "url(" not in re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
         assert "default-src 'none'" in html
         assert html.count("<script>") == html.count("</script>") - 1
+
+    def test_says_what_there_is_none_of(self, transactional_db, tiny, owner):
+        from backtests import jobs
+
+        run = queued(owner, strategy=NEVER)
+        jobs.execute_run(run_id=run.public_id, worker="test")
+
+        html = selectors.render_report(Run.objects.with_dataset().get())
+
+        for sentence in ("Nothing was charged.", "never traded.", "No position was ever opened."):
+            assert sentence in html
+        assert 'id="ct-costs"' not in html
+
+    def test_shows_between_what_the_bars_leave_it_open(self, finished):
+        found = {"n_fills": 14, "pessimistic": 1_001_234.5, "optimistic": 1_023_456.7}
+        finished.summary["ambiguity"] = found
+
+        html = selectors.render_report(finished)
+
+        assert "between <strong>1,001,234</strong> (pessimistic)" in html
+        assert "<strong>1,023,457</strong> (optimistic), because 14 fills depend" in html
 
     def test_tells_how_to_compute_it_again(self, finished):
         html = selectors.render_report(finished)
@@ -216,3 +362,21 @@ class TestSpecText:
         read = RunSpec.model_validate(documents.loads(selectors.spec_text(finished)))
 
         assert read.model_dump(mode="json") == finished.spec
+
+    def test_keeps_a_null_that_says_something(self, tiny, owner):
+        from crowetrade_site.core import documents
+
+        run = queued(owner, account={"maintenance_margin": None, "max_leverage": None})
+
+        text = selectors.spec_text(run)
+
+        assert "benchmark" not in text
+        assert RunSpec.model_validate(documents.loads(text)).account == AccountSpec(
+            maintenance_margin=None, max_leverage=None
+        )
+
+    def test_shows_what_present_rules_would_refuse(self, tiny, owner):
+        run = queued(owner)
+        run.spec["costs"]["half_spread_bps"] = 10_000.0  # was allowed once
+
+        assert "half_spread_bps: 10000.0" in selectors.spec_text(run)

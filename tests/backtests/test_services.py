@@ -20,7 +20,15 @@ from crowetrade_site.core.errors import (
 )
 from crowetrade_site.core.models import AuditEvent
 from tests.factories.accounts import account
-from tests.factories.backtests import STRATEGY, bars_dataset, dataset_row, queued, run_row, spec
+from tests.factories.backtests import (
+    STRATEGY,
+    bars_dataset,
+    dataset_row,
+    queued,
+    quotes_dataset,
+    run_row,
+    spec,
+)
 
 
 def trail(subject) -> list[tuple[str, dict]]:
@@ -137,6 +145,10 @@ REFUSED = {
         {"instruments": ["AAA", "AAA"]}, "instruments names 'AAA' twice", ""
     ),
     "no instrument": ({"instruments": []}, "instruments is empty", ""),
+    "unknown key of an impact": (
+        {"costs": {"impact": {"kind": "sqrt", "Y": 1}}}, "costs.impact.Y: unknown key",
+        "costs.impact.Y",
+    ),
     "control character": ({"dataset": "ti\0ny"}, "holds a NUL character", "dataset"),
     "lone surrogate": ({"dataset": "ti\ud800ny"}, "half a surrogate", "dataset"),
 }  # fmt: skip
@@ -186,11 +198,30 @@ class TestQueueRunRefuses:
         with pytest.raises(InvalidInput, match="priced in USD; write currency: USD"):
             queue(currency="EUR")
 
-    def test_a_dataset_without_bars(self, owner, queue):
-        dataset_row(owner, name="ticks", kind="quotes")
+    @pytest.mark.parametrize("kind", ["trades", "reference"])
+    def test_a_dataset_without_bars(self, owner, queue, kind):
+        dataset_row(owner, name="ticks", kind=kind)
 
-        with pytest.raises(InvalidInput, match="holds quotes; a backtest needs bars"):
+        with pytest.raises(InvalidInput, match=f"holds {kind}; a backtest needs bars or quotes"):
             queue(dataset="ticks")
+
+    @pytest.mark.parametrize(
+        ("more", "path"),
+        [
+            ({"fills": {"max_participation": 0.1}}, "fills.max_participation"),
+            ({"costs": {"impact": {"kind": "sqrt"}}}, "costs.impact"),
+            ({"costs": {"half_spread_bps": "corwin_schultz"}}, "costs.half_spread_bps"),
+        ],
+    )
+    def test_what_needs_a_column_that_the_data_lack(self, owner, tmp_path, queue, more, path):
+        quotes_dataset(tmp_path, owner)
+
+        with pytest.raises(
+            InvalidInput, match=f"{path} needs .* and dataset ticks v1 has no"
+        ) as no:
+            queue(dataset="ticks", **more)
+
+        assert no.value.extensions["errors"][0]["path"] == path
 
     def test_a_benchmark_without_bars(self, tiny, owner, queue):
         dataset_row(owner, name="rates", kind="reference")

@@ -55,6 +55,31 @@ def bars_dataset(folder: Path, owner: User, name: str = "tiny", **shape: Any) ->
     return import_file_as(path=path, name=name, options=options, actor=owner)[0]
 
 
+def write_quotes(path: Path, *, n_quotes: int = 120, seed: int = 3) -> Path:
+    """Write quotes of one instrument that wander, a second apart, 0.02 to 0.06 wide."""
+    wander = random.Random(seed)
+    moment, mid = datetime(2024, 1, 2, 15, 0, tzinfo=UTC), 100.0
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["ts", "symbol", "bid", "ask"])
+        for _ in range(n_quotes):
+            moment += timedelta(seconds=1)
+            mid *= 1 + wander.gauss(0.0, 0.0005)
+            half = wander.choice([0.01, 0.02, 0.03])
+            writer.writerow([moment.isoformat(), "XYZ", f"{mid - half:.4f}", f"{mid + half:.4f}"])
+    return path
+
+
+def quotes_dataset(folder: Path, owner: User, name: str = "ticks", **shape: Any) -> Dataset:
+    """Import quotes through the real importer."""
+    from backtests.jobs.imports import import_file_as
+    from backtests.marketdata.options import ImportOptions
+
+    path = write_quotes(folder / f"{name}-{next(_numbers)}.csv", **shape)
+    options = ImportOptions.from_mapping({"kind": "quotes", "currency": "USD"})
+    return import_file_as(path=path, name=name, options=options, actor=owner)[0]
+
+
 def dataset_row(owner: User, **columns: Any) -> Dataset:
     """Return a dataset row without arrays."""
     number = next(_numbers)

@@ -98,6 +98,7 @@ class Command(DomainCommand):
                 "id": run.public_id, "status": run.status, "result_digest": run.result_digest,
                 "metrics": {name: metric["value"] for name, metric in metrics.items()},
                 "caveats": run.summary.get("caveats", []), "costs": run.summary.get("costs", {}),
+                "ambiguity": run.summary.get("ambiguity"),
                 "seconds": run.summary.get("seconds", {}), "problem": run.problem,
             }
         )  # fmt: skip
@@ -105,6 +106,11 @@ class Command(DomainCommand):
             if name in metrics:
                 text = selectors.write_figure(name, metrics[name])
                 self.say(f"  {selectors.label_of(name):<20} {text}")
+        if bounds := run.summary.get("ambiguity"):
+            low, high = bounds["pessimistic"], bounds["optimistic"]
+            self.say(
+                f"  Final equity between {low:,.0f} and {high:,.0f}, by what came first in a bar"
+            )
         for caveat in run.summary.get("caveats", []):
             self.say(f"  Caveat: {caveat['text']}")
         if run.status == RunStatus.SUCCEEDED:

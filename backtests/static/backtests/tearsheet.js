@@ -3,8 +3,7 @@
   const sheet = document.getElementById("ct-sheet");
   if (!sheet) return;
   const series = JSON.parse(document.getElementById("ct-series").textContent);
-  const names = { equity: "strategy", benchmark: "benchmark", exposure: "gross exposure",
-    commission: "commission", half_spread: "half spread", drawdown: "drawdown" };
+  const names = { equity: "strategy", benchmark: "benchmark" };
   const color = (name) => getComputedStyle(sheet).getPropertyValue(name).trim();
   const points = (name) => series[name].map(([time, value]) => ({ time, value }));
   const charts = new Map();
@@ -24,9 +23,10 @@
     });
     const style = { lineWidth: 2, priceLineVisible: false };
     const lines = (box.dataset.lines || "").split(" ").filter((name) => series[name]);
+    const legend = "legend" in box.dataset;  // many lines: named above the chart, not at its edge
     lines.forEach((name, index) => {
-      chart.addSeries(LightweightCharts.LineSeries, { ...style, color: color(index ? "--second" : "--accent"),
-        title: lines.length > 1 ? names[name] : "" }).setData(points(name));
+      chart.addSeries(LightweightCharts.LineSeries, { ...style, color: color(`--c${index}`),
+        lastValueVisible: !legend, title: lines.length > 1 && !legend ? names[name] : "" }).setData(points(name));
     });
     if (box.dataset.area) {
       chart.addSeries(LightweightCharts.BaselineSeries, { ...style, baseValue: { type: "price", price: 0 },
@@ -76,6 +76,7 @@
   sheet.querySelectorAll("[data-log]").forEach((box) => { box.checked = grew; });
   drawAll();
   new MutationObserver(drawAll).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   sheet.querySelectorAll("[data-log]").forEach((box) => box.addEventListener("change", scale));
   sheet.querySelectorAll("table[data-sortable]").forEach((table) => {
     table.querySelectorAll("thead th").forEach((head, column) => head.addEventListener("click", () => sort(table, head, column)));
