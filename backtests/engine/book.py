@@ -376,7 +376,7 @@ def split_orders(asset: int, ratio: float, run: Run) -> None:
     """Multiply quantities and divide prices of the working orders of an instrument."""
     for k in range(run.n_working):
         row = order_at(working_at(k, run), run)
-        if row["instrument"] != asset:
+        if row["instrument"] != asset or row["status"] != _WORKING:
             continue
         row["quantity"] *= ratio
         row["filled"] *= ratio
@@ -399,10 +399,12 @@ def is_too_small(bar: int, at: int, run: Run) -> bool:
     row = order_at(at, run)
     asset = np.int64(row["instrument"])
     quantity = row["quantity"]
-    if quantity == -load(run.position, asset) or row["flags"] & SIZED_AT_FILL:
+    if row["flags"] & SIZED_AT_FILL:
         return False
     if quantity == 0.0:
         return True
+    if quantity == -load(run.position, asset):
+        return False
     notional = abs(quantity) * load(run.mark, asset) * unit_value(bar, asset, _CLOSE, run)
     return bool(0.0 < notional < run.minimum_notional)
 

@@ -35,6 +35,9 @@ Kind = Literal[
 ]
 Force = Literal["gtc", "day", "ioc", "fok", "gtd"]
 
+# A part of kernels has no entry from Python; without the compiler it is plain already.
+_fault_of = getattr(fault_of, "py_func", fault_of)
+
 FAULT_SENTENCES = {
     Fault.INSTRUMENT: "names no instrument of the bars",
     Fault.QUANTITY: "needs a quantity that is finite and not 0",
@@ -343,7 +346,7 @@ def _row(at: int, order: Order, columns: Mapping[str, int], parent: int) -> dict
             record[0][name] = value
         except (TypeError, ValueError, OverflowError) as error:
             raise OrderError(f"{_named(at, order)} has {value!r} for its {name}.") from error
-    fault = Fault(fault_of(record[0]))
+    fault = Fault(_fault_of(record[0]))
     if fault != Fault.NONE:
         raise OrderError(f"{_named(at, order)} {FAULT_SENTENCES[fault]}.")
     return row

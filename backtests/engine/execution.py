@@ -448,9 +448,9 @@ def _inside(bar: int, at: int, at_row: int, is_fine: bool, run: Run) -> tuple[fl
             return nothing
     elif moment == math.inf:
         return nothing
-    price = level
-    if row["since"] == _OPEN:  # its level may already lie behind the open at which it came to life
-        price = max(level, o) if upward else min(level, o)
+    # Its level may lie behind the price at which the order came to life.
+    start = _price_when_woken(at, level, h, b, run) if row["since"] == _INSIDE else o
+    price = max(level, start) if upward else min(level, start)
     if row["kind"] == _STOP_LIMIT and not is_limit:
         return _stop_limit(at, level, price, upward, moment, o, h, b, c, flag, run)
     return price, precedence(np.int64(row["kind"]), run.policy, moment), flag
@@ -463,13 +463,31 @@ def _is_certain(level: float, upward: bool, at: int, c: float, run: Run) -> int:
     if row["parent"] < 0:  # woken by the fill of a stranger
         return 1 if (c >= level if upward else c <= level) else 0
     parent = order_at(np.int64(row["parent"]), run)
-    buys = parent["quantity"] > 0.0
-    by_limit = parent["kind"] == _LIMIT
-    if parent["kind"] == _STOP_LIMIT:
-        by_limit = (parent["limit_price"] < parent["stop_price"]) == buys
-    fell = buys == by_limit
+    by_limit = _fills_at_limit(parent)
+    fell = (parent["quantity"] > 0.0) == by_limit
     entry = parent["limit_price"] if by_limit else parent["stop_price"]
+    if entry >= level if upward else entry <= level:  # at once
+        return 1
     return 1 if is_certain_after(level, upward, entry, fell, c) else 0
+
+
+@kernel_part
+def _fills_at_limit(parent: Row) -> bool:
+    """Say whether an entry filled at its limit, not at its stop."""
+    if parent["kind"] == _STOP_LIMIT:
+        return bool((parent["limit_price"] < parent["stop_price"]) == (parent["quantity"] > 0.0))
+    return bool(parent["kind"] == _LIMIT)
+
+
+@kernel_part
+def _price_when_woken(at: int, level: float, high: float, low: float, run: Run) -> float:
+    """Return the price of the fill inside the bar that woke an order, its level if unknown."""
+    price = level
+    parent = np.int64(order_at(at, run)["parent"])
+    if parent >= 0:
+        entry = order_at(parent, run)
+        price = entry["limit_price"] if _fills_at_limit(entry) else entry["stop_price"]
+    return min(max(price, low), high)
 
 
 @kernel_part
