@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numba
-import numba.np.arraymath  # or else numba loads scipy.linalg in the middle of somebody's first result
+import numba.np.arraymath  # or else it is loaded in the middle of somebody's first result
 import numpy as np
 from numba import njit
 
@@ -99,6 +99,6 @@ def _cache_root() -> Path:
 
 # For functions that only other kernels call: the machine code of a kernel holds its parts, so they
 # need no entry from Python and no file of their own. Compiling them takes two thirds of the time.
-kernel_part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+kernel_part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]  # options
 
 numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]  # set at run time

@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
-
 from backtests.engine.dtypes import (
     ActionKind,
     Moment,
     Run,
+    wide,
 )
 from backtests.engine.memory import (
     action_at,
@@ -18,10 +17,10 @@ from backtests.engine.memory import (
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
-_SPLIT = np.int64(ActionKind.SPLIT)
-_DIVIDEND = np.int64(ActionKind.DIVIDEND)
-_CLOSE = np.int64(Moment.CLOSE)
-_OPEN = np.int64(Moment.OPEN)
+_SPLIT = wide(ActionKind.SPLIT)
+_DIVIDEND = wide(ActionKind.DIVIDEND)
+_CLOSE = wide(Moment.CLOSE)
+_OPEN = wide(Moment.OPEN)
 _NUMBER_BYTES = 8
 
 

@@ -21,6 +21,7 @@ from backtests.engine.dtypes import (
     OrderReason,
     OrderStatus,
     Run,
+    wide,
 )
 from backtests.engine.execution import size
 from backtests.engine.granting import TOLERANCE, closing_part
@@ -28,14 +29,14 @@ from backtests.engine.memory import batch_at, load, load_int, order_at, store, w
 from backtests.engine.settlement import record_fill, settle_batch
 from numerics.compilation import kernel_part
 
-_OPEN = np.int64(Moment.OPEN)
-_FILLED = np.int64(OrderStatus.FILLED)
-_PARTLY_FILLED = np.int64(OrderStatus.PARTLY_FILLED)
-_BUYING_POWER = np.int64(OrderReason.BUYING_POWER)
-_NONE = np.int64(OrderReason.NONE)
-_WORKING = np.int64(OrderStatus.WORKING)
-_FIRST = np.int64(0)
-_ALONE = np.int64(1)
+_OPEN = wide(Moment.OPEN)
+_FILLED = wide(OrderStatus.FILLED)
+_PARTLY_FILLED = wide(OrderStatus.PARTLY_FILLED)
+_BUYING_POWER = wide(OrderReason.BUYING_POWER)
+_NONE = wide(OrderReason.NONE)
+_WORKING = wide(OrderStatus.WORKING)
+_FIRST = wide(0)
+_ALONE = wide(1)
 _NOT_CALLED = np.bool_(False)
 
 

@@ -18,6 +18,7 @@ from backtests.engine.dtypes import (
     Row,
     Run,
     TimeInForce,
+    wide,
 )
 from backtests.engine.memory import (
     cell,
@@ -30,33 +31,33 @@ from backtests.engine.memory import (
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
-_WORKING = np.int64(OrderStatus.WORKING)
-_FILLED = np.int64(OrderStatus.FILLED)
-_PARTLY_FILLED = np.int64(OrderStatus.PARTLY_FILLED)
-_REJECTED = np.int64(OrderStatus.REJECTED)
-_CANCELLED = np.int64(OrderStatus.CANCELLED)
-_NONE = np.int64(OrderReason.NONE)
-_EXPIRED = np.int64(OrderReason.EXPIRED)
-_SIBLING = np.int64(OrderReason.SIBLING_FILLED)
-_PARENT = np.int64(OrderReason.PARENT_CLOSED)
-_POSITION = np.int64(OrderReason.POSITION_CLOSED)
-_TOO_SMALL = np.int64(OrderReason.TOO_SMALL)
-_MARKET = np.int64(OrderKind.MARKET)
-_LIMIT = np.int64(OrderKind.LIMIT)
-_STOP = np.int64(OrderKind.STOP)
-_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
-_TRAILING_STOP = np.int64(OrderKind.TRAILING_STOP)
-_GTC = np.int64(TimeInForce.GTC)
-_DAY = np.int64(TimeInForce.DAY)
-_GTD = np.int64(TimeInForce.GTD)
-_TARGET = np.int64(OrderSource.TARGET)
-_BRACKET = np.int64(OrderSource.BRACKET)
-_INSIDE = np.int64(Moment.INSIDE)
-_CLOSE = np.int64(Moment.CLOSE)
+_WORKING = wide(OrderStatus.WORKING)
+_FILLED = wide(OrderStatus.FILLED)
+_PARTLY_FILLED = wide(OrderStatus.PARTLY_FILLED)
+_REJECTED = wide(OrderStatus.REJECTED)
+_CANCELLED = wide(OrderStatus.CANCELLED)
+_NONE = wide(OrderReason.NONE)
+_EXPIRED = wide(OrderReason.EXPIRED)
+_SIBLING = wide(OrderReason.SIBLING_FILLED)
+_PARENT = wide(OrderReason.PARENT_CLOSED)
+_POSITION = wide(OrderReason.POSITION_CLOSED)
+_TOO_SMALL = wide(OrderReason.TOO_SMALL)
+_MARKET = wide(OrderKind.MARKET)
+_LIMIT = wide(OrderKind.LIMIT)
+_STOP = wide(OrderKind.STOP)
+_STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
+_TRAILING_STOP = wide(OrderKind.TRAILING_STOP)
+_GTC = wide(TimeInForce.GTC)
+_DAY = wide(TimeInForce.DAY)
+_GTD = wide(TimeInForce.GTD)
+_TARGET = wide(OrderSource.TARGET)
+_BRACKET = wide(OrderSource.BRACKET)
+_INSIDE = wide(Moment.INSIDE)
+_CLOSE = wide(Moment.CLOSE)
 _NAN = math.nan
-_DAY_NS = np.int64(86_400_000_000_000)
+_DAY_NS = wide(86_400_000_000_000)
 _LOT_TOLERANCE = 1e-9  # of a lot: 2.9999999999 lots are 3
-_NO_FLAGS = np.int64(0)
+_NO_FLAGS = wide(0)
 
 
 @kernel_part

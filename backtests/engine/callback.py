@@ -49,37 +49,37 @@ class BarView:
     @property
     def ts(self) -> IntArray:
         """Stamps up to now [ns UTC], shape (bar + 1,)."""
-        return self._seen("stamp")
+        return self._seen("stamp")  # type: ignore[no-any-return]
 
     @property
     def open(self) -> FloatArray:
         """Raw opens up to now, shape (bar + 1, n_assets)."""
-        return self._seen("open")
+        return self._seen("open")  # type: ignore[no-any-return]
 
     @property
     def high(self) -> FloatArray:
         """Raw highs up to now."""
-        return self._seen("high")
+        return self._seen("high")  # type: ignore[no-any-return]
 
     @property
     def low(self) -> FloatArray:
         """Raw lows up to now."""
-        return self._seen("low")
+        return self._seen("low")  # type: ignore[no-any-return]
 
     @property
     def close(self) -> FloatArray:
         """Raw closes up to now."""
-        return self._seen("close")
+        return self._seen("close")  # type: ignore[no-any-return]
 
     @property
     def adjusted(self) -> FloatArray:
         """Closes chained forward through splits and dividends known by now."""
-        return self._seen("adjusted")
+        return self._seen("adjusted")  # type: ignore[no-any-return]
 
     @property
     def volume(self) -> FloatArray:
         """Volumes up to now; no rows where the bars have none."""
-        return self._seen("volume")
+        return self._seen("volume")  # type: ignore[no-any-return]
 
     @property
     def position(self) -> FloatArray:

@@ -101,7 +101,7 @@ def first_bad_extra(price_of: FloatArray, values: FloatArray, kind: int) -> tupl
             is_bad = value < 0.0 or value == math.inf
             is_bad = is_bad or (kind == SPLIT and value == 0.0)
             is_bad = is_bad or (kind in (SPREAD, OPEN_SPREAD) and value >= price)
-            is_bad = is_bad or (kind == DELISTED and value != 0.0 and value != 1.0)
+            is_bad = is_bad or (kind == DELISTED and value not in (0.0, 1.0))
             if is_bad:
                 return row, column, kind
     return -1, -1, SOUND

@@ -16,6 +16,7 @@ from backtests.engine.dtypes import (
     Run,
     TargetKind,
     TimeInForce,
+    wide,
 )
 from backtests.engine.matching import is_stop_kind
 from backtests.engine.memory import (
@@ -28,12 +29,12 @@ from backtests.engine.memory import (
 )
 from numerics.compilation import kernel_part
 
-_UNITS = np.int64(TargetKind.UNITS)
-_GTC = np.int64(TimeInForce.GTC)
-_LIMIT = np.int64(OrderKind.LIMIT)
-_STOP = np.int64(OrderKind.STOP)
-_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
-_FIRST = np.int64(0)
+_UNITS = wide(TargetKind.UNITS)
+_GTC = wide(TimeInForce.GTC)
+_LIMIT = wide(OrderKind.LIMIT)
+_STOP = wide(OrderKind.STOP)
+_STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
+_FIRST = wide(0)
 _ROUNDING = 1e-9
 _BLOCK = 64  # bars looked at together
 
@@ -77,9 +78,8 @@ def coast(bar: int, stop: int, run: Run) -> int:
         only_waits, below, above = watched_levels(bar, run)
         if not only_waits:
             return bar
-    if run.skips_curve != 0 and not watches and load(run.position, _FIRST) >= 0.0:
-        if run.cash >= -_ROUNDING * run.capital:  # nothing can be called between two decisions
-            return _leap(bar, stop, run)
+    if run.skips_curve != 0 and not watches and _is_safe(run):
+        return _leap(bar, stop, run)
     first = bar
     while bar < stop:
         bar = _glide(bar, _next_event(bar, stop, run), below, above, watches, run)
@@ -92,6 +92,12 @@ def coast(bar: int, stop: int, run: Run) -> int:
     if bar > first:
         run.equity = load(run.equity_curve, bar - 1)
     return bar
+
+
+@kernel_part
+def _is_safe(run: Run) -> bool:
+    """Say whether no price can bring a margin call: nothing short and nothing borrowed."""
+    return load(run.position, _FIRST) >= 0.0 and run.cash >= -_ROUNDING * run.capital
 
 
 @kernel_part

@@ -243,7 +243,7 @@ class Compiled:
         require_number("Compiled.max_orders", self.max_orders, least=1, most=1_000_000)
         given: ArrayLike = (
             list(self.params.values()) if isinstance(self.params, Mapping) else self.params
-        )  # type: ignore[assignment]
+        )
         try:
             params = np.array(given, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError) as error:
@@ -347,9 +347,9 @@ def _gist(lines: Sequence[str]) -> str:
 
 def ask(hook: Hook, bar: int, arrays: Mapping[str, Any]) -> None:
     """Ask a strategy about one bar outside of the loop; what it raises comes through."""
-    seen = {name: arrays[name][: bar + 1] for name in ("stamp", *_COLUMNS)}
+    seen: list[Any] = [arrays[name][: bar + 1] for name in ("stamp", *_COLUMNS)]
     view = View(
-        seen["stamp"], *(seen[name] for name in _COLUMNS), arrays["position"].copy(),
+        *seen, arrays["position"].copy(),  # type: ignore[call-arg]  # as many as it has
         float(arrays["run"]["cash"][0]), float(arrays["run"]["equity"][0]),
     )  # fmt: skip
     desk = Desk(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from backtests.engine.errors import SettingsError
@@ -194,7 +195,7 @@ class Costs:
         for notional, bps in tiers:
             require_number("Costs.commission_tiers", notional, least=0.0)
             require_number("Costs.commission_tiers", bps, least=0.0)
-        if any(later[0] <= earlier[0] for earlier, later in zip(tiers, tiers[1:], strict=False)):
+        if any(later[0] <= earlier[0] for earlier, later in pairwise(tiers)):
             raise SettingsError("Costs.commission_tiers must begin at increasing notionals.")
         object.__setattr__(self, "commission_tiers", tiers)
 

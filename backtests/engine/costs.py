@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from backtests.engine.book import on_tick
 from backtests.engine.dtypes import (
     NO_IMPACT,
@@ -11,6 +9,7 @@ from backtests.engine.dtypes import (
     Moment,
     OrderKind,
     Run,
+    wide,
 )
 from backtests.engine.memory import (
     cell,
@@ -20,10 +19,10 @@ from backtests.engine.memory import (
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
-_LIMIT = np.int64(OrderKind.LIMIT)
-_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
-_OPEN = np.int64(Moment.OPEN)
-_ACTION = np.int64(Moment.ACTION)
+_LIMIT = wide(OrderKind.LIMIT)
+_STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
+_OPEN = wide(Moment.OPEN)
+_ACTION = wide(Moment.ACTION)
 
 
 @kernel_part

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from backtests.engine.dtypes import FloatArray, IntArray, Run
+from backtests.engine.dtypes import FloatArray, IntArray, Run, wide
 from backtests.engine.hooks import call_loop
 from backtests.engine.memory import fill_at, load, load_int, run_at, store, store_int
 from backtests.engine.settlement import total_of
@@ -13,17 +14,17 @@ from numerics.compilation import kernel_part, njit
 _BLOCK = 64  # bars looked at together
 _HANDFUL = 16
 _NUMBER_BYTES = 8
-_FIRST = np.int64(0)
+_FIRST = wide(0)
 FINAL_EQUITY, N_FILLS, N_TRADES, N_FIGURES = range(4)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[call-overload]  # numba's own options
+@njit(cache=True, error_model="numpy", nogil=True)
 def simulate_crossings(
     loop: int,
     address: int,
     lines_at: int,
     first_known: IntArray,
-    pairs: IntArray,
+    pairs: NDArray[np.int32],
     needs_cross: bool,
     is_complete: bool,
     figures: FloatArray,
@@ -44,7 +45,7 @@ def simulate_crossings(
         Address of the lines, float64, shape (n_lines, n_bars): indicators that the pairs share.
     first_known : int64 array, shape (n_lines,)
         First bar of each line that is not NaN.
-    pairs : int64 array, shape (n_pairs, 2)
+    pairs : int32 array, shape (n_pairs, 2)
         Long while line ``pair[0]`` is above line ``pair[1]``, else flat.
     needs_cross : bool
         Whether a line that is above when both are first known is no reason to buy.
@@ -113,7 +114,7 @@ def write_decisions(
         begin += 1
     if begin >= run.n_bars:
         return 0
-    n = np.int64(0)
+    n = _FIRST
     is_above = load(first, begin) > load(second, begin)
     if is_above and not needs_cross:
         n = _write_decision(n, begin, is_above, run)
@@ -262,7 +263,7 @@ def first_known_rows(lines: FloatArray) -> tuple[IntArray, bool]:
     return first, is_complete
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[call-overload]  # numba's own options
+@njit(cache=True, error_model="numpy", nogil=True)
 def block_returns(curves: FloatArray, edges: IntArray, out: FloatArray) -> None:
     """Write the simple returns of each curve summed over blocks of bars.
 

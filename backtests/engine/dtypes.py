@@ -10,7 +10,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 RecordArray = NDArray[Any]  # a structured array; numpy's typing cannot name its fields
 
-# Fields from wide to narrow, filled up to eight bytes: no padding, so equal records have equal bytes.
+# Fields from wide to narrow, filled up to eight bytes: no padding, so equal records, equal bytes.
 FILL = np.dtype(
     [
         ("quantity", np.float64),  # units, bought > 0, sold < 0
@@ -94,6 +94,16 @@ IS_TRIGGERED = 4  # a stop-limit whose stop was met
 SIZED_AT_FILL = 8  # the target becomes units at the price of the fill
 TRAILS_FRACTION = 16  # `trail` is a fraction of the price, not currency
 CHARGED = 32  # the fee per order was paid
+
+
+def wide(number: int) -> int:
+    """Return a constant for kernels: to numba, 64 bits like any other number.
+
+    Notes
+    -----
+    numba compiles a function anew for every plain constant that is handed to it.
+    """
+    return np.int64(number)  # type: ignore[return-value]  # an int to whoever reads it
 
 
 class OrderKind(IntEnum):
@@ -276,18 +286,18 @@ _SIZES = (
     "n_requests", "max_fills", "max_orders", "max_actions", "max_working",
 )  # fmt: skip
 _ADDRESSES = (  # 0 = absent
-    # (n_bars, n_assets)
+    # Tables of (n_bars, n_assets).
     "open", "high", "low", "close", "volume", "spread_open", "spread_close",
     "impact_sigma", "impact_volume",  # as known at the bar before
     "split", "dividend", "delisted",
     # (n_fine, n_assets), and (n_bars + 1,): the first finer bar of each bar
     "fine_open", "fine_high", "fine_low", "fine_close", "fine_first",
-    # (n_assets,): what holds of an instrument in all bars
+    # Columns of (n_assets,): what holds of an instrument in all bars
     "multiplier", "lot", "tick", "borrow_rate", "half_spread_rate",
     "currency",  # column of `rates`
     # (n_bars, n_currencies): account currency per unit, the account's own first
     "rates",
-    # (n_bars,)
+    # Columns of (n_bars,).
     "years", "stamp",
     "session",  # absent: the UTC day in which a bar ends
     "month",

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from backtests.engine.accounting import apply_split, gross_exposure, pay_dividend
 from backtests.engine.book import append_order, split_orders, tidy, withdraw
 from backtests.engine.dtypes import (
@@ -12,6 +10,7 @@ from backtests.engine.dtypes import (
     OrderReason,
     OrderSource,
     Run,
+    wide,
 )
 from backtests.engine.memory import (
     batch_at,
@@ -24,15 +23,15 @@ from backtests.engine.memory import (
 from backtests.engine.settlement import settle_batch
 from numerics.compilation import kernel_part
 
-_MARKET = np.int64(OrderKind.MARKET)
-_LIMIT = np.int64(OrderKind.LIMIT)
-_DELISTING = np.int64(OrderSource.DELISTING)
-_LIQUIDATION = np.int64(OrderSource.LIQUIDATION)
-_DELISTED = np.int64(OrderReason.DELISTED)
-_CALLED = np.int64(OrderReason.MARGIN_CALL)
-_ACTION = np.int64(Moment.ACTION)
-_NO_FLAGS = np.int64(0)
-_ALONE = np.int64(1)
+_MARKET = wide(OrderKind.MARKET)
+_LIMIT = wide(OrderKind.LIMIT)
+_DELISTING = wide(OrderSource.DELISTING)
+_LIQUIDATION = wide(OrderSource.LIQUIDATION)
+_DELISTED = wide(OrderReason.DELISTED)
+_CALLED = wide(OrderReason.MARGIN_CALL)
+_ACTION = wide(Moment.ACTION)
+_NO_FLAGS = wide(0)
+_ALONE = wide(1)
 
 
 @kernel_part

@@ -32,6 +32,7 @@ from backtests.engine.dtypes import (
     Row,
     Run,
     TimeInForce,
+    wide,
 )
 from backtests.engine.granting import closing_part, equity_now
 from backtests.engine.matching import (
@@ -55,27 +56,27 @@ from backtests.engine.settlement import settle_batch
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
-_WORKING = np.int64(OrderStatus.WORKING)
-_TOO_SMALL = np.int64(OrderReason.TOO_SMALL)
-_NOT_AT_ONCE = np.int64(OrderReason.NOT_AT_ONCE)
-_MARKET = np.int64(OrderKind.MARKET)
-_LIMIT = np.int64(OrderKind.LIMIT)
-_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
-_ON_OPEN = np.int64(OrderKind.MARKET_ON_OPEN)
-_ON_CLOSE = np.int64(OrderKind.MARKET_ON_CLOSE)
-_OPEN = np.int64(Moment.OPEN)
-_INSIDE = np.int64(Moment.INSIDE)
-_CLOSE = np.int64(Moment.CLOSE)
-_IOC = np.int64(TimeInForce.IOC)
-_FOK = np.int64(TimeInForce.FOK)
-_OPTIMISTIC = np.int64(Policy.OPTIMISTIC)
-_PESSIMISTIC = np.int64(Policy.PESSIMISTIC)
-_PATH = np.int64(Policy.PATH)
+_WORKING = wide(OrderStatus.WORKING)
+_TOO_SMALL = wide(OrderReason.TOO_SMALL)
+_NOT_AT_ONCE = wide(OrderReason.NOT_AT_ONCE)
+_MARKET = wide(OrderKind.MARKET)
+_LIMIT = wide(OrderKind.LIMIT)
+_STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
+_ON_OPEN = wide(OrderKind.MARKET_ON_OPEN)
+_ON_CLOSE = wide(OrderKind.MARKET_ON_CLOSE)
+_OPEN = wide(Moment.OPEN)
+_INSIDE = wide(Moment.INSIDE)
+_CLOSE = wide(Moment.CLOSE)
+_IOC = wide(TimeInForce.IOC)
+_FOK = wide(TimeInForce.FOK)
+_OPTIMISTIC = wide(Policy.OPTIMISTIC)
+_PESSIMISTIC = wide(Policy.PESSIMISTIC)
+_PATH = wide(Policy.PATH)
 _NAN = math.nan
 _COARSE, _FINE = np.bool_(False), np.bool_(True)
-_CERTAIN = np.int64(0)
-_FIRST = np.int64(0)
-_NOBODY = np.int64(-1)
+_CERTAIN = wide(0)
+_FIRST = wide(0)
+_NOBODY = wide(-1)
 
 
 @kernel_part

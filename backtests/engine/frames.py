@@ -71,11 +71,10 @@ def to_arrow(records: RecordArray, ts: NDArray[np.int64], symbols: Sequence[str]
     return pa.table(table)
 
 
-def _encoded(codes: NDArray[Any], words: list[str]) -> pa.Array:
+def _encoded(codes: NDArray[Any], words: list[str]) -> Any:
     import pyarrow as pa
 
-    indices = pa.array(codes.astype(np.int32))
-    return pa.DictionaryArray.from_arrays(indices, pa.array(words))
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(words))
 
 
 def _columns(records: RecordArray, symbols: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from backtests.engine.dtypes import (
     CHARGED,
     Moment,
     Run,
+    wide,
 )
 from backtests.engine.memory import (
     batch_at,
@@ -26,10 +27,10 @@ from backtests.engine.memory import (
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
-_INSIDE = np.int64(Moment.INSIDE)
-_CLOSE = np.int64(Moment.CLOSE)
+_INSIDE = wide(Moment.INSIDE)
+_CLOSE = wide(Moment.CLOSE)
 
-_FIRST = np.int64(0)
+_FIRST = wide(0)
 
 # Weights that add up to one must not be refused for a rounding error of the equity.
 TOLERANCE = 1e-9

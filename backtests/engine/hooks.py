@@ -33,11 +33,11 @@ def _call_hook(_typing: Any, address: Any, bar: Any, table: Any) -> Any:
     return types.int64(types.int64, types.int64, types.int64), generate
 
 
-call_hook = _plain_hook if numba.config.DISABLE_JIT else _call_hook  # type: ignore[attr-defined]  # from the environment
+call_hook: Any = _plain_hook if numba.config.DISABLE_JIT else _call_hook  # type: ignore[attr-defined]  # from the environment
 
 
 @intrinsic
-def call_loop(_typing: Any, address: Any, start: Any, stop: Any, run: Any) -> Any:
+def _call_loop(_typing: Any, address: Any, start: Any, stop: Any, run: Any) -> Any:
     """Call the event loop by its address; see `kernel.advance`."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -50,7 +50,7 @@ def call_loop(_typing: Any, address: Any, start: Any, stop: Any, run: Any) -> An
 
 
 @intrinsic
-def as_pointer(_typing: Any, address: Any) -> Any:
+def _as_pointer(_typing: Any, address: Any) -> Any:
     """Return an address as a pointer that `numba.carray` takes."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -60,10 +60,16 @@ def as_pointer(_typing: Any, address: Any) -> Any:
 
 
 @intrinsic
-def frozen(_typing: Any, array: Any) -> Any:
+def _frozen(_typing: Any, array: Any) -> Any:
     """Return the same array as one that does not compile to be written to."""
     return array.copy(readonly=True)(array), _same
 
 
 def _same(_context: Any, _builder: Any, _signature: Any, arguments: Any) -> Any:
     return arguments[0]
+
+
+# To mypy an intrinsic has the signature of its typing; to a kernel, that of the call.
+call_loop: Any = _call_loop
+as_pointer: Any = _as_pointer
+frozen: Any = _frozen

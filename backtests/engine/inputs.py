@@ -238,9 +238,11 @@ InvalidVolumeError, InvalidActionError
         _refuse_half_quotes(bids, asks, ts, symbols)
         mid = 0.5 * (bids + asks)
         half = 0.5 * (asks - bids)
+        stamps: Any = ts  # of any kind that `Bars` reads
         return cls(
-            ts, mid, mid, mid, mid, symbols=symbols, half_spread=half, half_spread_open=half, **more
-        )  # type: ignore[arg-type]  # stamps of any kind
+            stamps, mid, mid, mid, mid, symbols=symbols, half_spread=half, half_spread_open=half,
+            **more,
+        )  # fmt: skip
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

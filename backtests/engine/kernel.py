@@ -16,6 +16,7 @@ from backtests.engine.dtypes import (
     Fault,
     Moment,
     Run,
+    wide,
 )
 from backtests.engine.events import apply_actions, call_margin
 from backtests.engine.execution import after_bar, meet, meet_at_once
@@ -28,13 +29,13 @@ from backtests.engine.memory import (
 )
 from numerics.compilation import kernel_part
 
-_CLOSE = np.int64(Moment.CLOSE)
-_BAD_TARGET = np.int64(Fault.TARGET)
-_TOO_MANY = np.int64(Fault.TOO_MANY)
-_RAISED = np.int64(Fault.RAISED)
+_CLOSE = wide(Moment.CLOSE)
+_BAD_TARGET = wide(Fault.TARGET)
+_TOO_MANY = wide(Fault.TOO_MANY)
+_RAISED = wide(Fault.RAISED)
 _TARGETS_TOO = 1 << 32  # added to a hook's number of requests when it also set targets
 _COARSE = np.bool_(False)
-_FIRST = np.int64(0)
+_FIRST = wide(0)
 
 
 def _advance(start: int, stop: int, address: int) -> int:
@@ -50,7 +51,7 @@ def compiled_loop() -> Any:
     nothing here allocates, and an allocation would fail to compile.
     """
     signature = types.int64(types.int64, types.int64, types.int64)
-    return numba.cfunc(signature, cache=True, error_model="numpy", _nrt=False)(_advance)
+    return numba.cfunc(signature, cache=True, error_model="numpy", _nrt=False)(_advance)  # type: ignore[call-arg]  # numba's own option
 
 
 def advance(start: int, stop: int, address: int) -> int:

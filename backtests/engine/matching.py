@@ -6,20 +6,19 @@ for sells; `spread` is the half spread measured there, 0 where none is: a buy me
 
 import math
 
-import numpy as np
-
 from backtests.engine.dtypes import (
     OrderKind,
     Policy,
+    wide,
 )
 from numerics.compilation import kernel_part
 
-_LIMIT = np.int64(OrderKind.LIMIT)
-_STOP = np.int64(OrderKind.STOP)
-_STOP_LIMIT = np.int64(OrderKind.STOP_LIMIT)
-_TRAILING_STOP = np.int64(OrderKind.TRAILING_STOP)
-_PESSIMISTIC = np.int64(Policy.PESSIMISTIC)
-_PATH = np.int64(Policy.PATH)
+_LIMIT = wide(OrderKind.LIMIT)
+_STOP = wide(OrderKind.STOP)
+_STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
+_TRAILING_STOP = wide(OrderKind.TRAILING_STOP)
+_PESSIMISTIC = wide(Policy.PESSIMISTIC)
+_PATH = wide(Policy.PATH)
 _NEVER = math.inf
 
 

@@ -362,5 +362,5 @@ def _months(bars: Bars) -> IntArray:
 
 
 def _tiers(costs: Costs) -> FloatArray:
-    table = np.array(costs.commission_tiers, dtype=np.float64).reshape(-1, 2)
-    return table * np.array([1.0, _BASIS_POINT])
+    table: FloatArray = np.array(costs.commission_tiers, dtype=np.float64).reshape(-1, 2)
+    return np.ascontiguousarray(table * np.array([1.0, _BASIS_POINT]))

@@ -174,7 +174,9 @@ class _Loop:
     def _seen_by_strategy(self) -> dict[str, Any]:
         """Return the arrays of a view and of a desk."""
         arrays = self.prepared.arrays
-        params = self.decided.params.copy() if isinstance(self.decided, Compiled) else NO_COLUMN
+        params: Any = NO_COLUMN
+        if isinstance(self.decided, Compiled):
+            params = np.array(self.decided.params)
         none = np.empty((0, self.bars.n_assets))
         return {
             **{name: arrays[name] for name in ("open", "high", "low", "close", "stamp")},

@@ -23,6 +23,7 @@ from backtests.engine.dtypes import (
     Row,
     Run,
     TimeInForce,
+    wide,
 )
 from backtests.engine.granting import closing_part, grant
 from backtests.engine.memory import (
@@ -35,14 +36,14 @@ from backtests.engine.memory import (
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
-_WORKING = np.int64(OrderStatus.WORKING)
-_FILLED = np.int64(OrderStatus.FILLED)
-_PARTLY_FILLED = np.int64(OrderStatus.PARTLY_FILLED)
-_NONE = np.int64(OrderReason.NONE)
-_BUYING_POWER = np.int64(OrderReason.BUYING_POWER)
-_SIBLING = np.int64(OrderReason.SIBLING_FILLED)
-_CLOSE = np.int64(Moment.CLOSE)
-_FOK = np.int64(TimeInForce.FOK)
+_WORKING = wide(OrderStatus.WORKING)
+_FILLED = wide(OrderStatus.FILLED)
+_PARTLY_FILLED = wide(OrderStatus.PARTLY_FILLED)
+_NONE = wide(OrderReason.NONE)
+_BUYING_POWER = wide(OrderReason.BUYING_POWER)
+_SIBLING = wide(OrderReason.SIBLING_FILLED)
+_CLOSE = wide(Moment.CLOSE)
+_FOK = wide(TimeInForce.FOK)
 
 # Of the order: what is left below it is rounding.
 _ROUNDING = 1e-12
@@ -179,7 +180,7 @@ def record_fill(bar: int, moment: int, i: int, quantity: float, run: Run) -> flo
 
 
 @kernel_part
-def total_of(fill) -> float:
+def total_of(fill: Row) -> float:
     """Return all costs of a fill [account currency], always added up in this order."""
     return (
         fill["commission"]

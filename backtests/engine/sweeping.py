@@ -2,7 +2,7 @@
 
 A rule of `rules` runs compiled: its indicators are computed once each, and every combination goes
 through the event loop of `simulate()` in the memory of one account. Any other rule is a function
-that decides, and runs trial by trial. Either way the figures are those of `simulate()`, bit for bit.
+that decides, and runs trial by trial. The figures are those of `simulate()`, bit for bit.
 """
 
 import itertools
@@ -353,13 +353,15 @@ class _Worker:
         if not metrics.shape[1]:
             return
         n_trades = int(starts[n])
-        per_bar = (np.ascontiguousarray(table[:n]).reshape(-1) for table in self.activity)
+        traded, costs, gross, net = (
+            np.ascontiguousarray(table[:n]).reshape(-1) for table in self.activity
+        )
         pnl, share, held = (np.ascontiguousarray(column) for column in self.trades[:n_trades].T)
         shares = self.shares[: int(fill_starts[n])].copy()
         measuring = self.setup.measuring
         measure_curves(
             curves, measuring.calendar, measuring.market,
-            Activity(True, *per_bar, shares), fill_starts[: n + 1],
+            Activity(True, traded, costs, gross, net, shares), fill_starts[: n + 1],
             Trades(True, pnl, share, held.astype(np.int64)), starts[: n + 1],
             measuring.settings, self.workspace, metrics, np.empty(metrics.shape, np.int8),
         )  # fmt: skip

@@ -1,10 +1,9 @@
 """What one unit at a price of one is worth in the account's currency."""
 
-import numpy as np
-
 from backtests.engine.dtypes import (
     Moment,
     Run,
+    wide,
 )
 from backtests.engine.memory import (
     load,
@@ -12,7 +11,7 @@ from backtests.engine.memory import (
 )
 from numerics.compilation import kernel_part
 
-_CLOSE = np.int64(Moment.CLOSE)
+_CLOSE = wide(Moment.CLOSE)
 
 
 @kernel_part

@@ -85,7 +85,7 @@ def measure_curve(
     measure_trades(trades, workspace.scratch, row)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[call-overload]  # threads of a sweep
+@njit(cache=True, error_model="numpy", nogil=True)
 def measure_curves(
     equity: FloatArray,
     calendar: Calendar,
