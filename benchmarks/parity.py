@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 
 from benchmarks.measure import table
-from benchmarks.peers.cases import STRATEGIES, Columns, has_brackets, instruments, ours
+from benchmarks.peers.cases import STRATEGIES, Columns, instruments, ours
 from benchmarks.peers.client import PEERS, Answer, ask
-from benchmarks.peers.comparison import HABITS, Comparison, Trade, compare, replay, trades_of
+from benchmarks.peers.comparison import HABITS, Comparison, Trade, compare, trades_of
 from benchmarks.peers.workloads import data_folder
 
 
@@ -20,13 +20,9 @@ def bars() -> dict[str, Columns]:
 
 @cache
 def own_trades(name: str) -> dict[str, list[Trade]]:
-    """Return our engine's trades by instrument, of a plain loop while it knows no brackets."""
+    """Return our engine's trades by instrument."""
     strategy = STRATEGIES[name]
-    is_ours = has_brackets() or strategy.parameters["task"] != "bracket"
-    return {
-        symbol: trades_of(ours(strategy, columns)) if is_ours else replay(strategy, columns)
-        for symbol, columns in bars().items()
-    }
+    return {symbol: trades_of(ours(strategy, columns)) for symbol, columns in bars().items()}
 
 
 def answer_of(peer: str, name: str) -> Answer:
@@ -63,8 +59,6 @@ def main() -> None:
         return
     sizes = [columns["ts"].size for columns in bars().values()]
     print(f"{len(sizes)} instruments, {sum(sizes):,} bars: {', '.join(bars())}")
-    if not has_brackets():
-        print("Our engine has no brackets yet: the bracket is compared with a plain loop of ours.")
     head = ("peer", "strategy", "ours", "theirs", "identical", "by rule", "following")
     rows: list[tuple[str, ...]] = [(*head, "unexplained", "rules")]
     unexplained: list[str] = []

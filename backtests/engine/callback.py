@@ -84,7 +84,7 @@ class BarView:
     @property
     def position(self) -> FloatArray:
         """Units held, shape (n_assets,)."""
-        return self._position
+        return self._position  # type: ignore[no-any-return]
 
     @property
     def cash(self) -> float:

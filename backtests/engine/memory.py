@@ -121,7 +121,7 @@ if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the envir
 else:
     load, store = (make(ir.DoubleType(), types.float64) for make in (_reader, _writer))
     load_int, store_int = (make(_WORD, types.int64) for make in (_reader, _writer))
-    prefetch = _prefetch  # type: ignore[assignment]  # the same call, compiled
+    prefetch = _prefetch
     _order, _fill, _action, _request, _batch, run_at = (
         _record_reader(dtype) for dtype in (ORDER, FILL, ACTION, REQUEST, BATCH, RUN)
     )

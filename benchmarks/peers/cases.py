@@ -1,7 +1,7 @@
 """The strategies on real prices that every engine trades, and how ours is asked to."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from backtests import engine
-from backtests.engine import Account, Bars, Costs, Result, Targets, simulate
+from backtests.engine import Account, Bars, Bracket, Costs, Result, Targets, simulate
 from numerics.indicators import simple_moving_average
 
 Floats = NDArray[np.float64]
@@ -71,31 +70,18 @@ def instruments(folder: Path) -> Iterator[tuple[str, Columns]]:
     yield "SPY 1m", _columns(pq.read_table(folder / "equity_spy_1m_2011_01.parquet"))
 
 
-def has_brackets() -> bool:
-    """Whether our engine opens positions with stop and limit attached."""
-    return hasattr(engine, "Bracket")
-
-
 def ours(strategy: Strategy, columns: Columns) -> Result:
     """Simulate a strategy on one instrument with our engine."""
     bars = Bars(**{name: columns[name] for name in ("ts", *PRICES)}, symbols="A")
-    attached = {}
+    exits = None
     if strategy.parameters["task"] == "bracket":
-        stop, limit = strategy.parameters["stop"], strategy.parameters["limit"]
-        attached["bracket"] = engine.Bracket(stop_loss=stop, take_profit=limit)
+        exits = Bracket(strategy.parameters["stop"], strategy.parameters["limit"])
     return simulate(
         bars,
-        Targets(strategy.wanted(columns["close"]), "units", **attached),
-        costs=_costs(),
+        Targets(strategy.wanted(columns["close"]), "units", bracket=exits),
+        costs=Costs(commission_bps=COMMISSION_BPS, slippage_bps=SLIPPAGE_BPS),
         account=Account(CASH),
     )
-
-
-def _costs() -> Costs:
-    # Both slip market orders alike; only slippage spares limits, which the bracket needs.
-    known = {field.name for field in fields(Costs)}
-    slippage = "slippage_bps" if "slippage_bps" in known else "half_spread_bps"
-    return Costs(commission_bps=COMMISSION_BPS, **{slippage: SLIPPAGE_BPS})
 
 
 def _columns(table: Any) -> Columns:

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from benchmarks import parity
-from benchmarks.peers.cases import STRATEGIES, has_brackets, ours
+from benchmarks.peers.cases import STRATEGIES, ours
 from benchmarks.peers.client import PEERS
 from benchmarks.peers.comparison import (
     HABITS,
@@ -28,8 +28,6 @@ class TestOurEngine:
     @pytest.mark.parametrize("name", STRATEGIES)
     def test_trades_as_a_plain_loop_does(self, name):
         strategy = STRATEGIES[name]
-        if strategy.parameters["task"] == "bracket" and not has_brackets():
-            pytest.skip("Our engine has no brackets yet.")
 
         for symbol, columns in parity.bars().items():
             result = ours(strategy, columns)
