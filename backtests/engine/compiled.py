@@ -292,7 +292,7 @@ def table_of(arrays: Mapping[str, Any], n_assets: int) -> IntArray:
     table[_N_ASSETS] = n_assets
     slots = {
         "open": _OPEN, "high": _HIGH, "low": _LOW, "close": _CLOSE, "adjusted": _ADJUSTED,
-        "volume": _VOLUME, "stamp": _STAMP, "position": _POSITION, "money": _RUN,
+        "volume": _VOLUME, "stamp": _STAMP, "position": _POSITION, "run": _RUN,
         "params": _PARAMS, "requests": _REQUESTS, "count": _COUNT, "targets": _TARGETS,
     }  # fmt: skip
     for name, slot in slots.items():
@@ -319,6 +319,8 @@ def hook_of(on_bar: Callable[..., Any]) -> Hook:
     function = getattr(on_bar, "py_func", on_bar)
     if function not in _HOOKS:
         checked = njit(boundscheck=True, error_model="numpy")(function)  # type: ignore[call-overload]
+        before = numba.config.BOUNDSCHECK  # type: ignore[attr-defined]  # set at run time
+        numba.config.BOUNDSCHECK = 1  # type: ignore[attr-defined]  # helpers that it calls, too
         try:
             _HOOKS[function] = Hook(_compile(checked), checked)
         except NumbaError as error:
@@ -326,6 +328,8 @@ def hook_of(on_bar: Callable[..., Any]) -> Hook:
             raise SettingsError(
                 f"numba cannot compile {function.__name__}: {_gist(reason)}"
             ) from error
+        finally:
+            numba.config.BOUNDSCHECK = before  # type: ignore[attr-defined]
     return _HOOKS[function]
 
 
