@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backtests.engine import Account, Bars, Costs, Fills, Targets, simulate
+from backtests.engine import Account, Bars, Bracket, Costs, Fills, Targets, simulate
 from backtests.engine.dtypes import OrderReason, OrderSource, OrderStatus
 from tests.backtests.engine.scenarios import DAY_NS, START_NS
 from tests.backtests.engine.test_orders import BAR, FLAT, ends, make_bars, order, prices, run
@@ -77,8 +77,10 @@ class TestBars:
 
     def test_round_limits_and_stops_to_ticks_that_cost(self):
         bars = make_bars(FLAT, FLAT, tick_size=0.25)
-        asked = [order(1, "limit", limit_price=95.3), order(-1, "limit", limit_price=105.3),
-                 order(1, "stop", stop_price=105.3), order(-1, "stop", stop_price=95.3)]  # fmt: skip
+        asked = [
+            order(1, "limit", limit_price=95.3), order(-1, "limit", limit_price=105.3),
+            order(1, "stop", stop_price=105.3), order(-1, "stop", stop_price=95.3),
+        ]  # fmt: skip
 
         orders = run(bars, *asked).orders
 
@@ -229,6 +231,21 @@ class TestAccount:
 
         assert long.dividends_by_bar().tolist() == [0.0, 0.0, 10.0]  # 20 x 0.5
         assert short.dividends_by_bar().tolist() == [0.0, 0.0, -10.0]
+
+
+class TestSimulate:
+    @pytest.mark.xfail(strict=True, reason="coasting.watched_levels reads a limit of NaN")
+    def test_sells_the_rest_of_a_stop_that_gapped_over_the_volume(self):
+        # 30 held, stop 95: 10 go at 90, 10 at the open of each bar after it, whatever the price.
+        bars = make_bars(
+            FLAT, FLAT, FLAT, at(90.0), at(99.0), at(99.0), at(99.0),
+            volume=[1e3, 1e3, 1e3, 1e2, 1e2, 1e2, 1e2],
+        )  # fmt: skip
+        targets = Targets([30.0] + [NAN] * 6, "units", bracket=Bracket(0.05))
+
+        result = simulate(bars, targets, fills=Fills(max_participation=0.1))
+
+        assert result.fills["quantity"].tolist() == [30.0, -10.0, -10.0, -10.0]
 
 
 class TestTrades:

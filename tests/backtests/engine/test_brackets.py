@@ -200,9 +200,7 @@ class TestReducesOnly:
 
         assert prices(result) == [90.0, 90.0]
 
-    @pytest.mark.parametrize(
-        ("policy", "exits"), [("pessimistic", []), ("optimistic", [103.0])]
-    )
+    @pytest.mark.parametrize(("policy", "exits"), [("pessimistic", []), ("optimistic", [103.0])])
     def test_does_not_use_what_may_have_come_before_the_position(self, policy, exits):
         # Bought by limit at 100 in a bar that opens at 102.5; 103 may have come before.
         bars = make_bars(FLAT, (102.5, 103.5, 99.0, 101.0))

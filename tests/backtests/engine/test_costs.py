@@ -128,8 +128,8 @@ class TestCosts:
         columns = {"adv": [NAN, 1e3, 1e3], "sigma": [NAN, 0.02, 0.02]}
 
         market = costs_of_two(costs, **columns)
-        passive = run(make_bars(FLAT, FLAT, FLAT, **columns), costs=costs,
-                      *[order(10, "limit", limit_price=100.0)])  # fmt: skip
+        waiting = order(10, "limit", limit_price=100.0)
+        passive = run(make_bars(FLAT, FLAT, FLAT, **columns), waiting, costs=costs)
 
         codes = {caveat.code: caveat.text for caveat in market.caveats}
         assert codes["impact_unknown"].startswith("1 fill paid no impact")
@@ -305,7 +305,7 @@ class TestQuotes:
         wanted = [
             Order(0, 1.0 if at % 2 else -1.0, "limit", time_in_force="ioc", bar=at,
                   limit_price=float(ask[at] - 2e-5 if at % 2 else bid[at] + 2e-5))
-            for at in range(0, 4_990)
+            for at in range(4_990)
         ]  # fmt: skip
         units = np.arange(bid.size) % 2 * 10.0
 

@@ -26,10 +26,10 @@ def make_bars(*bars, step_ns=DAY_NS, **columns):
                 session=None if session is None else session.astype(int), **columns)  # fmt: skip
 
 
-def run(bars, *orders, fills=Fills(), **more):
+def run(bars, *orders, **more):
     more.setdefault("account", Account(1_000_000.0, max_leverage=10.0))
     return simulate(bars, Orders([o if o.bar >= 0 else replace(o, bar=0) for o in orders]),
-                    fills=fills, **more)  # fmt: skip
+                    **more)  # fmt: skip
 
 
 def prices(result):
@@ -101,9 +101,7 @@ class TestOrder:
         result = run(make_bars(FLAT, bar), asked)
 
         assert prices(result) == ([] if price is None else pytest.approx([price]))
-        assert ends(result) == [
-            ("WORKING", "END_OF_BARS") if price is None else ("FILLED", "NONE")
-        ]
+        assert ends(result) == [("WORKING", "END_OF_BARS") if price is None else ("FILLED", "NONE")]
 
     @pytest.mark.parametrize(
         ("asked", "touch", "through"),

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def scale_of(result):
 def digests(first, last, **extra):
     done = subprocess.run(
         [sys.executable, "-c", DIGESTS.format(first=first, last=last)],
-        env={**os.environ, "PYTHONPATH": os.getcwd(), **extra},
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), **extra},
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return done.stdout.split()
@@ -117,8 +118,11 @@ class TestSimulate:
             [getattr(result.bars, name)[fills["bar"], fills["instrument"]] for name in names]
         )
         spread = 0.0
-        if result.bars.half_spread is not None or scenario.costs.half_spread_bps == "corwin_schultz":
-            inside = fills["moment"] == 2  # quotes lie beside the mid  # noqa: PLR2004
+        if (
+            result.bars.half_spread is not None
+            or scenario.costs.half_spread_bps == "corwin_schultz"
+        ):
+            inside = fills["moment"] == 2  # quotes lie beside the mid
             spread = np.where(inside, fills["half_spread"], 0.0)
 
         assert np.all(fills["reference_price"] <= prices.max(axis=0) + spread + 1e-9)
@@ -130,7 +134,7 @@ class TestSimulate:
     def test_does_no_worse_for_limits_than_their_price(self, scenario):
         result = simulate(**scenario.arguments)
         orders = result.orders[result.fills["order"]]
-        limits = np.isin(orders["kind"], (1, 3)) & (orders["source"] != 4)  # noqa: PLR2004
+        limits = np.isin(orders["kind"], (1, 3)) & (orders["source"] != 4)
         side = np.sign(result.fills["quantity"])
         no_split = result.bars.split is None
 
@@ -335,8 +339,9 @@ def at_the_same_quantities(scenario):
     costs = replace(scenario.costs, borrow_bps_per_year=0.0)
     if costs.half_spread_bps == "corwin_schultz":
         costs = replace(costs, half_spread_bps=3.0)
-    same = replace(plain, decisions=units, facts={**facts, "lot_size": np.zeros(scenario.n_assets),
-                                                 "tick_size": np.zeros(scenario.n_assets)})  # fmt: skip
-    same = replace(same, fills=replace(fills, minimum_notional=0.0))
+    nothing = np.zeros(scenario.n_assets)
+    facts |= {"lot_size": nothing, "tick_size": nothing}
+    fills = replace(fills, minimum_notional=0.0)
+    same = replace(plain, decisions=units, facts=facts, fills=fills)
     paying = simulate(**replace(same, costs=costs).arguments)
     return first, paying, simulate(**replace(same, costs=Costs()).arguments)

@@ -37,7 +37,7 @@ NAN = float("nan")
 def follow_plan(t, view, params, desk):
     for asset in range(view.close.shape[1]):
         value = params[t * view.close.shape[1] + asset]
-        if value == value:
+        if not np.isnan(value):
             compiled.target(desk, asset, value)
 
 
@@ -248,7 +248,10 @@ class TestOrders:
             ([order(1, "limit", bar=1)], "needs a limit price above 0"),
             ([order(1, "stop", bar=1, stop_price=-1.0)], "needs a stop price above 0"),
             ([order(1, "trailing_stop", bar=1)], "needs a trail"),
-            ([order(1, "trailing_stop", bar=1, trail=1.0, trail_is_fraction=True)], "needs a trail"),
+            (
+                [order(1, "trailing_stop", bar=1, trail=1.0, trail_is_fraction=True)],
+                "needs a trail",
+            ),
             ([order(1, "wish", bar=1)], "unknown kind"),
             ([order(1, bar=1, time_in_force="forever")], "unknown kind, time in force"),
             ([order(1, bar=1, parent=0)], "names a parent"),
@@ -335,14 +338,12 @@ class TestCallback:
         assert caught.value.bar == 1
         assert caught.value.at.startswith("2020-01-02")
 
-    @pytest.mark.parametrize(
-        "name", ["ts", "open", "high", "low", "close", "adjusted", "position"]
-    )
+    @pytest.mark.parametrize("name", ["ts", "open", "high", "low", "close", "adjusted", "position"])
     def test_cannot_write_into_its_view(self, name):
         def on_bar(view):
             getattr(view, name)[0] = 1
 
-        with pytest.raises(StrategyError, match="raised ValueError: .*read-only"):
+        with pytest.raises(StrategyError, match=r"raised ValueError: .*read-only"):
             simulate(make_bars(FLAT, FLAT), Callback(on_bar))
 
     def test_sees_nothing_after_its_bar(self):
