@@ -328,7 +328,12 @@ def hook_of(on_bar: Callable[..., Any]) -> Hook:
 
 def _hook(function: Callable[..., Any], *, counts_references: bool) -> Hook:
     checked = njit(boundscheck=True, error_model="numpy", _nrt=counts_references)(function)  # type: ignore[call-overload]
-    return Hook(_compile(checked), checked)
+    before = numba.config.BOUNDSCHECK  # type: ignore[attr-defined]  # set at run time
+    numba.config.BOUNDSCHECK = 1  # type: ignore[attr-defined]  # helpers that it calls, too
+    try:
+        return Hook(_compile(checked), checked)
+    finally:
+        numba.config.BOUNDSCHECK = before  # type: ignore[attr-defined]
 
 
 def _counting_hook(function: Callable[..., Any]) -> Hook:

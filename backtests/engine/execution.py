@@ -146,6 +146,8 @@ def meet_at_once(bar: int, moment: int, at_row: int, is_fine: bool, run: Run) ->
         row = order_at(at, run)
         if row["first_bar"] > bar or row["status"] != _WORKING:
             continue
+        if row["flags"] & REDUCES_ONLY != 0 and _left(row, run) == 0.0:
+            continue  # without a position its stop is not met either
         asset = np.int64(row["instrument"])
         price = _single_price(at_row, asset, moment, is_fine, run)
         if math.isnan(price):

@@ -178,3 +178,25 @@ class TestStamps:
         bars = Bars(index, np.full(3, 100.0), symbols=["A"])
 
         assert bars.ts[0] == np.datetime64("2020-01-01T21:00", "ns").astype(np.int64)
+
+
+class TestFromQuotes:
+    @pytest.mark.parametrize(
+        ("bid", "ask", "error"),
+        [
+            (NAN, 10.2, PartialBarError),
+            (10.0, NAN, PartialBarError),
+            (10.3, 10.2, InvalidActionError),  # crossed
+            (0.0, 10.2, InvalidActionError),
+            (-1.0, 0.5, InvalidPriceError),
+        ],
+    )
+    def test_names_the_quote_that_cannot_be(self, bid, ask, error):
+        with pytest.raises(error, match=r"Bar 1 .* of A"):
+            Bars.from_quotes(TS, [10.0, bid, 10.0], [10.2, ask, 10.2], symbols="A")
+
+    def test_takes_no_quote_for_no_trade(self):
+        bars = Bars.from_quotes(TS, [10.0, NAN, 10.0], [10.2, NAN, 10.2], symbols="A")
+
+        assert np.isnan(bars.close[:, 0]).tolist() == [False, True, False]
+        assert bars.half_spread[0, 0] == pytest.approx(0.1)

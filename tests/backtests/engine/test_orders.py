@@ -26,13 +26,10 @@ def make_bars(*bars, step_ns=DAY_NS, **columns):
                 session=None if session is None else session.astype(int), **columns)  # fmt: skip
 
 
-NEXT_OPEN = Fills()
-
-
-def run(bars, *orders, fills=NEXT_OPEN, **more):
+def run(bars, *orders, **more):
     more.setdefault("account", Account(1_000_000.0, max_leverage=10.0))
     return simulate(bars, Orders([o if o.bar >= 0 else replace(o, bar=0) for o in orders]),
-                    fills=fills, **more)  # fmt: skip
+                    **more)  # fmt: skip
 
 
 def prices(result):

@@ -340,9 +340,8 @@ def at_the_same_quantities(scenario):
     if costs.half_spread_bps == "corwin_schultz":
         costs = replace(costs, half_spread_bps=3.0)
     nothing = np.zeros(scenario.n_assets)
-    same = replace(
-        plain, decisions=units, facts={**facts, "lot_size": nothing, "tick_size": nothing}
-    )
-    same = replace(same, fills=replace(fills, minimum_notional=0.0))
+    facts |= {"lot_size": nothing, "tick_size": nothing}
+    fills = replace(fills, minimum_notional=0.0)
+    same = replace(plain, decisions=units, facts=facts, fills=fills)
     paying = simulate(**replace(same, costs=costs).arguments)
     return first, paying, simulate(**replace(same, costs=Costs()).arguments)
