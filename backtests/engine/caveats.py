@@ -3,6 +3,7 @@
 import numpy as np
 
 from backtests.engine.dtypes import (
+    REDUCES_ONLY,
     OrderKind,
     OrderReason,
     OrderSource,
@@ -58,14 +59,15 @@ def _filled_at_close(run: Result) -> str:
 
 def _range_unknown(run: Result) -> str:
     """Say that limits and stops were looked for between open and close alone."""
-    if run.bars.high is not None or run.intrabar is not None:
+    if run.intrabar is not None or (run.bars.high is not None and run.bars.open is not None):
         return ""
     waits = (OrderKind.LIMIT, OrderKind.STOP, OrderKind.STOP_LIMIT, OrderKind.TRAILING_STOP)
     n = int(np.count_nonzero(np.isin(run.orders["kind"], [int(kind) for kind in waits])))
     if n == 0:
         return ""
     where = "the close" if run.bars.open is None else "open and close"
-    return f"The bars have no highs and lows: {_count(n, 'limit or stop')} saw {where} alone."
+    what = "opens" if run.bars.high is not None else "highs and lows"
+    return f"The bars have no {what}: {_count(n, 'limit or stop')} saw {where} alone."
 
 
 def _ambiguous(run: Result) -> str:
@@ -124,7 +126,10 @@ def _unpriced(run: Result) -> str:
 def _waiting(run: Result) -> str:
     """Count what still works at the end, less the exits of positions that are still open."""
     left = run.orders[run.orders["reason"] == int(OrderReason.END_OF_BARS)]
-    n = int(np.count_nonzero(left["source"] != int(OrderSource.BRACKET)))
+    is_exit = (left["source"] == int(OrderSource.BRACKET)) | (
+        (left["parent"] >= 0) & (left["flags"] & REDUCES_ONLY != 0)
+    )
+    n = int(np.count_nonzero(~is_exit))
     if n == 0:
         return ""
     return f"{_count(n, 'order')} {'was' if n == 1 else 'were'} still waiting when the bars ended."
@@ -234,7 +239,9 @@ def _margin_call(run: Result) -> str:
     if n == 0:
         return ""
     times = "once" if n == 1 else f"{n:,} times"
-    return f"The account had a margin call {times}; positions were liquidated at the next open."
+    return (
+        f"The account had a margin call {times}; positions were liquidated at the next market fill."
+    )
 
 
 def _delisted(run: Result) -> str:

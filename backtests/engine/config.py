@@ -132,8 +132,8 @@ class Costs:
     half_spread_bps : float, sequence of float, or "corwin_schultz"
         Half spread as a share of the reference price [1/10,000], in [0, 10,000), for all
         instruments or one each; or estimated from the highs and lows of the two bars before, after
-        Corwin and Schultz (2012). Buys pay p (1 + h), sells receive p (1 - h); limit orders wait
-        for their price and pay none. Where the bars carry a measured half spread for the bar of the
+        Corwin and Schultz (2012), and then taken as if measured. Buys pay p (1 + h), sells receive
+        p (1 - h); limit orders wait for their price and pay none. Where the bars carry a measured half spread for the bar of the
         fill, that one replaces this assumption; the two are never added.
     slippage_bps : float
         Further loss of all orders but limit orders, as a share of the price [1/10,000].
@@ -218,8 +218,8 @@ class Account:
         is: all of them shrink by one factor, or those that no longer fit are refused one by one
         (sells first, then in turn). Orders that reduce positions are never refused.
     maintenance_margin : float or None
-        Below this share of the gross exposure, equity is called and positions are liquidated at
-        the next open, in [0, 1]; 0 liquidates once equity is negative, None never does.
+        Below this share of the gross exposure, equity is called and positions are liquidated by
+        market orders, in [0, 1]; 0 does so once equity is negative, None never.
     cash_rate, margin_rate : float
         Interest per year [fraction] earned by cash that is not the proceeds of shorts, and paid
         on negative cash; simple, by calendar time.

@@ -1,18 +1,17 @@
 """Estimates of what the bars do not carry, each from bars that were known before."""
 
-import math
-
 import numpy as np
 
 from backtests.engine.dtypes import FloatArray
+from numerics.indicators import corwin_schultz_half_spread
 
 IMPACT_BARS = 20
 
 
-def corwin_schultz_half_spread(
+def known_half_spread(
     high: FloatArray, low: FloatArray, close: FloatArray, split: FloatArray | None = None
 ) -> FloatArray:
-    """Return the half spread at each bar, estimated from the two bars before it.
+    """Return the half spread at each bar, as Corwin and Schultz estimate it one bar before.
 
     Parameters
     ----------
@@ -24,34 +23,22 @@ def corwin_schultz_half_spread(
     Returns
     -------
     float64 array, shape (n_bars, n_assets)
-        Currency per unit; 0 where the estimate is negative, NaN where the two bars are not there.
+        Currency per unit; 0 where the estimate is negative, NaN where the bar before has none.
 
     Notes
     -----
-    ``S = 2 (e^a - 1) / (1 + e^a)`` of the price, ``a = (sqrt(2 b) - sqrt(b)) / k - sqrt(g / k)``,
-    ``k = 3 - 2 sqrt(2)``, b the sum of two squared log ranges and g that of the range of both. The
-    second bar is first moved by the gap from the close before it, as in the paper.
-
-    References
-    ----------
-    .. [1] Corwin and Schultz (2012), "A simple way to estimate bid-ask spreads from daily high and
-       low prices", Journal of Finance 67(2), eq. 14 and 18.
+    `numerics.indicators.corwin_schultz_half_spread` of the two bars before, times the last close.
     """
     estimate = np.full_like(close, np.nan)
-    if close.shape[0] < 3:
-        return estimate
     units = np.cumprod(_ratios(close, split), axis=0)
-    high, low, close = high * units, low * units, close * units  # per unit of the first bar
-    before, h, b = close[:-1], high[1:], low[1:]
-    gap = np.maximum(before - h, 0.0) - np.maximum(b - before, 0.0)  # up to reach the last close
-    h, b = h + gap, b + gap
-    first, second = np.log(high[:-1] / low[:-1]), np.log(h / b)
-    beta = first**2 + second**2
-    gamma = np.log(np.maximum(high[:-1], h) / np.minimum(low[:-1], b)) ** 2
-    k = 3.0 - 2.0 * math.sqrt(2.0)
-    alpha = (np.sqrt(2.0 * beta) - np.sqrt(beta)) / k - np.sqrt(gamma / k)
-    spread = 2.0 * np.expm1(alpha) / (1.0 + np.exp(alpha))
-    estimate[2:] = (np.maximum(spread, 0.0) * 0.5 * close[1:])[:-1]
+    for column in range(close.shape[1]):
+        per_first_unit = (
+            np.ascontiguousarray(prices[:, column] * units[:, column])
+            for prices in (high, low, close)
+        )
+        share = corwin_schultz_half_spread(*per_first_unit)
+        known = share * close[:, column] * units[:, column]
+        estimate[1:, column] = known[:-1]
     return estimate / units
 
 

@@ -21,7 +21,7 @@ from backtests.engine.dtypes import (
     Policy,
 )
 from backtests.engine.errors import SettingsError, ShapeError
-from backtests.engine.estimates import corwin_schultz_half_spread, trailing_impact_inputs
+from backtests.engine.estimates import known_half_spread, trailing_impact_inputs
 from backtests.engine.inputs import Bars
 
 DAY_NS = 86_400_000_000_000
@@ -263,7 +263,7 @@ def _spreads(bars: Bars, costs: Costs) -> tuple[FloatArray, FloatArray]:
     if costs.half_spread_bps == "corwin_schultz":
         if bars.high is None or bars.low is None:
             raise SettingsError("Costs.half_spread_bps='corwin_schultz' needs highs and lows.")
-        estimated = corwin_schultz_half_spread(bars.high, bars.low, bars.close)
+        estimated = known_half_spread(bars.high, bars.low, bars.close, bars.split)
         at_close = (
             estimated if at_close is None else np.where(np.isnan(at_close), estimated, at_close)
         )

@@ -154,7 +154,7 @@ class AccountSpec(Section):
     maintenance_margin: Share | None = Field(
         default=0.0,
         description="Below this share of the gross exposure equity is called and positions are "
-        "liquidated at the next open; 0 does so once equity is negative, null never.",
+        "liquidated at the next market fill; 0 does so once equity is negative, null never.",
     )
     cash_rate: AnnualRate = Field(
         default=0.0, description="Interest per year on cash that is not the proceeds of shorts."

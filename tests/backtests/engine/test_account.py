@@ -234,7 +234,6 @@ class TestAccount:
 
 
 class TestSimulate:
-    @pytest.mark.xfail(strict=True, reason="coasting.watched_levels reads a limit of NaN")
     def test_sells_the_rest_of_a_stop_that_gapped_over_the_volume(self):
         # 30 held, stop 95: 10 go at 90, 10 at the open of each bar after it, whatever the price.
         bars = make_bars(

@@ -18,7 +18,7 @@ from backtests.engine import (
     simulate,
 )
 from backtests.engine.dtypes import COST_KINDS
-from backtests.engine.estimates import corwin_schultz_half_spread, trailing_impact_inputs
+from backtests.engine.estimates import known_half_spread, trailing_impact_inputs
 from tests.backtests.engine.scenarios import DAY_NS, START_NS
 from tests.backtests.engine.test_orders import FLAT, make_bars, order, prices, run
 
@@ -232,13 +232,13 @@ class TestCosts:
         assert free.equity[-1] - result.equity[-1] == pytest.approx(total)
 
 
-class TestCorwinSchultzHalfSpread:
+class TestKnownHalfSpread:
     def test_estimates_a_spread_worked_by_hand(self):
         # Two equal bars, high 101 and low 99: b = 2 g', g = g', so a = sqrt(g') and
         # S = 2 (e^a - 1) / (1 + e^a) = 2 tanh(a / 2) with a = ln(101 / 99): exactly 0.02.
         high, low, close = (np.full((3, 1), price) for price in (101.0, 99.0, 100.0))
 
-        estimate = corwin_schultz_half_spread(high, low, close)
+        estimate = known_half_spread(high, low, close)
 
         assert np.isnan(estimate[:2]).all()
         assert estimate[2, 0] == pytest.approx(1.0)
@@ -248,7 +248,7 @@ class TestCorwinSchultzHalfSpread:
         split = np.array([[NAN], [NAN], [2.0], [NAN]])
         units = np.array([[1.0], [1.0], [2.0], [2.0]])
 
-        estimate = corwin_schultz_half_spread(high / units, low / units, close / units, split)
+        estimate = known_half_spread(high / units, low / units, close / units, split)
 
         np.testing.assert_allclose(estimate[2:, 0], [0.5, 0.5])
 
@@ -259,7 +259,6 @@ class TestCorwinSchultzHalfSpread:
 
         np.testing.assert_allclose(result.fills["half_spread"], [10.0])
 
-    @pytest.mark.xfail(strict=True, reason="preparation._spreads does not hand on the splits")
     def test_is_paid_in_the_units_after_a_split(self):
         whole, half = (100.0, 101.0, 99.0, 100.0), (50.0, 50.5, 49.5, 50.0)
         bars = make_bars(whole, whole, half, half, split=[NAN, NAN, 2.0, NAN])

@@ -207,7 +207,6 @@ class TestSimulate:
 
         assert result.orders.size == 0
 
-    @pytest.mark.xfail(strict=True, reason="runner._close_waiting overwrites it")
     def test_keeps_the_reason_of_an_order_that_ended_at_the_last_decision(self):
         bars = make_bars(FLAT, FLAT, lot_size=10.0)
 
