@@ -8,6 +8,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.measure import peak_mb, resident_mb, table
 
-N_BARS = 1_000_000
+if TYPE_CHECKING:
+    from backtests.engine import Bars
+
+N_BARS, SEED = 1_000_000, 20261123
 SPEC = {
     "dataset": "million",
     "costs": {"commission_bps": 5, "half_spread_bps": 2},
@@ -42,10 +46,20 @@ def main() -> None:
         _measure(Path(folder))
 
 
-def _write_bars(path: Path) -> None:
-    from benchmarks.engine import random_bars
+def random_bars(n_bars: int, step_ns: int) -> "Bars":
+    """Return a log random walk with opens, highs and lows that fit."""
+    from backtests.engine import Bars
 
-    bars = random_bars(N_BARS, 1, 60 * 10**9)
+    rng = np.random.default_rng(SEED)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 8e-4, n_bars)))
+    open_ = np.append(close[:1], close[:-1]) * np.exp(rng.normal(0, 1e-4, n_bars))
+    high, low = np.maximum(open_, close) * 1.0002, np.minimum(open_, close) * 0.9998
+    ts = np.arange(1, n_bars + 1, dtype=np.int64) * step_ns
+    return Bars(ts, close, open_, high, low, symbols=("RANDOM",))
+
+
+def _write_bars(path: Path) -> None:
+    bars = random_bars(N_BARS, 60 * 10**9)
     columns = {name: getattr(bars, name)[:, 0] for name in ("open", "high", "low", "close")}
     stamps = pa.array(bars.ts, pa.timestamp("ns", tz="UTC"))
     volume = np.full(N_BARS, 1000.0)

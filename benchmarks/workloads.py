@@ -40,7 +40,7 @@ from benchmarks import bare_loops
 from benchmarks.measure import peak_mb, resident_mb, table
 from benchmarks.peers.workloads import REFERENCE, reference_workloads
 from numerics.indicators import moving_average_cross
-from numerics.selection import select
+from numerics.selection import largest_of_rows
 
 ROUNDS = 15
 COSTS = Costs(commission_bps=5, slippage_bps=2)
@@ -69,11 +69,7 @@ def strongest(close: NDArray[np.float64], data: Any) -> Targets:
     """Return equal weights of the strongest, at every fifth bar."""
     rows = np.arange(data.MOM, close.shape[0], data.EVERY)
     score = close[rows] / close[rows - data.MOM]
-    weights = np.zeros(score.shape)
-    for at, row in enumerate(score):
-        least = select(row.copy(), row.size, row.size - data.TOP)
-        weights[at, row >= least] = data.WEIGHT
-    return Targets(weights, at_bars=rows)
+    return Targets(largest_of_rows(score, data.TOP) * data.WEIGHT, at_bars=rows)
 
 
 def w2(bars: Bars, data: Any) -> Outcome:

@@ -159,3 +159,39 @@ def quantile_of(values: NDArray[np.float64], n: int, count: int, probability: fl
     for t in range(below + 1, count):
         high = min(high, values[t])
     return low + share * (high - low)
+
+
+@njit(cache=True, error_model="numpy")
+def largest_of_rows(table: NDArray[np.float64], n: int) -> NDArray[np.bool_]:
+    """Return which values are among the n largest of their row.
+
+    Parameters
+    ----------
+    table : float64 array, shape (n_rows, n_columns)
+        No NaN.
+    n : int
+        1 <= n <= n_columns.
+
+    Returns
+    -------
+    bool array, shape (n_rows, n_columns)
+        n in each row; of equal values the lower columns first.
+    """
+    n_rows, n_columns = table.shape
+    chosen = np.zeros((n_rows, n_columns), np.bool_)
+    scratch = np.empty(n_columns)
+    for row in range(n_rows):
+        scratch[:] = table[row]
+        least = select(scratch, n_columns, n_columns - n)
+        n_above = 0
+        for column in range(n_columns):
+            above = table[row, column] > least
+            chosen[row, column] = above
+            n_above += above
+        for column in range(n_columns):
+            if n_above == n:
+                break
+            if table[row, column] == least:
+                chosen[row, column] = True
+                n_above += 1
+    return chosen

@@ -133,8 +133,9 @@ class Costs:
         Half spread as a share of the reference price [1/10,000], in [0, 10,000), for all
         instruments or one each; or estimated from the highs and lows of the two bars before, after
         Corwin and Schultz (2012), and then taken as if measured. Buys pay p (1 + h), sells receive
-        p (1 - h); limit orders wait for their price and pay none. Where the bars carry a measured half spread for the bar of the
-        fill, that one replaces this assumption; the two are never added.
+        p (1 - h); limit orders wait for their price and pay none. Where the bars carry a measured
+        half spread for the bar of the fill, that one replaces this assumption; the two are never
+        added.
     slippage_bps : float
         Further loss of all orders but limit orders, as a share of the price [1/10,000].
     impact : SquareRootImpact or LinearImpact, optional

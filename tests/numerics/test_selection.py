@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from numerics.selection import gather_for, gather_tails, partition, quantile_of, select
+from numerics.selection import (
+    gather_for,
+    gather_tails,
+    largest_of_rows,
+    partition,
+    quantile_of,
+    select,
+)
 
 samples = arrays(
     np.float64,
@@ -86,3 +93,15 @@ class TestGatherFor:
         below, above = np.empty(3), np.empty(3)
 
         assert gather_for(np.ones(3), 0.05, np.inf, np.nan, below, above) == (3, 3)
+
+
+class TestLargestOfRows:
+    @given(arrays(np.float64, (3, 7), elements=st.integers(0, 5).map(float)), st.integers(1, 7))
+    @settings(deadline=None)
+    def test_chooses_as_a_stable_sort_does(self, table, n):
+        chosen = largest_of_rows(table, n)
+
+        order = np.argsort(-table, axis=1, kind="stable")[:, :n]
+        expected = np.zeros(table.shape, bool)
+        np.put_along_axis(expected, order, True, axis=1)
+        np.testing.assert_array_equal(chosen, expected)
