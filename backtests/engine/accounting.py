@@ -22,6 +22,7 @@ _DIVIDEND = wide(ActionKind.DIVIDEND)
 _CLOSE = wide(Moment.CLOSE)
 _OPEN = wide(Moment.OPEN)
 _NUMBER_BYTES = 8
+_ROUNDING = 1e-12  # of a fill: a position below it is none
 
 
 @kernel_part
@@ -37,7 +38,10 @@ def book_trade(asset: int, quantity: float, value: float, costs: float, run: Run
     costs : float
         All of them [account currency].
     """
-    store(run.position, asset, load(run.position, asset) + quantity)
+    held = load(run.position, asset) + quantity
+    if abs(held) <= _ROUNDING * abs(quantity):
+        held = 0.0  # what is left of parts that add up to the whole
+    store(run.position, asset, held)
     run.cash -= quantity * value + costs
 
 

@@ -137,7 +137,7 @@ def replay(fills: RecordArray, actions: RecordArray, address: int) -> Journal:
                 size = fill["quantity"]
                 by_price += size * rate[asset] * (mark[asset] - fill["reference_price"])
                 by_rate += size * fill["reference_price"] * (rate[asset] - value)
-                held[asset] += size
+                held[asset] = fill["position"]
         journal.price_pnl[bar] = by_price
         journal.currency_pnl[bar] = by_rate
         gross = 0.0

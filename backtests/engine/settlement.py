@@ -71,6 +71,9 @@ def _settle(bar: int, moment: int, i: int, run: Run) -> None:
     asked = batch_at(i, run)["asked"]
     quantity = batch_at(i, run)["quantity"]
     is_cut = quantity != asked
+    left = order["quantity"] - order["filled"]
+    if abs(quantity) > abs(left):  # a sibling in this very batch has filled in part
+        quantity = left
     if is_cut:
         quantity = _rounded(order, quantity, run)
     if order["flags"] & REDUCES_ONLY != 0:

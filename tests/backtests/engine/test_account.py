@@ -246,6 +246,26 @@ class TestSimulate:
 
         assert result.fills["quantity"].tolist() == [30.0, -10.0, -10.0, -10.0]
 
+    @pytest.mark.xfail(strict=True, reason="kernel.run_bars marks a bar of same-close fills twice")
+    def test_counts_a_stale_mark_once(self):
+        bars = Bars(START_NS + np.arange(3) * DAY_NS, [[100.0, 100.0], [NAN, 100.0], [100.0] * 2],
+                    symbols=["A", "B"])  # fmt: skip
+        targets = Targets([[1.0, NAN], [NAN, 1.0], [NAN, NAN]], "units")
+
+        result = simulate(bars, targets, fills=Fills("same_close_with_look_ahead"))
+
+        assert codes(result)["stale_marks"].startswith("1 instrument-bar ")
+
+    def test_fills_no_more_of_two_siblings_than_one_asked_for(self):
+        # Both are on the close of bar 1 for 15; the volume lets 10 through: 10 and then 5.
+        bars = make_bars(FLAT, FLAT, FLAT, FLAT, volume=[100.0, 120.0, 120.0, 120.0])
+        pair = [order(-15, "market_on_close", group=1), order(-8, "market_on_close", group=1)]
+
+        result = run(bars, *pair, fills=Fills(max_participation=0.1))
+
+        assert result.fills["quantity"].sum() >= -15.0
+        assert np.all(result.orders["quantity"] <= 0.0)
+
 
 class TestTrades:
     def test_closes_the_oldest_first_or_the_average(self):
