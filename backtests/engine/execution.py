@@ -72,7 +72,7 @@ _FOK = wide(TimeInForce.FOK)
 _OPTIMISTIC = wide(Policy.OPTIMISTIC)
 _PESSIMISTIC = wide(Policy.PESSIMISTIC)
 _PATH = wide(Policy.PATH)
-_NAN = math.nan
+_ROUNDING = 1e-12  # of a bar's volume: what is left below it is none
 _COARSE, _FINE = np.bool_(False), np.bool_(True)
 _CERTAIN = wide(0)
 _FIRST = wide(0)
@@ -219,8 +219,9 @@ def _collect(
 @kernel_part
 def _within_volume(bar: int, asset: int, left: float, run: Run) -> float:
     """Return what the rest of the bar's volume lets one trade, in whole lots."""
-    room = run.max_participation * cell(run.volume, bar, asset, run) - load(run.traded, asset)
-    if not room > 0.0:
+    most = run.max_participation * cell(run.volume, bar, asset, run)
+    room = most - load(run.traded, asset)
+    if not room > _ROUNDING * most:
         return 0.0
     if abs(left) <= room:
         return left
