@@ -216,8 +216,7 @@ class TestSimulate:
         np.testing.assert_array_equal(alone.equity, general.equity)
         assert alone.orders.tobytes() == general.orders.tobytes()
         np.testing.assert_array_equal(alone.price_pnl, general.price_pnl)
-        if scenario.fills.at != "same_close_with_look_ahead":  # see test_account
-            assert alone.caveats == general.caveats
+        assert alone.caveats == general.caveats
 
     @given(target_scenarios)
     @examples(30)
@@ -252,7 +251,6 @@ def closed_by(result, n_bars):
     orders = result.orders
     closed = orders[(orders["closed_bar"] >= 0) & (orders["closed_bar"] < n_bars)].copy()
     closed["good_until"][closed["first_bar"] >= n_bars] = 0
-    closed["reason"][closed["closed_bar"] == n_bars - 1] = 0  # see test_strategies
     return closed.tobytes()
 
 
