@@ -1,7 +1,11 @@
 """Settings of the test suite: the real ones, in throw-away places."""
 
+import os
 import tempfile
 from pathlib import Path
+
+# Kernels are compiled once for the suite, not once for every home that a test makes.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "crowetrade" / "numba"))
 
 from crowetrade_site.settings import *  # noqa: F403
 from crowetrade_site.settings import DATABASES, STORAGES

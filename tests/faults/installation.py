@@ -32,6 +32,7 @@ COLUMNS = (
     "cancel_requested_at",
 )  # fmt: skip
 RUN = f"SELECT {', '.join(COLUMNS)} FROM backtests_run WHERE public_id = %s"  # noqa: S608 - constants
+WARM_UP = "from backtests.jobs import warm_up; warm_up()"
 SERVERS = {"postgres": Postgres, "broker": Broker}
 
 
@@ -46,6 +47,7 @@ class Installation:
             "CROWETRADE_RUN_LEASE_SECONDS": str(LEASE_SECONDS),
         }
         self.started: dict[str, subprocess.Popen[bytes]] = {}
+        self.manage("shell", "--no-imports", "-c", WARM_UP)
 
     def start(self, name: str, *argv: str) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output in a log."""
@@ -82,7 +84,7 @@ class Installation:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=400,
             check=False,
         )
         assert ended.returncode == code, (ended.stdout, ended.stderr)
