@@ -265,7 +265,9 @@ class TestKnownHalfSpread:
 
         result = run(bars, order(10, bar=1), costs=Costs(half_spread_bps="corwin_schultz"))
 
-        np.testing.assert_allclose(result.fills["half_spread"], [5.0])
+        # The split makes 20 units of the waiting 10; each pays half of the 1.0 known before it.
+        np.testing.assert_allclose(result.fills["quantity"], [20.0])
+        np.testing.assert_allclose(result.fills["half_spread"], [10.0])
 
 
 class TestTrailingImpactInputs:
