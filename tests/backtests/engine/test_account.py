@@ -246,7 +246,6 @@ class TestSimulate:
 
         assert result.fills["quantity"].tolist() == [30.0, -10.0, -10.0, -10.0]
 
-    @pytest.mark.xfail(strict=True, reason="kernel.run_bars marks a bar of same-close fills twice")
     def test_counts_a_stale_mark_once(self):
         bars = Bars(START_NS + np.arange(3) * DAY_NS, [[100.0, 100.0], [NAN, 100.0], [100.0] * 2],
                     symbols=["A", "B"])  # fmt: skip
