@@ -37,6 +37,7 @@ _STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
 _FIRST = wide(0)
 _ROUNDING = 1e-9
 _BLOCK = 64  # bars looked at together
+_AHEAD = wide(8)  # decisions: what lies between takes longer than a read from main memory
 
 
 @kernel_part
@@ -120,7 +121,8 @@ def _next_event(bar: int, stop: int, run: Run) -> int:
         decided = load_int(run.decision_bar, at)
         if decided < stop:
             until = decided
-            prefetch(run.open, decided + 1)  # where its order will fill
+            later = min(at + _AHEAD, run.n_decisions - 1)
+            prefetch(run.open, load_int(run.decision_bar, later) + 1)  # where its order will fill
     at = run.next_action
     if at < run.n_action_bars:
         until = min(until, load_int(run.action_bars, at))

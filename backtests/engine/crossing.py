@@ -9,10 +9,9 @@ from backtests.engine.dtypes import FloatArray, IntArray, Run, wide
 from backtests.engine.hooks import call_loop
 from backtests.engine.memory import fill_at, load, load_int, run_at, store, store_int
 from backtests.engine.settlement import total_of
+from numerics.bits import WORD, above_bits, changed_bits, first_bit, without_first
 from numerics.compilation import kernel_part, njit
 
-_BLOCK = 64  # bars looked at together
-_HANDFUL = 16
 _NUMBER_BYTES = 8
 _FIRST = wide(0)
 FINAL_EQUITY, N_FILLS, N_TRADES, N_FIGURES = range(4)
@@ -104,11 +103,6 @@ def write_decisions(
         Addresses of the two lines.
     begin : int
         Bar before which one of them is unknown.
-
-    Notes
-    -----
-    Blocks are counted before they are looked at: in most of them nothing crosses, and the count
-    has no branch, so that the compiler can take several bars at a time.
     """
     while begin < run.n_bars and math.isnan(load(first, begin) + load(second, begin)):
         begin += 1
@@ -119,33 +113,20 @@ def write_decisions(
     if is_above and not needs_cross:
         n = _write_decision(n, begin, is_above, run)
     bar = begin + 1
-    while bar < run.n_bars:
-        end = min(bar + _BLOCK, run.n_bars)
-        if is_complete:
-            if _stays(first, second, bar, end, is_above):
-                bar = end
-                continue
-            end = min(bar + _HANDFUL, run.n_bars)
-            if _stays(first, second, bar, end, is_above):
-                bar = end
-                continue
-        for t in range(bar, end):
-            above = load(first, t) > load(second, t)
-            if above == is_above or math.isnan(load(first, t)) or math.isnan(load(second, t)):
-                continue
-            is_above = above
-            n = _write_decision(n, t, above, run)
-        bar = end
+    while is_complete and bar + WORD <= run.n_bars:
+        changed = changed_bits(above_bits(first, second, bar), is_above)
+        while changed != 0:
+            is_above = not is_above
+            n = _write_decision(n, bar + first_bit(changed), is_above, run)
+            changed = without_first(changed)
+        bar += WORD
+    for t in range(bar, run.n_bars):
+        above = load(first, t) > load(second, t)
+        if above == is_above or math.isnan(load(first, t)) or math.isnan(load(second, t)):
+            continue
+        is_above = above
+        n = _write_decision(n, t, above, run)
     return n
-
-
-@kernel_part
-def _stays(first: int, second: int, begin: int, end: int, is_above: bool) -> bool:
-    """Say whether the first line is above the second in all of these bars, or in none."""
-    n_above = np.int64(0)
-    for t in range(begin, end):
-        n_above += np.int64(load(first, t) > load(second, t))
-    return bool(n_above == (end - begin if is_above else 0))
 
 
 @kernel_part

@@ -10,9 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.bits import WORD, above_bits, changed_bits, first_bit, without_first
 from numerics.compilation import njit
-from numerics.indicators.means import advance, block_length, fill_means, fresh_mean
+from numerics.indicators.means import SHORTEST_BLOCK, block_length, fill_means, fresh_mean
 from numerics.indicators.observed import observed_rows
+
+_ROWS = SHORTEST_BLOCK  # advanced together: what they need stays in the nearest cache
 
 
 class Crossings(NamedTuple):
@@ -58,8 +61,8 @@ def moving_average_cross(values: NDArray[np.float64], fast: int, slow: int) -> C
 
     Notes
     -----
-    Both averages advance side by side in registers, with the additions of `means`; no average is
-    written to memory but those of the first block.
+    Both averages advance side by side, with the additions of `means`, and are looked at while they
+    are in the nearest cache.
     """
     rows = np.empty(values.size, np.int64)
     n_crossings = _cross(values, fast, slow, rows)
@@ -100,87 +103,81 @@ def _cross(values: NDArray[np.float64], fast: int, slow: int, rows: NDArray[np.i
     lengths = block_length(fast), block_length(slow)
     # A window of one has no steps to fuse: both lines are then written out.
     start = n_bars if min(fast, slow) == 1 else min(max(lengths), n_bars)
-    lines = np.empty((2, start))
-    if not fill_means(values[:start], fast, lines[0]):
+    lines = np.empty((2, max(start, _ROWS)))
+    if not fill_means(values[:start], fast, lines[0, :start]):
         return -1
-    if not fill_means(values[:start], slow, lines[1]):
+    if not fill_means(values[:start], slow, lines[1, :start]):
         return -1
-    n_crossings = _scan(lines[0], lines[1], 0, rows, 0)
+    n_crossings = _scan(lines[0, :start], lines[1, :start], 0, rows, 0)
 
     a = b = 0.0
+    steps = np.empty((2, _ROWS))
+    scales = 1.0 / fast, 1.0 / slow
     while start < n_bars:
         if start % lengths[0] == 0:
             a = fresh_mean(values, start - 1, fast)
         if start % lengths[1] == 0:
             b = fresh_mean(values, start - 1, slow)
-        stop = min(start + min(lengths), n_bars)
-        entering = values[start:stop]
-        leaving_fast, leaving_slow = values[start - fast : stop - fast], values[start - slow :]
-        n_whole = entering.size // 4 * 4
-        scales = 1.0 / fast, 1.0 / slow
-        a, b, n_crossings = _cross_block(
-            entering[:n_whole], leaving_fast, leaving_slow, scales, (a, b), start, rows, n_crossings
-        )
-        if n_whole < entering.size:  # the last rows of the series
-            k = entering.size - n_whole
-            tail = entering[n_whole:]
-            a = advance(tail, leaving_fast[n_whole:], scales[0], a, lines[0, :k])
-            b = advance(tail, leaving_slow[n_whole:], scales[1], b, lines[1, :k])
-            n_crossings = _scan(lines[0, :k], lines[1, :k], start + n_whole, rows, n_crossings)
+        stop = min(start + _ROWS, n_bars)
+        leaving = values[start - fast : stop - fast], values[start - slow : stop - slow]
+        a, b = _advance_both(values[start:stop], leaving, scales, (a, b), steps, lines)
         if math.isnan(a) or math.isnan(b):
             return -1
+        n_crossings = _scan_words(lines[:, : stop - start], start, rows, n_crossings)
         start = stop
     return n_crossings
 
 
 @njit(cache=True, error_model="numpy")
-def _cross_block(
+def _advance_both(
     entering: NDArray[np.float64],
-    leaving_fast: NDArray[np.float64],
-    leaving_slow: NDArray[np.float64],
+    leaving: tuple[NDArray[np.float64], NDArray[np.float64]],
     scales: tuple[float, float],
     means: tuple[float, float],
-    start: int,
-    rows: NDArray[np.int64],
-    n_crossings: int,
-) -> tuple[float, float, int]:
-    """Advance both averages by rows of fours, with the additions of `means` in their order."""
+    steps: NDArray[np.float64],
+    lines: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Write both averages to `lines`, with the additions of `means` in their order.
+
+    Notes
+    -----
+    The steps wait for nothing, so a processor takes several at a time; the sums wait for each
+    other, and two chains of them side by side keep it busy.
+    """
+    n_rows = entering.size
     p, q = scales
+    for at in range(n_rows):
+        steps[0, at] = (entering[at] - leaving[0][at]) * p
+        steps[1, at] = (entering[at] - leaving[1][at]) * q
     a, b = means
-    was_above = n_crossings % 2 == 1
-    for at in range(0, entering.size // 4 * 4, 4):
-        x, y, z, w = entering[at], entering[at + 1], entering[at + 2], entering[at + 3]
-        a_step = (x - leaving_fast[at]) * p
-        b_step = (x - leaving_slow[at]) * q
-        a_both = a_step + (y - leaving_fast[at + 1]) * p
-        b_both = b_step + (y - leaving_slow[at + 1]) * q
-        above_0 = a + a_step > b + b_step
-        a += a_both
-        b += b_both
-        above_1 = a > b
-        a_step = (z - leaving_fast[at + 2]) * p
-        b_step = (z - leaving_slow[at + 2]) * q
-        a_both = a_step + (w - leaving_fast[at + 3]) * p
-        b_both = b_step + (w - leaving_slow[at + 3]) * q
-        above_2 = a + a_step > b + b_step
-        a += a_both
-        b += b_both
-        above_3 = a > b
-        # One branch for four rows: a crossing is rare, and a wrongly guessed one costs 20 cycles.
-        if ((above_0 != was_above) | (above_1 != was_above)) | (
-            (above_2 != was_above) | (above_3 != was_above)
-        ):
-            if above_0 != was_above:
-                rows[n_crossings] = start + at
-                n_crossings += 1
-            if above_1 != above_0:
-                rows[n_crossings] = start + at + 1
-                n_crossings += 1
-            if above_2 != above_1:
-                rows[n_crossings] = start + at + 2
-                n_crossings += 1
-            if above_3 != above_2:
-                rows[n_crossings] = start + at + 3
-                n_crossings += 1
-            was_above = above_3
-    return a, b, n_crossings
+    n_paired = n_rows // 2 * 2
+    for at in range(0, n_paired, 2):
+        lines[0, at] = a + steps[0, at]
+        lines[1, at] = b + steps[1, at]
+        a += steps[0, at] + steps[0, at + 1]
+        b += steps[1, at] + steps[1, at + 1]
+        lines[0, at + 1] = a
+        lines[1, at + 1] = b
+    if n_paired < n_rows:
+        a += steps[0, n_paired]
+        b += steps[1, n_paired]
+        lines[0, n_paired] = a
+        lines[1, n_paired] = b
+    return a, b
+
+
+@njit(cache=True, error_model="numpy")
+def _scan_words(
+    lines: NDArray[np.float64], start: int, rows: NDArray[np.int64], n_crossings: int
+) -> int:
+    """Do what `_scan` does for lines without a NaN, sixty-four rows at a time."""
+    first, second = lines[0].ctypes.data, lines[1].ctypes.data
+    n_rows = lines.shape[1]
+    n_whole = n_rows // WORD * WORD
+    for at in range(0, n_whole, WORD):
+        changed = changed_bits(above_bits(first, second, at), n_crossings % 2 == 1)
+        while changed != 0:
+            rows[n_crossings] = start + at + first_bit(changed)
+            n_crossings += 1
+            changed = without_first(changed)
+    return _scan(lines[0, n_whole:], lines[1, n_whole:], start + n_whole, rows, n_crossings)

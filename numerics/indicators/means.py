@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from numerics.compilation import njit
 from numerics.indicators.observed import is_complete
 
-_SHORTEST_BLOCK = 512  # rows
+SHORTEST_BLOCK = 512  # rows
 
 
 @njit(cache=True, error_model="numpy")
 def block_length(window: int) -> int:
     """Return the rows between two fresh means: a power of two, at least twice the window."""
-    length = _SHORTEST_BLOCK
+    length = SHORTEST_BLOCK
     while length < 2 * window:
         length *= 2
     return length
