@@ -1,32 +1,37 @@
 """One instrument that follows targets by market orders, without the book's detours.
 
 Minute bars of a single instrument are the commonest run and the longest. Here at most one order
-works, and nothing but the next open can meet it: what is left of a step is the decision, the check
-of buying power, and the fill. Those are the functions of the general step, so the numbers are
-its numbers, bit for bit; a test holds the two together.
+works, nothing but the next open can meet it, and what it pays per unit does not depend on how much
+it trades: what is left of a step is the decision, the check of buying power, and the fill. The
+numbers are those of the general step, bit for bit; a test holds the two together. Whatever is out
+of the ordinary is left to the general step: nothing has been written by then.
 """
 
 import math
 
 import numpy as np
 
-from backtests.engine.book import end_order, reject
+from backtests.engine.accounting import book_trade
+from backtests.engine.book import append_order, end_order
 from backtests.engine.coasting import coast
-from backtests.engine.costs import commission_rate, cost_of, cost_per_unit
-from backtests.engine.deciding import place_target
+from backtests.engine.costs import commission, outright_cost, tax, tax_rate
+from backtests.engine.deciding import wanted_change
 from backtests.engine.dtypes import (
     CHARGED,
     SIZED_AT_FILL,
     Moment,
+    OrderKind,
     OrderReason,
+    OrderSource,
     OrderStatus,
+    Row,
     Run,
+    TargetKind,
     wide,
 )
-from backtests.engine.execution import size
 from backtests.engine.granting import TOLERANCE, closing_part
-from backtests.engine.memory import batch_at, load, load_int, order_at, store, working_at
-from backtests.engine.settlement import record_fill, settle_batch
+from backtests.engine.memory import fill_at, load, load_int, order_at, store, store_int, working_at
+from backtests.engine.settlement import total_of
 from numerics.compilation import kernel_part
 
 _OPEN = wide(Moment.OPEN)
@@ -34,10 +39,13 @@ _FILLED = wide(OrderStatus.FILLED)
 _PARTLY_FILLED = wide(OrderStatus.PARTLY_FILLED)
 _BUYING_POWER = wide(OrderReason.BUYING_POWER)
 _NONE = wide(OrderReason.NONE)
-_WORKING = wide(OrderStatus.WORKING)
+_MARKET = wide(OrderKind.MARKET)
+_TARGET = wide(OrderSource.TARGET)
+_WEIGHTS = wide(TargetKind.WEIGHTS)
+_UNITS = wide(TargetKind.UNITS)
 _FIRST = wide(0)
-_ALONE = wide(1)
-_NOT_CALLED = np.bool_(False)
+_NO_FLAGS = wide(0)
+_IS_FIRST = np.bool_(True)
 
 
 @kernel_part
@@ -70,14 +78,34 @@ def _decide(bar: int, run: Run) -> bool:
     is_sound = equity >= run.maintenance * abs(position) * close  # not where a price is missing
     if not is_sound or run.n_orders == run.max_orders or run.n_fills == run.max_fills:
         return False
+    target = load(run.values, load_int(run.decision_row, at))
+    quantity = 0.0
+    if not (math.isnan(target) or _is_held(target, position, run)):
+        if load_int(run.is_delisted, _FIRST) or abs(target) == math.inf or equity <= 0.0:
+            return False  # refused, and with a reason
+        quantity = wanted_change(target, position, close, equity, run)
     if run.skips_curve == 0:
         store(run.equity_curve, bar, equity)
     store(run.mark, _FIRST, close)
     run.equity = equity
     run.next_decision = at + 1
-    target = load(run.values, load_int(run.decision_row, at))
-    place_target(bar, _FIRST, target, _NOT_CALLED, run)
+    if quantity != 0.0:
+        _order(bar, target, quantity, run)
     return True
+
+
+@kernel_part
+def _is_held(target: float, position: float, run: Run) -> bool:
+    return bool(target == position and (target == 0.0 or run.target_kind == _UNITS))
+
+
+@kernel_part
+def _order(bar: int, target: float, quantity: float, run: Run) -> None:
+    is_amount = run.target_kind != _UNITS and target != 0.0
+    flags = SIZED_AT_FILL if run.sized_at_fill and is_amount else _NO_FLAGS
+    at = append_order(bar, _FIRST, quantity, _MARKET, _TARGET, flags, run)
+    order_at(at, run)["target"] = target
+    store_int(run.order_of, _FIRST, at)
 
 
 @kernel_part
@@ -88,64 +116,89 @@ def _fill(bar: int, run: Run) -> bool:
         return False
     at = working_at(_FIRST, run)
     order = order_at(at, run)
+    position = load(run.position, _FIRST)
+    asked = order["quantity"]
     if order["flags"] & SIZED_AT_FILL != 0:
-        size(bar, _OPEN, at, price, run)
-    if order["status"] == _WORKING:
-        meeting = batch_at(_FIRST, run)
-        meeting["row"] = at
-        meeting["quantity"] = order["quantity"]
-        meeting["price"] = price
-        meeting["is_ambiguous"] = 0
-        quantity = order["quantity"]
-        if _is_covered(bar, quantity, price, run):
-            order["filled"] = quantity
-            end_order(at, bar, _FILLED, _NONE, run)
-            record_fill(bar, _OPEN, _FIRST, quantity, run)
-        elif load(run.position, _FIRST) == 0.0 and run.scales_on_shortfall:
-            _fill_scaled(bar, at, quantity, price, run)
-        else:
-            settle_batch(bar, _OPEN, _ALONE, run)
+        asked = _sized(order["target"], position, price, run)
+    if asked == 0.0:
+        return False
+    spread, slip, paid = outright_cost(price, asked, run)
+    if not paid > 0.0:
+        return False
+    quantity = _granted(asked, position, price, spread + slip, paid, run)
+    if quantity == 0.0:
+        return False
+    order["quantity"] = asked
+    order["filled"] = quantity
+    order["flags"] = CHARGED
+    if quantity == asked:
+        end_order(at, bar, _FILLED, _NONE, run)
+    else:
+        end_order(at, bar, _PARTLY_FILLED, _BUYING_POWER, run)
+    _record(bar, at, quantity, price, spread, slip, paid, run)
     run.n_working = 0
     run.n_ended = 0
     return True
 
 
 @kernel_part
-def _fill_scaled(bar: int, at: int, quantity: float, price: float, run: Run) -> None:
-    """Fill what buying power allows of an order that opens a position; see `granting`."""
-    order = order_at(at, run)
-    rate = commission_rate(run)
-    cost = cost_per_unit(
-        bar, _FIRST, _OPEN, quantity, price, np.int64(order["kind"]), rate, run
-    )  # fmt: skip
-    equity = run.cash - (run.commission_minimum + run.commission_per_order)
-    units = abs(quantity)
-    share = run.max_leverage * equity / (units * price + run.max_leverage * (units * cost))
-    granted = min(1.0, max(0.0, share)) * quantity
-    if granted == 0.0:
-        reject(at, bar, _BUYING_POWER, run)
-        return
-    order["filled"] = granted
-    if granted == quantity:
-        end_order(at, bar, _FILLED, _NONE, run)
-    else:
-        end_order(at, bar, _PARTLY_FILLED, _BUYING_POWER, run)
-    record_fill(bar, _OPEN, _FIRST, granted, run)
+def _sized(target: float, position: float, price: float, run: Run) -> float:
+    """Return the units that bring the position to a target at this price."""
+    amount = target
+    if run.target_kind == _WEIGHTS:
+        amount *= run.cash + position * price
+    return amount / price - position
 
 
 @kernel_part
-def _is_covered(bar: int, quantity: float, price: float, run: Run) -> bool:
-    """Say whether buying power covers an order whole."""
-    position = load(run.position, _FIRST)
-    if run.max_leverage == math.inf or quantity == closing_part(position, quantity):
-        return True
-    order = order_at(working_at(_FIRST, run), run)
-    cost = cost_of(
-        bar, _FIRST, _OPEN, quantity, price, np.int64(order["kind"]),
-        order["flags"] & CHARGED == 0, commission_rate(run), run,
-    )  # fmt: skip
-    equity = run.cash - cost
+def _granted(
+    asked: float, position: float, price: float, adverse: float, paid: float, run: Run
+) -> float:
+    """Return what buying power covers of an order; 0 where the general step must say."""
+    leverage = run.max_leverage
+    if leverage == math.inf or asked == closing_part(position, asked):
+        return asked
+    units = abs(asked)
+    notional = units * paid
+    fee = commission(asked, notional, _IS_FIRST, run.commission_rate, run)
+    equity = run.cash - (units * adverse + fee + tax(asked, notional, run))
     if position != 0.0:
         equity += position * price
-    gross = abs(position + quantity) * price
-    return bool(gross <= run.max_leverage * equity + TOLERANCE * abs(equity))
+    if abs(position + asked) * price <= leverage * equity + TOLERANCE * abs(equity):
+        return asked
+    if position != 0.0 or not run.scales_on_shortfall:
+        return 0.0
+    rate = run.commission_rate + tax_rate(asked, run)
+    cost = adverse + paid * rate + run.commission_per_share
+    equity = run.cash - (run.commission_minimum + run.commission_per_order)
+    share = leverage * equity / (units * price + leverage * (units * cost))
+    return min(1.0, max(0.0, share)) * asked
+
+
+@kernel_part
+def _record(
+    bar: int, at: int, quantity: float, price: float, spread: float, slip: float, paid: float,
+    run: Run,
+) -> None:  # fmt: skip
+    """Write the fill and its costs, and move the account."""
+    size = abs(quantity)
+    notional = size * paid
+    fill = fill_at(run.n_fills, run)
+    fill["quantity"] = quantity
+    fill["reference_price"] = price
+    fill["price"] = paid
+    fill["commission"] = commission(quantity, notional, _IS_FIRST, run.commission_rate, run)
+    fill["tax"] = tax(quantity, notional, run)
+    fill["half_spread"] = size * spread
+    fill["slippage"] = size * slip
+    fill["impact"] = 0.0
+    fill["conversion"] = 0.0
+    book_trade(_FIRST, quantity, price, total_of(fill), run)
+    fill["position"] = load(run.position, _FIRST)
+    fill["bar"] = bar
+    fill["instrument"] = 0
+    fill["order"] = at
+    fill["moment"] = _OPEN
+    fill["is_ambiguous"] = 0
+    run.n_fills += 1
+    run.month_notional += notional

@@ -85,7 +85,7 @@ def coast(bar: int, stop: int, run: Run) -> int:
     while bar < stop:
         bar = _glide(bar, _next_event(bar, stop, run), below, above, watches, run)
         idle = bar
-        if load_int(run.order_of, _FIRST) < 0:
+        if run.may_repeat != 0 and load_int(run.order_of, _FIRST) < 0:
             idle = _idle(bar, stop, below, above, run)
         if idle == bar:
             break

@@ -23,6 +23,7 @@ _LIMIT = wide(OrderKind.LIMIT)
 _STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
 _OPEN = wide(Moment.OPEN)
 _ACTION = wide(Moment.ACTION)
+_FIRST = wide(0)
 
 
 @kernel_part
@@ -139,6 +140,21 @@ def paid_per_unit(
 
 
 @kernel_part
+def outright_cost(price: float, quantity: float, run: Run) -> tuple[float, float, float]:
+    """Return half spread, slippage and price paid per unit of a plain market order.
+
+    Notes
+    -----
+    What `paid_per_unit` gives of a first instrument without measured spread, impact or tick; a
+    price not above zero says that the costs exceed it.
+    """
+    spread = price * load(run.half_spread_rate, _FIRST)
+    slip = price * run.slippage_rate
+    adverse = spread + slip
+    return spread, slip, price + adverse if quantity > 0.0 else price - adverse
+
+
+@kernel_part
 def commission_rate(run: Run) -> float:
     """Return the rate in force; with tiers, the one of the notional traded this month."""
     rate = run.commission_rate
@@ -169,9 +185,16 @@ def commission(quantity: float, notional: float, is_first: bool, rate: float, ru
 
 
 @kernel_part
+def tax_rate(quantity: float, run: Run) -> float:
+    """Return the tax on a purchase or a sale as a share of its notional."""
+    rate: float = run.buy_tax_rate if quantity > 0.0 else run.sell_tax_rate
+    return rate
+
+
+@kernel_part
 def tax(quantity: float, notional: float, run: Run) -> float:
     """Return the tax on a purchase or a sale [account currency]."""
-    return notional * (run.buy_tax_rate if quantity > 0.0 else run.sell_tax_rate)
+    return notional * tax_rate(quantity, run)
 
 
 @kernel_part
@@ -229,6 +252,6 @@ def cost_per_unit(
     price_paid, spread, slip, impact = paid_per_unit(bar, asset, moment, quantity, price, kind, run)
     adverse = spread + slip + impact
     paid = price_paid * value
-    taxed = run.buy_tax_rate if quantity > 0.0 else run.sell_tax_rate
     changed = conversion(asset, paid, run)
-    return adverse * value + paid * (rate + taxed) + run.commission_per_share + changed
+    rates = rate + tax_rate(quantity, run)
+    return adverse * value + paid * rates + run.commission_per_share + changed

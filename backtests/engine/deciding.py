@@ -150,8 +150,7 @@ def place_target(bar: int, asset: int, target: float, called: bool, run: Run) ->
     )
     if opens and (run.stop_loss == run.stop_loss or run.take_profit == run.take_profit):
         attach_bracket(at, run)
-    if run.is_alone == 0:
-        accept(bar, at, run)
+    accept(bar, at, run)
 
 
 @kernel_part

@@ -279,6 +279,7 @@ _CHOICES = (
     "target_kind", "sized_at_fill",
     "skips_curve",  # the equity between decisions is not asked for, and no price is missing
     "is_alone",  # one instrument, targets, and nothing but market orders at the next open
+    "may_repeat",  # many decisions may ask for what is held already
     "hook", "hook_table",  # address of the strategy to ask at every bar; 0 = none
 )  # fmt: skip
 _SIZES = (

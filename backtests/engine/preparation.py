@@ -123,6 +123,8 @@ def is_alone(prepared: Prepared) -> bool:
         and numbers["is_plain"]
         and not numbers["is_financed"]
         and not numbers["spread_open"]
+        and not numbers["spread_close"]
+        and numbers["impact_kind"] == NO_IMPACT
         and not numbers["n_tiers"]
     )
 

@@ -280,7 +280,10 @@ def point_targets(prepared: Prepared, targets: Targets) -> None:
         stop_loss=np.nan if exits.stop_loss is None else exits.stop_loss,
         take_profit=np.nan if exits.take_profit is None else exits.take_profit,
     )
-    prepared.set(is_alone=is_alone(prepared))
+    is_dense = targets.rows.size > prepared.number("n_bars") // 4
+    prepared.set(
+        is_alone=is_alone(prepared), may_repeat=is_dense or targets.bracket is not None
+    )  # fmt: skip
 
 
 def _close_waiting(loop: _Loop) -> None:
