@@ -18,6 +18,7 @@ from backtests.engine.dtypes import (
     TimeInForce,
     wide,
 )
+from backtests.engine.lanes import LANES, mark_lanes, reach_lanes
 from backtests.engine.matching import is_stop_kind
 from backtests.engine.memory import (
     load,
@@ -27,6 +28,7 @@ from backtests.engine.memory import (
     store,
     working_at,
 )
+from numerics.bits import first_bit
 from numerics.compilation import kernel_part
 
 _UNITS = wide(TargetKind.UNITS)
@@ -36,7 +38,7 @@ _STOP = wide(OrderKind.STOP)
 _STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
 _FIRST = wide(0)
 _ROUNDING = 1e-9
-_BLOCK = 64  # bars looked at together
+_ONE = wide(1)
 _AHEAD = wide(8)  # decisions: what lies between takes longer than a read from main memory
 
 
@@ -165,32 +167,30 @@ def _glide(bar: int, until: int, below: float, above: float, watches: bool, run:
 
     Notes
     -----
-    Whole blocks are computed first and looked at afterwards, so that the loop has no branch and
-    the compiler can take several bars at a time; a block with an event is walked again.
+    Whole lanes are marked, beyond `until` too: what is written there is written again when its
+    time comes. What is looked at ends before it.
     """
     cash = run.cash
-    position = load(run.position, 0)
+    position = load(run.position, _FIRST)
     floor = run.maintenance * abs(position)
-    closes, highs, lows, curve = run.close, run.high, run.low, run.equity_curve
+    close, high, low, curve, n_bars = run.close, run.high, run.low, run.equity_curve, run.n_bars
     while bar < until:
-        end = min(bar + _BLOCK, until)
-        n_events = 0
-        for t in range(bar, end):
-            worth = load(closes, t)
-            equity = cash + position * worth
-            store(curve, t, equity)
-            n_events += not (equity >= floor * worth)  # a missing price too
-        if watches:
-            for t in range(bar, end):
-                n_events += load(highs, t) >= above
-                n_events += load(lows, t) <= below
-        if n_events > 0:
-            walked = _walk(bar, end, below, above, watches, run)
-            if walked < end:
-                return walked
-        else:
-            store(run.mark, 0, load(run.close, end - 1))
-        bar = end
+        end = min(bar + LANES, until)
+        marked = bar
+        if bar + LANES <= n_bars:
+            events = mark_lanes(close, curve, bar, cash, position, floor)
+            if watches:
+                events |= reach_lanes(high, low, bar, above, below)
+            if end - bar < LANES:
+                events &= (_ONE << (end - bar)) - 1
+            marked = end if events == 0 else bar + first_bit(events)
+            if marked > bar:
+                store(run.mark, _FIRST, load(close, marked - 1))
+        bar = marked
+        if bar < end:
+            bar = _walk(bar, end, below, above, watches, run)
+            if bar < end:
+                return bar
     return bar
 
 
