@@ -22,7 +22,7 @@ import numba.np.arraymath  # or else it is loaded in the middle of somebody's fi
 import numpy as np
 from numba import njit
 
-__all__ = ["cache_directory", "environment", "kernel_part", "njit", "source_digest"]
+__all__ = ["cache_directory", "environment", "inlined_part", "kernel_part", "njit", "source_digest"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -100,5 +100,10 @@ def _cache_root() -> Path:
 # For functions that only other kernels call: the machine code of a kernel holds its parts, so they
 # need no entry from Python and no file of their own. Compiling them takes two thirds of the time.
 kernel_part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]  # options
+
+# The same for parts of the hottest loops that are called from one place: machine code without calls.
+inlined_part = njit(
+    error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)  # type: ignore[call-overload]  # options
 
 numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]  # set at run time

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from backtests.engine.accounting import book_trade
-from backtests.engine.book import append_order, end_order
+from backtests.engine.book import append_order
 from backtests.engine.coasting import coast
 from backtests.engine.costs import commission, outright_cost, tax, tax_rate
 from backtests.engine.deciding import wanted_change
@@ -32,7 +32,7 @@ from backtests.engine.dtypes import (
 from backtests.engine.granting import TOLERANCE, closing_part
 from backtests.engine.memory import fill_at, load, load_int, order_at, store, store_int, working_at
 from backtests.engine.settlement import total_of
-from numerics.compilation import kernel_part
+from numerics.compilation import inlined_part, kernel_part
 
 _OPEN = wide(Moment.OPEN)
 _FILLED = wide(OrderStatus.FILLED)
@@ -60,13 +60,13 @@ def run_alone(bar: int, stop: int, run: Run) -> int:
         bar += 1
 
 
-@kernel_part
+@inlined_part
 def _has_action(bar: int, run: Run) -> bool:
     at = run.next_action
     return bool(at < run.n_action_bars and load_int(run.action_bars, at) == bar)
 
 
-@kernel_part
+@inlined_part
 def _decide(bar: int, run: Run) -> bool:
     """Mark a bar and place its target; False where the bar needs the full step."""
     at = run.next_decision
@@ -94,12 +94,12 @@ def _decide(bar: int, run: Run) -> bool:
     return True
 
 
-@kernel_part
+@inlined_part
 def _is_held(target: float, position: float, run: Run) -> bool:
     return bool(target == position and (target == 0.0 or run.target_kind == _UNITS))
 
 
-@kernel_part
+@inlined_part
 def _order(bar: int, target: float, quantity: float, run: Run) -> None:
     is_amount = run.target_kind != _UNITS and target != 0.0
     flags = SIZED_AT_FILL if run.sized_at_fill and is_amount else _NO_FLAGS
@@ -108,7 +108,7 @@ def _order(bar: int, target: float, quantity: float, run: Run) -> None:
     store_int(run.order_of, _FIRST, at)
 
 
-@kernel_part
+@inlined_part
 def _fill(bar: int, run: Run) -> bool:
     """Fill the waiting order at the open of a bar; False where the bar needs the full step."""
     price = load(run.open, bar)
@@ -131,17 +131,18 @@ def _fill(bar: int, run: Run) -> bool:
     order["quantity"] = asked
     order["filled"] = quantity
     order["flags"] = CHARGED
-    if quantity == asked:
-        end_order(at, bar, _FILLED, _NONE, run)
-    else:
-        end_order(at, bar, _PARTLY_FILLED, _BUYING_POWER, run)
+    is_whole = quantity == asked
+    order["status"] = _FILLED if is_whole else _PARTLY_FILLED
+    order["reason"] = _NONE if is_whole else _BUYING_POWER
+    order["closed_bar"] = bar
+    store_int(run.order_of, _FIRST, -1)
     _record(bar, at, quantity, price, spread, slip, paid, run)
     run.n_working = 0
     run.n_ended = 0
     return True
 
 
-@kernel_part
+@inlined_part
 def _sized(target: float, position: float, price: float, run: Run) -> float:
     """Return the units that bring the position to a target at this price."""
     amount = target
@@ -150,7 +151,7 @@ def _sized(target: float, position: float, price: float, run: Run) -> float:
     return amount / price - position
 
 
-@kernel_part
+@inlined_part
 def _granted(
     asked: float, position: float, price: float, adverse: float, paid: float, run: Run
 ) -> float:
@@ -175,7 +176,7 @@ def _granted(
     return min(1.0, max(0.0, share)) * asked
 
 
-@kernel_part
+@inlined_part
 def _record(
     bar: int, at: int, quantity: float, price: float, spread: float, slip: float, paid: float,
     run: Run,

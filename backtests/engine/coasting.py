@@ -29,7 +29,7 @@ from backtests.engine.memory import (
     working_at,
 )
 from numerics.bits import first_bit
-from numerics.compilation import kernel_part
+from numerics.compilation import inlined_part, kernel_part
 
 _UNITS = wide(TargetKind.UNITS)
 _GTC = wide(TimeInForce.GTC)
@@ -97,13 +97,13 @@ def coast(bar: int, stop: int, run: Run) -> int:
     return bar
 
 
-@kernel_part
+@inlined_part
 def _is_safe(run: Run) -> bool:
     """Say whether no price can bring a margin call: nothing short and nothing borrowed."""
     return load(run.position, _FIRST) >= 0.0 and run.cash >= -_ROUNDING * run.capital
 
 
-@kernel_part
+@inlined_part
 def _leap(bar: int, stop: int, run: Run) -> int:
     """Go to the next event at once, valuing the account only at the end."""
     bar = _next_event(bar, stop, run)
@@ -114,7 +114,7 @@ def _leap(bar: int, stop: int, run: Run) -> int:
     return bar
 
 
-@kernel_part
+@inlined_part
 def _next_event(bar: int, stop: int, run: Run) -> int:
     """Return the next bar with a decision or an action, or `stop`."""
     until = stop
@@ -161,7 +161,7 @@ def _idle(bar: int, stop: int, below: float, above: float, run: Run) -> int:
     return bar
 
 
-@kernel_part
+@inlined_part
 def _glide(bar: int, until: int, below: float, above: float, watches: bool, run: Run) -> int:
     """Mark bars to market until one may need more: a level, a margin call, a missing price.
 

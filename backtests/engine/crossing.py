@@ -239,8 +239,10 @@ def first_known_rows(lines: FloatArray) -> tuple[IntArray, bool]:
         while at < lines.shape[1] and math.isnan(lines[row, at]):
             at += 1
         first[row] = at
+        n_missing = 0  # counted, which a processor does several at a time
         for later in range(at, lines.shape[1]):
-            is_complete &= not math.isnan(lines[row, later])
+            n_missing += math.isnan(lines[row, later])
+        is_complete &= n_missing == 0
     return first, is_complete
 
 

@@ -188,7 +188,7 @@ def wanted_change(target: float, position: float, worth: float, equity: float, r
     change = wanted - position
     if abs(change) <= _ROUNDING * max(abs(wanted), abs(position)):
         return 0.0
-    return 0.0 if abs(change) * unit <= run.band else change
+    return 0.0 if run.band > 0.0 and abs(change) * unit <= run.band else change
 
 
 @kernel_part
