@@ -189,6 +189,8 @@ def memory_of_w3() -> dict[str, float]:
 
 def million_pairs() -> dict[str, float]:
     """Return memory and seconds of a million pairs, every metric streamed to Parquet."""
+    import pyarrow.parquet  # noqa: F401  (part of "above import"; the sink loads it when it opens)
+
     data = reference_workloads()
     bars = Bars(**data.daily(), symbols="A")
     fast, slow = np.meshgrid(np.arange(2, 1_002), np.arange(1_010, 2_010), indexing="ij")

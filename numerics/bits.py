@@ -8,6 +8,7 @@ Without the compiler (NUMBA_DISABLE_JIT) the same functions do the same in Pytho
 """
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -59,10 +60,12 @@ def _plain_first_bit(bits: int) -> int:
     return (bits & -bits).bit_length() - 1
 
 
+above_bits: Callable[[int, int, int], int]
+first_bit: Callable[[int], int]
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
     above_bits, first_bit = _plain_above_bits, _plain_first_bit
 else:
-    above_bits, first_bit = _above_bits, _first_bit
+    above_bits, first_bit = _above_bits, _first_bit  # type: ignore[assignment]  # as numba calls them
 
 
 @kernel_part

@@ -24,7 +24,6 @@ from backtests.engine.dtypes import (
     OrderReason,
     OrderSource,
     OrderStatus,
-    Row,
     Run,
     TargetKind,
     wide,

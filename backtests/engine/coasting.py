@@ -184,6 +184,8 @@ def _glide(bar: int, until: int, below: float, above: float, watches: bool, run:
             if end - bar < LANES:
                 events &= (_ONE << (end - bar)) - 1
             marked = end if events == 0 else bar + first_bit(events)
+            if events != 0:
+                prefetch(run.open, marked)  # the full step begins with it
             if marked > bar:
                 store(run.mark, _FIRST, load(close, marked - 1))
         bar = marked

@@ -241,7 +241,7 @@ def first_known_rows(lines: FloatArray) -> tuple[IntArray, bool]:
         first[row] = at
         n_missing = 0  # counted, which a processor does several at a time
         for later in range(at, lines.shape[1]):
-            n_missing += math.isnan(lines[row, later])
+            n_missing += np.int64(lines[row, later] != lines[row, later])
         is_complete &= n_missing == 0
     return first, is_complete
 

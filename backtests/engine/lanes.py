@@ -7,6 +7,7 @@ Without the compiler (NUMBA_DISABLE_JIT) the same functions do the same in Pytho
 """
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -113,7 +114,9 @@ def _reach_plainly(high: int, low: int, bar: int, above: float, below: float) ->
 # mark_lanes(close, curve, bar, cash, position, floor): write ``cash + position * close`` to the
 # curve and return a bit for each bar whose equity is below ``floor * close`` or not a number.
 # reach_lanes(high, low, bar, above, below): return a bit for each bar that reaches a level.
+mark_lanes: Callable[[int, int, int, float, float, float], int]
+reach_lanes: Callable[[int, int, int, float, float], int]
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
     mark_lanes, reach_lanes = _mark_plainly, _reach_plainly
 else:
-    mark_lanes, reach_lanes = _mark_lanes, _reach_lanes
+    mark_lanes, reach_lanes = _mark_lanes, _reach_lanes  # type: ignore[assignment]  # as called

@@ -20,6 +20,7 @@ from numerics.indicators import (
 )
 
 _MOST_BARS = 10_000_000
+_BLOCK = 65_536  # combinations
 Average = Literal["simple", "exponential", "weighted"]
 
 
@@ -108,10 +109,9 @@ class AverageCross:
 
     def lines(self, bars: Bars, combinations: FloatArray) -> Lines:
         """Return one average per distinct window."""
-        whole = _windows(combinations, self.parameters)
-        if np.any(whole[:, 0] >= whole[:, 1]):
+        windows, place = _distinct(combinations, self.parameters)
+        if np.any(combinations[:, 0] >= combinations[:, 1]):
             raise SettingsError("Every fast window must be shorter than its slow one.")
-        windows, place = _distinct(whole)
         return Lines(self._averages(bars, windows), place)
 
     def _averages(self, bars: Bars, windows: IntArray) -> FloatArray:
@@ -142,15 +142,14 @@ class Trend:
 
     def lines(self, bars: Bars, combinations: FloatArray) -> Lines:
         """Return the closes, and the closes shifted by each distinct lookback."""
-        whole = _windows(combinations, self.parameters)
-        lookbacks, place = _distinct(whole[:, 0])
+        lookbacks, place = _distinct(combinations, self.parameters)
         close = bars.close[:, 0]
         table = np.full((lookbacks.size + 1, close.size), np.nan)
         table[0] = close
         for row, lookback in enumerate(lookbacks, start=1):
             table[row, lookback:] = close[: max(close.size - lookback, 0)]
-        pairs = np.zeros((whole.shape[0], 2), np.int32)
-        pairs[:, 1] = place + 1
+        pairs = np.zeros((place.shape[0], 2), np.int32)
+        pairs[:, 1] = place[:, 0] + 1
         return Lines(table, pairs)
 
 
@@ -168,20 +167,28 @@ def targets_of(rule: CrossingRule, bars: Bars, combination: Sequence[float]) -> 
     return Targets(values, rule.position.kind, sized_at=rule.position.sized_at, at_bars=rows)
 
 
-def _windows(combinations: FloatArray, names: Sequence[str]) -> NDArray[np.int32]:
-    is_sound = np.all((combinations >= 1.0) & (combinations < _MOST_BARS))
-    whole = combinations.astype(np.int32) if is_sound else np.zeros((1, 1), np.int32)
-    if not is_sound or np.any(whole != combinations):
+def _distinct(combinations: FloatArray, names: Sequence[str]) -> tuple[IntArray, NDArray[np.int32]]:
+    """Return the distinct whole numbers, and the place of each number among them.
+
+    Notes
+    -----
+    Without sorting, and block by block: a million combinations must not need copies of their own.
+    """
+    blocks = [combinations[at : at + _BLOCK] for at in range(0, combinations.shape[0], _BLOCK)]
+    if not all(_are_windows(block) for block in blocks):
         raise SettingsError(
             f"{' and '.join(names)} must be whole numbers from 1 to {_MOST_BARS:,}."
         )
-    return whole
+    row_of = np.zeros(int(combinations.max()) + 1, np.int32)
+    for block in blocks:
+        row_of[block.astype(np.int64)] = 1
+    distinct = np.flatnonzero(row_of)
+    row_of[distinct] = np.arange(distinct.size)
+    place = np.empty(combinations.shape, np.int32)
+    for at, block in enumerate(blocks):
+        place[at * _BLOCK : at * _BLOCK + block.shape[0]] = row_of[block.astype(np.int64)]
+    return distinct, place
 
 
-def _distinct(numbers: NDArray[np.int32]) -> tuple[IntArray, NDArray[np.int32]]:
-    """Return the distinct numbers, and the place of each number among them; without sorting."""
-    place = np.zeros(int(numbers.max()) + 1, np.int32)
-    place[numbers] = 1
-    distinct = np.flatnonzero(place)
-    place[distinct] = np.arange(distinct.size)
-    return distinct, place[numbers]
+def _are_windows(numbers: FloatArray) -> bool:
+    return bool(np.all((numbers >= 1.0) & (numbers <= _MOST_BARS) & (numbers == np.rint(numbers))))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from backtests.engine.metrics import DEFINITIONS
-from backtests.engine.sweeping import FIGURES, Chunk
+from backtests.engine.trials import FIGURES, Chunk
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-ROWS_PER_GROUP = 8_192
+ROWS_PER_GROUP = 4_096
 
 
 class ParquetSink:
@@ -33,7 +33,8 @@ class ParquetSink:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._writer: pq.ParquetWriter | None = None
-        self._waiting: list[Any] = []
+        self._columns: list[str] = []
+        self._rows = np.empty((0, 0))  # those that wait for a whole row group
         self._n_waiting = 0
 
     def __enter__(self) -> Self:
@@ -49,24 +50,23 @@ class ParquetSink:
 
     def write(self, names: Sequence[str], chunk: Chunk) -> None:
         """Take the next chunk."""
-        import pyarrow as pa
-
-        columns = [*names, *FIGURES]
-        tables = [chunk.combinations, chunk.figures]
-        if chunk.metrics.shape[1]:
-            columns += list(DEFINITIONS)
-            tables.append(chunk.metrics)
-        columns += [f"block_{at}" for at in range(chunk.blocks.shape[1])]
-        whole = np.hstack([*tables, chunk.blocks])
-        arrays = [pa.array(np.ascontiguousarray(column), from_pandas=True) for column in whole.T]
-        self._waiting.append(pa.table(arrays, names=columns))
-        self._n_waiting += whole.shape[0]
-        if self._n_waiting >= ROWS_PER_GROUP:
-            self._flush()
+        tables = [chunk.combinations, chunk.figures, chunk.metrics, chunk.blocks]
+        if not self._columns:
+            self._columns = [*names, *FIGURES, *(DEFINITIONS if chunk.metrics.shape[1] else ())]
+            self._columns += [f"block_{at}" for at in range(chunk.blocks.shape[1])]
+            self._rows = np.empty((ROWS_PER_GROUP, len(self._columns)))
+        whole = np.hstack(tables)
+        while whole.shape[0]:
+            part = whole[: ROWS_PER_GROUP - self._n_waiting]
+            self._rows[self._n_waiting : self._n_waiting + part.shape[0]] = part
+            self._n_waiting += part.shape[0]
+            if self._n_waiting == ROWS_PER_GROUP:
+                self._flush()
+            whole = whole[part.shape[0] :]
 
     def close(self) -> None:
         """Write what waits and finish the file."""
-        if self._waiting:
+        if self._n_waiting:
             self._flush()
         if self._writer is not None:
             self._writer.close()
@@ -76,8 +76,12 @@ class ParquetSink:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows = pa.concat_tables(self._waiting).combine_chunks()
-        self._waiting, self._n_waiting = [], 0
+        columns = np.ascontiguousarray(self._rows[: self._n_waiting].T)
+        self._n_waiting = 0
+        arrays = [pa.array(column, from_pandas=True) for column in columns]
+        rows = pa.table(arrays, names=self._columns)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.path, rows.schema, compression="zstd")
+            self._writer = pq.ParquetWriter(
+                self.path, rows.schema, compression="zstd", use_dictionary=False
+            )
         self._writer.write_table(rows)
