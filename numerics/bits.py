@@ -4,27 +4,24 @@ To look for the rare row at which one series goes above another, a loop of branc
 its time where nothing happens. A processor compares several numbers in one step and gives a bit for
 each; where a word of them is all zeros or all ones, sixty-four rows are done.
 
-Without the compiler (NUMBA_DISABLE_JIT) the same functions do the same in Python.
+Called from Python, the same functions do the same bit by bit.
 """
 
 import ctypes
-from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from numerics.compilation import kernel_part
+from numerics.compilation import compile_as, kernel_part
 
 WORD = 64  # rows whose comparisons fill a word
 _NUMBER_BYTES = 8
 _BITS = ir.IntType(WORD)
 
 
-@intrinsic
-def _above_bits(_typing: Any, _first: Any, _second: Any, _at: Any) -> Any:
+def _generate_comparison(_typing: Any, _first: Any, _second: Any, _at: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         first, second, at = arguments
         row = ir.VectorType(ir.DoubleType(), WORD)
@@ -40,15 +37,30 @@ def _above_bits(_typing: Any, _first: Any, _second: Any, _at: Any) -> Any:
     return types.int64(types.int64, types.int64, types.int64), generate
 
 
-@intrinsic
-def _first_bit(_typing: Any, _bits: Any) -> Any:
+def _generate_count(_typing: Any, _bits: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), generate
 
 
-def _plain_above_bits(first: int, second: int, at: int) -> int:
+_compare: Any = intrinsic(_generate_comparison)
+_count_zeros: Any = intrinsic(_generate_count)
+
+
+def above_bits(first: int, second: int, at: int) -> int:
+    """Return a bit for each of the rows ``at ... at + 63`` in which the first is above the second.
+
+    Parameters
+    ----------
+    first, second : int
+        Addresses of float64 series; row ``at + k`` gives bit k. NaN is above nothing.
+
+    Returns
+    -------
+    int
+        64 bits, two's complement.
+    """
     rows = ctypes.c_double * WORD
     over = rows.from_address(int(first) + _NUMBER_BYTES * int(at))
     under = rows.from_address(int(second) + _NUMBER_BYTES * int(at))
@@ -56,16 +68,13 @@ def _plain_above_bits(first: int, second: int, at: int) -> int:
     return bits - (1 << WORD) if bits >> (WORD - 1) else bits
 
 
-def _plain_first_bit(bits: int) -> int:
+def first_bit(bits: int) -> int:
+    """Return the number of the lowest bit of a word that is not 0."""
     return (bits & -bits).bit_length() - 1
 
 
-above_bits: Callable[[int, int, int], int]
-first_bit: Callable[[int], int]
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
-    above_bits, first_bit = _plain_above_bits, _plain_first_bit
-else:
-    above_bits, first_bit = _above_bits, _first_bit  # type: ignore[assignment]  # as numba calls them
+compile_as(above_bits, lambda first, second, at: _compare(first, second, at))  # noqa: PLW0108  (numba takes no intrinsic)
+compile_as(first_bit, lambda bits: _count_zeros(bits))  # noqa: PLW0108
 
 
 @kernel_part
@@ -75,8 +84,7 @@ def changed_bits(above: int, was_above: bool) -> int:
     Parameters
     ----------
     above : int
-        As ``above_bits(first, second, at)`` gives it: bit k of 64, two's complement, says whether
-        row ``at + k`` of the first series (by their addresses, float64) is above the second.
+        As `above_bits` gives it.
     was_above : bool
         Whether the row before the word's first was.
     """

@@ -14,15 +14,26 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
 import numba.np.arraymath  # or else it is loaded in the middle of somebody's first result
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
-__all__ = ["cache_directory", "environment", "inlined_part", "kernel_part", "njit", "source_digest"]
+__all__ = [
+    "cache_directory",
+    "compile_as",
+    "environment",
+    "inlined_part",
+    "kernel_part",
+    "njit",
+    "source_digest",
+]
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,5 +116,17 @@ kernel_part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrappe
 inlined_part = njit(
     error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
 )  # type: ignore[call-overload]  # options
+
+
+def compile_as(plain: Callable[..., Any], compiled: Callable[..., Any]) -> None:
+    """Let kernels that name a plain function run another in its place, of the same parameters.
+
+    Parameters
+    ----------
+    compiled : function
+        What numba compiles there; it may call intrinsics, which Python cannot.
+    """
+    overload(plain, strict=False, inline="always")(lambda *_types: compiled)
+
 
 numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]  # set at run time

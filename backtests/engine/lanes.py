@@ -3,17 +3,17 @@
 Each function does the same arithmetic in every lane that `coasting` does bar by bar, and gives a
 bit for each bar that needs a closer look.
 
-Without the compiler (NUMBA_DISABLE_JIT) the same functions do the same in Python.
+Called from Python, the same functions do the same bar by bar.
 """
 
 import ctypes
-from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from numerics.compilation import compile_as
 
 LANES = 64  # bars
 _NUMBER_BYTES = 8
@@ -60,8 +60,7 @@ def _as_word(builder: Any, flags: Any) -> Any:
     return builder.zext(builder.bitcast(flags, _BITS), _WORD)
 
 
-@intrinsic
-def _mark_lanes(
+def _generate_mark(
     _typing: Any, _close: Any, _curve: Any, _bar: Any, _cash: Any, _position: Any, _floor: Any
 ) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -77,8 +76,7 @@ def _mark_lanes(
     return types.int64(types.int64, types.int64, types.int64, *numbers), generate
 
 
-@intrinsic
-def _reach_lanes(
+def _generate_reach(
     _typing: Any, _high: Any, _low: Any, _bar: Any, _above: Any, _below: Any
 ) -> Any:  # fmt: skip
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -92,13 +90,29 @@ def _reach_lanes(
     return types.int64(types.int64, types.int64, types.int64, *numbers), generate
 
 
+_mark: Any = intrinsic(_generate_mark)
+_reach: Any = intrinsic(_generate_reach)
+
+
 def _column(address: int, bar: int) -> Any:
     return (ctypes.c_double * LANES).from_address(int(address) + _NUMBER_BYTES * int(bar))
 
 
-def _mark_plainly(
-    close: int, curve: int, bar: int, cash: float, position: float, floor: float
-) -> int:
+def mark_lanes(close: int, curve: int, bar: int, cash: float, position: float, floor: float) -> int:
+    """Write ``cash + position * close`` to the curve from a bar on, and say where that is too low.
+
+    Parameters
+    ----------
+    close, curve : int
+        Addresses of columns, float64, which reach at least as far as the lanes.
+    floor : float
+        Units of maintenance margin.
+
+    Returns
+    -------
+    int
+        A bit for each bar whose equity is below ``floor * close``, or not a number.
+    """
     bits, out = 0, _column(curve, bar)
     for lane, worth in enumerate(_column(close, bar)):
         out[lane] = cash + position * worth
@@ -106,17 +120,24 @@ def _mark_plainly(
     return bits
 
 
-def _reach_plainly(high: int, low: int, bar: int, above: float, below: float) -> int:
+def reach_lanes(high: int, low: int, bar: int, above: float, below: float) -> int:
+    """Return a bit for each bar from `bar` on whose high or low reaches a level."""
     highs, lows = _column(high, bar), _column(low, bar)
     return sum((highs[k] >= above or lows[k] <= below) << k for k in range(LANES))
 
 
-# mark_lanes(close, curve, bar, cash, position, floor): write ``cash + position * close`` to the
-# curve and return a bit for each bar whose equity is below ``floor * close`` or not a number.
-# reach_lanes(high, low, bar, above, below): return a bit for each bar that reaches a level.
-mark_lanes: Callable[[int, int, int, float, float, float], int]
-reach_lanes: Callable[[int, int, int, float, float], int]
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
-    mark_lanes, reach_lanes = _mark_plainly, _reach_plainly
-else:
-    mark_lanes, reach_lanes = _mark_lanes, _reach_lanes  # type: ignore[assignment]  # as called
+compile_as(
+    mark_lanes,
+    lambda close, curve, bar, cash, position, floor: _mark(  # noqa: PLW0108  (numba takes no
+        close,
+        curve,
+        bar,
+        cash,
+        position,
+        floor,  # intrinsic)
+    ),
+)
+compile_as(
+    reach_lanes,
+    lambda high, low, bar, above, below: _reach(high, low, bar, above, below),  # noqa: PLW0108
+)
