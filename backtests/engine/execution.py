@@ -54,7 +54,7 @@ from backtests.engine.memory import (
 )
 from backtests.engine.settlement import settle_batch
 from backtests.engine.valuation import unit_value
-from numerics.compilation import kernel_part
+from numerics.compilation import inlined_part, kernel_part
 
 _WORKING = wide(OrderStatus.WORKING)
 _TOO_SMALL = wide(OrderReason.TOO_SMALL)
@@ -79,7 +79,7 @@ _FIRST = wide(0)
 _NOBODY = wide(-1)
 
 
-@kernel_part
+@inlined_part
 def meet(bar: int, run: Run) -> None:
     """Let the working orders meet a bar."""
     if run.max_participation < math.inf:
@@ -94,7 +94,7 @@ def meet(bar: int, run: Run) -> None:
         meet_at_once(bar, _CLOSE, bar, _COARSE, run)
 
 
-@kernel_part
+@inlined_part
 def after_bar(bar: int, run: Run) -> None:
     """End what may not wait, move trailing stops, and tidy the list of working orders."""
     tidy(run)
@@ -111,7 +111,7 @@ def after_bar(bar: int, run: Run) -> None:
             order_at(working_at(k, run), run)["since"] = 0
 
 
-@kernel_part
+@inlined_part
 def _single_price(at_row: int, asset: int, moment: int, is_fine: bool, run: Run) -> float:
     """Return the open, or the close, of a bar or of a finer one."""
     if moment == _CLOSE:
@@ -160,7 +160,7 @@ def meet_at_once(bar: int, moment: int, at_row: int, is_fine: bool, run: Run) ->
         settle_batch(bar, moment, n, run)
 
 
-@kernel_part
+@inlined_part
 def _is_met(row: Row, moment: int, price: float, spread: float, run: Run) -> bool:
     """Say whether an order fills at this one price; notes a stop that was met."""
     kind = np.int64(row["kind"])
@@ -245,7 +245,7 @@ def size(bar: int, moment: int, at: int, price: float, run: Run) -> None:
         reject(at, bar, _TOO_SMALL, run)
 
 
-@kernel_part
+@inlined_part
 def _meet_inside(bar: int, run: Run) -> None:
     """Walk the inside of a bar, through its finer bars where there are any."""
     first, last = 0, 0
@@ -306,7 +306,7 @@ def meet_stretch(bar: int, at_row: int, is_fine: bool, run: Run) -> None:
     _note_unfilled(bar, at_row, is_fine, run)
 
 
-@kernel_part
+@inlined_part
 def _note_unfilled(bar: int, at_row: int, is_fine: bool, run: Run) -> None:
     """Remember the stops that were met without a fill, and count what another policy had filled."""
     for k in range(run.n_working):
@@ -360,7 +360,7 @@ def _has_room(bar: int, row: Row, run: Run) -> bool:
     return bool(fits == left if row["time_in_force"] == _FOK else fits != 0.0)
 
 
-@kernel_part
+@inlined_part
 def _fill_inside(
     bar: int, at: int, rank: float, price: float, flag: int, at_row: int, is_fine: bool, run: Run
 ) -> None:

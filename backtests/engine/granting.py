@@ -25,7 +25,7 @@ from backtests.engine.memory import (
     store,
 )
 from backtests.engine.valuation import unit_value
-from numerics.compilation import kernel_part
+from numerics.compilation import inlined_part, kernel_part
 
 _INSIDE = wide(Moment.INSIDE)
 _CLOSE = wide(Moment.CLOSE)
@@ -75,7 +75,7 @@ def equity_now(bar: int, moment: int, run: Run) -> float:
     return equity
 
 
-@kernel_part
+@inlined_part
 def grant(bar: int, moment: int, n: int, run: Run) -> None:
     """Cut the quantities of the first `n` orders of the batch to what buying power covers.
 
@@ -94,7 +94,7 @@ def grant(bar: int, moment: int, n: int, run: Run) -> None:
         _grant_in_turn(bar, moment, n, run)
 
 
-@kernel_part
+@inlined_part
 def _any_opens(n: int, run: Run) -> bool:
     """Say whether any order may open something; those that only reduce are always granted."""
     opens = False

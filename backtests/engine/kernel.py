@@ -27,7 +27,7 @@ from backtests.engine.memory import (
     run_at,
     store,
 )
-from numerics.compilation import kernel_part
+from numerics.compilation import inlined_part, kernel_part
 
 _CLOSE = wide(Moment.CLOSE)
 _BAD_TARGET = wide(Fault.TARGET)
@@ -110,7 +110,7 @@ def run_bars(start: int, stop: int, run: Run) -> int:
     return stop
 
 
-@kernel_part
+@inlined_part
 def _live(bar: int, run: Run) -> None:
     """Bring actions, financing and fills of a bar upon the account."""
     at = run.next_action
@@ -192,7 +192,7 @@ def _set_targets(bar: int, row: int, called: bool, run: Run) -> None:
         run.fault_at = infinite
 
 
-@kernel_part
+@inlined_part
 def has_room(run: Run) -> bool:
     """Say whether the tables can hold the most that one bar may bring.
 

@@ -34,7 +34,7 @@ from backtests.engine.memory import (
     working_at,
 )
 from backtests.engine.valuation import unit_value
-from numerics.compilation import kernel_part
+from numerics.compilation import inlined_part, kernel_part
 
 _WORKING = wide(OrderStatus.WORKING)
 _FILLED = wide(OrderStatus.FILLED)
@@ -61,7 +61,7 @@ def settle_batch(bar: int, moment: int, n: int, run: Run) -> None:
                 _settle(bar, moment, i, run)
 
 
-@kernel_part
+@inlined_part
 def _settle(bar: int, moment: int, i: int, run: Run) -> None:
     """Book one order of the batch, unless a relative that filled before has ended it."""
     at = batch_at(i, run)["row"]
@@ -99,7 +99,7 @@ def _settle(bar: int, moment: int, i: int, run: Run) -> None:
             _wake_reducing(bar, moment, np.int64(order["instrument"]), run)
 
 
-@kernel_part
+@inlined_part
 def _rounded(order: Row, quantity: float, run: Run) -> float:
     """Return what buying power left, in whole lots; nothing of an order that wants all or none."""
     if order["time_in_force"] == _FOK:
@@ -110,7 +110,7 @@ def _rounded(order: Row, quantity: float, run: Run) -> float:
     return whole_lots(quantity, load(run.lot, asset))
 
 
-@kernel_part
+@inlined_part
 def _is_whole(order: Row) -> bool:
     left = abs(order["quantity"] - order["filled"])
     return bool(left <= _ROUNDING * abs(order["quantity"]))
