@@ -110,7 +110,9 @@ def _cache_root() -> Path:
 
 # For functions that only other kernels call: the machine code of a kernel holds its parts, so they
 # need no entry from Python and no file of their own. Compiling them takes two thirds of the time.
-kernel_part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]  # options
+kernel_part = njit(
+    error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=False
+)  # type: ignore[call-overload]  # options
 
 # The same for parts of the hottest loops that are called from one place: no calls are left.
 inlined_part = njit(
