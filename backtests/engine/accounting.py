@@ -47,32 +47,45 @@ def book_trade(asset: int, quantity: float, value: float, costs: float, run: Run
 
 @kernel_part
 def mark_to_market(bar: int, run: Run) -> None:
-    """Value every position at the close of `bar`, or at its last close where it did not trade."""
+    """Value every position at the close of `bar`, or at its last close where it did not trade.
+
+    Notes
+    -----
+    Four sums side by side, which a processor adds up at once; always in the same order, whether or
+    not a later bar lacks a price.
+    """
     if run.is_complete:
         _mark_complete(bar, run)
         return
-    value = 0.0
-    for asset in range(run.n_assets):
-        close = cell(run.close, bar, asset, run)
-        held = load(run.position, asset)
-        if math.isnan(close):
-            close = load(run.mark, asset)
-            run.stale_bars += held != 0.0
-        else:
-            store(run.mark, asset, close)
-        if held != 0.0:
-            value += held * close * unit_value(bar, asset, _CLOSE, run)
-    run.equity = run.cash + value
+    n_assets = run.n_assets
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = n_assets - n_assets % 4
+    for asset in range(0, whole, 4):
+        a += _marked(bar, asset, run)
+        b += _marked(bar, asset + 1, run)
+        c += _marked(bar, asset + 2, run)
+        d += _marked(bar, asset + 3, run)
+    for asset in range(whole, n_assets):
+        a += _marked(bar, asset, run)
+    run.equity = run.cash + ((a + b) + (c + d))
+
+
+@kernel_part
+def _marked(bar: int, asset: int, run: Run) -> float:
+    """Take over an instrument's close and return what its position is worth."""
+    close = cell(run.close, bar, asset, run)
+    held = load(run.position, asset)
+    if math.isnan(close):
+        close = load(run.mark, asset)
+        run.stale_bars += held != 0.0
+    else:
+        store(run.mark, asset, close)
+    return held * close * unit_value(bar, asset, _CLOSE, run) if held != 0.0 else 0.0
 
 
 @kernel_part
 def _mark_complete(bar: int, run: Run) -> None:
-    """Do the same where every instrument trades in every bar: its row of closes is the marks.
-
-    Notes
-    -----
-    Four sums side by side, which a processor adds up at once; always in the same order.
-    """
+    """Do the same where every instrument trades in every bar: its row of closes is the marks."""
     n_assets = run.n_assets
     row = run.close + _NUMBER_BYTES * bar * n_assets
     position = run.position
