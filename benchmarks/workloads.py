@@ -166,6 +166,15 @@ def _compare(known: dict[str, Workload]) -> None:
     table(rows)
 
 
+def warm_up() -> None:
+    """Compile what the processes below load from disk."""
+    data = reference_workloads()
+    bars = Bars(**data.daily(), symbols="A")
+    pairs = np.array([[5.0, 20.0]])
+    sweep(bars, AverageCross(position=Position(1.0, "weights", "fill")), pairs, n_best=1)
+    simulate(bars, Compiled(_crossing, [0.0, 0.0, 0.0]), costs=COSTS)
+
+
 def first_result() -> dict[str, float]:
     """Return the seconds to import the engine and to the first result after it."""
     ts = 10**18 + np.arange(1, 252, dtype=np.int64) * 86_400 * 10**9
@@ -266,8 +275,13 @@ CHILDREN: dict[str, Callable[[], dict[str, float]]] = {
 
 
 def _children() -> None:
-    """Measure each in a process of its own, so that memory and first calls can be told."""
+    """Measure each in a process of its own, so that memory and first calls can be told.
+
+    Kernels are on disk by then: a first process compiles those that are not.
+    """
     rows: list[tuple[str, ...]] = [("alone in a process", "figure")]
+    code = "from benchmarks.workloads import warm_up; warm_up()"
+    subprocess.run([sys.executable, "-c", code], check=True)
     for name in CHILDREN:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.workloads", "--child", name], check=True,
