@@ -15,7 +15,7 @@ from backtests.engine.trials import FIGURES, Chunk
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-ROWS_PER_GROUP = 2_048
+ROWS_PER_GROUP = 8_192
 
 
 class ParquetSink:
