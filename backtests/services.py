@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from backtests import selectors, tasks
-from backtests.lifecycle import DATASETS, RUNS, DatasetStatus, RunStatus
+from backtests.lifecycle import DATASETS, RUNS, ChunkStatus, DatasetStatus, RunStatus
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
@@ -81,24 +81,26 @@ def _request_digest(spec: RunSpec, strategy: "StrategySpec", reason: str) -> str
 
     A client that asks again after a new version of the dataset arrived gets its first run.
     """
-    asked = spec.model_dump(mode="json") | {"strategy": strategy.model_dump(mode="json")}
+    asked = spec.document() | {"strategy": strategy.model_dump(mode="json")}
     return canonical.digest({"verb": "queue_run", "spec": asked, "reason": reason})
 
 
 def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Check a spec against its data and return the document that is stored."""
     selectors.check_market(spec, strategy, dataset)
-    document = spec.model_dump(mode="json")
+    document = spec.document()
     document["dataset"] = f"{dataset.name}@sha256:{dataset.digest}"
     document["strategy"] = strategy
     if spec.benchmark:
         document["benchmark"] = selectors.check_benchmark(spec).reference
+    if spec.search is not None:
+        document["search"] = selectors.check_search(document)
     return document
 
 
 @transaction.atomic(durable=True)
 def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> Run:
-    """Stop a run: a queued one ends at once, a running one at its next slice of work.
+    """Stop a run: one that waits ends at once, a running one at its next slice of work.
 
     Asking twice changes nothing.
 
@@ -119,9 +121,15 @@ def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> 
     RUNS.check(RunStatus(run.status), RunStatus.CANCELLED)
     run.cancel_requested_at = at
     before = run.status
-    if run.status == RunStatus.QUEUED:
-        run.status, run.finished_at = RunStatus.CANCELLED, at
-    run.save(update_fields=["status", "finished_at", "cancel_requested_at", "updated_at"])
+    if run.status == RunStatus.QUEUED or run.waits_for_chunks:
+        run.status, run.finished_at, run.waits_for_chunks = RunStatus.CANCELLED, at, False
+        queued = run.chunks.filter(status=ChunkStatus.QUEUED)
+        queued.update(status=ChunkStatus.CANCELLED)
+    run.save(
+        update_fields=[
+            "status", "finished_at", "cancel_requested_at", "waits_for_chunks", "updated_at",
+        ]
+    )  # fmt: skip
     verb = "cancelled" if run.status == RunStatus.CANCELLED else "cancel_requested"
     audit.record(
         f"backtests.run.{verb}", run, actor=actor, at=at, reason=reason,

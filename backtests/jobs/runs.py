@@ -9,7 +9,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost, claim, finish
+from backtests.jobs.lease import (
+    DATABASE_AWAY,
+    Cancelled,
+    Lease,
+    LeaseLost,
+    claim,
+    finish,
+    wait_for_chunks,
+)
 from backtests.jobs.problems import unexpected, worker_lost
 from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
@@ -20,8 +28,8 @@ logger = logging.getLogger(__name__)
 REPUBLISH_AFTER = timedelta(seconds=60)
 
 
-def execute_run(*, run_id: UUID, worker: str) -> None:
-    """Claim a queued run, compute it and record its end.
+def execute_run(*, run_id: UUID, worker: str) -> list[int]:
+    """Claim a queued run, compute it and record its end; return the chunks it now waits for.
 
     Idempotent: a second message for the same run finds it claimed and returns. A refusal of
     the domain ends the run as failed with its problem; a database that stays away leaves the
@@ -29,7 +37,7 @@ def execute_run(*, run_id: UUID, worker: str) -> None:
     """
     run = claim(run_id, worker=worker)
     if run is None:
-        return
+        return []
     with context.acting(run=str(run_id)):
         try:
             with Lease(run) as lease:
@@ -46,21 +54,21 @@ def execute_run(*, run_id: UUID, worker: str) -> None:
             finish(run, RunStatus.FAILED, problem=unexpected(error, "The run failed unexpectedly"))
             raise
         else:
-            finish(
-                run,
-                RunStatus.SUCCEEDED,
-                **lease.reached,
-                code_digest=provenance.code_digest(),
-                environment=provenance.environment(),
-                **outcome,
-            )
+            if outcome is None:
+                return wait_for_chunks(run)
+            made_by = {
+                "code_digest": provenance.code_digest(), "environment": provenance.environment(),
+            }  # fmt: skip
+            status = RunStatus.FAILED if "problem" in outcome else RunStatus.SUCCEEDED
+            finish(run, status, **{**lease.reached, **made_by, **outcome})
+    return []
 
 
-def _compute(run: Run, lease: Lease) -> dict[str, Any]:
+def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
     """Hand a run to the code of its kind, loading the numeric libraries now."""
-    from backtests.jobs import backtest
+    from backtests.jobs import backtest, studies
 
-    compute = {RunKind.BACKTEST: backtest.compute}
+    compute = {RunKind.BACKTEST: backtest.compute, RunKind.SWEEP: studies.advance}
     return compute[RunKind(run.kind)](run, lease)
 
 
@@ -80,7 +88,7 @@ def reap_runs() -> list[UUID]:
 def _rescue(run: Run) -> None:
     """Queue a lost run again under the fence of its attempt, or fail it for good."""
     at = timezone.now()
-    over = run.attempt >= settings.RUN_MAX_ATTEMPTS
+    over = run.attempt - run.resumptions >= settings.RUN_MAX_ATTEMPTS
     cancelled = run.cancel_requested_at is not None
     status: RunStatus
     columns: dict[str, Any]

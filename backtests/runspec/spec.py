@@ -19,7 +19,9 @@ Reference = Annotated[str, Field(min_length=1, max_length=500)]
 class RunSpec(Section):
     """What to compute, on which data, with which strategy, at which costs."""
 
-    kind: Literal["backtest"] = "backtest"
+    kind: Literal["backtest", "sweep"] = Field(
+        default="backtest", description="A sweep runs the strategy once for each parameter set."
+    )
     dataset: Reference = Field(description="A dataset's name, or name@sha256:… for one version.")
     instruments: list[Name] | None = Field(
         default=None, description="Which instruments of the dataset; all of them by default."
@@ -40,9 +42,17 @@ class RunSpec(Section):
     costs: CostsSpec = CostsSpec()
     account: AccountSpec = AccountSpec()
     seed: int = Field(default=0, ge=0, lt=2**63)
+    search: dict[str, Any] | None = Field(
+        default=None,
+        description="What a sweep searches, and how: kind, over, objective, constraints, and what "
+        "the kind needs. A seed left out is the run's.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if (self.kind == "sweep") is (self.search is None):
+            verb = "needs" if self.kind == "sweep" else "has no"
+            raise ValueError(f"a {self.kind} {verb} search")
         if self.start and self.end and self.start > self.end:
             raise ValueError(f"start {self.start} is after end {self.end}")
         if self.instruments is not None:
@@ -52,3 +62,10 @@ class RunSpec(Section):
             if twice:
                 raise ValueError(f"instruments names {twice[0]!r} twice")
         return self
+
+    def document(self) -> dict[str, Any]:
+        """Return the document that is stored: with its defaults, without what its kind lacks."""
+        plain = self.model_dump(mode="json")
+        if self.search is None:
+            del plain["search"]
+        return plain

@@ -20,6 +20,7 @@ from backtests.selectors.runs import (
     list_artifacts,
     list_runs,
 )
+from backtests.selectors.searches import check_search, plan_search
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "check_benchmark",
     "check_import",
     "check_market",
+    "check_search",
     "count_runs_by_status",
     "describe_run",
     "find_run",
@@ -39,6 +41,7 @@ __all__ = [
     "list_artifacts",
     "list_datasets",
     "list_runs",
+    "plan_search",
     "render_report",
     "resolve_benchmark",
     "resolve_dataset",

@@ -127,7 +127,7 @@ def worker() -> Child:
     name = f"lent-{timezone.now():%H%M%S}"
     argv = [
         *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker"),
-        *("--pool", "solo", "--queues", "interactive,upkeep", "--hostname", f"{name}@%h"),
+        *("--pool", "solo", "--queues", "interactive,batch,upkeep", "--hostname", f"{name}@%h"),
         *("--beat", "--schedule", str(home() / "celerybeat-lent")),
         *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
     ]

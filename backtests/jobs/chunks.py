@@ -1,0 +1,156 @@
+"""The chunks of studies: claimed, computed, recorded once, and rescued."""
+
+import logging
+import time
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost
+from backtests.jobs.problems import unexpected, worker_lost
+from backtests.lifecycle import CHUNKS, ChunkStatus, RunStatus
+from backtests.models import Chunk, Run
+from crowetrade_site.core import context
+from crowetrade_site.core.errors import DomainError
+
+logger = logging.getLogger(__name__)
+REPUBLISH_AFTER = timedelta(seconds=60)
+
+
+def execute_chunk(*, chunk_id: int, worker: str) -> UUID | None:
+    """Claim a chunk, compute and record it; return the study's id if it can go on.
+
+    Idempotent: a second message finds it claimed, or done, and returns.
+    """
+    chunk = _claim(chunk_id, worker=worker)
+    if chunk is None:
+        return _completed(chunk_id)
+    with context.acting(run=str(chunk.run.public_id)):
+        try:
+            with ChunkLease(chunk) as lease:
+                outcome = _compute(chunk, lease)
+        except LeaseLost:
+            logger.warning("The lease was lost; another worker has the chunk")
+            return None
+        except Cancelled:
+            _end(chunk, ChunkStatus.CANCELLED)
+            return None
+        except DomainError as error:
+            _end(chunk, ChunkStatus.QUARANTINED, problem=error.problem())
+        except DATABASE_AWAY:
+            raise
+        except Exception as error:
+            problem = unexpected(error, "A chunk of the study failed unexpectedly")
+            _end(chunk, ChunkStatus.QUARANTINED, problem=problem)
+            logger.exception("A chunk failed", extra={"chunk": chunk.pk})
+        else:
+            _end(chunk, ChunkStatus.DONE, **outcome)
+    return resume(chunk.run_id)
+
+
+def _claim(chunk_id: int, *, worker: str) -> Chunk | None:
+    at = timezone.now()
+    won = Chunk.objects.filter(
+        pk=chunk_id, status=ChunkStatus.QUEUED, run__status=RunStatus.RUNNING,
+        run__waits_for_chunks=True,
+    ).update(
+        status=ChunkStatus.RUNNING, attempt=F("attempt") + 1, worker=worker,
+        lease_expires_at=at + timedelta(seconds=settings.RUN_LEASE_SECONDS),
+    )  # fmt: skip
+    return Chunk.objects.select_related("run__dataset").get(pk=chunk_id) if won else None
+
+
+class ChunkLease(Lease):
+    """The heartbeat of a chunk; its study's end, by whomever, ends it too."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        super().__init__(chunk.run)
+        self.chunk = chunk
+
+    def _renew(self) -> None:
+        kept = _held(self.chunk).update(
+            lease_expires_at=timezone.now() + timedelta(seconds=settings.RUN_LEASE_SECONDS)
+        )
+        if not kept:
+            self._lost.set()
+        elif not Run.objects.waiting().filter(pk=self.chunk.run_id).exists():
+            self._cancelled.set()
+
+
+def _held(chunk: Chunk) -> Any:
+    return Chunk.objects.filter(pk=chunk.pk, status=ChunkStatus.RUNNING, attempt=chunk.attempt)
+
+
+def _compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
+    """Hand a chunk to what evaluates trials, loading the numeric libraries now."""
+    from backtests.jobs import evaluation
+
+    return evaluation.compute(chunk, lease)
+
+
+def _end(chunk: Chunk, status: ChunkStatus, **columns: Any) -> bool:
+    """Record a chunk's end exactly once, and the progress of its study."""
+    CHUNKS.check(ChunkStatus.RUNNING, status)
+    deadline = time.monotonic() + settings.RUN_LEASE_SECONDS
+    while True:
+        try:
+            with transaction.atomic():
+                won = _held(chunk).update(status=status, **columns)
+                if won and status == ChunkStatus.DONE:
+                    study = Run.objects.filter(pk=chunk.run_id)
+                    study.update(progress_done=F("progress_done") + chunk.n_trials)
+            return bool(won)
+        except DATABASE_AWAY:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _completed(chunk_id: int) -> UUID | None:
+    """Return the run to go on with when the message of an ended chunk comes again."""
+    study = Chunk.objects.filter(pk=chunk_id).values_list("run_id", flat=True).first()
+    return None if study is None else resume(study)
+
+
+def resume(run_pk: int) -> UUID | None:
+    """Queue a waiting study again if none of its chunks is unfinished; return its id if so.
+
+    A compare-and-set: of two workers that end the last two chunks, one wins.
+    """
+    if Chunk.objects.unfinished().filter(run=run_pk).exists():
+        return None
+    won = Run.objects.waiting().filter(pk=run_pk).update(
+        status=RunStatus.QUEUED, waits_for_chunks=False, queued_at=timezone.now(),
+        published_at=None, resumptions=F("resumptions") + 1, lease_expires_at=None,
+    )  # fmt: skip
+    return Run.objects.get(pk=run_pk).public_id if won else None
+
+
+def reap_chunks() -> tuple[list[int], list[UUID]]:
+    """Return the chunks that need a message, and the studies that can go on.
+
+    A chunk whose worker was lost is queued again; begun as often as allowed it is quarantined, so
+    that one that kills its worker cannot take the study down.
+    """
+    at = timezone.now()
+    for chunk in Chunk.objects.lease_expired(at).order_by("pk"):
+        _rescue(chunk)
+    unpublished = Chunk.objects.unpublished(at, patience=REPUBLISH_AFTER)
+    waiting = list(unpublished.order_by("run__queued_at", "pk").values_list("pk", flat=True)[:1000])
+    studies = [resume(pk) for pk in Run.objects.waiting().values_list("pk", flat=True)]
+    return waiting, [study for study in studies if study is not None]
+
+
+def _rescue(chunk: Chunk) -> None:
+    at = timezone.now()
+    mine = Chunk.objects.lease_expired(at).filter(pk=chunk.pk, attempt=chunk.attempt)
+    if chunk.attempt >= settings.CHUNK_MAX_ATTEMPTS:
+        problem = worker_lost(chunk.attempt, chunk.worker)
+        mine.update(status=ChunkStatus.QUARANTINED, problem=problem)
+    else:
+        mine.update(status=ChunkStatus.QUEUED, published_at=None)

@@ -1,0 +1,107 @@
+"""What a chunk of a study computes: which trials, how many of them, and their rows."""
+
+import io
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from backtests import selectors
+from backtests.jobs import ledger, trials
+from backtests.jobs.lease import Lease
+from backtests.lifecycle import ChunkStatus
+from backtests.models import Chunk, Run
+from backtests.search import Search, Trial
+from crowetrade_site.core import canonical, provenance, storage
+
+SECONDS = 3.0  # that a chunk shall take
+MOST_TRIALS = 5_000
+# Measured on one core: what a trial costs beside its bars, and for every bar of an instrument.
+_SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
+
+
+def estimated_seconds(n_bars: int, n_assets: int) -> float:
+    """Return what a trial takes [CPU seconds]: an estimate that is the same on every machine.
+
+    The size of chunks follows from it, and so do their names.
+    """
+    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_bars * n_assets
+
+
+def plan(
+    run: Run, bench: trials.Bench, found: Search, asked: Sequence[Trial], generation: int
+) -> None:
+    """Write the chunks of some trials; those already there stay."""
+    size = int(SECONDS / estimated_seconds(bench.bars.n_bars, bench.bars.n_assets))
+    size = max(1, min(MOST_TRIALS, size))
+    goals = {name: run.spec["search"].get(name) for name in ("objective", "constraints")}
+    spec = {name: part for name, part in run.spec.items() if name != "search"}
+    base = {"code": provenance.code_digest(), "spec": spec, "goals": goals}
+    rows = []
+    for begin in range(0, len(asked), size):
+        part = asked[begin : begin + size]
+        parameters = [trial.parameters for trial in part]
+        budgets = [trial.budget for trial in part]
+        content = canonical.digest(base | {"parameters": parameters, "budgets": budgets})
+        rows.append(
+            Chunk(
+                run=run, generation=generation, first=part[0].number, n_trials=len(part),
+                parameters=None if found.is_indexed else _stored(part), content=content,
+                status=ChunkStatus.QUEUED,
+            )
+        )  # fmt: skip
+    Chunk.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+
+
+def _stored(part: Sequence[Trial]) -> list[dict[str, Any]]:
+    return [{"parameters": trial.parameters, "budget": trial.budget} for trial in part]
+
+
+def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
+    """Return the columns of a chunk that is done; one computed before is taken over."""
+    bench = trials.Bench.of(chunk.run)
+    found = selectors.plan_search(chunk.run.spec["search"])
+    asked = trials_of(chunk, found)
+    scope = ledger.scope_of(bench.market)
+    ledger.record(chunk.run, scope, [trial.parameters for trial in asked], chunk.worker)
+    same = Chunk.objects.done().filter(content=chunk.content).first()
+    if same is not None:
+        return {"artifact": same.artifact, "summary": same.summary, "is_reused": True}
+    began = time.perf_counter()
+    table = bench.evaluate(found, asked, lease)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", store_schema=False)
+    return {
+        "artifact": storage.put(buffer.getvalue()),
+        "summary": _summary(table, found),
+        "seconds": round(time.perf_counter() - began, 6),
+    }
+
+
+def _summary(table: pa.Table, found: Search) -> dict[str, Any]:
+    """Return what the page shows of a chunk while its study runs."""
+    values = table["objective_0"].to_numpy(zero_copy_only=False)
+    violation = table["violation"].to_numpy(zero_copy_only=False)
+    feasible = [
+        (float(value), at)
+        for at, value in enumerate(values)
+        if value == value and value is not None and violation[at] == 0.0
+    ]
+    pick = max if found.goals.maximized[0] else min
+    best = pick(feasible, default=None, key=lambda pair: pair[0])
+    return {
+        "n_infeasible": len(values) - len(feasible),
+        "best": None
+        if best is None
+        else {"value": best[0], "parameters": table["parameters"][best[1]].as_py()},
+    }
+
+
+def trials_of(chunk: Chunk, found: Search) -> list[Trial]:
+    """Return the trials of a chunk."""
+    numbers = range(chunk.first, chunk.first + chunk.n_trials)
+    if chunk.parameters is None:
+        return [found.trial(number) for number in numbers]
+    return [Trial(number, **one) for number, one in zip(numbers, chunk.parameters, strict=True)]

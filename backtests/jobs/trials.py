@@ -1,0 +1,199 @@
+"""Trials of a study: parameters → spec → simulation → one row of figures each.
+
+The same steps as a backtest, for many parameter sets on one market: loaded once, measured together.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pydantic import ValidationError
+
+from backtests import search
+from backtests.engine import Bars, Result, Targets, simulate
+from backtests.engine.errors import EngineError
+from backtests.engine.metrics import DEFINITIONS, compute_metrics_table
+from backtests.engine.metrics.reasons import sentence_of
+from backtests.jobs.backtest import periods_per_year
+from backtests.jobs.lease import Lease
+from backtests.jobs.market import Market, benchmark_of, load_market
+from backtests.jobs.settings import setup_of
+from backtests.marketdata.errors import MarketDataError
+from backtests.models import Run
+from backtests.runspec import RunSpec
+from backtests.search import Search, Trial
+from crowetrade_site.core.errors import InvalidInput, translating
+from strategies.pipeline import PipelineError, StrategySpec, compose
+
+N_BLOCKS = 16  # of bars, whose returns are summed for the statistics of many trials
+FIGURES = ("final_equity", "n_fills", "n_closed_trades")
+MOMENTS = ("n_returns", "mean_return", "std_return", "skew_return", "kurtosis_return")
+_TOGETHER = 32  # trials measured together
+REFUSALS = (EngineError, PipelineError, ValidationError)
+
+
+class Moments(NamedTuple):
+    """What the statistics of many trials need of one: of its returns per bar."""
+
+    n_returns: float
+    mean_return: float
+    std_return: float
+    skew_return: float
+    kurtosis_return: float  # excess
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A study's market and spec, on which trial after trial is run."""
+
+    spec: RunSpec
+    document: dict[str, Any]
+    market: Market
+    bars: Bars
+    benchmark: Any
+    periods: float | None
+
+    @classmethod
+    def of(cls, run: Run) -> "Bench":
+        """Open the data of a study.
+
+        Raises
+        ------
+        InvalidInput
+            Data and spec do not go together.
+        """
+        return _open(run.pk)
+
+    def evaluate(self, found: Search, trials: Sequence[Trial], lease: Lease) -> pa.Table:
+        """Return one row per trial: parameters, judgement, figures, metrics, moments, blocks."""
+        parts = []
+        for begin in range(0, len(trials), _TOGETHER):
+            lease.progress(begin, len(trials))
+            parts.append(self._together(found, trials[begin : begin + _TOGETHER]))
+        return pa.concat_tables(parts).combine_chunks()
+
+    def _together(self, found: Search, trials: Sequence[Trial]) -> pa.Table:
+        results: list[Result | str] = [self._run(trial.parameters) for trial in trials]
+        there = [result for result in results if not isinstance(result, str)]
+        measured = iter(self._measure(there)) if there else iter(())
+        rows = []
+        for trial, result in zip(trials, results, strict=True):
+            row: dict[str, Any] = {"parameters": json.dumps(trial.parameters, sort_keys=True)}
+            if isinstance(result, str):
+                judged, figures = found.failed(trial, result), {}
+            else:
+                figures, reasons = next(measured)
+                judged = found.judge(trial, figures, reasons)
+            values = judged.values or (None,) * len(found.objectives)
+            row |= {f"objective_{at}": value for at, value in enumerate(values)}
+            row |= {"violation": judged.violation, "reason": judged.reason, **figures}
+            rows.append(row)
+        return pa.Table.from_pylist(rows, schema=schema(len(found.objectives)))
+
+    def _run(self, parameters: Mapping[str, Any]) -> Result | str:
+        """Return what came of a parameter set, or why nothing could."""
+        try:
+            document = search.apply(self.document, parameters)
+            spec = RunSpec.model_validate(document)
+            weights = compose(
+                StrategySpec.model_validate(document["strategy"]),
+                self.market.history, start=self.market.start,
+            ).weights  # fmt: skip
+            targets = Targets(weights[self.market.start :], kind="weights")
+            return simulate(self.bars, targets, **setup_of(spec)._asdict())
+        except REFUSALS as refusal:
+            return _reason_of(refusal)
+
+    def _measure(self, results: Sequence[Result]) -> list[tuple[dict[str, Any], dict[str, str]]]:
+        """Return figures and metrics of each result, and why some metrics are not computed."""
+        curves = np.column_stack([result.equity for result in results])
+        table = compute_metrics_table(
+            curves,
+            self.bars.ts,
+            activity=[result.activity() for result in results],
+            trades=[result.round_trips() for result in results],
+            periods_per_year=self.periods,
+            benchmark=self.benchmark,
+        )
+        edges = np.linspace(0, curves.shape[0] - 1, N_BLOCKS + 1).astype(np.int64)
+        rows = []
+        for at, result in enumerate(results):
+            figures: dict[str, Any] = {
+                "final_equity": float(result.equity[-1]),
+                "n_fills": float(result.fills.size),
+                "n_closed_trades": float(np.count_nonzero(result.fills["position"] == 0.0)),
+            }
+            reasons = {}
+            for column, name in enumerate(table.names):
+                code = int(table.reasons[at, column])
+                figures[name] = None if code else float(table.values[at, column])
+                if code:
+                    reasons[name] = sentence_of(code)
+            returns = returns_of(result)
+            figures |= moments_of(returns)._asdict() | blocks_of(returns, edges)
+            rows.append((figures, reasons))
+        return rows
+
+
+@lru_cache(maxsize=2)
+def _open(run_pk: int) -> Bench:
+    run = Run.objects.select_related("dataset").get(pk=run_pk)
+    spec = RunSpec.model_validate(run.spec)
+    document = {**run.spec, "kind": "backtest"}
+    document.pop("search", None)
+    with translating((*REFUSALS, MarketDataError), InvalidInput):
+        market = load_market(run, spec)
+        aligned = benchmark_of(spec, market)
+        levels = aligned.values if aligned and not aligned.n_missing else None
+        return Bench(spec, document, market, market.bars(), levels, periods_per_year(run))
+
+
+def schema(n_objectives: int) -> pa.Schema:
+    """Return the columns of a study's table of trials."""
+    numbers = [f"objective_{at}" for at in range(n_objectives)]
+    numbers += ["violation", *FIGURES, *DEFINITIONS, *MOMENTS]
+    numbers += [f"block_{at}" for at in range(N_BLOCKS)]
+    texts = [("parameters", pa.string()), ("reason", pa.string())]
+    return pa.schema([*texts, *((name, pa.float64()) for name in numbers)])
+
+
+def returns_of(result: Result) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the simple return of every bar after the first; NaN where equity was not positive."""
+    before = result.equity[:-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(before > 0.0, result.equity[1:] / before - 1.0, np.nan)
+
+
+def moments_of(returns: np.ndarray[Any, np.dtype[np.float64]]) -> Moments:
+    """Return count, mean, standard deviation (ddof 1) and population shape of returns."""
+    known = returns[~np.isnan(returns)]
+    if known.size < 2:
+        return Moments(float(known.size), *(float("nan"),) * 4)
+    centered = known - known.mean()
+    variance = float(np.mean(centered**2))
+    std = float(np.std(known, ddof=1))
+    if variance == 0.0:
+        return Moments(float(known.size), float(known.mean()), std, float("nan"), float("nan"))
+    skew = float(np.mean(centered**3)) / variance**1.5
+    return Moments(
+        float(known.size), float(known.mean()), std, skew,
+        float(np.mean(centered**4)) / variance**2 - 3.0,
+    )  # fmt: skip
+
+
+def blocks_of(
+    returns: np.ndarray[Any, np.dtype[np.float64]], edges: np.ndarray[Any, np.dtype[np.int64]]
+) -> dict[str, float]:
+    """Return the sums of returns over blocks of bars of equal length."""
+    sums = np.add.reduceat(np.append(returns, 0.0), edges[:-1])
+    return {f"block_{at}": float(value) for at, value in enumerate(sums)}
+
+
+def _reason_of(refusal: Exception) -> str:
+    if isinstance(refusal, ValidationError):
+        return str(refusal.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
+    return str(refusal)
