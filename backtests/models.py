@@ -208,7 +208,9 @@ class LedgerScope(models.Model):
         indexes = [GinIndex(fields=["symbols"], name="scope_symbols")]
 
     def __str__(self) -> str:
-        return f"{len(self.symbols)} instruments, {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}"
+        return (
+            f"{len(self.symbols)} instruments, {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}"
+        )
 
 
 class TrialBatch(models.Model):

@@ -82,12 +82,10 @@ def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
 
 def _summary(table: pa.Table, found: Search) -> dict[str, Any]:
     """Return what the page shows of a chunk while its study runs."""
-    values = table["objective_0"].to_numpy(zero_copy_only=False)
-    violation = table["violation"].to_numpy(zero_copy_only=False)
+    values = table["objective_0"].to_pylist()
+    violation = table["violation"].to_pylist()
     feasible = [
-        (float(value), at)
-        for at, value in enumerate(values)
-        if value == value and value is not None and violation[at] == 0.0
+        (value, at) for at, value in enumerate(values) if value is not None and violation[at] == 0.0
     ]
     pick = max if found.goals.maximized[0] else min
     best = pick(feasible, default=None, key=lambda pair: pair[0])

@@ -96,9 +96,7 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trials.parquet"
         collected = _collect(run, found, path, lease)
-        artifacts = {
-            "trials.parquet": {"digest": storage.put(path), "bytes": path.stat().st_size}
-        }
+        artifacts = {"trials.parquet": {"digest": storage.put(path), "bytes": path.stat().st_size}}
     lease.phase("judging")
     columns: dict[str, Any] = {
         "summary": {"study": collected.summary(run, bench)},

@@ -26,8 +26,10 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
         document.setdefault("seed", spec["seed"])
     with translating((SearchError,), InvalidInput):
         planned = plan_search(document)
-        trials = planned.ask(min(MOST_TRIED, planned.n_trials)) if planned.is_indexed else (
-            planned.ask()
+        trials = (
+            planned.ask(min(MOST_TRIED, planned.n_trials))
+            if planned.is_indexed
+            else (planned.ask())
         )
         refusals = [refusal_of(spec, trial.parameters) for trial in trials[:MOST_TRIED]]
     if all(refusals):
