@@ -13,7 +13,8 @@ from backtests.search.errors import (
 from backtests.search.grid import Grid
 from backtests.search.halving import Rung, schedule, survivors
 from backtests.search.parameters import apply, digest
-from backtests.search.searching import Search, plan
+from backtests.search.planning import plan
+from backtests.search.searching import Search
 from backtests.search.space import Space, build_space
 from backtests.search.trials import Goals, Result, Trial
 

@@ -121,7 +121,7 @@ class CmaEs:
         Where it drew it, which says more than the rounded values; but what was tried counts, if
         that is another set, be it by the last bit of another processor.
         """
-        if digest(drawn.parameters) == self.space.digest(result.parameters):
+        if digest(drawn.parameters) == result.digest:
             return drawn.point
         return self._inward(result.parameters)
 

@@ -186,7 +186,7 @@ class Range(Part):
         if self.step is None:
             raise SpaceError("A range without a step has no numbered values.")
         if self.is_whole:
-            return self.low + index * self.step
+            return int(self.low) + index * int(self.step)
         return self.rounded(self.low + index * self.step)
 
     def index_of(self, value: Value) -> int:
@@ -198,7 +198,7 @@ class Range(Part):
             It is not one of the steps.
         """
         if _is_number(value) and self.step is not None and self.low <= value <= self.high:
-            index = round((value - self.low) / self.step)
+            index: int = round((value - self.low) / self.step)
             if index < (self.n_levels or 0) and self.level(index) == value:
                 return index
         raise SpaceError(f"{str(value)[:100]!r} is not one of its values.")

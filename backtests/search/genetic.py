@@ -11,6 +11,7 @@ References
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class Genetic:
         rng = stream(self.seed, len(told))
         tried = [*self.known, *told]
         novelty = Novelty(self.space, tried, rng)
-        parents = sorted(tried, key=self.goals.order)[: self.generation]
+        parents = nsmallest(self.generation, tried, key=self.goals.order)
         if len(parents) < self.generation:
             return numbered(told, (novelty.draw() for _ in range(n)))
         # Genes that a parent does not have are filled by chance: its children may need them.

@@ -33,7 +33,8 @@ class Grid:
 
     generation = None
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, *, most_enumerated: int = MOST_ENUMERATED) -> None:
+        self.most_enumerated = most_enumerated
         for path, dimension in space.dimensions.items():
             if dimension.n_levels is None:
                 raise SpaceError(f"{path}: a grid needs a list of values or a range with a step.")
@@ -91,10 +92,11 @@ class Grid:
             nonlocal seen
             if depth == len(dimensions):
                 seen += 1
-                if seen > MOST_ENUMERATED:
+                if seen > self.most_enumerated:
                     raise SpaceError(
-                        f"A grid with conditions or constraints has at most {MOST_ENUMERATED} "
-                        "points to look at; list fewer values or draw at random."
+                        "A grid with conditions or constraints has at most "
+                        f"{self.most_enumerated} points to look at; list fewer values or draw "
+                        "at random."
                     )
                 yield list(digits), parameters
                 return

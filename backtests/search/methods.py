@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from backtests.search.parameters import Parameters
+from backtests.search.parameters import Parameters, digest
 from backtests.search.space import Space
 from backtests.search.trials import Result, Trial
 
@@ -66,13 +66,13 @@ class Novelty:
 
     def __init__(self, space: Space, tried: Iterable[Result], rng: np.random.Generator) -> None:
         self.space, self.rng = space, rng
-        self.taken = {space.digest(result.parameters) for result in tried}
+        self.taken = {result.digest for result in tried}
 
     def accepts(self, parameters: Parameters) -> bool:
         """Whether a set meets the constraints and is new; it counts as tried from now on."""
         if self.space.broken(parameters) is not None:
             return False
-        name = self.space.digest(parameters)
+        name = digest(parameters)
         if name in self.taken:
             return False
         self.taken.add(name)

@@ -161,19 +161,15 @@ def draw_generation(
 ) -> list[Parameters]:
     """Return n new proposals of a study's sampler.
 
-    Those kept stay open in the study, so that a sampler which minds them spreads out; those
-    given up are closed as failed, which samplers forget.
+    Every proposal stays open in the study, kept or refused: TPE takes what is open for bad, so
+    it spreads out and does not come back to what was refused. NSGA-II looks at closed ones only.
     """
     return [_settle(study, space, novelty, all_dimensions=all_dimensions) for _ in range(n)]
 
 
 def _settle(study: "Study", space: Space, novelty: Novelty, *, all_dimensions: bool) -> Parameters:
-    from optuna.trial import TrialState
-
     for _ in range(MOST_PROPOSALS):
-        asked = study.ask()
-        parameters = suggest(asked, space, all_dimensions=all_dimensions)
+        parameters = suggest(study.ask(), space, all_dimensions=all_dimensions)
         if novelty.accepts(parameters):
             return parameters
-        study.tell(asked, state=TrialState.FAIL)
     return novelty.draw()

@@ -4,9 +4,10 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from backtests.search.errors import ResultsError
-from backtests.search.parameters import Parameters
+from backtests.search.parameters import Parameters, digest
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Result:
                 )
         if not (math.isfinite(self.violation) and self.violation >= 0):
             raise ResultsError(f"Trial {self.number}: the violation is not a number from 0 on.")
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the parameters as they are; those of a search are in canonical form."""
+        return digest(self.parameters)
 
     @property
     def is_feasible(self) -> bool:
