@@ -53,7 +53,8 @@ def sidak(p_values: ArrayLike, n_tests: int | None = None) -> NDArray[np.float64
     """Return ``1 - (1 - p)^m``, exact for independent tests; as `bonferroni` otherwise."""
     p, m = _checked(p_values, n_tests)
     with np.errstate(divide="ignore"):
-        return -np.expm1(m * np.log1p(-p))
+        adjusted: NDArray[np.float64] = -np.expm1(m * np.log1p(-p))
+    return adjusted
 
 
 def holm(p_values: ArrayLike, n_tests: int | None = None) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -204,7 +204,11 @@ class CombinatorialSplits(Sequence[Split]):
     groups: tuple[Range, ...]
     paths: NDArray[np.int64]
 
-    def __getitem__(self, at):  # type: ignore[no-untyped-def]  # int or slice, as of a tuple
+    @overload
+    def __getitem__(self, at: int) -> Split: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Split, ...]: ...
+    def __getitem__(self, at: int | slice) -> Split | tuple[Split, ...]:
         return self.splits[at]
 
     def __len__(self) -> int:
