@@ -86,8 +86,8 @@ def circular_indices(
         raise DomainError(f"A block of {block} is longer than {n} observations.")
     n_blocks = -(-n // block)
     starts = rng.integers(0, n, (n_resamples, n_blocks, 1))
-    rows: NDArray[np.int64] = (starts + np.arange(block)) % n
-    return rows.reshape(n_resamples, -1)[:, :n]
+    rows: NDArray[np.int64] = ((starts + np.arange(block)) % n).reshape(n_resamples, -1)[:, :n]
+    return rows
 
 
 def resampling_counts(indices: NDArray[np.int64], n: int) -> NDArray[np.float64]:
@@ -178,8 +178,8 @@ def _continued(begins: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[
     n = begins.shape[1]
     at = np.arange(n)
     began = np.maximum.accumulate(np.where(begins, at, 0), axis=1)
-    rows: NDArray[np.int64] = np.take_along_axis(starts, began, axis=1) + at - began
-    return rows % n
+    rows: NDArray[np.int64] = (np.take_along_axis(starts, began, axis=1) + at - began) % n
+    return rows
 
 
 def _require(n: int, n_resamples: int, block: float) -> None:
