@@ -30,6 +30,8 @@ class RunKind(StrEnum):
 
     BACKTEST = "backtest"
     SWEEP = "sweep"
+    WALK_FORWARD = "walk_forward"
+    CROSS_VALIDATION = "cross_validation"
 
 
 class RunStatus(StrEnum):

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from backtests import selectors, tasks
-from backtests.lifecycle import DATASETS, RUNS, ChunkStatus, DatasetStatus, RunStatus
+from backtests.lifecycle import DATASETS, RUNS, ChunkStatus, DatasetStatus, RunKind, RunStatus
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
@@ -93,8 +93,8 @@ def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[s
     document["strategy"] = strategy
     if spec.benchmark:
         document["benchmark"] = selectors.check_benchmark(spec).reference
-    if spec.search is not None:
-        document["search"] = selectors.check_search(document)
+    if spec.kind != RunKind.BACKTEST:
+        document = selectors.check_search(document)
     return document
 
 

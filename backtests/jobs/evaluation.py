@@ -13,6 +13,7 @@ from backtests.jobs import ledger, trials
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Chunk, Run
+from backtests.runspec import search_of, with_search
 from backtests.search import Search, Trial
 from crowetrade_site.core import canonical, provenance, storage
 
@@ -36,9 +37,9 @@ def plan(
     """Write the chunks of some trials; those already there stay."""
     size = int(SECONDS / estimated_seconds(bench.bars.n_bars, bench.bars.n_assets))
     size = max(1, min(MOST_TRIALS, size))
-    goals = {name: run.spec["search"].get(name) for name in ("objective", "constraints")}
-    spec = {name: part for name, part in run.spec.items() if name != "search"}
-    base = {"code": provenance.code_digest(), "spec": spec, "goals": goals}
+    goals = {name: search_of(run.spec).get(name) for name in ("objective", "constraints")}
+    spec = with_search(run.spec, goals)
+    base = {"code": provenance.code_digest(), "spec": spec}
     rows = []
     for begin in range(0, len(asked), size):
         part = asked[begin : begin + size]
@@ -62,7 +63,7 @@ def _stored(part: Sequence[Trial]) -> list[dict[str, Any]]:
 def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
     """Return the columns of a chunk that is done; one computed before is taken over."""
     bench = trials.Bench.of(chunk.run)
-    found = selectors.plan_search(chunk.run.spec["search"])
+    found = selectors.plan_search(search_of(chunk.run.spec))
     asked = trials_of(chunk, found)
     scope = ledger.scope_of(bench.market)
     ledger.record(chunk.run, scope, [trial.parameters for trial in asked], chunk.worker)

@@ -20,7 +20,7 @@ from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Run
-from backtests.runspec import RunSpec
+from backtests.runspec import RunSpec, search_of
 from backtests.search import Result, Search, SearchError, Trial
 from crowetrade_site.core import canonical, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
@@ -43,7 +43,7 @@ def advance(run: Run, lease: Lease) -> dict[str, Any] | None:
     lease.phase("planning")
     bench = trials.Bench.of(run)
     with translating((SearchError,), InvalidInput):
-        found = selectors.plan_search(run.spec["search"])
+        found = selectors.plan_search(search_of(run.spec))
         asked = [] if _is_given_up(run) else _next(run, found)
     if asked:
         generation = run.chunks.values("generation").distinct().count()
