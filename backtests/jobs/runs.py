@@ -19,8 +19,9 @@ from backtests.jobs.lease import (
     wait_for_chunks,
 )
 from backtests.jobs.problems import unexpected, worker_lost
-from backtests.lifecycle import RunKind, RunStatus
+from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from backtests.runspec import SECTIONS
 from crowetrade_site.core import audit, context, provenance
 from crowetrade_site.core.errors import DomainError
 
@@ -68,8 +69,8 @@ def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
     """Hand a run to the code of its kind, loading the numeric libraries now."""
     from backtests.jobs import backtest, studies
 
-    compute = {RunKind.BACKTEST: backtest.compute, RunKind.SWEEP: studies.advance}
-    return compute[RunKind(run.kind)](run, lease)
+    is_study = run.kind in SECTIONS
+    return studies.advance(run, lease) if is_study else backtest.compute(run, lease)
 
 
 def reap_runs() -> list[UUID]:

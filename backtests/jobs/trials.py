@@ -16,7 +16,12 @@ from pydantic import ValidationError
 from backtests import search
 from backtests.engine import Bars, Result, Targets, simulate
 from backtests.engine.errors import EngineError
-from backtests.engine.metrics import DEFINITIONS, MetricsTable, compute_metrics_table
+from backtests.engine.metrics import (
+    DEFINITIONS,
+    MetricsTable,
+    compute_metrics_table,
+    infer_periods_per_year,
+)
 from backtests.engine.metrics.reasons import sentence_of
 from backtests.jobs.backtest import periods_per_year
 from backtests.jobs.folds import Parts, folds_of, measure_part
@@ -27,7 +32,7 @@ from backtests.marketdata.errors import MarketDataError
 from backtests.models import Run
 from backtests.runspec import RunSpec, as_backtest
 from backtests.search import Search, Trial
-from backtests.validation import Split
+from backtests.validation import Split, StatisticsError
 from crowetrade_site.core.errors import InvalidInput, translating
 from strategies.pipeline import PipelineError, StrategySpec, compose
 
@@ -60,6 +65,11 @@ class Bench:
     periods: float | None
     folds: tuple[Split, ...] = ()
 
+    @property
+    def periods_per_year(self) -> float | None:
+        """Bars of a year, as the metrics have it."""
+        return self.periods or infer_periods_per_year(self.bars.ts)[0]
+
     @classmethod
     def of(cls, run: Run) -> "Bench":
         """Open the data of a study.
@@ -87,7 +97,7 @@ class Bench:
         for trial, result in zip(trials, results, strict=True):
             row: dict[str, Any] = {"parameters": json.dumps(trial.parameters, sort_keys=True)}
             if isinstance(result, str):
-                judged, figures = found.failed(trial, result), {}
+                judged, figures = found.failed(trial, result), dict[str, Any]()
             else:
                 figures, reasons = next(measured)
                 judged = found.judge(trial, figures, reasons)
@@ -162,7 +172,7 @@ def _open(run_pk: int) -> Bench:
     run = Run.objects.select_related("dataset").get(pk=run_pk)
     spec = RunSpec.model_validate(run.spec)
     document = as_backtest(run.spec)
-    with translating((*REFUSALS, MarketDataError), InvalidInput):
+    with translating((*REFUSALS, MarketDataError, StatisticsError), InvalidInput):
         market = load_market(run, spec)
         aligned = benchmark_of(spec, market)
         levels = aligned.values if aligned and not aligned.n_missing else None
@@ -190,8 +200,8 @@ def schema(n_objectives: int, n_folds: int = 0) -> pa.Schema:
     numbers += [f"block_{at}" for at in range(N_BLOCKS)]
     numbers += [f"square_{at}" for at in range(N_BLOCKS)]
     numbers += [f"{side}_{at}" for at in range(n_folds) for side in ("train", "test")]
-    texts = [("parameters", pa.string()), ("reason", pa.string())]
-    return pa.schema([*texts, *((name, pa.float64()) for name in numbers)])
+    texts = [pa.field("parameters", pa.string()), pa.field("reason", pa.string())]
+    return pa.schema([*texts, *(pa.field(name, pa.float64()) for name in numbers)])
 
 
 def returns_of(result: Result) -> np.ndarray[Any, np.dtype[np.float64]]:
