@@ -70,12 +70,14 @@ class RunRow(serializers.ModelSerializer[Run]):
     dataset = serializers.CharField(source="dataset.name")
     requested_by = serializers.CharField(source="requested_by.username")
     progress = serializers.SerializerMethodField()
+    reproduces = serializers.UUIDField(source="reproduces.public_id", default=None)
 
     class Meta:
         model = Run
         fields = [
             "id", "kind", "status", "dataset", "requested_by", "created_at", "started_at",
             "finished_at", "progress", "attempt", "spec_digest", "result_digest", "problem",
+            "reproduces",
         ]  # fmt: skip
 
     @extend_schema_field(Progress)

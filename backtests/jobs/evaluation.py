@@ -40,6 +40,8 @@ def plan(
     goals = {name: search_of(run.spec).get(name) for name in ("objective", "constraints")}
     spec = with_search(run.spec, goals)
     base = {"code": provenance.code_digest(), "spec": spec}
+    if run.reproduces is not None:
+        base["computed_for"] = str(run.public_id)  # what was computed before proves nothing
     rows = []
     for begin in range(0, len(asked), size):
         part = asked[begin : begin + size]

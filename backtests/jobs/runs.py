@@ -66,11 +66,14 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
 
 
 def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
-    """Hand a run to the code of its kind, loading the numeric libraries now."""
-    from backtests.jobs import backtest, studies
+    """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
+    from backtests.jobs import backtest, reproduction, studies
 
-    is_study = run.kind in SECTIONS
-    return studies.advance(run, lease) if is_study else backtest.compute(run, lease)
+    is_study = run.spec["kind"] in SECTIONS
+    outcome = studies.advance(run, lease) if is_study else backtest.compute(run, lease)
+    if outcome is not None and run.reproduces is not None:
+        outcome |= reproduction.compare(run, outcome)
+    return outcome
 
 
 def reap_runs() -> list[UUID]:

@@ -200,8 +200,8 @@ def schema(n_objectives: int, n_folds: int = 0) -> pa.Schema:
     numbers += [f"block_{at}" for at in range(N_BLOCKS)]
     numbers += [f"square_{at}" for at in range(N_BLOCKS)]
     numbers += [f"{side}_{at}" for at in range(n_folds) for side in ("train", "test")]
-    texts = [pa.field("parameters", pa.string()), pa.field("reason", pa.string())]
-    return pa.schema([*texts, *(pa.field(name, pa.float64()) for name in numbers)])
+    fields: list[pa.Field[Any]] = [pa.field(name, pa.string()) for name in ("parameters", "reason")]
+    return pa.schema(fields + [pa.field(name, pa.float64()) for name in numbers])
 
 
 def returns_of(result: Result) -> np.ndarray[Any, np.dtype[np.float64]]:
