@@ -13,6 +13,7 @@ from backtests.jobs import ledger, trials
 from backtests.models import Run, TrialBatch
 from backtests.search import Result, Search
 from backtests.validation import SelectionSettings, TrialSummaries, selection_report
+from crowetrade_site.core import canonical
 
 FloatArray = NDArray[np.float64]
 N_LEADERS = 20
@@ -47,7 +48,7 @@ class Collected:
         self._squares: list[FloatArray] = []
         self._train: list[FloatArray] = []
         self._test: list[FloatArray] = []
-        self._hash = hashlib.sha256()
+        self._hashes: dict[str, Any] = {}  # by column: the size of chunks is of no account
 
     def take(self, table: pa.Table, results: Sequence[Result]) -> None:
         """Take the rows of a chunk."""
@@ -72,12 +73,14 @@ class Collected:
             if self.n_folds:
                 part.append(_matrix(table, [f"{side}_{at}" for at in range(self.n_folds)]))
         for name in table.column_names:
-            self._hash.update(_bytes_of(table[name]))
+            column = self._hashes.setdefault(name, hashlib.sha256())
+            column.update(_bytes_of(table[name]))
 
     @property
     def digest(self) -> str:
         """Name of every figure of every trial, in the order of the trials."""
-        return self._hash.hexdigest()
+        columns = {name: column.hexdigest() for name, column in self._hashes.items()}
+        return canonical.digest(columns)
 
     @property
     def best(self) -> Result | None:
@@ -197,7 +200,7 @@ def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], lis
 
 def _bytes_of(column: pa.ChunkedArray) -> bytes:
     if pa.types.is_string(column.type):
-        return "\0".join(text or "" for text in column.to_pylist()).encode()
+        return "".join(f"{text or ''}\0" for text in column.to_pylist()).encode()
     numbers = column.to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(numbers, dtype=np.float64).tobytes()
 

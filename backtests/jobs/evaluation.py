@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.conf import settings
 
 from backtests import selectors
 from backtests.jobs import ledger, trials
@@ -17,7 +18,6 @@ from backtests.runspec import search_of, with_search
 from backtests.search import Search, Trial
 from crowetrade_site.core import canonical, provenance, storage
 
-SECONDS = 3.0  # that a chunk shall take
 MOST_TRIALS = 5_000
 # Measured on one core: what a trial costs beside its bars, and for every bar of an instrument.
 _SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
@@ -35,7 +35,7 @@ def plan(
     run: Run, bench: trials.Bench, found: Search, asked: Sequence[Trial], generation: int
 ) -> None:
     """Write the chunks of some trials; those already there stay."""
-    size = int(SECONDS / estimated_seconds(bench.bars.n_bars, bench.bars.n_assets))
+    size = int(settings.CHUNK_SECONDS / estimated_seconds(bench.bars.n_bars, bench.bars.n_assets))
     size = max(1, min(MOST_TRIALS, size))
     goals = {name: search_of(run.spec).get(name) for name in ("objective", "constraints")}
     spec = with_search(run.spec, goals)

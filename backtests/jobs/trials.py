@@ -4,8 +4,9 @@ The same steps as a backtest, for many parameter sets on one market: loaded once
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ from backtests.runspec import RunSpec, as_backtest
 from backtests.search import Search, Trial
 from backtests.validation import Split, StatisticsError
 from crowetrade_site.core.errors import InvalidInput, translating
-from strategies.pipeline import PipelineError, StrategySpec, compose
+from strategies.pipeline import MarketHistory, PipelineError, StrategySpec, compose
 
 N_BLOCKS = 16  # of bars, whose returns are summed for the statistics of many trials
 FIGURES = ("final_equity", "n_fills", "n_closed_trades")
@@ -84,13 +85,29 @@ class Bench:
     def evaluate(self, found: Search, trials: Sequence[Trial], lease: Lease) -> pa.Table:
         """Return one row per trial: parameters, judgement, figures, metrics, moments, blocks."""
         parts = []
+        bench = self._within(trials[0].budget)  # those of a chunk have the same
         for begin in range(0, len(trials), _TOGETHER):
             lease.progress(begin, len(trials))
-            parts.append(self._together(found, trials[begin : begin + _TOGETHER]))
+            parts.append(bench._together(found, trials[begin : begin + _TOGETHER]))
         return pa.concat_tables(parts).combine_chunks()
 
+    def _within(self, budget: float) -> "Bench":
+        """Return the bench on the first share of the bars."""
+        if budget >= 1.0:
+            return self
+        n_bars = max(2, math.ceil(budget * self.bars.n_bars))
+        last = self.market.start + n_bars
+        past = self.market.history
+        market = replace(
+            self.market,
+            panel=self.market.panel.rows(0, last),
+            history=MarketHistory(past.ts[:last], past.symbols, past.close[:last]),
+        )
+        levels = None if self.benchmark is None else self.benchmark[:n_bars]
+        return replace(self, market=market, bars=market.bars(), benchmark=levels)
+
     def _together(self, found: Search, trials: Sequence[Trial]) -> pa.Table:
-        results: list[Result | str] = [self._run(trial.parameters) for trial in trials]
+        results: list[Result | str] = [self._run(trial) for trial in trials]
         there = [result for result in results if not isinstance(result, str)]
         measured = iter(self._measure(there)) if there else iter(())
         rows = []
@@ -127,10 +144,10 @@ class Bench:
                     )
                     row[f"{side}_{number}"] = value
 
-    def _run(self, parameters: Mapping[str, Any]) -> Result | str:
-        """Return what came of a parameter set, or why nothing could."""
+    def _run(self, trial: Trial) -> Result | str:
+        """Return what came of a trial, or why nothing could."""
         try:
-            document = search.apply(self.document, parameters)
+            document = search.apply(self.document, trial.parameters)
             spec = RunSpec.model_validate(document)
             weights = compose(
                 StrategySpec.model_validate(document["strategy"]),
