@@ -85,16 +85,16 @@ class Bench:
     def evaluate(self, found: Search, trials: Sequence[Trial], lease: Lease) -> pa.Table:
         """Return one row per trial: parameters, judgement, figures, metrics, moments, blocks."""
         parts = []
-        bench = self._within(trials[0].budget)  # those of a chunk have the same
+        if trials[0].budget < 1.0:  # those of a chunk have the same
+            whole = [replace(trial, budget=1.0) for trial in trials]
+            return self._within(trials[0].budget).evaluate(found, whole, lease)
         for begin in range(0, len(trials), _TOGETHER):
             lease.progress(begin, len(trials))
-            parts.append(bench._together(found, trials[begin : begin + _TOGETHER]))
+            parts.append(self._together(found, trials[begin : begin + _TOGETHER]))
         return pa.concat_tables(parts).combine_chunks()
 
     def _within(self, budget: float) -> "Bench":
         """Return the bench on the first share of the bars."""
-        if budget >= 1.0:
-            return self
         n_bars = max(2, math.ceil(budget * self.bars.n_bars))
         last = self.market.start + n_bars
         past = self.market.history

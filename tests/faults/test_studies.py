@@ -54,8 +54,11 @@ if os.environ.get("POISON"):
 
 
 def start_workers(site: Installation, n: int = 2) -> None:
+    """Start those that are not there."""
     for number in range(n):
         name = f"study{number}"
+        if name in site.started and site.started[name].poll() is None:
+            continue
         queues = ("--queues", "interactive,batch", "--concurrency", "1", "--hostname", f"{name}@%h")
         site.start(name, *CELERY, "worker", *queues, *QUIET)
 
