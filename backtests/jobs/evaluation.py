@@ -19,24 +19,31 @@ from backtests.search import Search, Trial
 from crowetrade_site.core import canonical, provenance, storage
 
 MOST_TRIALS = 5_000
+FEWEST_CHUNKS = 16  # of a study large enough to have them
 # Measured on one core: what a trial costs beside its bars, and for every bar of an instrument.
 _SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
 
 
-def estimated_seconds(n_bars: int, n_assets: int) -> float:
-    """Return what a trial takes [CPU seconds]: an estimate that is the same on every machine.
+def estimated_seconds(n_cells: int) -> float:
+    """Return what a trial takes on so many bars of instruments [CPU seconds].
 
-    The size of chunks follows from it, and so do their names.
+    An estimate that is the same on every machine: the size of chunks follows from it, and so do
+    their names.
     """
-    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_bars * n_assets
+    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_cells
+
+
+def size_of_chunks(n_trials: int, n_cells: int) -> int:
+    """Return the trials of a chunk: seconds of work, but enough chunks to keep workers busy."""
+    size = int(settings.CHUNK_SECONDS / estimated_seconds(n_cells))
+    return max(1, min(size, MOST_TRIALS, -(-n_trials // FEWEST_CHUNKS)))
 
 
 def plan(
     run: Run, bench: trials.Bench, found: Search, asked: Sequence[Trial], generation: int
 ) -> None:
     """Write the chunks of some trials; those already there stay."""
-    size = int(settings.CHUNK_SECONDS / estimated_seconds(bench.bars.n_bars, bench.bars.n_assets))
-    size = max(1, min(MOST_TRIALS, size))
+    size = size_of_chunks(len(asked), bench.bars.n_bars * bench.bars.n_assets)
     goals = {name: search_of(run.spec).get(name) for name in ("objective", "constraints")}
     spec = with_search(run.spec, goals)
     base = {"code": provenance.code_digest(), "spec": spec}

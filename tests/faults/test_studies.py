@@ -31,36 +31,30 @@ search:
 N_BARS = 20_000
 KILLS = 4
 LONG = 240.0
-# In a worker whose variable names a window, a trial of that window kills the process.
+# In a worker that loads this, a trial of seven fast bars kills the process.
 POISON = """
-import os, signal, sys
-if os.environ.get("POISON"):
-    from importlib.abc import MetaPathFinder
-    class Poison(MetaPathFinder):
-        def find_spec(self, name, path, target=None):
-            if name != "backtests.jobs.trials":
-                return None
-            sys.meta_path.remove(self)
-            import backtests.jobs.trials as trials
-            run = trials.Bench._run
-            def _run(bench, trial):
-                if trial.parameters["signals.0.fast_bars"] == int(os.environ["POISON"]):
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return run(bench, trial)
-            trials.Bench._run = _run
-            return sys.modules[name].__spec__
-    sys.meta_path.insert(0, Poison())
+import os, signal
+from backtests.jobs import trials
+
+run = trials.Bench._run
+
+def _run(bench, trial):
+    if trial.parameters["signals.0.fast_bars"] == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(bench, trial)
+
+trials.Bench._run = _run
 """
 
 
-def start_workers(site: Installation, n: int = 2) -> None:
+def start_workers(site: Installation, n: int = 2, *more: str) -> None:
     """Start those that are not there."""
     for number in range(n):
         name = f"study{number}"
         if name in site.started and site.started[name].poll() is None:
             continue
         queues = ("--queues", "interactive,batch", "--concurrency", "1", "--hostname", f"{name}@%h")
-        site.start(name, *CELERY, "worker", *queues, *QUIET)
+        site.start(name, *CELERY, "worker", *queues, *QUIET, *more)
 
 
 def spec(site: Installation, *, most: int = 40, objective: str = "sharpe") -> Path:
@@ -98,7 +92,7 @@ def studies():
     site.environment |= {"CROWETRADE_CHUNK_MILLISECONDS": "60"}
     hook = site.home / "hook"
     hook.mkdir()
-    (hook / "sitecustomize.py").write_text(POISON)
+    (hook / "poison.py").write_text(POISON)
     site.environment["PYTHONPATH"] = str(hook)
     try:
         prices = write_minutes(site.home / "prices.parquet", n_bars=N_BARS, n_assets=1)
@@ -151,8 +145,7 @@ class TestInterruptedStudy:
         for name in ("study0", "study1"):
             os.killpg(site.started[name].pid, signal.SIGKILL)
             site.started[name].wait()
-        site.environment["POISON"] = "7"
-        start_workers(site)
+        start_workers(site, 2, "--include", "poison")
         site.query("UPDATE backtests_chunk SET content = repeat('y', 64) RETURNING id")
         run_id = site.queue(spec(site, most=10, objective="total_return"))
 
@@ -173,7 +166,6 @@ class TestInterruptedStudy:
         for name in ("study0", "study1"):
             os.killpg(site.started[name].pid, signal.SIGKILL)
             site.started[name].wait()
-        site.environment.pop("POISON", None)
         start_workers(site)
         site.query("UPDATE backtests_chunk SET content = repeat('z', 64) RETURNING id")
         canceller = site.python(
