@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from backtests.search import hints
@@ -125,9 +126,9 @@ class Expression:
         def look_up(symbol: str) -> float:
             name = self.symbols[symbol]
             value = values.get(name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                because = reasons.get(name) or "it has no value"
-                raise _NotComputed(f"{name} is not computed: {because.removesuffix('.')}")
+            if not isinstance(value, Real) or not math.isfinite(value):
+                because = reasons.get(name) or "not computed"
+                raise _NotComputed(f"{name}: {because.removesuffix('.')}")
             return float(value)
 
         try:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backtests.search.errors import ResultsError
 from backtests.search.methods import IndexedMethod
 from backtests.search.trials import Goals, Result, Trial
 
@@ -96,6 +97,10 @@ class Halving:
             if len(told) == begin:
                 return [Trial(begin + i, p, rung.budget) for i, p in enumerate(going)]
             results = told[begin : begin + len(going)]
+            if len(results) < len(going):
+                raise ResultsError(
+                    f"{len(results)} results of this rung are told; it has {len(going)}."
+                )
             begin += len(going)
             if place + 1 < len(self.rungs):
                 best = survivors(results, self.rungs[place + 1].n_trials, self.goals)

@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,9 +49,9 @@ class TestEvaluate:
     @pytest.mark.parametrize(
         ("text", "sentence"),
         [
-            ("sortino", "sortino is not computed: no negative return."),
-            ("calmar + 1", "calmar is not computed: it has no value."),
-            ("omega", "omega is not computed: it has no value."),
+            ("sortino", "sortino: not computed, because no negative return."),
+            ("calmar + 1", "calmar: not computed."),
+            ("omega", "omega: not computed."),
             ("sharpe / n", "sharpe / n divides by zero."),
             ("log(n)", "log(n) is not a finite real number."),
             ("(-sharpe) ** 0.5", "is not a finite real number."),
@@ -60,11 +61,16 @@ class TestEvaluate:
     )
     def test_says_why_there_is_no_number(self, text, sentence):
         found = parse(text).evaluate(
-            METRICS | {"sortino": None, "omega": math.nan}, {"sortino": "no negative return."}
+            METRICS | {"sortino": None, "omega": math.nan},
+            {"sortino": "not computed, because no negative return"},
         )
 
         assert found.value is None
         assert sentence in found.reason
+
+    @pytest.mark.parametrize("number", [np.int64(3), np.float32(3), 3, True + 2])
+    def test_takes_numbers_of_any_make(self, number):
+        assert parse("a").evaluate({"a": number}).value == 3.0
 
 
 class TestViolation:
