@@ -31,7 +31,8 @@ Condition = Annotated[
     dict[str, JsonValue],
     Field(
         description="Only searched where other dimensions take these values: "
-        "{path: value or list of values}; elsewhere the document keeps its own."
+        "{path: value or list of values}; a path may go on inside the sections a dimension "
+        "chooses from. Elsewhere the document keeps its own."
     ),
 ]
 MOST_VALUES = 100_000

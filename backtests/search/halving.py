@@ -7,7 +7,6 @@ References
    optimization", AISTATS.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,10 +29,6 @@ class Rung:
 
     budget: float
     n_trials: int
-
-    def units(self, total: int) -> int:
-        """Return the share as a number of bars or folds, at least one."""
-        return max(1, math.ceil(self.budget * total - 1e-9))
 
 
 def schedule(*, n_trials: int, eta: float, min_budget: float) -> tuple[Rung, ...]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.search import Goals, Result, ResultsError, Rung, plan, schedule, survivors
+from backtests.search import Goals, Result, ResultsError, Rung, Trial, plan, schedule, survivors
 
 GOALS = Goals((True,))
 
@@ -37,12 +37,12 @@ class TestSchedule:
         assert schedule(n_trials=8, eta=2, min_budget=1.0) == (Rung(1.0, 8),)
 
 
-class TestRung:
+class TestBudget:
     @pytest.mark.parametrize(
         ("budget", "total", "units"), [(1 / 9, 9, 1), (1 / 3, 10, 4), (1.0, 7, 7), (0.01, 5, 1)]
     )
     def test_counts_bars_or_folds(self, budget, total, units):
-        assert Rung(budget, 1).units(total) == units
+        assert Trial(0, {}, budget).units(total) == units
 
 
 class TestSurvivors:
