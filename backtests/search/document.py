@@ -171,7 +171,7 @@ class GeneticDocument(_Seeded):
 
     kind: Literal["genetic"]
     n_trials: Annotated[StrictInt, Field(ge=1, le=100_000)]
-    generation: Population = Field(default=32, description="Trials of a generation, and parents.")
+    generation: Population = Field(default=16, description="Trials of a generation, and parents.")
     tournament: Annotated[StrictInt, Field(ge=1, le=100)] = Field(
         default=3, description="Parents drawn, of which the best becomes one."
     )
@@ -190,7 +190,9 @@ class HalvingDocument(_Seeded):
     """Successive halving."""
 
     kind: Literal["halving"]
-    n_trials: Count = Field(description="Trials on the first rung, before any is dropped.")
+    n_trials: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = Field(
+        description="Trials on the first rung, before any is dropped."
+    )
     start: Literal["random", "latin_hypercube"] = Field(
         default="latin_hypercube", description="How the trials of the first rung are drawn."
     )

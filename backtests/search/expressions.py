@@ -10,6 +10,7 @@ import ast
 import math
 import operator
 import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -164,7 +165,9 @@ def parse(text: str, names: Collection[str] | None = None) -> Expression:
     symbols: dict[str, str] = {}
     spelled = _TOKEN.sub(lambda token: _symbol(token, symbols), text.replace("\n", " ").strip())
     try:
-        root = ast.parse(spelled, mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            root = ast.parse(spelled, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ExpressionError(f"{text!r} is not an expression.") from None
     is_condition = _check(root, text, symbols, 0)
@@ -182,7 +185,7 @@ def _symbol(token: re.Match[str], symbols: dict[str, str]) -> str:
     if name is None or name in _WORDS or token["call"]:
         return token[0]
     known = {written: symbol for symbol, written in symbols.items()}
-    symbol = known.get(name, f"_{len(symbols)}")
+    symbol = known.get(name, f"n{len(symbols)}")
     symbols[symbol] = name
     return symbol
 
