@@ -28,12 +28,12 @@ from backtests.search.expressions import LONGEST
 MOST_TRIALS = 100_000_000
 _TOLD = 4  # faults in one line
 
-_PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
+_PATH = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 
 
 def _require_path(text: str) -> str:
     if len(text) > 500 or not _PATH.fullmatch(text):
-        raise ValueError("is no path; a path is made of names and numbers with dots between")
+        raise ValueError("is no path; a path is made of keys and numbers with dots between")
     return text
 
 
