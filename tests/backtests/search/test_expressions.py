@@ -136,7 +136,7 @@ class TestParse:
         with pytest.raises(ExpressionError):
             parse(text)
 
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
 
     @given(st.text(max_size=40))
     def test_never_fails_in_another_way(self, text):

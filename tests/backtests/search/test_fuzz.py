@@ -92,7 +92,7 @@ class TestAnyDocument:
 
     @pytest.mark.slow
     @settings(
-        max_examples=400, deadline=None,
+        max_examples=150, deadline=None,
         suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
     )  # fmt: skip
     @given(document=documents)
