@@ -25,6 +25,11 @@ class TestParse:
         assert parsed.over["signals.1.lookback_days"].values == [63, 126, 252]
         assert parsed.objective[0].maximize == "sharpe"
 
+    def test_takes_symbols_in_paths(self):
+        over = {"portfolio.weights.BTC-USD": [0.1, 0.2], "portfolio.weights.^GSPC": [0.3]}
+
+        assert list(parse({"kind": "grid", "over": over}).over) == list(over)
+
     @pytest.mark.parametrize("kind", KINDS)
     def test_stores_defaults_and_reads_them_again(self, kind):
         more = {} if kind == "grid" else TRIALS

@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,9 +49,9 @@ class TestEvaluate:
     @pytest.mark.parametrize(
         ("text", "sentence"),
         [
-            ("sortino", "sortino is not computed: no negative return."),
-            ("calmar + 1", "calmar is not computed: it has no value."),
-            ("omega", "omega is not computed: it has no value."),
+            ("sortino", "sortino: not computed, because no negative return."),
+            ("calmar + 1", "calmar: not computed."),
+            ("omega", "omega: not computed."),
             ("sharpe / n", "sharpe / n divides by zero."),
             ("log(n)", "log(n) is not a finite real number."),
             ("(-sharpe) ** 0.5", "is not a finite real number."),
@@ -60,11 +61,16 @@ class TestEvaluate:
     )
     def test_says_why_there_is_no_number(self, text, sentence):
         found = parse(text).evaluate(
-            METRICS | {"sortino": None, "omega": math.nan}, {"sortino": "no negative return."}
+            METRICS | {"sortino": None, "omega": math.nan},
+            {"sortino": "not computed, because no negative return"},
         )
 
         assert found.value is None
         assert sentence in found.reason
+
+    @pytest.mark.parametrize("number", [np.int64(3), np.float32(3), 3, True + 2])
+    def test_takes_numbers_of_any_make(self, number):
+        assert parse("a").evaluate({"a": number}).value == 3.0
 
 
 class TestViolation:
@@ -100,14 +106,14 @@ class TestParse:
         "text",
         [
             "__import__('os')", "a.__class__()", "(lambda: 1)()", "[1][0]", "a if b else c",
-            "'text'", "True + 1", "f'{a}'", "a @ b", "a // b", "a % b", "a & b", "a is b",
+            "'text'", "f'{a}'", "a @ b", "a // b", "a % b", "a & b", "a is b",
             "a in b", "min(a, b, key=c)", "min(*a)", "x := 3", "a; b", "1j", "", "a b", "2x",
-            "sqrt", "a.0.()",
+            "sqrt(", "a.0.()", "0x1f", "2a", "0b1", "1ea", "2 3",
         ],
     )  # fmt: skip
     def test_takes_nothing_but_the_language(self, text):
         with pytest.raises(ExpressionError):
-            parse(text, names=["a", "b", "c"])
+            parse(text)
 
     def test_names_the_nearest_known_name(self):
         with pytest.raises(ExpressionError, match=r"did you mean 'sharpe'\?"):
@@ -130,7 +136,7 @@ class TestParse:
         with pytest.raises(ExpressionError):
             parse(text)
 
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
 
     @given(st.text(max_size=40))
     def test_never_fails_in_another_way(self, text):

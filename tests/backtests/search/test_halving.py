@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.search import Goals, Result, Rung, plan, schedule, survivors
+from backtests.search import Goals, Result, ResultsError, Rung, Trial, plan, schedule, survivors
 
 GOALS = Goals((True,))
 
@@ -37,12 +37,12 @@ class TestSchedule:
         assert schedule(n_trials=8, eta=2, min_budget=1.0) == (Rung(1.0, 8),)
 
 
-class TestRung:
+class TestBudget:
     @pytest.mark.parametrize(
         ("budget", "total", "units"), [(1 / 9, 9, 1), (1 / 3, 10, 4), (1.0, 7, 7), (0.01, 5, 1)]
     )
     def test_counts_bars_or_folds(self, budget, total, units):
-        assert Rung(budget, 1).units(total) == units
+        assert Trial(0, {}, budget).units(total) == units
 
 
 class TestSurvivors:
@@ -84,6 +84,13 @@ class TestHalving:
         assert search.n_trials == 39
         assert search.cost == pytest.approx(9)
         assert search.best.parameters["x"] == max(t.parameters["x"] for t in asked[0])
+
+    def test_waits_for_a_whole_rung(self):
+        search = plan(self.DOCUMENT)
+        search.tell(search.failed(trial, "no bars") for trial in search.ask()[:5])
+
+        with pytest.raises(ResultsError, match="5 results of this rung are told; it has 27"):
+            search.ask()
 
     def test_ends_where_nothing_has_a_value(self):
         search, asked = self.run(lambda s, t: s.failed(t, "no bars"))

@@ -1,11 +1,13 @@
 """Parameter sets: digests, and paths put into documents."""
 
 import copy
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backtests.runspec import RunSpec
 from backtests.search import PathError, SpaceError, apply, digest
 
 SPEC = {
@@ -68,6 +70,35 @@ class TestApply:
         assert before == SPEC
         assert section["y"] == 0.9
         assert changed["costs"]["impact"] == {"kind": "sqrt", "y": 0.5}
+
+    def test_takes_what_a_pydantic_model_dumps(self):
+        document = {"start": date(2020, 1, 1), "signals": ({"n": 1}, {"n": 2})}
+
+        changed = apply(document, {"signals.1.n": 3})
+
+        assert changed == {"start": date(2020, 1, 1), "signals": [{"n": 1}, {"n": 3}]}
+        assert document["signals"][1] == {"n": 2}
+
+    def test_gives_a_run_spec_that_is_valid(self):
+        spec = RunSpec(dataset="d", strategy=SPEC["strategy"]).model_dump()
+
+        changed = apply(
+            spec,
+            {
+                "costs.impact": {"kind": "sqrt", "y": 1.0}, "costs.impact.y": 0.5,
+                "account.max_leverage": 2.0, "signals.0.lookback_days": 63,
+            },
+        )  # fmt: skip
+
+        tried = RunSpec.model_validate(changed)
+        assert tried.costs.impact.y == 0.5
+        assert tried.account.max_leverage == 2.0
+        assert tried.strategy["signals"][0]["lookback_days"] == 63
+
+    def test_takes_symbols_for_keys(self):
+        assert apply({"weights": {"BTC-USD": 1.0}}, {"weights.BTC-USD": 0.5}) == {
+            "weights": {"BTC-USD": 0.5}
+        }
 
     def test_takes_paths_of_the_strategy_from_its_top(self):
         changed = apply(SPEC, {"signals.0.lookback_days": 21})

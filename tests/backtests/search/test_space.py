@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtests.search import SpaceError, UnsatisfiableError, build_space
+from backtests.search import SpaceError, UnsatisfiableError, apply, build_space
 from backtests.search.dimensions import Choices, Range
 from backtests.search.expressions import parse
+from strategies.pipeline import StrategySpec
 
 CONDITIONAL = build_space(
     {
@@ -98,12 +99,49 @@ class TestSpace:
         assert CONDITIONAL.count() is None
 
 
+class TestSections:
+    """A dimension may choose whole sections, and conditions look into them."""
+
+    SIGNALS = (
+        {"kind": "momentum", "lookback_days": 252, "skip_days": 0},
+        {"kind": "moving_average_cross", "fast_bars": 5, "slow_bars": 50},
+        {"kind": "buy_and_hold"},
+    )
+    SPACE = build_space(
+        {
+            "signals.0.lookback_days": Choices(
+                values=[63, 126], when={"signals.0.kind": "momentum"}
+            ),
+            "signals.0.fast_bars": Range(
+                low=2, high=20, step=1, when={"signals.0.kind": ["moving_average_cross"]}
+            ),
+            "signals.0": Choices(values=list(SIGNALS)),
+        }
+    )
+    SPEC = {"strategy": {"signals": [SIGNALS[2]], "portfolio": {"kind": "equal_weight"}}}
+
+    @given(points(SPACE))
+    def test_give_specs_that_are_valid(self, point):
+        parameters = self.SPACE.decode(point)
+
+        spec = apply(self.SPEC, parameters)
+
+        signal = StrategySpec.model_validate(spec["strategy"]).signals[0]
+        inner = {"momentum": "lookback_days", "moving_average_cross": "fast_bars"}
+        assert parameters["signals.0"]["kind"] == signal.kind
+        assert parameters.keys() - {"signals.0"} == (
+            {f"signals.0.{inner[signal.kind]}"} if signal.kind in inner else set()
+        )
+        for path in parameters.keys() - {"signals.0"}:
+            assert getattr(signal, path.rsplit(".", 1)[-1]) == parameters[path]
+
+
 class TestBuildSpace:
     @pytest.mark.parametrize(
         ("dimensions", "sentence"),
         [
             ({}, "Nothing is searched"),
-            ({"a": Choices(values=[1], when={"b": 1})}, "names 'b', which is not searched"),
+            ({"a": Choices(values=[1], when={"b": 1})}, "its condition on b: 'b' is not searched"),
             (
                 {"a": Choices(values=[1], when={"b": 2}), "b": Choices(values=[1, 3])},
                 "its condition on b: '2' is not among the values",
@@ -120,8 +158,17 @@ class TestBuildSpace:
                 {"a": Choices(values=[1], when={"b": 1}), "b": Choices(values=[1], when={"a": 1})},
                 "a, b go round in a circle",
             ),
+            (
+                {"a": Choices(values=[1], when={"b.kind": "x"}),
+                 "b": Choices(values=[None, {"kind": "y"}])},
+                "its condition on b.kind: it allows no value",
+            ),
+            (
+                {"a": Choices(values=[1], when={"b.kind": 1}), "b": Range(low=1, high=3, step=1)},
+                "b is a number; there is nothing in it",
+            ),
         ],
-    )
+    )  # fmt: skip
     def test_refuses_what_does_not_fit_together(self, dimensions, sentence):
         with pytest.raises(SpaceError) as refusal:
             build_space(dimensions)
