@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("workloads", "parity", "million_bars", "audit")
+NAMES = ("workloads", "parity", "million_bars", "audit", "white_noise")
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def sharpe_difference(
     r = _pair(first, second)
     difference, gradient, moments = _difference(r)
     covariance, bandwidth = _long_run(moments, prewhitened)
-    error = _error(gradient @ covariance @ gradient, r.shape[0])
+    error = _error(float(gradient @ covariance @ gradient), r.shape[0])
     p = 2.0 * float(ndtr(-abs(difference) / error))
     note = ", prewhitened" if prewhitened else ""
     return SharpeDifference(
@@ -122,7 +122,7 @@ def sharpe_difference_bootstrap(
     require_count("n_resamples", n_resamples, 1)
     difference, gradient, moments = _difference(r)
     covariance, _ = _long_run(moments, prewhitened=True)
-    error = _error(gradient @ covariance @ gradient, n)
+    error = _error(float(gradient @ covariance @ gradient), n)
     length = block
     if length is None:
         length = max(1, round(float(optimal_block_lengths(moments @ gradient).circular[0])))
