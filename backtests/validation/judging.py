@@ -29,6 +29,7 @@ from numerics.multiplicity import holm
 
 _BLOCKS_FOR_BOOTSTRAP = 64  # fewer block returns are too few observations
 _MOST_BLOCKS = 20
+_USUAL_CORRELATION, _MOST_CORRELATION = 0.2, 0.8  # of Harvey and Liu's companion tests
 
 
 class BlockSums:
@@ -111,6 +112,13 @@ class Search:
             raise NotComputedError(self.no_effective)
         share = self.effective.number / self.effective.n_trials
         return max(1.0, min(float(self.n), share * self.n))
+
+    def _correlation(self) -> float:
+        if self.settings.average_correlation is not None:
+            return self.settings.average_correlation
+        if self.effective is None:
+            return _USUAL_CORRELATION
+        return min(_MOST_CORRELATION, max(0.0, self.effective.mean_correlation))
 
     def _variance(self) -> float:
         if self.given_variance is not None:
@@ -267,7 +275,7 @@ class Search:
                 self._length(),
                 periods_per_year=self.periods,
                 n_tests=self.n,
-                average_correlation=settings.average_correlation,
+                average_correlation=self._correlation(),
                 autocorrelation=settings.autocorrelation,
                 seed=settings.seed,
             )
