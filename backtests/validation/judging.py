@@ -1,6 +1,7 @@
 """The steps of a selection report, each figure with its value or its reason."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 from backtests.validation.checks import FloatArray, matrix_of, require
 from backtests.validation.errors import NotComputedError, ShapeError
 from backtests.validation.figure import Figure, figure_of
-from backtests.validation.haircut import haircut_sharpe_ratio
+from backtests.validation.haircut import Adjusted, Haircut, haircut_sharpe_ratio
 from backtests.validation.overfitting import Overfitting, overfitting_of_blocks
 from backtests.validation.settings import SelectionSettings
 from backtests.validation.sharpe import (
@@ -265,10 +266,11 @@ class Search:
     def haircut_figures(self) -> dict[str, Figure]:
         """Return the ratio after each of Harvey and Liu's adjustments."""
         settings = self.settings
-        names = ("bonferroni", "holm", "bhy")
         definition = (
             "Annual ratio whose p-value alone is the best's adjusted one (Harvey and Liu 2015, {})."
         )
+        cut: Haircut | None = None
+        reason = "so many companion tests cannot be drawn"
         try:
             cut = haircut_sharpe_ratio(
                 self._ratio() * self.year,
@@ -280,18 +282,19 @@ class Search:
                 seed=settings.seed,
             )
         except NotComputedError as refusal:
-            reason = f"not computed, because {refusal}"
-            return {
-                f"haircut_sharpe_{name}": Figure(
-                    None, "ratio per year", definition.format(name), reason
-                )
-                for name in names
-            }
+            reason = str(refusal)
+
+        def sharpe(name: str) -> float:
+            adjusted: Adjusted | None = getattr(cut, name, None)
+            if adjusted is None:
+                raise NotComputedError(reason)
+            return adjusted.sharpe
+
         return {
-            f"haircut_sharpe_{name}": Figure(
-                getattr(cut, name).sharpe, "ratio per year", definition.format(name)
+            f"haircut_sharpe_{name}": figure_of(
+                partial(sharpe, name), "ratio per year", definition.format(name)
             )
-            for name in names
+            for name in ("bonferroni", "holm", "bhy")
         }
 
     def bootstrap_figures(

@@ -78,7 +78,7 @@ class TrialSummaries:
     def sharpe(self) -> FloatArray:
         """Sharpe ratio per bar of each trial, NaN where it has none."""
         known = self.deviation > 0.0
-        for values in (self.mean, self.skewness, self.excess_kurtosis):
+        for values in (self.mean, self.deviation, self.skewness, self.excess_kurtosis):
             known &= np.isfinite(values)
         known &= self.n_observations >= 2.0
         ratio = np.full(self.mean.size, np.nan)
