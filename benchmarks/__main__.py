@@ -3,7 +3,11 @@
 import sys
 from importlib import import_module
 
+<<<<<<< HEAD
 NAMES = ("workloads", "parity", "million_bars", "audit", "studies")
+=======
+NAMES = ("workloads", "parity", "million_bars", "audit", "white_noise")
+>>>>>>> validation
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ References
    under dependency", Annals of Statistics 29(4).
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -86,7 +88,14 @@ def benjamini_hochberg(p_values: ArrayLike, n_tests: int | None = None) -> NDArr
 def benjamini_yekutieli(p_values: ArrayLike, n_tests: int | None = None) -> NDArray[np.float64]:
     """Return `benjamini_hochberg` times ``sum 1 / i``, which holds under any dependence."""
     p, m = _checked(p_values, n_tests)
-    return _stepped_up(p, m, float(np.sum(1.0 / np.arange(1, m + 1))))
+    return _stepped_up(p, m, _harmonic(m))
+
+
+def _harmonic(m: int) -> float:
+    """Return ``1 + 1/2 + ... + 1/m``, by its expansion where so many terms would take long."""
+    if m <= 1_000_000:
+        return float(np.sum(1.0 / np.arange(1, m + 1)))
+    return math.log(m) + float(np.euler_gamma) + 0.5 / m
 
 
 def _stepped_up(p: NDArray[np.float64], m: int, factor: float) -> NDArray[np.float64]:

@@ -1,5 +1,16 @@
 """Splits and honest statistics: plain arrays in, figures with their reasons out."""
 
+from backtests.validation.comparison import (
+    Comparison,
+    Differences,
+    compare_strategies,
+    pareto_front,
+)
+from backtests.validation.differences import (
+    SharpeDifference,
+    sharpe_difference,
+    sharpe_difference_bootstrap,
+)
 from backtests.validation.errors import (
     NotComputedError,
     SampleError,
@@ -50,7 +61,9 @@ from backtests.validation.trials import (
 
 __all__ = [
     "CombinatorialSplits",
+    "Comparison",
     "ConfidenceSet",
+    "Differences",
     "EffectiveTrials",
     "Figure",
     "Haircut",
@@ -62,6 +75,7 @@ __all__ = [
     "SelectionSettings",
     "SettingsError",
     "ShapeError",
+    "SharpeDifference",
     "Split",
     "StatisticsError",
     "SuperiorAbility",
@@ -69,6 +83,7 @@ __all__ = [
     "TrialSummaries",
     "annualized_sharpe_ratio",
     "combinatorial_purged_splits",
+    "compare_strategies",
     "count_bars_of_days",
     "days_of",
     "deflated_sharpe_ratio",
@@ -79,9 +94,12 @@ __all__ = [
     "minimum_track_record_length",
     "model_confidence_set",
     "overfitting_of_blocks",
+    "pareto_front",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
     "selection_report",
+    "sharpe_difference",
+    "sharpe_difference_bootstrap",
     "superior_predictive_ability",
     "superior_strategies",
     "walk_forward_splits",

@@ -25,6 +25,7 @@ from backtests.validation.sharpe import annualized_sharpe_ratio
 _MONTHS = 240  # of each published factor
 _MONTHLY_VOLATILITY = 0.15 / math.sqrt(12.0)
 _MOST_DRAWS = 10_000_000  # companion tests in all
+_MOST_TESTS = 1_000_000  # companions of one set
 _CORRELATIONS = (0.0, 0.2, 0.4, 0.6, 0.8)
 _SHARE_WITHOUT_SKILL = (0.39660, 0.44589, 0.48604, 0.59902, 0.83901)
 _MEAN_OF_SKILL = (0.0054995, 0.0055508, 0.0055413, 0.0055512, 0.0055956)  # per month
@@ -59,7 +60,9 @@ class Haircut:
         Annual, corrected for autocorrelation.
     p_value : float
         Of that ratio alone: two-sided, Student's t with `n_months` - 1 degrees of freedom.
-    bonferroni, holm, bhy : Adjusted
+    bonferroni : Adjusted
+    holm, bhy : Adjusted or None
+        None for more than a million tests, which are too many to draw.
     n_tests, n_months : int
     n_simulations, seed : int
         Sets of companion tests drawn for Holm and BHY, whose p-values are medians over them.
@@ -70,8 +73,8 @@ class Haircut:
     sharpe: float
     p_value: float
     bonferroni: Adjusted
-    holm: Adjusted
-    bhy: Adjusted
+    holm: Adjusted | None
+    bhy: Adjusted | None
     n_tests: int
     n_months: int
     n_simulations: int
@@ -150,14 +153,18 @@ def haircut_sharpe_ratio(
     require(n_months >= 3, "the returns cover fewer than three months")
     require(sharpe > 0.0, "the Sharpe ratio is not positive")
     p = 2.0 * float(stdtr(n_months - 1, -sharpe * math.sqrt(n_months / 12.0)))
-    n_sets = max(1, min(n_sets, _MOST_DRAWS // m))
-    holm, bhy = _simulated(p, m, average_correlation, n_sets, np.random.default_rng(seed))
+    n_sets = 0 if m > _MOST_TESTS else min(n_sets, _MOST_DRAWS // m)
+    holm: Adjusted | None = None
+    bhy: Adjusted | None = None
+    if n_sets > 0:
+        medians = _simulated(p, m, average_correlation, n_sets, np.random.default_rng(seed))
+        holm, bhy = (_back(median, sharpe, n_months) for median in medians)
     return Haircut(
         sharpe=sharpe,
         p_value=p,
         bonferroni=_back(min(1.0, m * p), sharpe, n_months),
-        holm=_back(holm, sharpe, n_months),
-        bhy=_back(bhy, sharpe, n_months),
+        holm=holm,
+        bhy=bhy,
         n_tests=m,
         n_months=n_months,
         n_simulations=n_sets,

@@ -1,6 +1,7 @@
 """The steps of a selection report, each figure with its value or its reason."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 from backtests.validation.checks import FloatArray, matrix_of, require
 from backtests.validation.errors import NotComputedError, ShapeError
 from backtests.validation.figure import Figure, figure_of
-from backtests.validation.haircut import haircut_sharpe_ratio
+from backtests.validation.haircut import Adjusted, Haircut, haircut_sharpe_ratio
 from backtests.validation.overfitting import Overfitting, overfitting_of_blocks
 from backtests.validation.settings import SelectionSettings
 from backtests.validation.sharpe import (
@@ -29,6 +30,7 @@ from numerics.multiplicity import holm
 
 _BLOCKS_FOR_BOOTSTRAP = 64  # fewer block returns are too few observations
 _MOST_BLOCKS = 20
+_USUAL_CORRELATION, _MOST_CORRELATION = 0.2, 0.8  # of Harvey and Liu's companion tests
 
 
 class BlockSums:
@@ -111,6 +113,13 @@ class Search:
             raise NotComputedError(self.no_effective)
         share = self.effective.number / self.effective.n_trials
         return max(1.0, min(float(self.n), share * self.n))
+
+    def _correlation(self) -> float:
+        if self.settings.average_correlation is not None:
+            return self.settings.average_correlation
+        if self.effective is None:
+            return _USUAL_CORRELATION
+        return min(_MOST_CORRELATION, max(0.0, self.effective.mean_correlation))
 
     def _variance(self) -> float:
         if self.given_variance is not None:
@@ -257,33 +266,35 @@ class Search:
     def haircut_figures(self) -> dict[str, Figure]:
         """Return the ratio after each of Harvey and Liu's adjustments."""
         settings = self.settings
-        names = ("bonferroni", "holm", "bhy")
         definition = (
             "Annual ratio whose p-value alone is the best's adjusted one (Harvey and Liu 2015, {})."
         )
+        cut: Haircut | None = None
+        reason = "so many companion tests cannot be drawn"
         try:
             cut = haircut_sharpe_ratio(
                 self._ratio() * self.year,
                 self._length(),
                 periods_per_year=self.periods,
                 n_tests=self.n,
-                average_correlation=settings.average_correlation,
+                average_correlation=self._correlation(),
                 autocorrelation=settings.autocorrelation,
                 seed=settings.seed,
             )
         except NotComputedError as refusal:
-            reason = f"not computed, because {refusal}"
-            return {
-                f"haircut_sharpe_{name}": Figure(
-                    None, "ratio per year", definition.format(name), reason
-                )
-                for name in names
-            }
+            reason = str(refusal)
+
+        def sharpe(name: str) -> float:
+            adjusted: Adjusted | None = getattr(cut, name, None)
+            if adjusted is None:
+                raise NotComputedError(reason)
+            return adjusted.sharpe
+
         return {
-            f"haircut_sharpe_{name}": Figure(
-                getattr(cut, name).sharpe, "ratio per year", definition.format(name)
+            f"haircut_sharpe_{name}": figure_of(
+                partial(sharpe, name), "ratio per year", definition.format(name)
             )
-            for name in names
+            for name in ("bonferroni", "holm", "bhy")
         }
 
     def bootstrap_figures(

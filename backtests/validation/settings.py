@@ -23,8 +23,9 @@ class SelectionSettings:
     autocorrelation : float
         First autocorrelation of the best trial's returns, for the convention of 2025 and the
         haircut.
-    average_correlation : float
-        Of the trials, for the haircut, 0 to 0.8.
+    average_correlation : float, optional
+        Of the trials, for the haircut, 0 to 0.8; that of their block returns when not given, held
+        within these bounds, and 0.2 without block returns.
     n_resamples, mean_block
         Of the bootstrap; by Politis and White where no block is given.
     seed : int
@@ -35,7 +36,7 @@ class SelectionSettings:
     confidence: float = 0.95
     convention: Convention = "2012"
     autocorrelation: float = 0.0
-    average_correlation: float = 0.2
+    average_correlation: float | None = None
     n_resamples: int = 1_000
     mean_block: float | None = None
     seed: int = 0

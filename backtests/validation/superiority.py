@@ -297,7 +297,7 @@ def model_confidence_set(
     require(matrix.shape[1] >= 2, "there are fewer than two strategies")
     off = matrix - matrix.mean(axis=0)
     require(_differ(off), "two strategies differ by no more than a constant")
-    resampling = _resampling(off - off.mean(axis=1)[:, np.newaxis], n_resamples, mean_block, seed)
+    resampling = resampling_of(off - off.mean(axis=1)[:, np.newaxis], n_resamples, mean_block, seed)
     block = max(1, round(resampling.mean_block))
     method: Literal["R", "max"] = (
         "R" if n_resamples * matrix.shape[1] ** 2 <= _MOST_PAIRS else "max"
@@ -340,12 +340,30 @@ def _family(
     require(not still.all(), "no strategy differs from the benchmark by more than a constant")
     kept = np.flatnonzero(~still)
     off = matrix[:, kept] - mean[kept]
-    return _Family(mean[kept], off, kept, _resampling(off, n_resamples, mean_block, seed))
+    return _Family(mean[kept], off, kept, resampling_of(off, n_resamples, mean_block, seed))
 
 
-def _resampling(
+def resampling_of(
     off: FloatArray, n_resamples: int, mean_block: float | None, seed: int
 ) -> Resampling:
+    """Return how a bootstrap is to be done.
+
+    Parameters
+    ----------
+    off : float64 array, shape (n_bars, k)
+        Finite series less their means, none constant.
+    n_resamples : int
+    mean_block : float, optional
+        [bars]; by Politis and White when not given, the mean over at most 256 of the series.
+    seed : int
+
+    Raises
+    ------
+    SettingsError
+        A block shorter than one bar or longer than all of them.
+    NotComputedError
+        Fewer than eight bars.
+    """
     n, k = off.shape
     require(n >= 8, "there are fewer than eight bars")
     if mean_block is not None:

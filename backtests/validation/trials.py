@@ -78,7 +78,7 @@ class TrialSummaries:
     def sharpe(self) -> FloatArray:
         """Sharpe ratio per bar of each trial, NaN where it has none."""
         known = self.deviation > 0.0
-        for values in (self.mean, self.skewness, self.excess_kurtosis):
+        for values in (self.mean, self.deviation, self.skewness, self.excess_kurtosis):
             known &= np.isfinite(values)
         known &= self.n_observations >= 2.0
         ratio = np.full(self.mean.size, np.nan)
@@ -120,6 +120,8 @@ class EffectiveTrials:
         where the mean silhouette is largest.
     silhouette : float or None
         That mean, -1 to 1; None with one cluster.
+    mean_correlation : float
+        Of two trials; 0 with a single one.
     n_trials, n_sampled : int
         Trials that vary, and those of them that were clustered (drawn with `seed`).
     n_blocks, seed : int
@@ -131,6 +133,7 @@ class EffectiveTrials:
     rank_ceiling: int
     n_clusters: int
     silhouette: float | None
+    mean_correlation: float
     n_trials: int
     n_sampled: int
     n_blocks: int
@@ -197,6 +200,7 @@ def effective_number_of_trials(
         rank_ceiling=min(n, m - 1),
         n_clusters=n_clusters,
         silhouette=silhouette,
+        mean_correlation=_mean_correlation(unit),
         n_trials=n,
         n_sampled=chosen.shape[0],
         n_blocks=m,
@@ -212,6 +216,11 @@ def _participation(gram: FloatArray, n: int) -> float:
     square = (float(np.sum(gram * gram)) - n) / (n * (n - 1.0))
     true = min(1.0, max(0.0, (square - chance) / (1.0 - chance)))
     return float(n / (1.0 + (n - 1.0) * true))
+
+
+def _mean_correlation(unit: FloatArray) -> float:
+    n, total = unit.shape[0], unit.sum(axis=0)
+    return (float(total @ total) - n) / (n * (n - 1.0)) if n > 1 else 0.0
 
 
 def _entropy_rank(gram: FloatArray) -> float:

@@ -64,3 +64,9 @@ class TestAdjustedPValues:
     def test_refuse_fewer_tests_than_p_values(self):
         with pytest.raises(DomainError, match="only 1"):
             holm([0.1, 0.2], 1)
+
+    def test_count_a_billion_tests_as_well(self):
+        million, more = (benjamini_yekutieli([1e-12], m)[0] / m for m in (1_000_000, 1_000_001))
+
+        assert more == pytest.approx(million + 1e-18, rel=1e-12)
+        assert benjamini_yekutieli([1e-12], 10**9)[0] == pytest.approx(1e-3 * 21.3004815, rel=1e-8)

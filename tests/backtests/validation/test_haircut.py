@@ -62,7 +62,11 @@ class TestHaircutSharpeRatio:
     def test_says_how_many_sets_were_drawn_for_very_many_tests(self):
         found = cut((3.0, 240, 12, 1_000_000, 0.0, 0.2), n_simulations=2_000)
 
+        beyond = cut((3.0, 240, 12, 10**9, 0.0, 0.2))
+
         assert found.n_simulations == 10
+        assert beyond.holm is None
+        assert beyond.bonferroni.p_value < 1.0
 
     @pytest.mark.parametrize("case", [(0.0, 120, 12, 9, 0.0, 0.2), (1.0, 2, 12, 9, 0.0, 0.2)])
     def test_says_why_there_is_none(self, case):

@@ -137,6 +137,19 @@ class TestProbabilityOfBacktestOverfitting:
         with pytest.raises(error):
             probability_of_backtest_overfitting(returns, **options)
 
+    @pytest.mark.slow
+    def test_scatters_about_a_half_without_skill_and_falls_with_it(self):
+        noise, skilled = [], []
+        for seed in range(300):
+            r = np.random.default_rng(seed).standard_normal((1_000, 20))
+            noise.append(probability_of_backtest_overfitting(r, n_blocks=10).probability)
+            r[:, 0] += 2.0 / math.sqrt(252)
+            skilled.append(probability_of_backtest_overfitting(r, n_blocks=10).probability)
+
+        assert np.mean(noise) == pytest.approx(0.5, abs=0.04)
+        assert np.std(noise) == pytest.approx(0.2, abs=0.04)
+        assert np.mean(skilled) < 0.2
+
     def test_has_a_slope_only_where_scores_differ(self):
         wave = np.tile([[1.0, -1.0], [-1.0, 1.0]], (32, 1))
 

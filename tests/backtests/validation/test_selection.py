@@ -116,6 +116,13 @@ class TestSelectionReport:
             for figure in report.figures.values():
                 assert figure.is_computed != figure.reason.startswith("not computed, because")
 
+    def test_counts_a_billion_trials(self, trials):
+        found = selection_report(trials, periods_per_year=252, n_trials=10**9)
+
+        assert found.is_accepted is False
+        assert found["haircut_sharpe_bonferroni"].is_computed
+        assert "cannot be drawn" in found["haircut_sharpe_holm"].reason
+
     def test_survives_a_search_in_which_nothing_traded(self):
         still = TrialSummaries.of_returns(np.zeros((64, 5)))
 

@@ -87,6 +87,8 @@ class TestEffectiveNumberOfTrials:
         found = effective_number_of_trials(blocks)
 
         assert found.effective_rank == pytest.approx(np.exp(stats.entropy(values)), rel=1e-9)
+        others = np.corrcoef(blocks)[np.triu_indices(12, 1)]
+        assert found.mean_correlation == pytest.approx(others.mean())
 
     def test_does_not_depend_on_scale_or_order(self):
         blocks = groups(5, 6, 40, 0.3)
