@@ -20,11 +20,18 @@ from backtests.selectors.runs import (
     list_artifacts,
     list_runs,
 )
-from backtests.selectors.searches import check_search, plan_search
+from backtests.selectors.searches import (
+    Estimate,
+    check_search,
+    estimate_study,
+    plan_search,
+    seconds_of_trial,
+)
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
 
 __all__ = [
     "Benchmark",
+    "Estimate",
     "Tearsheet",
     "check_benchmark",
     "check_import",
@@ -32,6 +39,7 @@ __all__ = [
     "check_search",
     "count_runs_by_status",
     "describe_run",
+    "estimate_study",
     "find_run",
     "get_artifact",
     "get_dataset",
@@ -45,6 +53,7 @@ __all__ = [
     "render_report",
     "resolve_benchmark",
     "resolve_dataset",
+    "seconds_of_trial",
     "spec_text",
     "window",
     "write_figure",

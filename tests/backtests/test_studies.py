@@ -14,7 +14,7 @@ from backtests.jobs import chunks, evaluation, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run, TrialBatch
 from crowetrade_site.core import storage
-from crowetrade_site.core.errors import Conflict, InvalidInput
+from crowetrade_site.core.errors import Conflict, InvalidInput, TooMuch
 from tests.factories.backtests import AT, STRATEGY, bars_dataset, queued, spec
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -175,6 +175,26 @@ class TestSearchDocument:
             queued(owner, kind="sweep")
         with pytest.raises(InvalidInput, match="a backtest has no search"):
             queued(owner, search=GRID)
+
+
+class TestFairUse:
+    def test_estimates_before_anything_is_queued(self, data, owner):
+        document = spec(kind="sweep", search=GRID)
+        before = services.estimate_run(document=document, actor=owner)
+        work(sweep(owner))
+        after = services.estimate_run(document=document, actor=owner)
+
+        assert (before.n_trials, before.is_measured) == (6, False)
+        assert (after.n_trials, after.is_measured) == (6, True)
+        assert after.seconds > 0
+
+    def test_refuses_more_than_one_may_have_in_the_queue(self, data, owner, settings):
+        settings.RUN_MAX_ACTIVE_PER_USER = 2
+        sweep(owner)
+        sweep(owner)
+
+        with pytest.raises(TooMuch, match="2 runs queued"):
+            sweep(owner)
 
 
 class TestLedger:
