@@ -177,7 +177,7 @@ def haircut_sharpe_ratio(
 def _back(p: float, sharpe: float, n_months: int) -> Adjusted:
     """Turn a two-sided p-value into the annual ratio that has it alone."""
     left = -float(stdtrit(n_months - 1, p / 2.0)) * math.sqrt(12.0 / n_months)
-    left = min(max(left, 0.0), sharpe)  # no less than nothing, even of a p-value of 1 and rounding
+    left = min(max(0.0, left), sharpe)  # no less than nothing, even of a p-value of 1 and rounding
     return Adjusted(p, left, 1.0 - left / sharpe)
 
 
