@@ -168,6 +168,11 @@ def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[s
     document["strategy"] = strategy
     if spec.benchmark:
         document["benchmark"] = selectors.check_benchmark(spec).reference
+    if spec.comparison is not None:
+        for label, one in spec.comparison.strategies.items():
+            found = get_spec(one, within=f"comparison.strategies.{label}")
+            document["comparison"]["strategies"][label] = found.model_dump(mode="json")
+            selectors.check_market(spec, document["comparison"]["strategies"][label], dataset)
     if spec.kind != RunKind.BACKTEST:
         document = selectors.check_search(document)
     return document

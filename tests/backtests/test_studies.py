@@ -389,6 +389,33 @@ class TestCrossValidation:
         assert all(path["sharpe"] is not None for path in study["paths"])
 
 
+class TestComparison:
+    def test_sets_strategies_side_by_side(self, data, owner):
+        hold = {
+            "signals": [{"kind": "buy_and_hold"}],
+            "portfolio": {"kind": "equal_weight", "rebalance": {"kind": "once"}},
+        }
+        half = hold | {"portfolio": hold["portfolio"] | {"gross": 0.5}}
+        section = {"strategies": {"cross": STRATEGY, "hold": hold, "half": half}}
+        run = work(queued(owner, kind="comparison", comparison=section | {"benchmark": "hold"}))
+        found = run.summary["study"]["comparison"]
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert found["names"] == ["cross", "hold", "half"]
+        assert found["correlation"][1][2] == pytest.approx(1.0, abs=1e-3)
+        assert found["overlap"][1][2] == pytest.approx(0.5, abs=0.05)
+        assert found["overlap"][0][1] < 1.0
+        assert found["sharpe_p_values"][0] is not None
+        assert len(found["figures"]) == 3
+        assert found["front"]
+        assert run.summary["study"]["n_trials"] == 3
+
+    def test_names_the_strategy_that_is_wrong(self, data, owner):
+        section = {"strategies": {"a": STRATEGY, "b": {"signals": []}}}
+        with pytest.raises(InvalidInput, match=r"comparison\.strategies\.b"):
+            queued(owner, kind="comparison", comparison=section)
+
+
 class TestReproduction:
     def test_of_a_backtest_and_of_a_study_is_identical(self, data, owner, small):
         for original in (work(queued(owner)), work(sweep(owner))):
