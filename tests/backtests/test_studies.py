@@ -391,21 +391,21 @@ class TestCrossValidation:
 
 class TestComparison:
     def test_sets_strategies_side_by_side(self, data, owner):
-        hold = {
+        held = {
             "signals": [{"kind": "buy_and_hold"}],
             "portfolio": {"kind": "equal_weight", "rebalance": {"kind": "once"}},
         }
-        half = hold | {"portfolio": hold["portfolio"] | {"gross": 0.5}}
-        section = {"strategies": {"cross": STRATEGY, "hold": hold, "half": half}}
+        less = held | {"portfolio": held["portfolio"] | {"gross": 0.5}}
+        section = {"strategies": {"cross": STRATEGY, "hold": held, "half": less}}
         run = work(queued(owner, kind="comparison", comparison=section | {"benchmark": "hold"}))
         found = run.summary["study"]["comparison"]
 
         assert run.status == RunStatus.SUCCEEDED, run.problem
-        assert found["names"] == ["cross", "hold", "half"]
-        assert found["correlation"][1][2] == pytest.approx(1.0, abs=1e-3)
-        assert found["overlap"][1][2] == pytest.approx(0.5, abs=0.05)
-        assert found["overlap"][0][1] < 1.0
-        assert found["sharpe_p_values"][0] is not None
+        cross, hold, half = (found["names"].index(name) for name in ("cross", "hold", "half"))
+        assert found["correlation"][hold][half] == pytest.approx(1.0, abs=1e-3)
+        assert found["overlap"][hold][half] == pytest.approx(0.5, abs=0.05)
+        assert found["overlap"][cross][hold] < 1.0
+        assert found["sharpe_p_values"][cross] is not None
         assert len(found["figures"]) == 3
         assert found["front"]
         assert run.summary["study"]["n_trials"] == 3
