@@ -10,6 +10,7 @@ urlpatterns = [
     path("runs/", views.RunsView.as_view(), name="runs"),
     path("runs/<uuid:run_id>/", views.RunView.as_view(), name="run"),
     path("runs/<uuid:run_id>/cancel/", views.CancelRunView.as_view(), name="run-cancel"),
+    path("runs/<uuid:run_id>/trials/", views.RunTrialsView.as_view(), name="run-trials"),
     path("runs/<uuid:run_id>/report/", views.RunReportView.as_view(), name="run-report"),
     path("runs/<uuid:run_id>/artifacts/", views.RunArtifactsView.as_view(), name="run-artifacts"),
     path(
