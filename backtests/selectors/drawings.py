@@ -17,9 +17,11 @@ WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 408, 34, 256  # edges of the plot
 N_SHADES = 9
 N_TICKS = 6
-HATCH = (
+HATCH = (  # under the cells: what shows through has no feasible trial
     '<defs><pattern id="ct-hatch" width="6" height="6" patternUnits="userSpaceOnUse">'
     '<path class="ct-hatched" d="M0 6L6 0"/></pattern></defs>'
+    f'<rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" height="{BOTTOM - TOP}" '
+    'fill="url(#ct-hatch)"><title>no feasible trial</title></rect>'
 )
 CLIPPED = 0.02  # of the cells at either end share the last shade, so that one freak hides no other
 
@@ -52,24 +54,22 @@ def draw_surface(
     n_clipped = int(CLIPPED * len(known))
     low, high = known[n_clipped], known[-1 - n_clipped]
     cell = ((RIGHT - LEFT) / len(across), (BOTTOM - TOP) / len(up))
-    marks = []
+    placed = f"translate({LEFT} {BOTTOM}) scale({cell[0]:.5f} {-cell[1]:.5f})"
+    across_words, up_words = [[write_number(label) for label in side] for side in (across, up)]
+    shades: list[list[str]] = [[] for _ in range(N_SHADES)]
     for i, column in enumerate(surface["mean"]):
         for j, mean in enumerate(column):
-            paint = 'fill="url(#ct-hatch)"'
             if mean is not None:
-                paint = f'class="ct-q{_shade(mean, low, high, is_maximized=is_maximized)}"'
-            text = "no feasible trial" if mean is None else write(mean)
-            marks.append(
-                f'<rect x="{LEFT + i * cell[0]:.2f}" y="{BOTTOM - (j + 1) * cell[1]:.2f}" '
-                f'width="{cell[0]:.2f}" height="{cell[1]:.2f}" {paint}>'
-                f"<title>{write_number(across[i])} × {write_number(up[j])}: {escape(text)}</title>"
-                "</rect>"
-            )
+                shades[_shade(mean, low, high, is_maximized=is_maximized)].append(
+                    f'<path d="M{i} {j}h1v1h-1z"><title>{across_words[i]} × {up_words[j]}: '
+                    f"{escape(write(mean))}</title></path>"
+                )
+    cells = [f'<g class="ct-q{at}">{"".join(paths)}</g>' for at, paths in enumerate(shades)]
     names = [_end_of(path) for path in surface["paths"]]
     marks = [
-        HATCH, '<g shape-rendering="crispEdges">', *marks, "</g>", *_ring(best, across, up, cell),
-        *_ticks_across([write_number(label) for label in across], cell[0]),
-        *_ticks_up([write_number(label) for label in up], cell[1]),
+        HATCH, f'<g shape-rendering="crispEdges" transform="{placed}">', *cells, "</g>",
+        *_ring(best, across, up, cell), *_ticks_across(across_words, cell[0]),
+        *_ticks_up(up_words, cell[1]),
         *_names(names[0], names[1]),
         *_legend(write(low), write(high), is_maximized=is_maximized, is_clipped=n_clipped > 0),
     ]  # fmt: skip

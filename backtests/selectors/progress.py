@@ -68,7 +68,7 @@ class Progress:
         if self.rate is None:
             return ""
         pace = f"{self.rate:,.0f} trials a second" if self.rate >= 10 else self._slow()
-        if self.eta_seconds is None:
+        if not self.eta_seconds:
             return pace
         return f"{pace}, {write_time(max(1.0, round(self.eta_seconds)) / DAY_SECONDS)} left"
 
