@@ -203,7 +203,7 @@ def _legend(low: str, high: str, *, is_maximized: bool, is_clipped: bool) -> lis
     if is_clipped:
         signs = ("≤ ", "≥ ") if is_maximized else ("≥ ", "≤ ")
         worse, better = signs[0] + worse, signs[1] + better
-    size, begin = 16, (LEFT + RIGHT) / 2 - 72
+    size, begin = 16, (LEFT + RIGHT) / 2 - 84
     blocks = [
         f'<rect x="{begin + at * size}" y="10" width="{size}" height="10" class="ct-q{at}"/>'
         for at in range(N_SHADES)

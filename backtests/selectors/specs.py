@@ -21,9 +21,15 @@ def spec_text(run: Run) -> str:
 
 
 def trial_text(run: Run, parameters: Mapping[str, Any]) -> str:
-    """Return the spec that runs one trial of a study alone, as YAML."""
+    """Return the spec that runs one trial of a study alone, as YAML.
+
+    It says when to begin: a backtest without a start begins at its strategy's first decision, but
+    all trials of a study at one bar.
+    """
     document = search.apply({**run.spec, "kind": "backtest"}, parameters)
     document.pop("search", None)
+    if document.get("start") is None and run.dataset.first_at is not None:
+        document["start"] = run.dataset.first_at.date().isoformat()
     return _text(document)
 
 
