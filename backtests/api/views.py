@@ -28,7 +28,7 @@ class RunsView(ListAPIView[Run]):
     """Runs: list them, queue another."""
 
     scopes = {"GET": "runs:read", "POST": "runs:write"}
-    queryset = selectors.list_runs()
+    queryset = selectors.list_runs().defer("spec", "summary", "artifacts", "environment")
     serializer_class = serializers.RunRow
     filterset_class = filters.RunFilter
     ordering_fields = ["created_at", "queued_at", "status", "kind"]
