@@ -27,7 +27,8 @@ def trial_text(run: Run, parameters: Mapping[str, Any]) -> str:
     all trials of a study at one bar.
     """
     document = search.apply({**run.spec, "kind": "backtest"}, parameters)
-    document.pop("search", None)
+    for section in ("search", run.kind):
+        document.pop(section, None)
     if document.get("start") is None and run.dataset.first_at is not None:
         document["start"] = run.dataset.first_at.date().isoformat()
     return _text(document)

@@ -114,13 +114,14 @@ def get_study(run: Run) -> Study | None:
 def claim_of(run: Run) -> str:
     """Return what stands beside a figure of a study's best, such as ``best of 12 trials``."""
     kept = run.summary.get("study") or {}
-    return f"best of {_trials(kept['n_trials'])}" if kept.get("leaders") else ""
+    return (
+        f"best of {_trials(kept['n_trials'])}" if kept.get("leaders") and "n_trials" in kept else ""
+    )
 
 
 def objectives_of(run: Run) -> list[tuple[str, bool]]:
     """Return the objectives of a study and whether each is maximized, as its spec states them."""
-    document = run.spec.get("search") or (run.spec.get(run.kind) or {}).get("search") or {}
-    stated = document.get("objective", "sharpe")
+    stated = search_of(run).get("objective", "sharpe")
     goals = []
     for goal in stated if isinstance(stated, list) else [stated]:
         if isinstance(goal, str):
@@ -131,16 +132,22 @@ def objectives_of(run: Run) -> list[tuple[str, bool]]:
     return goals
 
 
+def search_of(run: Run) -> Mapping[str, Any]:
+    """Return the search of a study's spec: its own section, or a part of the one of its kind."""
+    inner = run.spec.get(run.kind) or {}
+    return run.spec.get("search") or inner.get("search") or {}
+
+
 def _trials(n: int) -> str:
     return f"{n:,} trial{'' if n == 1 else 's'}"
 
 
 def _headline(kept: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
-    if not kept:
+    if "n_trials" not in kept:
         return ""
     if best is None:
         return f"None of {_trials(kept['n_trials'])} is feasible"
-    return f"Best of {_trials(kept['n_trials'])} ({kept['n_infeasible']:,} infeasible)"
+    return f"Best of {_trials(kept['n_trials'])} ({kept.get('n_infeasible', 0):,} infeasible)"
 
 
 def _ledger(kept: Mapping[str, Any]) -> str:
@@ -257,14 +264,14 @@ def _surface(run: Run, kept: Mapping[str, Any], best: Mapping[str, Any] | None) 
     return drawings.draw_surface(
         surface, None if None in place else place, objective=kept["objective"],
         write=lambda value: write_value(run, kept["objective"], value),
-        is_maximized=kept["is_maximized"],
+        is_maximized=kept.get("is_maximized", True),
     )  # fmt: skip
 
 
 def _surface_note(run: Run, kept: Mapping[str, Any]) -> str:
     """Return what is averaged in a cell of the surface, if anything is."""
     surface = kept.get("surface")
-    over = (run.spec.get("search") or {}).get("over") or {}
+    over = search_of(run).get("over") or {}
     others = [path for path in over if surface and path not in surface["paths"]]
     if not others:
         return ""

@@ -204,6 +204,17 @@ class TestGetStudy:
 
         assert (shown.surface, shown.distribution, shown.statistics) == (None, None, [])
 
+    def test_tolerates_a_kind_nobody_foresaw(self, owner):
+        run = sweep_row(owner, RunStatus.SUCCEEDED, summary={"study": {"folds": [1, 2]}})
+        run.kind = "walk_forward"
+        run.spec["walk_forward"] = {"search": run.spec.pop("search")}
+
+        shown = selectors.get_study(run)
+
+        assert (shown.headline, shown.claim, shown.leaders) == ("", "", [])
+        assert shown.objectives == ["sharpe, the higher the better"]
+        assert selectors.describe_run(run).startswith("walk forward of moving average cross")
+
     def test_puts_many_parameters_into_one_column(self, owner):
         parameters = {f"signals.0.weight_{at}": at for at in range(9)}
         leader = {"number": 0, "values": [1.5], "parameters": parameters}
