@@ -30,6 +30,9 @@ class RunKind(StrEnum):
 
     BACKTEST = "backtest"
     SWEEP = "sweep"
+    WALK_FORWARD = "walk_forward"
+    CROSS_VALIDATION = "cross_validation"
+    REPRODUCTION = "reproduction"
 
 
 class RunStatus(StrEnum):

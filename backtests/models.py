@@ -73,6 +73,9 @@ class Run(BaseModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
     reason = models.TextField(blank=True)
+    reproduces = models.ForeignKey(
+        "backtests.Run", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     queued_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True, blank=True)
@@ -128,6 +131,11 @@ class Run(BaseModel):
             models.CheckConstraint(
                 condition=~Q(status=RunStatus.FAILED) | Q(problem__isnull=False),
                 name="run_failed_has_problem",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=RunKind.REPRODUCTION, reproduces__isnull=False)
+                | ~Q(kind=RunKind.REPRODUCTION) & Q(reproduces=None),
+                name="run_reproduction_has_original",
             ),
             models.CheckConstraint(
                 condition=Q(waits_for_chunks=False) | Q(status=RunStatus.RUNNING),

@@ -54,7 +54,7 @@ class RunQuerySet(QuerySet["Run"]):
 
     def with_dataset(self) -> Self:
         """Joined with dataset and requester, so that lists need one query."""
-        return self.select_related("dataset", "requested_by")
+        return self.select_related("dataset", "requested_by", "reproduces")
 
 
 class ChunkQuerySet(QuerySet["Chunk"]):
@@ -72,13 +72,18 @@ class ChunkQuerySet(QuerySet["Chunk"]):
         """Running ones whose worker has not been heard of in time."""
         return self.filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=at)
 
-    def unpublished(self, at: datetime, *, patience: timedelta) -> Self:
-        """Queued ones of a waiting study that no message, or only an old one, speaks of."""
-        silent = Q(published_at__isnull=True) | Q(published_at__lt=at - patience)
-        return self.filter(
-            silent, status=ChunkStatus.QUEUED, run__status=RunStatus.RUNNING,
-            run__waits_for_chunks=True,
-        )  # fmt: skip
+    def next_unpublished(self, n: int) -> list[int]:
+        """Return the keys of the next chunks that no message speaks of, in the order of trials."""
+        queued = self.filter(status=ChunkStatus.QUEUED, published_at=None)
+        return list(queued.order_by("first").values_list("pk", flat=True)[:n])
+
+    def in_flight(self) -> Self:
+        """Those that a worker is at, or a message speaks of."""
+        return self.unfinished().exclude(status=ChunkStatus.QUEUED, published_at=None)
+
+    def forgotten(self, at: datetime, *, patience: timedelta) -> Self:
+        """Queued ones of which only an old message speaks: it may be lost."""
+        return self.filter(status=ChunkStatus.QUEUED, published_at__lt=at - patience)
 
 
 class TrialBatchQuerySet(QuerySet["TrialBatch"]):

@@ -9,11 +9,17 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from backtests import selectors, tasks
-from backtests.lifecycle import DATASETS, RUNS, ChunkStatus, DatasetStatus, RunStatus
+from backtests.lifecycle import DATASETS, RUNS, ChunkStatus, DatasetStatus, RunKind, RunStatus
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
-from crowetrade_site.core.errors import Forbidden, IllegalTransition, InvalidInput, StaleState
+from crowetrade_site.core.errors import (
+    Conflict,
+    Forbidden,
+    IllegalTransition,
+    InvalidInput,
+    StaleState,
+)
 from strategies.selectors import get_spec
 
 if TYPE_CHECKING:
@@ -76,6 +82,44 @@ def queue_run(
     return run
 
 
+@transaction.atomic(durable=True)
+def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> Run:
+    """Queue a finished run once more, to compare every byte of what comes out.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not queue runs (403).
+    NotFound
+        There is no such run (404).
+    Conflict
+        The run has no result to compare with (409).
+    """
+    roles.require(actor, "runs:write")
+    original = selectors.get_run(run_id)
+    original = original.reproduces or original
+    if not original.result_digest:
+        raise Conflict(f"The run is {original.status}; only one with a result can be reproduced.")
+    run = Run.objects.create(
+        kind=RunKind.REPRODUCTION,
+        status=RunStatus.QUEUED,
+        spec=original.spec,
+        spec_digest=original.spec_digest,
+        strategy_digest=original.strategy_digest,
+        dataset=original.dataset,
+        reproduces=original,
+        requested_by=actor,
+        reason=reason,
+        queued_at=at,
+    )
+    audit.record(
+        "backtests.run.queued", run, actor=actor, reason=reason, at=at,
+        after={"status": RunStatus.QUEUED, "reproduces": str(original.public_id)},
+    )  # fmt: skip
+    transaction.on_commit(lambda: tasks.publish_run(run.public_id))
+    return run
+
+
 def _request_digest(spec: RunSpec, strategy: "StrategySpec", reason: str) -> str:
     """Name a request by what was asked, not by the data of the moment.
 
@@ -93,8 +137,8 @@ def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[s
     document["strategy"] = strategy
     if spec.benchmark:
         document["benchmark"] = selectors.check_benchmark(spec).reference
-    if spec.search is not None:
-        document["search"] = selectors.check_search(document)
+    if spec.kind != RunKind.BACKTEST:
+        document = selectors.check_search(document)
     return document
 
 

@@ -34,9 +34,11 @@ def execute_run(self: Task, *, run_id: str, **_: Any) -> None:
 @shared_task(bind=True, acks_late=True, ignore_result=True)
 def execute_chunk(self: Task, *, chunk_id: int, **_: Any) -> None:
     """Compute a part of a study; whoever ends the last one sends the study on."""
-    study = jobs.execute_chunk(chunk_id=chunk_id, worker=str(self.request.hostname))
-    if study is not None:
-        publish_run(study)
+    following = jobs.execute_chunk(chunk_id=chunk_id, worker=str(self.request.hostname))
+    for further in following.chunks:
+        publish_chunk(further)
+    if following.study is not None:
+        publish_run(following.study)
 
 
 @shared_task(acks_late=True, ignore_result=True)

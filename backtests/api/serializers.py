@@ -63,7 +63,7 @@ class Progress(serializers.Serializer[Any]):
     done = serializers.IntegerField()
     total = serializers.IntegerField()
     unit = serializers.ChoiceField(
-        ["bars", "trials"], help_text="What is counted: a study counts trials."
+        ["bars", "trials", "folds"], help_text="What is counted: a study counts trials."
     )
 
 
@@ -100,12 +100,14 @@ class RunRow(serializers.ModelSerializer[Run]):
     dataset = serializers.CharField(source="dataset.name")
     requested_by = serializers.CharField(source="requested_by.username")
     progress = serializers.SerializerMethodField()
+    reproduces = serializers.UUIDField(source="reproduces.public_id", default=None)
 
     class Meta:
         model = Run
         fields = [
             "id", "kind", "status", "dataset", "requested_by", "created_at", "started_at",
             "finished_at", "progress", "attempt", "spec_digest", "result_digest", "problem",
+            "reproduces",
         ]  # fmt: skip
 
     @extend_schema_field(Progress)

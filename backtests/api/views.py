@@ -102,6 +102,25 @@ class CancelRunView(APIView):
         return Response(serializers.RunDetail(run).data)
 
 
+class ReproduceRunView(APIView):
+    """A finished run, once more."""
+
+    scopes = {"POST": "runs:write"}
+
+    @extend_schema(request=Reason, responses={201: serializers.RunDetail})
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Queue it again, to compare every byte of what comes out."""
+        wanted = valid(Reason(data=request.data))
+        run = services.reproduce_run(
+            run_id=run_id, actor=caller(request), at=timezone.now(), reason=wanted["reason"]
+        )
+        return Response(
+            serializers.RunDetail(run).data,
+            status.HTTP_201_CREATED,
+            headers={"Location": reverse("run", args=[run.public_id])},
+        )
+
+
 class RunReportView(APIView):
     """A run's report."""
 

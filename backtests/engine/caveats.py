@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from backtests.engine.config import Number
 from backtests.engine.dtypes import (
     REDUCES_ONLY,
     OrderKind,
@@ -213,7 +214,7 @@ def _measured_spread(run: Result) -> str:
     fills, spread = run.fills, run.prepared.arrays.get("spread_open")
     if spread is None or np.all(np.isnan(spread[fills["bar"], fills["instrument"]])):
         return ""
-    stated = f"{assumed:g} bps" if isinstance(assumed, int | float) else "each instrument"
+    stated = f"{assumed:g} bps" if isinstance(assumed, Number) else "each instrument"
     return (
         "The bars carry a measured half spread: where they do, the half spread of "
         f"{stated} in the settings was not used."

@@ -251,6 +251,8 @@ class Orders:
 
     def __post_init__(self) -> None:
         columns = {symbol: column for column, symbol in enumerate(self.symbols)}
+        if isinstance(self.orders, Order):
+            raise OrderError("Orders needs a sequence of orders: Orders([order]).")
         given = tuple(self.orders)
         for at, order in enumerate(given):
             if not isinstance(order, Order):
@@ -330,8 +332,17 @@ def _placed(order: Order, place: IntArray) -> int:
 
 def _row(at: int, order: Order, columns: Mapping[str, int], parent: int) -> dict[str, Any]:
     kind, force = _member(OrderKind, order.kind), _member(TimeInForce, order.time_in_force)
-    if kind is None or force is None:
-        raise OrderError(f"{_named(at, order)} {FAULT_SENTENCES[Fault.KIND]}.")
+    for name, given, found, known in (
+        ("kind", order.kind, kind, OrderKind),
+        ("time in force", order.time_in_force, force, TimeInForce),
+    ):
+        if found is None:
+            names = ", ".join(member.name.lower() for member in known)
+            raise OrderError(
+                f"{_named(at, order)} has the unknown {name} {given!r}, none of {names}."
+            )
+    if force == TimeInForce.GTD and order.good_until == 0:
+        raise OrderError(f"{_named(at, order)} needs good_until, its last stamp [ns UTC].")
     flags = IS_OFFSET * order.is_offset | REDUCES_ONLY * order.reduces_only
     row = {
         "quantity": order.quantity, "limit_price": order.limit_price,
@@ -377,6 +388,10 @@ def _cancel_row(cancel: Cancel, columns: Mapping[str, int]) -> dict[str, Any]:
 def column_of(instrument: str | int, columns: Mapping[str, int], at: int) -> int:
     """Return the column of an instrument, by symbol or by number."""
     if isinstance(instrument, str):
+        if not columns:
+            raise OrderError(
+                f"Order {at} names {instrument!r}: Orders needs symbols=bars.symbols to know it."
+            )
         if instrument not in columns:
             raise OrderError(f"Order {at} names {instrument!r}, which the bars do not have.")
         return columns[instrument]

@@ -4,10 +4,14 @@ Numeric libraries load when a job first needs them, so that web processes and co
 only queue work start quickly.
 """
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from backtests.jobs.runs import execute_run, reap_runs
 from backtests.jobs.uploads import import_dataset, stalled_imports
+
+if TYPE_CHECKING:
+    from backtests.jobs.chunks import Next
 
 __all__ = [
     "execute_chunk", "execute_run", "import_dataset", "reap_chunks", "reap_runs",
@@ -15,8 +19,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-def execute_chunk(*, chunk_id: int, worker: str) -> UUID | None:
-    """Compute a part of a study; return the study's id if it can go on."""
+def execute_chunk(*, chunk_id: int, worker: str) -> "Next":
+    """Compute a part of a study; return what a message must speak of next."""
     from backtests.jobs import chunks
 
     return chunks.execute_chunk(chunk_id=chunk_id, worker=worker)

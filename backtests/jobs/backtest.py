@@ -53,7 +53,13 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
 
 
 def outcome_of(
-    run: Run, spec: RunSpec, market: Market, lease: Lease, *, begins_with_strategy: bool = False
+    run: Run,
+    spec: RunSpec,
+    market: Market,
+    lease: Lease,
+    *,
+    begins_with_strategy: bool = False,
+    decided: TargetWeights | None = None,
 ) -> dict[str, Any]:
     """Return the columns of one simulation on an open market.
 
@@ -61,6 +67,8 @@ def outcome_of(
     ----------
     begins_with_strategy : bool
         Whether the account opens at the strategy's first decision; else with the market.
+    decided : TargetWeights, optional
+        Decisions already made; by default those of the spec's strategy.
     """
     clock = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -71,7 +79,7 @@ def outcome_of(
 
     with translating(REFUSALS, InvalidInput):
         lease.phase("deciding")
-        composed = decide(spec, market)
+        composed = decide(spec, market) if decided is None else decided
         if begins_with_strategy and composed.first_decision is not None:
             market = market.beginning(composed.first_decision)
         lap("deciding")

@@ -3,7 +3,7 @@
 import logging
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -22,24 +22,32 @@ logger = logging.getLogger(__name__)
 REPUBLISH_AFTER = timedelta(seconds=60)
 
 
-def execute_chunk(*, chunk_id: int, worker: str) -> UUID | None:
-    """Claim a chunk, compute and record it; return the study's id if it can go on.
+class Next(NamedTuple):
+    """What a message must speak of after a chunk: the study, if it can go on; further chunks."""
+
+    study: UUID | None = None
+    chunks: tuple[int, ...] = ()
+
+
+def execute_chunk(*, chunk_id: int, worker: str) -> Next:
+    """Claim a chunk, compute and record it; return what comes next.
 
     Idempotent: a second message finds it claimed, or done, and returns.
     """
     chunk = _claim(chunk_id, worker=worker)
     if chunk is None:
-        return _completed(chunk_id)
+        ended = Chunk.objects.filter(pk=chunk_id).values_list("run_id", flat=True).first()
+        return Next() if ended is None else _next(ended)
     with context.acting(run=str(chunk.run.public_id)):
         try:
             with ChunkLease(chunk) as lease:
                 outcome = _compute(chunk, lease)
         except LeaseLost:
             logger.warning("The lease was lost; another worker has the chunk")
-            return None
+            return Next()
         except Cancelled:
             _end(chunk, ChunkStatus.CANCELLED)
-            return None
+            return Next()
         except DomainError as error:
             _end(chunk, ChunkStatus.QUARANTINED, problem=error.problem())
         except DATABASE_AWAY:
@@ -50,7 +58,20 @@ def execute_chunk(*, chunk_id: int, worker: str) -> UUID | None:
             logger.exception("A chunk failed", extra={"chunk": chunk.pk})
         else:
             _end(chunk, ChunkStatus.DONE, **outcome)
-    return resume(chunk.run_id)
+    return _next(chunk.run_id)
+
+
+def _next(run_pk: int) -> Next:
+    """Return the study if this was its last chunk, else chunks that take this one's place.
+
+    A study has a bounded number of chunks in the queue, so that studies take turns.
+    """
+    study = resume(run_pk)
+    if study is not None:
+        return Next(study)
+    chunks = Chunk.objects.filter(run=run_pk, run__waits_for_chunks=True)
+    room = settings.STUDY_CHUNKS_IN_FLIGHT - chunks.in_flight().count()
+    return Next(None, tuple(chunks.next_unpublished(room)) if room > 0 else ())
 
 
 def _claim(chunk_id: int, *, worker: str) -> Chunk | None:
@@ -111,12 +132,6 @@ def _end(chunk: Chunk, status: ChunkStatus, **columns: Any) -> bool:
             time.sleep(0.5)
 
 
-def _completed(chunk_id: int) -> UUID | None:
-    """Return the run to go on with when the message of an ended chunk comes again."""
-    study = Chunk.objects.filter(pk=chunk_id).values_list("run_id", flat=True).first()
-    return None if study is None else resume(study)
-
-
 def resume(run_pk: int) -> UUID | None:
     """Queue a waiting study again if none of its chunks is unfinished; return its id if so.
 
@@ -140,10 +155,12 @@ def reap_chunks() -> tuple[list[int], list[UUID]]:
     at = timezone.now()
     for chunk in Chunk.objects.lease_expired(at).order_by("pk"):
         _rescue(chunk)
-    unpublished = Chunk.objects.unpublished(at, patience=REPUBLISH_AFTER)
-    waiting = list(unpublished.order_by("run__queued_at", "pk").values_list("pk", flat=True)[:1000])
-    studies = [resume(pk) for pk in Run.objects.waiting().values_list("pk", flat=True)]
-    return waiting, [study for study in studies if study is not None]
+    waiting = list(Run.objects.waiting().order_by("queued_at").values_list("pk", flat=True))
+    forgotten = Chunk.objects.filter(run__in=waiting).forgotten(at, patience=REPUBLISH_AFTER)
+    messages = list(forgotten.values_list("pk", flat=True)[:1000])
+    following = [_next(pk) for pk in waiting]
+    messages += [chunk for one in following for chunk in one.chunks]
+    return messages, [one.study for one in following if one.study is not None]
 
 
 def _rescue(chunk: Chunk) -> None:

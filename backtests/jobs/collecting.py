@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from backtests.jobs import ledger, trials
 from backtests.models import Run, TrialBatch
 from backtests.search import Result, Search
+from backtests.validation import SelectionSettings, TrialSummaries, selection_report
+from crowetrade_site.core import canonical
 
 FloatArray = NDArray[np.float64]
 N_LEADERS = 20
@@ -19,20 +21,34 @@ _MOST_CELLS = 60  # of a side of a surface
 _MOST_REASONS = 5
 
 
+class Choice(NamedTuple):
+    """What one fold chose by its training, and how that did in its test."""
+
+    fold: int
+    trial: int
+    train: float
+    test: float  # NaN where not computed
+    rank: float  # share of all trials that did no better in the test
+
+
 class Collected:
     """All trials of a study, taken chunk by chunk in their order."""
 
-    def __init__(self, found: Search) -> None:
-        self.found = found
+    def __init__(self, found: Search, n_folds: int = 0) -> None:
+        self.found, self.n_folds = found, n_folds
         self.n_trials = 0
         self.leaders: list[Result] = []
         self.reasons: Counter[str] = Counter()
         self.axes = [path for path, axis in found.space.dimensions.items() if axis.is_numeric]
+        self._numbers: list[NDArray[np.int64]] = []
         self._objective: list[FloatArray] = []
         self._points: list[FloatArray] = []
         self._moments: list[FloatArray] = []
         self._blocks: list[FloatArray] = []
-        self._hash = hashlib.sha256()
+        self._squares: list[FloatArray] = []
+        self._train: list[FloatArray] = []
+        self._test: list[FloatArray] = []
+        self._hashes: dict[str, Any] = {}  # by column: the size of chunks is of no account
 
     def take(self, table: pa.Table, results: Sequence[Result]) -> None:
         """Take the rows of a chunk."""
@@ -40,6 +56,7 @@ class Collected:
         feasible = [result for result in results if result.is_feasible]
         self.leaders = sorted([*self.leaders, *feasible], key=self.found.goals.order)[:N_LEADERS]
         self.reasons.update(result.reason for result in results if not result.is_feasible)
+        self._numbers.append(np.array([result.number for result in results], np.int64))
         self._objective.append(
             np.array([r.values[0] if r.is_feasible and r.values else np.nan for r in results])
         )
@@ -50,24 +67,52 @@ class Collected:
             ).reshape(len(results), len(self.axes))
         )
         self._moments.append(_matrix(table, trials.MOMENTS))
-        self._blocks.append(_matrix(table, [f"block_{at}" for at in range(trials.N_BLOCKS)]))
+        for part, name in ((self._blocks, "block"), (self._squares, "square")):
+            part.append(_matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)]))
+        for part, side in ((self._train, "train"), (self._test, "test")):
+            if self.n_folds:
+                part.append(_matrix(table, [f"{side}_{at}" for at in range(self.n_folds)]))
         for name in table.column_names:
-            self._hash.update(_bytes_of(table[name]))
+            column = self._hashes.setdefault(name, hashlib.sha256())
+            column.update(_bytes_of(table[name]))
 
     @property
     def digest(self) -> str:
         """Name of every figure of every trial, in the order of the trials."""
-        return self._hash.hexdigest()
+        columns = {name: column.hexdigest() for name, column in self._hashes.items()}
+        return canonical.digest(columns)
 
     @property
     def best(self) -> Result | None:
         """The best feasible trial; None if there is none."""
         return self.leaders[0] if self.leaders else None
 
+    def choices(self) -> list[Choice]:
+        """Return the trial that each fold chooses by its training, of those that are feasible.
+
+        A fold in which no trial has a figure chooses nothing.
+        """
+        train, test = np.vstack(self._train), np.vstack(self._test)
+        feasible = ~np.isnan(np.concatenate(self._objective))
+        sign = 1.0 if self.found.goals.maximized[0] else -1.0
+        numbers = np.concatenate(self._numbers)
+        chosen = []
+        for fold in range(self.n_folds):
+            worth = np.where(feasible & ~np.isnan(train[:, fold]), sign * train[:, fold], -np.inf)
+            at = int(np.argmax(worth))
+            if worth[at] == -np.inf:
+                continue
+            rank = float(np.mean(sign * test[feasible, fold] <= sign * test[at, fold]))
+            chosen.append(
+                Choice(fold, int(numbers[at]), float(train[at, fold]), float(test[at, fold]), rank)
+            )
+        return chosen
+
     def summary(self, run: Run, bench: trials.Bench) -> dict[str, Any]:
         """Return what the row keeps of the study: leaders, the surface, and what to make of it."""
         scope = ledger.scope_of(bench.market)
         counted = TrialBatch.objects.overlapping(scope)
+        n_counted = counted.count_trials()
         family = counted.filter(family=run.strategy_digest)
         return {
             "n_trials": self.n_trials,
@@ -85,10 +130,31 @@ class Collected:
             "surface": self._surface(),
             "distribution": self._distribution(),
             "ledger": {
-                "n_on_this_data": counted.count_trials(),
+                "n_on_this_data": n_counted,
                 "n_of_this_family": family.count_trials(),
             },
+            "selection": self._selection(bench, max(n_counted, self.n_trials)),
         }
+
+    def _selection(self, bench: trials.Bench, n_counted: int) -> dict[str, Any] | None:
+        """Return what is left of the best Sharpe ratio once the search is accounted for.
+
+        All trials that the ledger counts on this data count, those of other studies included.
+        """
+        moments = np.vstack(self._moments)
+        if bench.periods_per_year is None or np.all(np.isnan(moments[:, 1])):
+            return None
+        n, mean, deviation, skewness, kurtosis = moments.T
+        summaries = TrialSummaries(np.nan_to_num(n), mean, deviation, skewness, kurtosis)
+        return selection_report(
+            summaries,
+            periods_per_year=bench.periods_per_year,
+            n_trials=n_counted,
+            block_returns=np.vstack(self._blocks),
+            block_squares=np.vstack(self._squares),
+            block_bars=np.diff(trials.edges_of(bench.bars.n_bars)),
+            settings=SelectionSettings(seed=bench.spec.seed),
+        ).to_dict()
 
     def _surface(self) -> dict[str, Any] | None:
         """Return the mean objective over the first two numeric dimensions; None without two."""
@@ -134,7 +200,7 @@ def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], lis
 
 def _bytes_of(column: pa.ChunkedArray) -> bytes:
     if pa.types.is_string(column.type):
-        return "\0".join(text or "" for text in column.to_pylist()).encode()
+        return "".join(f"{text or ''}\0" for text in column.to_pylist()).encode()
     numbers = column.to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(numbers, dtype=np.float64).tobytes()
 

@@ -7,38 +7,48 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.conf import settings
 
 from backtests import selectors
 from backtests.jobs import ledger, trials
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Chunk, Run
+from backtests.runspec import search_of, with_search
 from backtests.search import Search, Trial
 from crowetrade_site.core import canonical, provenance, storage
 
-SECONDS = 3.0  # that a chunk shall take
 MOST_TRIALS = 5_000
+FEWEST_CHUNKS = 16  # of a study large enough to have them
 # Measured on one core: what a trial costs beside its bars, and for every bar of an instrument.
 _SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
 
 
-def estimated_seconds(n_bars: int, n_assets: int) -> float:
-    """Return what a trial takes [CPU seconds]: an estimate that is the same on every machine.
+def estimated_seconds(n_cells: int) -> float:
+    """Return what a trial takes on so many bars of instruments [CPU seconds].
 
-    The size of chunks follows from it, and so do their names.
+    An estimate that is the same on every machine: the size of chunks follows from it, and so do
+    their names.
     """
-    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_bars * n_assets
+    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_cells
+
+
+def size_of_chunks(n_trials: int, n_cells: int) -> int:
+    """Return the trials of a chunk: seconds of work, but enough chunks to keep workers busy."""
+    size = int(settings.CHUNK_SECONDS / estimated_seconds(n_cells))
+    return max(1, min(size, MOST_TRIALS, -(-n_trials // FEWEST_CHUNKS)))
 
 
 def plan(
     run: Run, bench: trials.Bench, found: Search, asked: Sequence[Trial], generation: int
 ) -> None:
     """Write the chunks of some trials; those already there stay."""
-    size = int(SECONDS / estimated_seconds(bench.bars.n_bars, bench.bars.n_assets))
-    size = max(1, min(MOST_TRIALS, size))
-    goals = {name: run.spec["search"].get(name) for name in ("objective", "constraints")}
-    spec = {name: part for name, part in run.spec.items() if name != "search"}
-    base = {"code": provenance.code_digest(), "spec": spec, "goals": goals}
+    size = size_of_chunks(len(asked), bench.bars.n_bars * bench.bars.n_assets)
+    goals = {name: search_of(run.spec).get(name) for name in ("objective", "constraints")}
+    spec = with_search(run.spec, goals)
+    base = {"code": provenance.code_digest(), "spec": spec}
+    if run.reproduces is not None:
+        base["computed_for"] = str(run.public_id)  # what was computed before proves nothing
     rows = []
     for begin in range(0, len(asked), size):
         part = asked[begin : begin + size]
@@ -62,7 +72,7 @@ def _stored(part: Sequence[Trial]) -> list[dict[str, Any]]:
 def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
     """Return the columns of a chunk that is done; one computed before is taken over."""
     bench = trials.Bench.of(chunk.run)
-    found = selectors.plan_search(chunk.run.spec["search"])
+    found = selectors.plan_search(search_of(chunk.run.spec))
     asked = trials_of(chunk, found)
     scope = ledger.scope_of(bench.market)
     ledger.record(chunk.run, scope, [trial.parameters for trial in asked], chunk.worker)

@@ -19,7 +19,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from backtests.lifecycle import RUNS, ChunkStatus, RunStatus
+from backtests.lifecycle import RUNS, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import audit
 
@@ -49,7 +49,7 @@ def claim(run_id: UUID, *, worker: str) -> Run | None:
         )
         if not won:
             return None
-        run = Run.objects.select_related("dataset").get(public_id=run_id)
+        run = Run.objects.select_related("dataset", "reproduces").get(public_id=run_id)
         audit.record(
             "backtests.run.started", run, actor=None, at=at,
             before={"status": RunStatus.QUEUED},
@@ -154,7 +154,7 @@ def wait_for_chunks(run: Run) -> list[int]:
     Its lease is over by then: the chunks have leases of their own.
     """
     held_by(run).update(waits_for_chunks=True, phase="computing")
-    return list(run.chunks.filter(status=ChunkStatus.QUEUED).values_list("pk", flat=True))
+    return run.chunks.next_unpublished(settings.STUDY_CHUNKS_IN_FLIGHT)
 
 
 def finish(run: Run, status: RunStatus, **columns: Any) -> bool:

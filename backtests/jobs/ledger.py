@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from backtests.jobs.market import Market
 from backtests.models import LedgerScope, Run, TrialBatch
+from backtests.runspec import as_backtest
 from crowetrade_site.core import canonical, provenance
 
 
@@ -35,7 +36,7 @@ def record(
     same again is no new trial. It is counted when a worker begins it: what was looked at counts,
     even if the worker is lost.
     """
-    spec = {name: part for name, part in run.spec.items() if name not in ("kind", "search")}
+    spec = as_backtest(run.spec)
     digest = canonical.digest({"spec": spec, "parameters": [dict(one) for one in parameters]})
     TrialBatch.objects.bulk_create(
         [

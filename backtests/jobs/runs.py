@@ -19,8 +19,9 @@ from backtests.jobs.lease import (
     wait_for_chunks,
 )
 from backtests.jobs.problems import unexpected, worker_lost
-from backtests.lifecycle import RunKind, RunStatus
+from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from backtests.runspec import SECTIONS
 from crowetrade_site.core import audit, context, provenance
 from crowetrade_site.core.errors import DomainError
 
@@ -65,11 +66,14 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
 
 
 def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
-    """Hand a run to the code of its kind, loading the numeric libraries now."""
-    from backtests.jobs import backtest, studies
+    """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
+    from backtests.jobs import backtest, reproduction, studies
 
-    compute = {RunKind.BACKTEST: backtest.compute, RunKind.SWEEP: studies.advance}
-    return compute[RunKind(run.kind)](run, lease)
+    is_study = run.spec["kind"] in SECTIONS
+    outcome = studies.advance(run, lease) if is_study else backtest.compute(run, lease)
+    if outcome is not None and run.reproduces is not None:
+        outcome |= reproduction.compare(run, outcome)
+    return outcome
 
 
 def reap_runs() -> list[UUID]:

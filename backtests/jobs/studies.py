@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtests import search, selectors
-from backtests.jobs import backtest, evaluation, trials
+from backtests.jobs import backtest, evaluation, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Run
-from backtests.runspec import RunSpec
+from backtests.runspec import RunSpec, search_of
 from backtests.search import Result, Search, SearchError, Trial
 from crowetrade_site.core import canonical, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
@@ -43,7 +43,7 @@ def advance(run: Run, lease: Lease) -> dict[str, Any] | None:
     lease.phase("planning")
     bench = trials.Bench.of(run)
     with translating((SearchError,), InvalidInput):
-        found = selectors.plan_search(run.spec["search"])
+        found = selectors.plan_search(search_of(run.spec))
         asked = [] if _is_given_up(run) else _next(run, found)
     if asked:
         generation = run.chunks.values("generation").distinct().count()
@@ -77,7 +77,7 @@ def told(run: Run, found: Search) -> Iterator[tuple[pa.Table, list[Result]]]:
 
 def _results(asked: list[Trial], table: pa.Table, n_objectives: int) -> list[Result]:
     columns = [table[f"objective_{at}"].to_pylist() for at in range(n_objectives)]
-    judged = zip(
+    judged: Any = zip(
         zip(*columns, strict=True), table["violation"].to_pylist(), table["reason"].to_pylist(),
         strict=True,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
     lease.phase("putting together")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trials.parquet"
-        collected = _collect(run, found, path, lease)
+        collected = _collect(run, bench, found, path, lease)
         artifacts = {"trials.parquet": {"digest": storage.put(path), "bytes": path.stat().st_size}}
     lease.phase("judging")
     columns: dict[str, Any] = {
@@ -105,19 +105,44 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         "progress_total": found.n_trials,
     }
     if collected.best is not None:
-        spec = RunSpec.model_validate(search.apply(bench.document, collected.best.parameters))
-        best = backtest.outcome_of(run, spec, bench.market, lease)
-        artifacts |= best["artifacts"]
-        columns["summary"] |= best["summary"]
-        parts = {"trials": collected.digest, "best": best["result_digest"]}
+        lease.phase("running the best")
+        shown, more = _shown(run, bench, found, collected, lease)
+        artifacts |= shown["artifacts"]
+        columns["summary"]["study"] |= more
+        columns["summary"] |= shown["summary"]
+        parts = {"trials": collected.digest, "shown": shown["result_digest"], **more}
         columns["result_digest"] = canonical.digest(parts)
     return columns | {"artifacts": artifacts} | _problem(run)
 
 
-def _collect(run: Run, found: Search, path: Path, lease: Lease) -> Collected:
+def _shown(
+    run: Run, bench: trials.Bench, found: Search, collected: Collected, lease: Lease
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the account that the page shows, and what the folds add to the study's summary.
+
+    Of a walk-forward that is the account out of sample; else the best trial, in sample.
+    """
+    choices = collected.choices() if bench.folds else []
+    parameters = [found.trial(choice.trial).parameters for choice in choices]
+    more: dict[str, Any] = {}
+    if choices:
+        more["walk"] = walking.summary_of_walk(bench, choices, parameters)
+    if choices and bench.spec.walk_forward is not None:
+        return walking.walk(run, bench, choices, parameters, lease), more
+    if choices:
+        more["paths"] = walking.paths(bench, choices, parameters, lease)
+    assert collected.best is not None  # noqa: S101 - asked for where there is one
+    spec = RunSpec.model_validate(search.apply(bench.document, collected.best.parameters))
+    return backtest.outcome_of(run, spec, bench.market, lease), more
+
+
+def _collect(run: Run, bench: trials.Bench, found: Search, path: Path, lease: Lease) -> Collected:
     """Write one table of all trials, chunk after chunk, and return what is kept in memory."""
-    collected = Collected(found)
-    columns = trials.schema(len(found.objectives)).insert(0, pa.field("number", pa.int64()))
+    n_folds = len(bench.folds)
+    collected = Collected(found, n_folds)
+    columns = trials.schema(len(found.objectives), n_folds).insert(
+        0, pa.field("number", pa.int64())
+    )
     with pq.ParquetWriter(path, columns, compression="zstd", store_schema=False) as writer:
         for table, results in told(run, found):
             lease.progress(collected.n_trials, found.n_trials)

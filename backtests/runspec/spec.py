@@ -9,6 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from backtests.runspec.study import (
+    SECTIONS,
+    CrossValidationSpec,
+    SearchSection,
+    WalkForwardSpec,
+)
 from backtests.runspec.trading import AccountSpec, CostsSpec, FillsSpec, Section
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -19,8 +25,10 @@ Reference = Annotated[str, Field(min_length=1, max_length=500)]
 class RunSpec(Section):
     """What to compute, on which data, with which strategy, at which costs."""
 
-    kind: Literal["backtest", "sweep"] = Field(
-        default="backtest", description="A sweep runs the strategy once for each parameter set."
+    kind: Literal["backtest", "sweep", "walk_forward", "cross_validation"] = Field(
+        default="backtest",
+        description="A sweep runs the strategy once for each parameter set; a walk-forward and a "
+        "cross-validation choose parameters on one part of time and try them on another.",
     )
     dataset: Reference = Field(description="A dataset's name, or name@sha256:… for one version.")
     instruments: list[Name] | None = Field(
@@ -42,17 +50,16 @@ class RunSpec(Section):
     costs: CostsSpec = CostsSpec()
     account: AccountSpec = AccountSpec()
     seed: int = Field(default=0, ge=0, lt=2**63)
-    search: dict[str, Any] | None = Field(
-        default=None,
-        description="What a sweep searches, and how: kind, over, objective, constraints, and what "
-        "the kind needs. A seed left out is the run's.",
-    )
+    search: SearchSection | None = Field(default=None, description="What a sweep searches.")
+    walk_forward: WalkForwardSpec | None = None
+    cross_validation: CrossValidationSpec | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.kind == "sweep") is (self.search is None):
-            verb = "needs" if self.kind == "sweep" else "has no"
-            raise ValueError(f"a {self.kind} {verb} search")
+        for kind, section in SECTIONS.items():
+            if (self.kind == kind) is (getattr(self, section) is None):
+                verb = "needs" if self.kind == kind else "has no"
+                raise ValueError(f"a {self.kind} {verb} {section}")
         if self.start and self.end and self.start > self.end:
             raise ValueError(f"start {self.start} is after end {self.end}")
         if self.instruments is not None:
@@ -66,6 +73,7 @@ class RunSpec(Section):
     def document(self) -> dict[str, Any]:
         """Return the document that is stored: with its defaults, without what its kind lacks."""
         plain = self.model_dump(mode="json")
-        if self.search is None:
-            del plain["search"]
+        for kind, section in SECTIONS.items():
+            if self.kind != kind:
+                del plain[section]
         return plain

@@ -26,15 +26,21 @@ from pydantic import (
 from backtests.search.errors import SpaceError
 from backtests.search.parameters import Value, encode
 
-Number = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+MOST_VALUES = 100_000
+# Beyond it floats do not tell whole numbers apart.
+_LARGEST = 2**53
+Number = (
+    Annotated[StrictInt, Field(ge=-_LARGEST, le=_LARGEST)]
+    | Annotated[StrictFloat, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
+)
 Condition = Annotated[
     dict[str, JsonValue],
     Field(
         description="Only searched where other dimensions take these values: "
-        "{path: value or list of values}; elsewhere the document keeps its own."
+        "{path: value or list of values}; a path may go on inside the sections a dimension "
+        "chooses from. Elsewhere the document keeps its own."
     ),
 ]
-MOST_VALUES = 100_000
 
 
 class Part(BaseModel):
@@ -151,6 +157,8 @@ class Range(Part):
             return self
         if self.step <= 0:
             raise ValueError(f"step {self.step:g} is not above 0")
+        if (self.high - self.low) / self.step > _LARGEST:
+            raise ValueError(f"step {self.step:g} is too short for the range")
         if self.step > self.high - self.low:
             raise ValueError(f"step {self.step:g} is longer than the range")
         if self.log and not (self.is_whole and self.step == 1):
@@ -254,7 +262,10 @@ class Range(Part):
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number that an int and a float can both say."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= _LARGEST
+    return isinstance(value, float)
 
 
 def _spellings(value: Value) -> list[str]:

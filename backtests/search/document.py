@@ -28,12 +28,12 @@ from backtests.search.expressions import LONGEST
 MOST_TRIALS = 100_000_000
 _TOLD = 4  # faults in one line
 
-_PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
+_PATH = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 
 
 def _require_path(text: str) -> str:
     if len(text) > 500 or not _PATH.fullmatch(text):
-        raise ValueError("is no path; a path is made of names and numbers with dots between")
+        raise ValueError("is no path; a path is made of keys and numbers with dots between")
     return text
 
 
@@ -171,7 +171,7 @@ class GeneticDocument(_Seeded):
 
     kind: Literal["genetic"]
     n_trials: Annotated[StrictInt, Field(ge=1, le=100_000)]
-    generation: Population = Field(default=32, description="Trials of a generation, and parents.")
+    generation: Population = Field(default=16, description="Trials of a generation, and parents.")
     tournament: Annotated[StrictInt, Field(ge=1, le=100)] = Field(
         default=3, description="Parents drawn, of which the best becomes one."
     )
@@ -190,7 +190,9 @@ class HalvingDocument(_Seeded):
     """Successive halving."""
 
     kind: Literal["halving"]
-    n_trials: Count = Field(description="Trials on the first rung, before any is dropped.")
+    n_trials: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = Field(
+        description="Trials on the first rung, before any is dropped."
+    )
     start: Literal["random", "latin_hypercube"] = Field(
         default="latin_hypercube", description="How the trials of the first rung are drawn."
     )

@@ -10,8 +10,10 @@ import ast
 import math
 import operator
 import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from backtests.search import hints
@@ -125,9 +127,9 @@ class Expression:
         def look_up(symbol: str) -> float:
             name = self.symbols[symbol]
             value = values.get(name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                because = reasons.get(name) or "it has no value"
-                raise _NotComputed(f"{name} is not computed: {because.removesuffix('.')}")
+            if not isinstance(value, Real) or not math.isfinite(value):
+                because = reasons.get(name) or "not computed"
+                raise _NotComputed(f"{name}: {because.removesuffix('.')}")
             return float(value)
 
         try:
@@ -163,7 +165,9 @@ def parse(text: str, names: Collection[str] | None = None) -> Expression:
     symbols: dict[str, str] = {}
     spelled = _TOKEN.sub(lambda token: _symbol(token, symbols), text.replace("\n", " ").strip())
     try:
-        root = ast.parse(spelled, mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            root = ast.parse(spelled, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ExpressionError(f"{text!r} is not an expression.") from None
     is_condition = _check(root, text, symbols, 0)
@@ -181,7 +185,7 @@ def _symbol(token: re.Match[str], symbols: dict[str, str]) -> str:
     if name is None or name in _WORDS or token["call"]:
         return token[0]
     known = {written: symbol for symbol, written in symbols.items()}
-    symbol = known.get(name, f"_{len(symbols)}")
+    symbol = known.get(name, f"n{len(symbols)}")
     symbols[symbol] = name
     return symbol
 

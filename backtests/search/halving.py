@@ -7,10 +7,10 @@ References
    optimization", AISTATS.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backtests.search.errors import ResultsError
 from backtests.search.methods import IndexedMethod
 from backtests.search.trials import Goals, Result, Trial
 
@@ -29,10 +29,6 @@ class Rung:
 
     budget: float
     n_trials: int
-
-    def units(self, total: int) -> int:
-        """Return the share as a number of bars or folds, at least one."""
-        return max(1, math.ceil(self.budget * total - 1e-9))
 
 
 def schedule(*, n_trials: int, eta: float, min_budget: float) -> tuple[Rung, ...]:
@@ -96,6 +92,10 @@ class Halving:
             if len(told) == begin:
                 return [Trial(begin + i, p, rung.budget) for i, p in enumerate(going)]
             results = told[begin : begin + len(going)]
+            if len(results) < len(going):
+                raise ResultsError(
+                    f"{len(results)} results of this rung are told; it has {len(going)}."
+                )
             begin += len(going)
             if place + 1 < len(self.rungs):
                 best = survivors(results, self.rungs[place + 1].n_trials, self.goals)

@@ -49,12 +49,12 @@ class IndexedMethod(Method, Protocol):
 
 def stream(seed: int, *place: int) -> np.random.Generator:
     """Return the random numbers of one place in a search, independent of all other places."""
-    return np.random.default_rng([seed, *place])
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 
 def short_seed(seed: int, *place: int) -> int:
     """Return the same as a number of 32 bits, which is what libraries take."""
-    return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
+    return int(np.random.SeedSequence(seed, spawn_key=place).generate_state(1)[0])
 
 
 class Novelty:

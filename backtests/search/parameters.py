@@ -1,6 +1,5 @@
 """Parameter sets: their canonical form, their digest, and how they change a document."""
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -67,15 +66,24 @@ def apply(document: Mapping[str, Any], parameters: Mapping[str, Value]) -> dict[
     PathError
         A path does not exist in the document; the line says which part of it.
     """
-    changed = copy.deepcopy(dict(document))
+    changed: dict[str, Any] = _copied(document)
     values = {_from_top(document, path): value for path, value in parameters.items()}
     for path in sorted(values, key=lambda path: (path.count("."), path)):
         steps = locate(changed, path).split(".")
         holder = changed
         for step in steps[:-1]:
             holder = holder[_key(holder, step)]
-        holder[_key(holder, steps[-1])] = copy.deepcopy(values[path])
+        holder[_key(holder, steps[-1])] = _copied(values[path])
     return changed
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy whose lists can be written to; dates and the like are kept."""
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(inner) for inner in value]
+    return value
 
 
 def locate(document: Mapping[str, Any], path: str) -> str:
@@ -104,14 +112,14 @@ def _from_top(document: Mapping[str, Any], path: str) -> str:
 
 
 def _key(holder: Any, step: str) -> Any:
-    return int(step) if isinstance(holder, list) else step
+    return int(step) if isinstance(holder, list | tuple) else step
 
 
 def _missing(holder: Any, step: str, walked: str) -> str | None:
     where = walked or "the document"
     if isinstance(holder, Mapping):
         return None if step in holder else f"{where} has no {step!r}{hints.nearest(step, holder)}"
-    if isinstance(holder, list):
+    if isinstance(holder, list | tuple):
         if step.isascii() and step.isdigit() and int(step) < len(holder):
             return None
         return f"{where} has {len(holder)} entries, counted from 0; {step!r} is none of them."

@@ -1,6 +1,7 @@
 """From a search document to the search it asks for."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from backtests.search import document as documents
@@ -15,7 +16,7 @@ from backtests.search.methods import Method
 from backtests.search.sampling import LatinHypercube, RandomSearch
 from backtests.search.searching import Search, checked
 from backtests.search.space import Space, build_space
-from backtests.search.trials import Goals, Result, in_order
+from backtests.search.trials import Goals, Result
 
 
 def plan(
@@ -34,8 +35,8 @@ def plan(
     metrics : collection of str, optional
         Names an expression may use beside the paths that are searched; unchecked if left out.
     known : iterable of Result
-        Trials of an earlier search over the same space to learn from; they count towards
-        nothing. Methods that do not learn have no use for them.
+        Trials of earlier searches over the same space to learn from, in any order; they count
+        towards nothing. Methods that do not learn have no use for them.
     told : iterable of Result
         Results of this search so far: a restart.
 
@@ -57,12 +58,18 @@ def plan(
     own = [one for one in constraints if one.names <= asked.over.keys()]
     space = build_space(asked.over, own)
     goals = Goals(tuple(goal.is_maximized for goal in asked.objective))
-    learned = tuple(checked(result, space, goals) for result in in_order(known))
+    learned = _before(checked(result, space, goals) for result in known)
     limits = tuple(one for one in constraints if one not in own)
     method = _build(asked, space, goals, learned)
     search = Search(space, objectives, limits, goals, method)
     search.tell(told)
     return search
+
+
+def _before(known: Iterable[Result]) -> tuple[Result, ...]:
+    """Return known results in an order that does not depend on how they came, before trial 0."""
+    ordered = sorted(known, key=lambda result: (result.number, result.digest, result.values or ()))
+    return tuple(replace(r, number=i - len(ordered)) for i, r in enumerate(ordered))
 
 
 def _read(text: str, resolve: Callable[[str], str], *, condition: bool) -> Expression:

@@ -16,10 +16,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from backtests.search.errors import SpaceError
 from backtests.search.methods import numbered, stream
 from backtests.search.parameters import Parameters
 from backtests.search.space import Space
 from backtests.search.trials import Result, Trial
+
+_LARGEST_DESIGN = 20_000_000
 
 
 class RandomSearch:
@@ -44,11 +47,21 @@ class LatinHypercube:
 
     A point that breaks a constraint is replaced by a uniform draw, so the more constraints
     refuse, the more this is random search.
+
+    Raises
+    ------
+    SpaceError
+        The design is too large to be kept in memory.
     """
 
     generation = None
 
     def __init__(self, space: Space, *, n_trials: int, seed: int) -> None:
+        if n_trials * space.n_dimensions > _LARGEST_DESIGN:
+            raise SpaceError(
+                f"A Latin hypercube has at most {_LARGEST_DESIGN} numbers, not {n_trials} × "
+                f"{space.n_dimensions}; draw at random."
+            )
         self.space, self.n_trials, self.seed = space, n_trials, seed
 
     @cached_property

@@ -42,7 +42,7 @@ class Search:
     limits: tuple[Expression, ...]
     goals: Goals
     method: Method
-    _told: dict[int, Result] = field(default_factory=dict)
+    _told: dict[int, Result] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n_trials(self) -> int:

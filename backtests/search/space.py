@@ -12,7 +12,7 @@ from backtests.search import hints
 from backtests.search.dimensions import Choices, Range
 from backtests.search.errors import SpaceError, UnsatisfiableError
 from backtests.search.expressions import Expression
-from backtests.search.parameters import Parameters, Value, digest
+from backtests.search.parameters import Parameters, Value, digest, encode
 
 # Draws thrown away, one after the other, before a space is called unsatisfiable.
 MOST_REJECTED = 10_000
@@ -53,8 +53,7 @@ class Space:
         """By path: the parent and the indices of its values that make the path active."""
         return {
             path: [
-                (parent, frozenset(_indices(self.dimensions[parent], wanted)))
-                for parent, wanted in dimension.when.items()
+                _condition(self.dimensions, name, wanted) for name, wanted in dimension.when.items()
             ]
             for path, dimension in self.dimensions.items()
         }
@@ -177,8 +176,11 @@ def build_space(
     if not dimensions:
         raise SpaceError("Nothing is searched: there are no dimensions.")
     for path, dimension in dimensions.items():
-        for parent, wanted in dimension.when.items():
-            _check_condition(path, parent, wanted, dimensions)
+        for name, wanted in dimension.when.items():
+            try:
+                _condition(dimensions, name, wanted)
+            except SpaceError as error:
+                raise SpaceError(f"{path}: its condition on {name}: {error}") from None
     space = Space(_parents_first(dimensions), tuple(constraints))
     for constraint in space.constraints:
         for name in constraint.names:
@@ -187,33 +189,59 @@ def build_space(
     return space
 
 
-def _check_condition(
-    path: str, parent: str, wanted: Value, dimensions: Mapping[str, Choices | Range]
-) -> None:
-    if parent not in dimensions:
-        raise SpaceError(
-            f"{path}: its condition names {parent!r}, which is not searched"
-            f"{hints.nearest(parent, dimensions)}"
-        )
-    if dimensions[parent].n_levels is None:
-        raise SpaceError(f"{path}: {parent} has no step, so no condition can name its values.")
-    try:
-        allowed = _indices(dimensions[parent], wanted)
-    except SpaceError as error:
-        raise SpaceError(f"{path}: its condition on {parent}: {error}") from None
+def _condition(
+    dimensions: Mapping[str, Choices | Range], name: str, wanted: Value
+) -> tuple[str, frozenset[int]]:
+    """Return the dimension that a condition is about, and the indices of the values it allows.
+
+    The name may go on inside the sections that a dimension chooses from: with
+    ``signals.0: [{kind: a, …}, {kind: b, …}]``, ``signals.0.kind`` is about ``signals.0``.
+    """
+    parent, inner = _owner(dimensions, name)
+    dimension = dimensions[parent]
+    if dimension.n_levels is None:
+        raise SpaceError(f"{parent} has no step, so no condition can name its values.")
+    values = wanted if isinstance(wanted, list) else [wanted]
+    if not inner:
+        allowed = {dimension.index_of(value) for value in values}
+    elif isinstance(dimension, Range):
+        raise SpaceError(f"{parent} is a number; there is nothing in it.")
+    else:
+        names = {encode(value) for value in values}
+        allowed = {
+            index
+            for index, section in enumerate(dimension.values)
+            if encode(_inside(section, inner)) in names
+        }
     if not allowed:
-        raise SpaceError(f"{path}: its condition on {parent} allows no value.")
+        raise SpaceError("it allows no value.")
+    return parent, frozenset(allowed)
 
 
-def _indices(parent: Choices | Range, wanted: Value) -> list[int]:
-    return [parent.index_of(value) for value in (wanted if isinstance(wanted, list) else [wanted])]
+def _owner(dimensions: Mapping[str, Choices | Range], name: str) -> tuple[str, list[str]]:
+    """Return the dimension with the longest path that a name is or begins with, and the rest."""
+    steps = name.split(".")
+    for length in range(len(steps), 0, -1):
+        if (path := ".".join(steps[:length])) in dimensions:
+            return path, steps[length:]
+    raise SpaceError(f"{name!r} is not searched{hints.nearest(name, dimensions)}")
+
+
+def _inside(section: Value, steps: Sequence[str]) -> Value:
+    for step in steps:
+        section = section.get(step) if isinstance(section, Mapping) else None
+    return section
 
 
 def _parents_first(dimensions: Mapping[str, Choices | Range]) -> dict[str, Choices | Range]:
     ordered: dict[str, Choices | Range] = {}
     waiting = list(dimensions)
     while waiting:
-        ready = [path for path in waiting if dimensions[path].when.keys() <= ordered.keys()]
+        ready = [
+            path
+            for path in waiting
+            if {_owner(dimensions, name)[0] for name in dimensions[path].when} <= ordered.keys()
+        ]
         if not ready:
             raise SpaceError(f"The conditions of {', '.join(waiting)} go round in a circle.")
         ordered |= {path: dimensions[path] for path in ready}

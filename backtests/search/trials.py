@@ -28,6 +28,10 @@ class Trial:
     parameters: Parameters
     budget: float = 1.0
 
+    def units(self, total: int) -> int:
+        """Return the budget as a number of bars or folds, at least one."""
+        return max(1, math.ceil(self.budget * total - 1e-9))
+
 
 @dataclass(frozen=True)
 class Result:

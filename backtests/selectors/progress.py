@@ -1,5 +1,6 @@
 """How far a study is: its chunks counted in one query, and the best so far."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,12 @@ from django.utils import timezone
 
 from backtests.lifecycle import RUNS, ChunkStatus, RunKind
 from backtests.models import Run
+from backtests.runspec import SECTIONS
 from backtests.selectors.figures import write_time
 
-# Phases in which a run of any kind counts bars; a study has them for the last look at its best.
+# Phases of a study in which it counts no trials: the last look at what it found.
 OF_BARS = frozenset({"loading", "deciding", "simulating", "measuring", "recording"})
+OF_FOLDS = "running the best"
 DAY_SECONDS = 86_400.0
 
 
@@ -53,6 +56,11 @@ class Progress:
         return int(100 * self.n_done / self.n_total) if self.n_total else 0
 
     @property
+    def n_done_text(self) -> str:
+        """Trials done."""
+        return f"{self.n_done:,} trial{'' if self.n_done == 1 else 's'}"
+
+    @property
     def trials_text(self) -> str:
         """Trials done, of all."""
         return f"{self.n_done:,} of {self.n_total:,} trials"
@@ -86,13 +94,26 @@ class Progress:
 
 def is_study(run: Run) -> bool:
     """Return whether a run's work is many trials."""
-    return run.kind != RunKind.BACKTEST
+    return kind_of(run) in SECTIONS
+
+
+def kind_of(run: Run) -> str:
+    """Return the kind of a run, of a reproduction that of what it reproduces."""
+    return str(run.spec["kind"] if run.kind == RunKind.REPRODUCTION else run.kind)
+
+
+def search_of(run: Run) -> Mapping[str, Any]:
+    """Return the search of a study's spec, wherever its kind keeps it."""
+    kind = kind_of(run)
+    section: Mapping[str, Any] = run.spec.get(SECTIONS[kind]) or {}
+    return section if kind == RunKind.SWEEP else section.get("search") or {}
 
 
 def unit_of_progress(run: Run) -> str:
     """Return what `progress_done` and `progress_total` of a run count."""
-    counts_trials = is_study(run) and run.phase not in OF_BARS
-    return "trials" if counts_trials else "bars"
+    if not is_study(run) or run.phase in OF_BARS:
+        return "bars"
+    return "folds" if run.phase == OF_FOLDS else "trials"
 
 
 def get_progress(run: Run) -> Progress:

@@ -7,10 +7,10 @@ from uuid import UUID
 from django.db.models import CharField, Count
 from django.db.models.functions import Cast
 
-from backtests.lifecycle import RunStatus
+from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.querysets import RunQuerySet
-from backtests.selectors.progress import is_study, unit_of_progress
+from backtests.selectors.progress import is_study, kind_of, unit_of_progress
 from crowetrade_site.core.errors import InvalidInput, NotFound
 
 ID_START = re.compile(r"[0-9a-fA-F-]{4,36}")
@@ -65,14 +65,15 @@ def describe_run(run: Run) -> str:
     """
     signals = "+".join(signal["kind"] for signal in run.spec["strategy"]["signals"])
     words = f"{signals.replace('_', ' ')} on {run.dataset.name}"
+    again = "reproduction of " if run.kind == RunKind.REPRODUCTION else ""
     if not is_study(run):
-        return words
+        return again + words
     kept = run.summary.get("study") or {}
     planned = run.progress_total if unit_of_progress(run) == "trials" else 0
     n_trials = kept.get("n_trials") or planned
     plural = "" if n_trials == 1 else "s"
     trials = f", {n_trials:,} trial{plural}" if n_trials else ""
-    return f"{run.kind.replace('_', ' ')} of {words}{trials}"
+    return f"{again}{kind_of(run).replace('_', ' ')} of {words}{trials}"
 
 
 def list_artifacts(run: Run) -> list[dict[str, Any]]:

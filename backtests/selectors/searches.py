@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backtests import search
+from backtests.lifecycle import RunKind
+from backtests.runspec import RunSpec, as_backtest, search_of, with_search
 from backtests.search import SearchError
 from crowetrade_site.core.errors import InvalidInput, translating
 from strategies.pipeline import StrategySpec
@@ -13,7 +15,7 @@ MOST_TRIED = 200
 
 
 def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a spec's search with its defaults, after trying it on the spec.
+    """Return a study's spec with the defaults of its search, after trying that on the spec.
 
     Raises
     ------
@@ -21,21 +23,23 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
         The search is no valid document, names a path the spec does not have, an unknown metric,
         or only parameter sets that the strategy refuses (422).
     """
-    document = {**spec["search"]}
+    document = dict(search_of(spec))
     if "seed" in search.KINDS.get(str(document.get("kind")), search.KINDS["grid"]).model_fields:
         document.setdefault("seed", spec["seed"])
     with translating((SearchError,), InvalidInput):
         planned = plan_search(document)
-        trials = (
-            planned.ask(min(MOST_TRIED, planned.n_trials))
-            if planned.is_indexed
-            else (planned.ask())
-        )
+        if spec["kind"] != RunKind.SWEEP and not planned.is_indexed:
+            raise InvalidInput(
+                f"search: {document['kind']} chooses trials by the results of others, which a "
+                f"{spec['kind']} cannot do yet; use grid, random or latin_hypercube."
+            )
+        n_first = min(MOST_TRIED, planned.n_trials)
+        trials = planned.ask(n_first) if planned.is_indexed else planned.ask()
         refusals = [refusal_of(spec, trial.parameters) for trial in trials[:MOST_TRIED]]
     if all(refusals):
         raise InvalidInput(f"search: the strategy refuses every parameter set tried; {refusals[0]}")
-    parsed: dict[str, Any] = search.parse(document).model_dump(mode="json", exclude_none=True)
-    return parsed
+    parsed = search.parse(document).model_dump(mode="json", exclude_none=True)
+    return with_search(spec, parsed)
 
 
 def plan_search(document: Mapping[str, Any], told: Any = ()) -> search.Search:
@@ -59,10 +63,7 @@ def refusal_of(spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     """
     from pydantic import ValidationError
 
-    from backtests.runspec import RunSpec
-
-    document = search.apply({**spec, "kind": "backtest"}, parameters)
-    document.pop("search", None)
+    document = search.apply(as_backtest(spec), parameters)
     try:
         StrategySpec.model_validate(document["strategy"])
         RunSpec.model_validate(document)

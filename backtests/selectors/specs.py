@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from backtests import search
 from backtests.models import Run
-from backtests.runspec import RunSpec
+from backtests.runspec import RunSpec, as_backtest
 from strategies.selectors import get_spec
 
 
@@ -26,9 +26,7 @@ def trial_text(run: Run, parameters: Mapping[str, Any]) -> str:
     It says when to begin: a backtest without a start begins at its strategy's first decision, but
     all trials of a study at one bar.
     """
-    document = search.apply({**run.spec, "kind": "backtest"}, parameters)
-    for section in ("search", run.kind):
-        document.pop(section, None)
+    document = search.apply(as_backtest(run.spec), parameters)
     if document.get("start") is None and run.dataset.first_at is not None:
         document["start"] = run.dataset.first_at.date().isoformat()
     return _text(document)

@@ -9,14 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backtests.lifecycle import RUNS, ChunkStatus
+from backtests.lifecycle import RUNS, ChunkStatus, RunKind
 from backtests.models import Run
 from backtests.search import SearchError
 from backtests.selectors import drawings, selection
-from backtests.selectors.drawings import Drawing, write_number
-from backtests.selectors.figures import write_figure, write_time
-from backtests.selectors.progress import DAY_SECONDS, Progress, best_so_far, get_progress, is_study
+from backtests.selectors.drawings import Drawing
+from backtests.selectors.figures import write_time
+from backtests.selectors.folds import Walk, get_walk, list_paths
+from backtests.selectors.progress import (
+    DAY_SECONDS,
+    Progress,
+    best_so_far,
+    get_progress,
+    is_study,
+    kind_of,
+    search_of,
+)
 from backtests.selectors.specs import trial_text
+from backtests.selectors.values import plain, write_parameters, write_value
 
 MOST_COLUMNS = 6  # of parameters in the table of leaders; more of them share one
 MOST_GIVEN_UP = 20
@@ -30,11 +40,13 @@ class Study:
     ----------
     claim : str
         "best of 4,186 trials": stands wherever a figure of the best does; empty if there is none.
+    sheet_title, sheet_claim : str
+        The same of the account below: the best trial, or what a walk-forward did out of sample.
     headline, ledger : str
         The same as a sentence, and how many trials were ever made.
     objectives : list of str
         As the spec states them, the one that ranks first.
-    paths : list of dict
+    columns : list of dict
         Of the searched parameters, with a short name; empty where they are too many for columns.
     leaders : list of dict
         Rank, number, values and parameters, as text.
@@ -43,13 +55,15 @@ class Study:
     run: Run
     progress: Progress
     claim: str
+    sheet_title: str
+    sheet_claim: str
     headline: str
     ledger: str
     objectives: list[str]
     is_maximized: bool
     best: dict[str, Any] | None
     best_spec: str
-    paths: list[dict[str, str]]
+    columns: list[dict[str, str]]
     leaders: list[dict[str, Any]]
     surface: Drawing | None
     surface_note: str
@@ -59,6 +73,8 @@ class Study:
     n_given_up: int
     statistics: list[dict[str, Any]]
     verdict: str
+    walk: Walk | None
+    paths: list[dict[str, Any]]
     effort: str
 
     @property
@@ -88,14 +104,16 @@ def get_study(run: Run) -> Study | None:
     return Study(
         run=run,
         progress=progress,
-        claim=claim_of(run),
+        claim=_best_of(kept),
+        sheet_title=_sheet_title(run, best),
+        sheet_claim=claim_of(run),
         headline=_headline(kept, best),
         ledger=_ledger(kept),
         objectives=[_goal_text(text, direction) for text, direction in goals],
         is_maximized=is_maximized,
         best=_best(run, best, goals[0][0]) if best else _running_best(run, goals[0]),
         best_spec=_spec_of(run, best),
-        paths=columns,
+        columns=columns,
         leaders=[
             _leader(run, at, leader, goals, columns) for at, leader in enumerate(leaders, start=1)
         ],
@@ -107,16 +125,38 @@ def get_study(run: Run) -> Study | None:
         n_given_up=n_given_up,
         statistics=selection.list_statistics(judged),
         verdict=selection.verdict_of(judged),
+        walk=get_walk(run, goals[0][0]),
+        paths=list_paths(run),
         effort=_effort(run, progress),
     )
 
 
 def claim_of(run: Run) -> str:
-    """Return what stands beside a figure of a study's best, such as ``best of 12 trials``."""
+    """Return what stands beside a figure of what a study shows, such as ``best of 12 trials``.
+
+    What a walk-forward shows is out of sample; still it says among how many each fold chose.
+    """
     kept = run.summary.get("study") or {}
-    return (
-        f"best of {_trials(kept['n_trials'])}" if kept.get("leaders") and "n_trials" in kept else ""
-    )
+    if _is_out_of_sample(run):
+        return f"out of sample, chosen among {_trials(kept['n_trials'])}"
+    return _best_of(kept)
+
+
+def _best_of(kept: Mapping[str, Any]) -> str:
+    is_known = bool(kept.get("leaders")) and "n_trials" in kept
+    return f"best of {_trials(kept['n_trials'])}" if is_known else ""
+
+
+def _is_out_of_sample(run: Run) -> bool:
+    """Whether the account that is shown follows the choices of the folds."""
+    kept = run.summary.get("study") or {}
+    return kind_of(run) == RunKind.WALK_FORWARD and bool(kept.get("walk")) and "n_trials" in kept
+
+
+def _sheet_title(run: Run, best: Mapping[str, Any] | None) -> str:
+    if _is_out_of_sample(run):
+        return "Account of the choices of all folds"
+    return f"Tear sheet of trial {best['number']}" if best else ""
 
 
 def objectives_of(run: Run) -> list[tuple[str, bool]]:
@@ -130,12 +170,6 @@ def objectives_of(run: Run) -> list[tuple[str, bool]]:
             is_maximized = goal.get("maximize") is not None
             goals.append((goal["maximize"] if is_maximized else goal["minimize"], is_maximized))
     return goals
-
-
-def search_of(run: Run) -> Mapping[str, Any]:
-    """Return the search of a study's spec: its own section, or a part of the one of its kind."""
-    inner = run.spec.get(run.kind) or {}
-    return run.spec.get("search") or inner.get("search") or {}
 
 
 def _trials(n: int) -> str:
@@ -164,27 +198,6 @@ def _ledger(kept: Mapping[str, Any]) -> str:
 
 def _goal_text(text: str, is_maximized: bool) -> str:
     return f"{text}, {'the higher' if is_maximized else 'the lower'} the better"
-
-
-def write_value(run: Run, objective: str, value: float | None) -> str:
-    """Return a value of an objective; one that is a metric in its own unit."""
-    if value is None:
-        return "–"
-    metric = run.summary.get("metrics", {}).get(objective)
-    if metric is None:
-        return f"{value:,.2f}" if 0.1 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
-    return write_figure(objective, {"value": value, "unit": metric["unit"]})
-
-
-def write_parameters(parameters: Mapping[str, Any]) -> list[str]:
-    """Return ``path = value`` of each parameter."""
-    return [f"{path} = {_plain(value)}" for path, value in parameters.items()]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return write_number(value)
-    return json.dumps(value)
 
 
 def _best(run: Run, leader: Mapping[str, Any], objective: str) -> dict[str, Any]:
@@ -248,7 +261,7 @@ def _leader(
             for (text, _), value in values
         ],
         "cells": [
-            _plain(parameters[column["path"]]) if column["path"] in parameters else "–"
+            plain(parameters[column["path"]]) if column["path"] in parameters else "–"
             for column in columns
         ],
         "lines": write_parameters(parameters),

@@ -1,532 +1,417 @@
-"""What people see of studies, from the first chunk to the report."""
+"""Studies as workers do them: planned, computed in chunks, taken over, rescued, put together."""
 
 import json
-import re
-from html.parser import HTMLParser
+from datetime import timedelta
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from backtests import jobs, selectors, services
+from backtests import jobs, services
+from backtests.jobs import chunks, evaluation, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
-from backtests.models import Chunk, Run
-from backtests.runspec import RunSpec
-from backtests.selectors import drawings, progress, selection, studies
-from crowetrade_site.core import documents
-from crowetrade_site.core.errors import Conflict
-from tests.factories.backtests import (
-    AT,
-    SEARCH,
-    bars_dataset,
-    dataset_row,
-    run_row,
-    study,
-    swept,
-    work_off,
-)
+from backtests.models import Chunk, Run, TrialBatch
+from crowetrade_site.core import storage
+from crowetrade_site.core.errors import Conflict, InvalidInput
+from tests.factories.backtests import AT, STRATEGY, bars_dataset, queued, spec
 
-HOPELESS = SEARCH | {"constraints": ["sharpe > 1000"]}
-PROBLEM = {"title": "It fell", "detail": "The worker was lost three times."}
+pytestmark = pytest.mark.django_db(transaction=True)
 
-
-def chunk_row(run, first=0, status=ChunkStatus.DONE, **columns) -> Chunk:
-    lasting = {
-        ChunkStatus.DONE: {"artifact": "f" * 64, "seconds": 2.0},
-        ChunkStatus.RUNNING: {"lease_expires_at": AT},
-        ChunkStatus.QUARANTINED: {"problem": PROBLEM, "attempt": 3},
-    }.get(status, {})
-    plain = {"run": run, "first": first, "n_trials": 10, "content": f"{first:064x}"}
-    return Chunk.objects.create(**plain | {"status": status} | lasting | columns)
-
-
-def sweep_row(owner, status=RunStatus.RUNNING, **columns) -> Run:
-    dataset = dataset_row(owner)
-    run = run_row(dataset, owner, status, kind="sweep", **columns)
-    run.spec |= {"kind": "sweep", "search": SEARCH}
-    run.save()
-    return Run.objects.with_dataset().get(pk=run.pk)
-
-
-def found(value, **parameters) -> dict:
-    best = None if value is None else {"value": value, "parameters": json.dumps(parameters)}
-    return {"n_infeasible": 0, "best": best}
-
-
-def lose(run, owner_chunk=0) -> Run:
-    """Give up one chunk of a queued sweep and compute the rest."""
-    chunks = jobs.execute_run(run_id=run.public_id, worker="test")
-    lost = Chunk.objects.filter(pk=chunks[owner_chunk])
-    lost.update(status=ChunkStatus.QUARANTINED, attempt=3, worker="w", problem=PROBLEM)
-    for chunk in set(chunks) - {chunks[owner_chunk]}:
-        jobs.execute_chunk(chunk_id=chunk, worker="test")
-    jobs.execute_chunk(chunk_id=chunks[owner_chunk], worker="test")  # its message comes again
-    return work_off(run)
+OVER = {"signals.0.fast_bars": [2, 3, 4], "signals.0.slow_bars": [5, 8]}
+GRID = {"kind": "grid", "over": OVER, "objective": "sharpe"}
 
 
 @pytest.fixture
-def finished_study(transactional_db, owner, tmp_path):
-    return study(owner, tmp_path)
+def data(transactional_db, owner, tmp_path):
+    """A real dataset that other connections see."""
+    trials._open.cache_clear()
+    return bars_dataset(tmp_path, owner, n_days=120)
 
 
 @pytest.fixture
-def in_small_chunks(monkeypatch):
-    from backtests.jobs import evaluation
-
-    monkeypatch.setattr(evaluation, "MOST_TRIALS", 5)
-
-
-class Outline(HTMLParser):
-    """What a page opens, and whether it closes it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.ids += [value for name, value in attrs if name == "id"]
-        if tag not in {"meta", "link", "input", "br"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+def small(monkeypatch):
+    """Chunks of two trials."""
+    monkeypatch.setattr(evaluation, "MOST_TRIALS", 2)
 
 
-class TestGetStudy:
-    def test_is_none_for_a_backtest(self, owner):
-        assert selectors.get_study(run_row(dataset_row(owner), owner)) is None
+def sweep(owner, search=None, **more) -> Run:
+    return queued(owner, kind="sweep", search=search or GRID, **more)
 
-    def test_says_how_many_the_best_is_the_best_of(self, finished_study):
-        shown = selectors.get_study(finished_study)
 
-        assert shown.headline == "Best of 12 trials (3 infeasible)"
-        assert shown.claim == "best of 12 trials"
-        assert shown.ledger == ("12 trials were ever made on this data, 12 of this strategy family")
-        assert shown.objectives == ["sharpe, the higher the better"]
+def work(run: Run, *, until: int = 100) -> Run:
+    """Do what workers do until the study is over, or so many chunks are done."""
+    messages = jobs.execute_run(run_id=run.public_id, worker="w1")
+    for _ in range(until):
+        if not messages:
+            break
+        following = jobs.execute_chunk(chunk_id=messages.pop(0), worker="w1")
+        messages += following.chunks
+        if following.study is not None:
+            messages += jobs.execute_run(run_id=following.study, worker="w1")
+    return Run.objects.get(pk=run.pk)
 
-    def test_counts_what_was_tried_before(self, finished_study, owner):
-        again = work_off(swept(owner, search=SEARCH | {"objective": "cagr"}))
-        more = work_off(swept(owner, capital=5e5))
 
-        assert selectors.get_study(again).ledger.startswith("12 trials were ever made")
-        assert selectors.get_study(more).ledger.startswith("24 trials were ever made")
+def table_of(run: Run):
+    return pq.read_table(storage.locate(run.artifacts["trials.parquet"]["digest"]))
 
-    def test_shows_the_leaders_with_their_parameters(self, finished_study):
-        shown = selectors.get_study(finished_study)
 
-        kept = finished_study.summary["study"]["leaders"]
-        assert [column["name"] for column in shown.paths] == ["fast_bars", "slow_bars"]
-        assert [leader["number"] for leader in shown.leaders] == [one["number"] for one in kept]
-        assert shown.leaders[0]["cells"] == [
-            str(kept[0]["parameters"][column["path"]]) for column in shown.paths
+class TestSweep:
+    def test_ends_with_a_row_for_every_trial(self, data, owner):
+        run = work(sweep(owner))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        rows = table_of(run)
+        assert rows["number"].to_pylist() == list(range(6))
+        assert [json.loads(text) for text in rows["parameters"].to_pylist()] == [
+            {"signals.0.fast_bars": fast, "signals.0.slow_bars": slow}
+            for fast in OVER["signals.0.fast_bars"]
+            for slow in OVER["signals.0.slow_bars"]
         ]
-        assert shown.best["value"] == kept[0]["values"][0]
-        metric = finished_study.summary["metrics"]["sharpe"]
-        assert metric["value"] == pytest.approx(shown.best["value"])
-        assert shown.best["text"] == selectors.write_figure("sharpe", metric)
+        assert (run.progress_done, run.progress_total) == (6, 6)
 
-    def test_gives_the_spec_that_runs_the_best_alone(self, finished_study, owner):
-        shown = selectors.get_study(finished_study)
-
-        alone = services.queue_run(
-            document=documents.loads(shown.best_spec), actor=owner, at=timezone.now()
+    def test_gives_each_trial_the_figures_of_its_own_backtest(self, data, owner):
+        start = "2024-01-01"
+        rows = table_of(work(sweep(owner, start=start)))
+        at = (
+            rows["parameters"]
+            .to_pylist()
+            .index('{"signals.0.fast_bars": 3, "signals.0.slow_bars": 8}')
         )
-        alone = work_off(alone)
+        strategy = STRATEGY | {
+            "signals": [{"kind": "moving_average_cross", "fast_bars": 3, "slow_bars": 8}]
+        }
+        alone = work(queued(owner, strategy=strategy, start=start))
 
-        assert alone.kind == "backtest"
-        assert alone.summary["metrics"]["sharpe"]["value"] == pytest.approx(shown.best["value"])
-        assert RunSpec.model_validate(alone.spec).search is None
+        for name in ("total_return", "sharpe", "max_drawdown", "turnover", "n_trades"):
+            assert rows[name][at].as_py() == alone.summary["metrics"][name]["value"], name
+        assert rows["final_equity"][at].as_py() == alone.summary["final_equity"]
 
-    def test_says_why_trials_are_infeasible_and_how_many_more(self, owner):
-        kept = {
-            "n_trials": 12, "n_infeasible": 9, "leaders": [],
-            "reasons": [{"reason": "too fast", "n_trials": 7}],
-        }  # fmt: skip
-        run = sweep_row(owner, RunStatus.SUCCEEDED, summary={"study": kept})
+    def test_shows_the_best_trial_as_a_backtest_and_says_of_how_many(self, data, owner):
+        run = work(sweep(owner))
+        study = run.summary["study"]
+        values = table_of(run)["objective_0"].to_numpy()
 
-        rows = selectors.get_study(run).reasons
+        assert study["n_trials"] == 6
+        assert study["leaders"][0]["values"] == [values.max()]
+        assert run.summary["metrics"]["sharpe"]["value"] == values.max()
+        assert study["ledger"] == {"n_on_this_data": 6, "n_of_this_family": 6}
+        assert study["selection"]["n_trials"] == 6
+        assert study["selection"]["figures"]["holm_p_value"]["value"] is not None
+        assert "curves.parquet" in run.artifacts
 
-        assert [(row["reason"], row["text"]) for row in rows] == [
-            ("too fast", "7"), ("Other reasons", "2"),
-        ]  # fmt: skip
+    def test_gives_the_same_digest_whatever_the_size_of_its_chunks(self, data, owner, monkeypatch):
+        whole = work(sweep(owner))
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 2)
+        parts = work(sweep(owner))
 
-    def test_makes_no_best_where_nothing_is_feasible(self, transactional_db, owner, tmp_path):
-        run = study(owner, tmp_path, search=HOPELESS)
+        assert parts.chunks.count() == 3
+        assert parts.result_digest == whole.result_digest
+        assert parts.artifacts["trials.parquet"]["digest"] != ""
 
-        shown = selectors.get_study(run)
-        assert shown.headline == "None of 12 trials is feasible"
-        assert (shown.claim, shown.best, shown.best_spec) == ("", None, "")
-        assert selectors.get_tearsheet(run) is None
-        html = selectors.render_report(run)
-        assert "None of 12 trials is feasible" in html
-        assert "It breaks sharpe &gt; 1000." in html
+    def test_takes_over_chunks_that_were_computed_before(self, data, owner, small):
+        first, second = work(sweep(owner)), work(sweep(owner))
 
-    def test_lists_the_chunks_given_up(self, transactional_db, owner, tmp_path, in_small_chunks):
-        run = lose(swept(owner, bars_dataset(tmp_path, owner).name))
+        assert list(first.chunks.values_list("is_reused", flat=True)) == [False] * 3
+        assert list(second.chunks.values_list("is_reused", flat=True)) == [True] * 3
+        assert second.result_digest == first.result_digest
 
-        shown = selectors.get_study(run)
+    def test_keeps_a_parameter_set_the_strategy_refuses_and_says_why(self, data, owner):
+        over = {"signals.0.fast_bars": [2, 9], "signals.0.slow_bars": [5]}
+        run = work(sweep(owner, GRID | {"over": over}))
 
-        assert run.status == RunStatus.FAILED
-        assert shown.n_given_up == 1
-        assert shown.given_up[0] | {"worker": "w"} == {
-            "trials": "trials 0 to 4", "attempt": 3, "worker": "w", **PROBLEM,
-        }  # fmt: skip
-        assert shown.claim == "best of 7 trials"
-        assert selectors.get_tearsheet(run).claim == "best of 7 trials"
-        html = selectors.render_report(run)
-        assert "Trials 0 to 4" in html
-        assert PROBLEM["detail"] in html
-        assert "A part of the study could not be computed" in html
+        assert run.summary["study"]["n_infeasible"] == 1
+        assert "must be smaller than slow_bars" in run.summary["study"]["reasons"][0]["reason"]
+        assert table_of(run)["objective_0"].to_pylist()[1] is None
 
-    def test_takes_few_queries_whatever_there_is(self, finished_study):
-        Run.objects.filter(pk=finished_study.pk).update(status=RunStatus.SUCCEEDED)
+    def test_ends_without_a_best_where_no_trial_is_feasible(self, data, owner):
+        run = work(sweep(owner, GRID | {"constraints": ["max_drawdown < 0"]}))
 
-        with CaptureQueriesContext(connection) as queries:
-            selectors.get_study(finished_study)
-
-        assert len(queries) == 1
-
-    def test_reads_no_trials(self, finished_study, monkeypatch):
-        monkeypatch.setattr("crowetrade_site.core.storage.locate", None)
-
-        assert selectors.get_study(finished_study).leaders
-
-    def test_survives_a_summary_without_what_came_later(self, owner):
-        kept = {"n_trials": 3, "n_infeasible": 0, "leaders": []}
-        run = sweep_row(owner, RunStatus.SUCCEEDED, summary={"study": kept})
-
-        shown = selectors.get_study(run)
-
-        assert (shown.surface, shown.distribution, shown.statistics) == (None, None, [])
-
-    def test_tolerates_a_kind_nobody_foresaw(self, owner):
-        run = sweep_row(owner, RunStatus.SUCCEEDED, summary={"study": {"folds": [1, 2]}})
-        run.kind = "walk_forward"
-        run.spec["walk_forward"] = {"search": run.spec.pop("search")}
-
-        shown = selectors.get_study(run)
-
-        assert (shown.headline, shown.claim, shown.leaders) == ("", "", [])
-        assert shown.objectives == ["sharpe, the higher the better"]
-        assert selectors.describe_run(run).startswith("walk forward of moving average cross")
-
-    def test_puts_many_parameters_into_one_column(self, owner):
-        parameters = {f"signals.0.weight_{at}": at for at in range(9)}
-        leader = {"number": 0, "values": [1.5], "parameters": parameters}
-        kept = {"n_trials": 3, "n_infeasible": 0, "leaders": [leader]}
-        run = sweep_row(owner, RunStatus.SUCCEEDED, summary={"study": kept})
-
-        shown = selectors.get_study(run)
-
-        assert shown.paths == []
-        assert shown.leaders[0]["lines"][:2] == [
-            "signals.0.weight_0 = 0", "signals.0.weight_1 = 1",
-        ]  # fmt: skip
-        assert shown.best_spec == ""  # its paths are not in the spec
-
-    def test_tells_paths_apart_that_end_alike(self):
-        leader = {"parameters": {"a.bars": 1, "b.bars": 2, "c.days": None}}
-
-        names = [column["name"] for column in studies._paths([leader])]
-
-        assert names == ["a.bars", "b.bars", "days"]
+        assert run.status == RunStatus.SUCCEEDED
+        assert run.summary["study"]["leaders"] == []
+        assert set(run.artifacts) == {"trials.parquet"}
 
     @pytest.mark.parametrize(
-        ("stated", "goals"),
+        "search",
         [
-            ("cagr", [("cagr", True)]),
-            ({"minimize": "ulcer_index"}, [("ulcer_index", False)]),
-            (["sharpe", {"minimize": "turnover"}], [("sharpe", True), ("turnover", False)]),
+            {"kind": "random", "n_trials": 5},
+            {"kind": "tpe", "n_trials": 8, "generation": 4, "startup": 4},
+            {"kind": "genetic", "n_trials": 8, "generation": 4},
+            {"kind": "halving", "n_trials": 4, "eta": 2, "min_budget": 0.5},
+        ],
+        ids=lambda search: search["kind"],
+    )
+    def test_searches_by_every_kind_the_same_way_twice(self, data, owner, search):
+        over = {
+            "signals.0.fast_bars": {"low": 2, "high": 6, "step": 1},
+            "signals.0.slow_bars": {"low": 7, "high": 30, "step": 1},
+        }
+        one, other = (work(sweep(owner, search | {"over": over, "seed": 7})) for _ in range(2))
+
+        assert one.status == RunStatus.SUCCEEDED, one.problem
+        assert one.result_digest == other.result_digest
+        assert len(set(one.chunks.values_list("generation", flat=True))) >= 1
+
+
+class TestSearchDocument:
+    @pytest.mark.parametrize(
+        ("search", "message"),
+        [
+            ({"kind": "grit", "over": OVER}, "grid"),
+            (GRID | {"over": {"signals.1.fast_bars": [2]}}, "signals"),
+            (GRID | {"objective": "sharp"}, "sharpe"),
+            (GRID | {"over": {"signals.0.fast_bars": [9], "signals.0.slow_bars": [5]}}, "refuses"),
         ],
     )
-    def test_knows_the_objectives_of_any_spec(self, owner, stated, goals):
-        run = sweep_row(owner)
-        run.spec["search"] = SEARCH | {"objective": stated}
+    def test_is_refused_before_anything_is_queued(self, data, owner, search, message):
+        with pytest.raises(InvalidInput, match=message):
+            sweep(owner, search)
 
-        assert studies.objectives_of(run) == goals
+        assert not Run.objects.exists()
 
-
-class TestGetProgress:
-    def test_counts_trials_and_chunks(self, owner):
-        run = sweep_row(owner, progress_total=60)
-        chunk_row(run, 0)
-        chunk_row(run, 10, is_reused=True, seconds=None)
-        chunk_row(run, 20, ChunkStatus.RUNNING)
-        chunk_row(run, 30, ChunkStatus.QUARANTINED)
-        chunk_row(run, 40, ChunkStatus.QUEUED)
-
-        with CaptureQueriesContext(connection) as queries:
-            counted = selectors.get_progress(run)
-
-        assert len(queries) == 1
-        assert (counted.n_done, counted.n_total, counted.n_reused) == (20, 60, 10)
-        assert counted.percent == 33
-        assert counted.busy_seconds == 2.0
-        assert counted.chunks_text == "5 chunks: 1 queued, 1 running, 2 done, 1 given up"
-        assert counted.trials_text == "20 of 60 trials"
-
-    def test_tells_pace_and_time_left(self, owner, monkeypatch):
-        run = sweep_row(owner, progress_total=40)
-        chunk_row(run, 0, published_at=AT)
-        chunk_row(run, 10, ChunkStatus.QUEUED)
-        monkeypatch.setattr(progress.timezone, "now", lambda: AT + progress.timedelta(seconds=4))
-
-        counted = selectors.get_progress(run)
-
-        assert counted.rate == 2.5
-        assert counted.eta_seconds == 12.0
-        assert counted.pace_text == "2.5 trials a second, 12 seconds left"
-
-    def test_tells_neither_before_the_first_chunk(self, owner):
-        counted = selectors.get_progress(sweep_row(owner, RunStatus.QUEUED))
-
-        assert (counted.rate, counted.eta_seconds, counted.percent) == (None, None, 0)
-        assert counted.pace_text == ""
-
-    def test_leaves_out_of_the_pace_what_was_taken_over(self, finished_study, owner):
-        again = work_off(swept(owner))
-
-        counted = selectors.get_progress(again)
-
-        assert (counted.n_done, counted.n_reused, counted.rate) == (12, 12, None)
-        assert "12 of them taken over" in selectors.get_study(again).effort
-
-    def test_does_not_take_bars_for_trials(self, owner):
-        run = sweep_row(owner, phase="simulating", progress_done=3000, progress_total=8000)
-        chunk_row(run)
-
-        assert selectors.unit_of_progress(run) == "bars"
-        assert selectors.get_progress(run).n_total == 10
-
-    def test_has_everything_done_at_the_end(self, finished_study):
-        counted = selectors.get_progress(finished_study)
-
-        assert (counted.n_done, counted.n_total, counted.percent) == (12, 12, 100)
-        assert counted.eta_seconds is None
+    def test_is_what_a_sweep_needs_and_a_backtest_has_not(self, data, owner):
+        with pytest.raises(InvalidInput, match="a sweep needs search"):
+            queued(owner, kind="sweep")
+        with pytest.raises(InvalidInput, match="a backtest has no search"):
+            queued(owner, search=GRID)
 
 
-class TestBestSoFar:
-    @pytest.mark.parametrize(("is_maximized", "value"), [(True, 10.5), (False, -0.5)])
-    def test_is_the_best_of_the_chunks_that_are_done(self, owner, is_maximized, value):
-        run = sweep_row(owner)
-        for at, number in enumerate([2.0, 10.5, None, -0.5]):
-            chunk_row(run, 10 * at, summary=found(number, fast=at))
-        chunk_row(run, 90, ChunkStatus.QUEUED)
+class TestLedger:
+    def test_counts_a_parameter_set_once(self, data, owner):
+        work(sweep(owner))
+        work(sweep(owner))
 
-        assert progress.best_so_far(run, is_maximized=is_maximized)["value"] == value
+        assert TrialBatch.objects.all().count_trials() == 6
 
-    def test_is_shown_while_the_study_runs(self, owner):
-        run = sweep_row(owner)
-        chunk_row(run, summary=found(0.75, fast=3))
+    def test_counts_overlapping_trials_under_whatever_name(self, data, owner, tmp_path):
+        work(sweep(owner))
+        again = bars_dataset(tmp_path, owner, "renamed", n_days=80, seed=4)
+        run = work(queued(owner, again.name, kind="sweep", search=GRID))
 
-        with CaptureQueriesContext(connection) as queries:
-            shown = selectors.get_study(run)
+        assert run.summary["study"]["ledger"]["n_on_this_data"] == 12
 
-        assert len(queries) == 2
-        assert (shown.best["text"], shown.best["lines"]) == ("0.75", ["fast = 3"])
-        assert shown.shown_claim == "best of 10 trials so far"
+    def test_does_not_count_trials_on_other_instruments(self, data, owner, tmp_path):
+        work(sweep(owner))
+        other = bars_dataset(tmp_path, owner, "other", symbols=("XXX", "YYY"))
+        run = work(queued(owner, other.name, kind="sweep", search=GRID))
 
-    def test_is_none_before_the_first(self, owner):
-        assert selectors.get_study(sweep_row(owner)).best is None
+        assert run.summary["study"]["ledger"]["n_on_this_data"] == 6
 
+    def test_counts_a_single_backtest(self, data, owner):
+        work(queued(owner))
 
-SURFACE = {
-    "paths": ["signals.0.fast_bars", "costs.<b>"],
-    "labels": [[2.0, 3.0], [4.0, 5.5, 8.0]],
-    "mean": [[-1.0, 0.0, None], [0.5, 1.0, 2.0]],
-}
+        assert TrialBatch.objects.get().n_trials == 1
 
+    @pytest.mark.parametrize("sql", ["UPDATE {} SET n_trials = 0", "DELETE FROM {}", "TRUNCATE {}"])
+    def test_cannot_be_changed(self, data, owner, sql):
+        work(queued(owner))
 
-def drawn(surface=SURFACE, best=(3, 8), **more):
-    asked = {"objective": "sharpe", "write": "{:.1f}".format, "is_maximized": True} | more
-    return drawings.draw_surface(surface, best, **asked)
-
-
-class TestDrawSurface:
-    def test_has_a_cell_for_every_mean(self):
-        cells = re.findall(r"<path d=\"M(\d) (\d)h1v1h-1z\"><title>([^<]*)", drawn().marks)
-
-        assert sorted(cells) == [
-            ("0", "0", "2 × 4: -1.0"), ("0", "1", "2 × 5.5: 0.0"), ("1", "0", "3 × 4: 0.5"),
-            ("1", "1", "3 × 5.5: 1.0"), ("1", "2", "3 × 8: 2.0"),
-        ]  # fmt: skip
-
-    @pytest.mark.parametrize(("is_maximized", "shade"), [(True, 8), (False, 0)])
-    def test_gives_the_best_the_lightest_shade(self, is_maximized, shade):
-        marks = drawn(is_maximized=is_maximized).marks
-
-        group = re.search(rf'<g class="ct-q{shade}">(.*?)</g>', marks)[1]
-        assert "3 × 8: 2.0" in group
-        assert "(better)" in marks
-
-    def test_rings_the_best(self):
-        centers = set(re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawn().marks))
-
-        assert centers == {("319.50", "71.00")}
-
-    @pytest.mark.parametrize("best", [None, ("slow", 8)])
-    def test_rings_nothing_that_has_no_place(self, best):
-        assert "<circle" not in drawn(best=best).marks
-
-    def test_escapes_what_people_wrote(self):
-        picture = drawn()
-
-        assert "<b>" not in picture.marks
-        assert "&lt;b&gt;" in picture.marks
-
-    def test_is_none_where_nothing_is_feasible(self):
-        assert drawn(SURFACE | {"mean": [[None] * 3] * 2}) is None
-
-    def test_lets_no_freak_hide_the_others(self):
-        means = [[float(j + 10 * i) for j in range(10)] for i in range(10)]
-        means[9][9] = 1e9
-        surface = SURFACE | {"labels": [list(range(10)), list(range(10))], "mean": means}
-
-        marks = drawn(surface, best=None).marks
-
-        assert all(f'<g class="ct-q{at}"><path' in marks for at in range(9))
-        assert "≥ 97.0 (better)" in marks
+        with (
+            pytest.raises(DatabaseError, match="append-only"), transaction.atomic(),
+            connection.cursor() as cursor,
+        ):  # fmt: skip
+            cursor.execute(sql.format("backtests_trialbatch"))
 
 
-class TestDrawDistribution:
-    DISTRIBUTION = {"counts": [1, 0, 3], "edges": [-1.0, 0.0, 1.0, 2.0]}
+class TestChunks:
+    def test_are_claimed_once(self, data, owner, small):
+        run = sweep(owner)
+        chunk, *_ = jobs.execute_run(run_id=run.public_id, worker="w1")
 
-    def draw(self, best=2.0, **more):
-        return drawings.draw_distribution(
-            self.DISTRIBUTION, best, objective="sharpe", write="{:.1f}".format, **more
+        assert chunks._claim(chunk, worker="w1") is not None
+        assert chunks._claim(chunk, worker="w2") is None
+
+    def test_are_computed_again_when_their_worker_is_lost(self, data, owner, small):
+        undisturbed = work(sweep(owner))
+        Chunk.objects.update(content="x" * 64)  # nothing to take over
+        run = sweep(owner)
+        first, *_ = jobs.execute_run(run_id=run.public_id, worker="w1")
+        chunks._claim(first, worker="w1")
+        expired = timezone.now() - timedelta(seconds=1)
+        Chunk.objects.filter(pk=first).update(lease_expires_at=expired)
+
+        messages, _ = jobs.reap_chunks()
+        assert first in messages
+        for chunk in messages:
+            following = jobs.execute_chunk(chunk_id=chunk, worker="w2")
+        jobs.execute_run(run_id=following.study, worker="w2")
+        run.refresh_from_db()
+
+        assert Chunk.objects.get(pk=first).attempt == 2
+        assert run.result_digest == undisturbed.result_digest
+
+    def test_that_kill_their_worker_are_given_up_and_the_rest_is_kept(
+        self, data, owner, small, settings
+    ):
+        settings.CHUNK_MAX_ATTEMPTS = 2
+        run = sweep(owner)
+        poison, *others = jobs.execute_run(run_id=run.public_id, worker="w1")
+        for _ in range(2):
+            chunks._claim(poison, worker="w1")
+            expired = timezone.now() - timedelta(seconds=1)
+            Chunk.objects.filter(pk=poison).update(lease_expires_at=expired)
+            jobs.reap_chunks()
+        for chunk in others:
+            following = jobs.execute_chunk(chunk_id=chunk, worker="w2")
+        jobs.execute_run(run_id=following.study, worker="w2")
+        run.refresh_from_db()
+
+        assert Chunk.objects.get(pk=poison).status == ChunkStatus.QUARANTINED
+        assert run.status == RunStatus.FAILED
+        assert (
+            "1 of 3 chunks were given up, the first of them trials 0 to 1"
+            in (run.problem["detail"])
         )
+        assert table_of(run)["number"].to_pylist() == [2, 3, 4, 5]
+        assert run.summary["study"]["n_trials"] == 4
 
-    def test_has_a_bar_for_every_bin(self):
-        picture = self.draw()
+    def test_of_a_cancelled_study_are_not_begun(self, data, owner, small):
+        run = sweep(owner)
+        first, second, _ = jobs.execute_run(run_id=run.public_id, worker="w1")
+        jobs.execute_chunk(chunk_id=first, worker="w1")
 
-        assert picture.marks.count('class="ct-count"') == 3
-        assert "<title>3 trials from 1.0 to 2.0</title>" in picture.marks
-        assert "<title>1 trial from -1.0 to 0.0</title>" in picture.marks
-        assert picture.title == "sharpe of all 4 feasible trials"
+        services.cancel_run(run_id=run.public_id, actor=owner, at=timezone.now())
+        following = jobs.execute_chunk(chunk_id=second, worker="w1")
+        run.refresh_from_db()
 
-    def test_marks_the_best_and_what_luck_gives(self):
-        picture = self.draw(by_luck=2.5)
+        assert following == chunks.Next()
+        assert run.status == RunStatus.CANCELLED
+        statuses = set(run.chunks.values_list("status", flat=True))
+        assert statuses == {ChunkStatus.DONE, ChunkStatus.CANCELLED}
 
-        assert "best 2.0" in picture.marks
-        assert "by luck 2.5" in picture.marks  # beyond the last bar, and still inside
-        places = [float(x) for x in re.findall(r'd="M([\d.]+) [\d.]+V', picture.marks)]
-        assert all(drawings.LEFT <= x <= drawings.RIGHT for x in places)
+    def test_enter_the_queue_a_few_at_a_time(self, data, owner, small, settings):
+        settings.STUDY_CHUNKS_IN_FLIGHT = 2
+        run = sweep(owner)
+        messages = jobs.execute_run(run_id=run.public_id, worker="w1")
+        Chunk.objects.filter(pk__in=messages).update(published_at=timezone.now())
 
-    @pytest.mark.parametrize(
-        ("first", "last"), [(-1.0, 2.0), (0.123, 0.1234), (-5e9, 7e9), (1.0, 1.0 + 1e-6)]
-    )
-    def test_has_round_numbers_below(self, first, last):
-        ticks = drawings.nice_ticks(first, last)
+        following = jobs.execute_chunk(chunk_id=messages[0], worker="w1")
 
-        assert 2 <= len(ticks) <= drawings.N_TICKS + 1
-        assert all(first - 1e-9 * abs(first) <= at <= last + 1e-9 * abs(last) for at in ticks)
+        assert len(messages) == 2
+        assert len(following.chunks) == 1
 
+    def test_send_the_study_on_once_though_the_last_message_comes_twice(self, data, owner):
+        run = sweep(owner)
+        (only,) = jobs.execute_run(run_id=run.public_id, worker="w1")
 
-SELECTION = {
-    "deflated_sharpe": {"value": 0.31, "unit": "probability", "reason": "", "definition": ""},
-    "holm_p_value": {"value": 0.0421, "unit": "probability", "reason": ""},
-    "n_effective": {"value": 14.2, "unit": "trials", "definition": "As many as."},
-    "expected_maximum": {"value": 0.6, "unit": "ratio per year"},
-    "pbo": {"value": None, "unit": "probability", "reason": "not computed, because of this"},
-}
+        first = jobs.execute_chunk(chunk_id=only, worker="w1")
+        second = jobs.execute_chunk(chunk_id=only, worker="w2")
 
-
-class TestListStatistics:
-    def test_has_label_value_and_meaning(self):
-        rows = {row["name"]: row for row in selection.list_statistics(SELECTION)}
-
-        assert rows["deflated_sharpe"]["label"] == "Deflated Sharpe ratio"
-        texts = [rows[name]["text"] for name in SELECTION]
-        assert texts == ["31.00%", "0.0421", "14.2", "0.60", "–"]
-        assert rows["pbo"]["reason"] == "not computed, because of this"
-        assert rows["n_effective"]["meaning"] == "As many as."
-        assert all(row["meaning"] for row in rows.values())
-
-    def test_takes_a_whole_report(self):
-        report = {"figures": SELECTION, "is_accepted": False, "n_trials": 12}
-
-        assert selection.list_statistics(report) == selection.list_statistics(SELECTION)
-        assert "does not pass" in selection.verdict_of(report)
-
-    def test_shows_a_figure_nobody_foresaw(self):
-        rows = selection.list_statistics({"luck_left": {"value": 1.0}, "best": 3})
-
-        assert [(row["label"], row["text"]) for row in rows] == [("Luck left", "1.00")]
-
-    def test_says_nothing_without_them(self):
-        assert selection.list_statistics({}) == []
-        assert selection.verdict_of({}) == ""
-
-    def test_stand_on_the_report(self, finished_study):
-        finished_study.summary["study"]["selection"] = {"figures": SELECTION, "is_accepted": True}
-
-        html = selectors.render_report(finished_study)
-
-        assert "Deflated Sharpe ratio" in html
-        assert "The best passes" in html
-        assert "Not computed, because of this" in html
-        assert "by luck 0.60" in html
+        assert (first.study, second.study) == (run.public_id, None)
 
 
-class TestDescribeRun:
-    def test_names_kind_strategy_data_and_trials(self, finished_study):
-        name = "sweep of moving average cross on tiny, 12 trials"
+class TestWalkForward:
+    SECTION = {"train_days": 40, "test_days": 20, "purge_days": 2, "search": GRID}
 
-        assert selectors.describe_run(finished_study) == name
+    def test_stitches_what_each_fold_chose_out_of_sample(self, data, owner):
+        run = work(queued(owner, kind="walk_forward", walk_forward=self.SECTION))
+        walk = run.summary["study"]["walk"]
+        rows = table_of(run)
 
-    def test_knows_the_trials_once_they_are_planned(self, owner):
-        run = sweep_row(owner, progress_total=4186)
-        run.dataset.name = "sp500"
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert len(walk["folds"]) == 4
+        for number, fold in enumerate(walk["folds"]):
+            train = rows[f"train_{number}"].to_numpy()
+            at = int(np.nanargmax(train))
+            assert fold["train_value"] == train[at]
+            assert fold["test_value"] == rows[f"test_{number}"][at].as_py()
+            assert json.loads(rows["parameters"][at].as_py()) == fold["parameters"]
+        first_test = walk["folds"][0]["test"][0][0]
+        assert run.summary["first_at"].startswith(first_test)
 
-        name = "sweep of moving average cross on sp500"
-        assert selectors.describe_run(run) == f"{name}, 4,186 trials"
-        run.progress_total = 0
-        assert selectors.describe_run(run) == name
+    def test_of_a_single_parameter_set_is_that_strategy(self, data, owner):
+        """With nothing to choose the stitched account is the backtest of the tests' stretch."""
+        over = {"signals.0.fast_bars": [3], "signals.0.slow_bars": [8]}
+        section = self.SECTION | {"search": GRID | {"over": over}}
+        run = work(queued(owner, kind="walk_forward", walk_forward=section))
+        strategy = STRATEGY | {
+            "signals": [{"kind": "moving_average_cross", "fast_bars": 3, "slow_bars": 8}]
+        }
+        start = run.summary["first_at"][:10]
+        alone = work(queued(owner, strategy=strategy, start=start))
+
+        assert run.summary["n_bars"] == alone.summary["n_bars"]
+        assert run.summary["final_equity"] == pytest.approx(alone.summary["final_equity"], rel=1e-2)
+
+    def test_does_not_look_ahead(self, owner, transactional_db, tmp_path):
+        """What comes after a fold's training changes neither its choice nor its figure."""
+        trials._open.cache_clear()
+        bars_dataset(tmp_path, owner, "long", n_days=120)
+        bars_dataset(tmp_path, owner, "short", n_days=85)
+        long, short = (
+            work(queued(owner, name, kind="walk_forward", walk_forward=self.SECTION))
+            for name in ("long", "short")
+        )
+        n = len(short.summary["study"]["walk"]["folds"]) - 1
+        for number in range(n):
+            one, other = (r.summary["study"]["walk"]["folds"][number] for r in (long, short))
+            assert one["parameters"] == other["parameters"]
+            assert one["train_value"] == pytest.approx(other["train_value"], rel=1e-12)
+
+    def test_with_too_few_days_is_refused_by_the_worker(self, data, owner):
+        section = self.SECTION | {"train_days": 4000}
+        run = work(queued(owner, kind="walk_forward", walk_forward=section))
+
+        assert run.status == RunStatus.FAILED
+        assert "too few" in run.problem["detail"]
 
 
-class TestReport:
-    def test_says_beside_every_headline_that_it_is_the_best_of_many(self, finished_study):
-        html = selectors.render_report(finished_study)
+class TestCrossValidation:
+    def test_gives_every_path(self, data, owner):
+        section = {"n_groups": 6, "n_test_groups": 2, "purge_days": 2, "search": GRID}
+        run = work(queued(owner, kind="cross_validation", cross_validation=section))
+        study = run.summary["study"]
 
-        cards = re.findall(r'<div class="ct-card">.*?</div>', html)
-        assert len(cards) == 7
-        assert all("best of 12 trials" in card for card in cards[:-1])
-        assert html.count("Best of 12 trials (3 infeasible)") == 1
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert len(study["walk"]["folds"]) == 15
+        assert len(study["paths"]) == 5
+        assert all(path["sharpe"] is not None for path in study["paths"])
 
-    def test_is_well_formed_with_every_id_once(self, finished_study):
-        outline = Outline()
-        outline.feed(selectors.render_report(finished_study))
 
-        assert outline.open == []
-        assert len(outline.ids) == len(set(outline.ids))
+class TestReproduction:
+    def test_of_a_backtest_and_of_a_study_is_identical(self, data, owner, small):
+        for original in (work(queued(owner)), work(sweep(owner))):
+            again = services.reproduce_run(run_id=original.public_id, actor=owner, at=AT)
+            again = work(again)
 
-    def test_describes_its_drawings_for_who_cannot_see_them(self, finished_study):
-        html = selectors.render_report(finished_study)
+            assert again.status == RunStatus.SUCCEEDED, again.problem
+            assert again.result_digest == original.result_digest
+            assert again.summary["reproduction"]["is_identical"]
+            assert not any(again.chunks.values_list("is_reused", flat=True))
 
-        drawn = re.findall(r'<svg class="ct-drawing".*?</svg>', html, re.DOTALL)
-        assert len(drawn) == 2
-        for svg in drawn:
-            assert 'role="img"' in svg
-            for name in re.search(r'aria-labelledby="([^"]+)"', svg)[1].split():
-                assert f'id="{name}"' in svg
+    def test_names_the_first_element_that_differs(self, data, owner):
+        original = work(queued(owner))
+        entry = original.artifacts["curves.parquet"]
+        curves = pq.read_table(storage.locate(entry["digest"]))
+        equity = curves["equity"].to_numpy().copy()
+        equity[17] += 0.01
+        import io
 
-    def test_loads_nothing_from_anywhere(self, finished_study):
-        html = selectors.render_report(finished_study)
+        import pyarrow as pa
 
-        assert not re.search(r'(?:src|href)="(?!https://www\.tradingview\.com/")', html)
-        assert all(place.startswith("#") for place in re.findall(r'="url\(([^)]*)\)', html))
+        forged = curves.set_column(curves.column_names.index("equity"), "equity", pa.array(equity))
+        buffer = io.BytesIO()
+        pq.write_table(forged, buffer, compression="zstd", store_schema=False)
+        artifacts = original.artifacts | {
+            "curves.parquet": {"digest": storage.put(buffer.getvalue()), "bytes": 1}
+        }
+        Run.objects.filter(pk=original.pk).update(artifacts=artifacts, result_digest="d" * 64)
 
-    def test_says_nothing_of_many_for_a_backtest(self, finished):
-        html = selectors.render_report(finished)
+        again = work(services.reproduce_run(run_id=original.public_id, actor=owner, at=AT))
+        found = again.summary["reproduction"]["first_difference"]
 
-        assert "best of" not in html
-        assert 'id="ct-study"' not in html
+        assert again.status == RunStatus.FAILED
+        assert (found["file"], found["array"], found["element"]) == ("curves.parquet", "equity", 17)
+        assert "element 17" in again.problem["detail"]
 
-    def test_is_refused_while_the_study_runs(self, owner):
-        with pytest.raises(Conflict):
-            selectors.render_report(sweep_row(owner))
+    def test_of_what_has_no_result_is_refused(self, data, owner):
+        with pytest.raises(Conflict, match="can be reproduced"):
+            services.reproduce_run(run_id=queued(owner).public_id, actor=owner, at=AT)
+
+
+def test_a_spec_of_a_backtest_is_stored_as_before(data, owner):
+    run = queued(owner, costs={"commission_bps": 1})
+
+    assert not {"search", "walk_forward", "cross_validation"} & set(run.spec)
+    assert spec()["dataset"] == "tiny"

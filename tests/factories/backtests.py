@@ -147,9 +147,12 @@ def work_off(run: Run) -> Run:
     """Do what workers do of a study, in this process."""
     from backtests import jobs
 
-    while chunks := jobs.execute_run(run_id=run.public_id, worker="test"):
-        for chunk in chunks:
-            jobs.execute_chunk(chunk_id=chunk, worker="test")
+    messages = jobs.execute_run(run_id=run.public_id, worker="test")
+    while messages:
+        following = jobs.execute_chunk(chunk_id=messages.pop(0), worker="test")
+        messages += following.chunks
+        if following.study is not None:
+            messages += jobs.execute_run(run_id=following.study, worker="test")
     return Run.objects.with_dataset().get(pk=run.pk)
 
 

@@ -238,6 +238,15 @@ class TestIntrabar:
         assert prices(result) == pytest.approx([100.0, price])
         assert result.ambiguity is None
 
+    def test_finds_what_the_bar_itself_does_not_show(self):
+        # The range of the third bar ends at 99, one of its finer bars reaches 94.
+        bars = make_bars(FLAT, FLAT, (100.0, 101.0, 99.0, 100.0))
+        finer = self.finer((100.0, 100.0, 94.0, 98.0), (98.0, 101.0, 98.0, 100.0))
+        decided = ways_to_enter(3, 0.05, 0.1)
+
+        for way in decided.values():
+            assert prices(simulate(bars, way, intrabar=finer, account=RICH)) == [100.0, 95.0]
+
     def test_wakes_exits_at_the_open_of_the_finer_bar_that_filled_the_entry(self):
         # The second half opens at 98, below the limit of 99: bought at 98; 10 % more is 107.8.
         bars = make_bars(FLAT, FLAT, (100.0, 108.0, 97.0, 100.0))
