@@ -20,6 +20,7 @@ from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
 from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.pagination import neighbors
 from crowetrade_site.core.api.serializers import Reason
 
 
@@ -27,7 +28,7 @@ class RunsView(ListAPIView[Run]):
     """Runs: list them, queue another."""
 
     scopes = {"GET": "runs:read", "POST": "runs:write"}
-    queryset = selectors.list_runs()
+    queryset = selectors.list_runs().defer("spec", "summary", "artifacts", "environment")
     serializer_class = serializers.RunRow
     filterset_class = filters.RunFilter
     ordering_fields = ["created_at", "queued_at", "status", "kind"]
@@ -76,6 +77,27 @@ class RunView(APIView):
     def get(self, request: Request, run_id: UUID) -> Response:  # noqa: ARG002
         """Return a run with its progress and, once over, its results."""
         return Response(serializers.RunDetail(selectors.get_run(run_id)).data)
+
+
+class RunTrialsView(APIView):
+    """The trials of a study."""
+
+    scopes = {"GET": "runs:read"}
+
+    @extend_schema(parameters=[serializers.TrialsQuery], responses=serializers.TrialsPage)
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """Return a page of a study's trials, by number or by any figure."""
+        asked = valid(serializers.TrialsQuery(data=request.query_params))
+        page = selectors.list_trials(
+            selectors.get_run(run_id),
+            order=asked["order"],
+            offset=asked["offset"],
+            limit=asked["limit"],
+            columns=asked["columns"],
+            is_feasible=asked["feasible"],
+        )
+        links = neighbors(request, asked["offset"], asked["limit"], page.n_trials)
+        return Response({"count": page.n_trials, **links, "results": page.rows})
 
 
 class CancelRunView(APIView):
