@@ -69,6 +69,14 @@ class Bracket:
             if (given := getattr(self, name)) is not None:
                 require_number(f"Bracket.{name}", given, above=0.0)
 
+    def beyond_zero(self, quantity: float) -> str:
+        """Say which exit of an entry of this sign no price above zero reaches, if one does so."""
+        name = "stop_loss" if quantity > 0.0 else "take_profit"
+        given = getattr(self, name)
+        if given is None or given < 1.0:
+            return ""
+        return f"a {name} of {given:g} times the price, which no price reaches; 0.05 is 5 %"
+
 
 @dataclass(frozen=True, eq=False)
 class Targets:
@@ -127,6 +135,10 @@ class Targets:
             raise TargetsError(f"Row {infinite_row} of the targets holds an infinite value.")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "rows", np.flatnonzero(has_target))
+        for side in (1.0, -1.0) if self.bracket is not None else ():
+            beyond = self.bracket.beyond_zero(side)  # type: ignore[union-attr]  # not None here
+            if beyond and np.any(side * values > 0.0):
+                raise SettingsError(f"Targets.bracket has {beyond}.")
         if self.at_bars is not None:
             object.__setattr__(self, "at_bars", _increasing(self.at_bars, values.shape[0]))
 
@@ -318,6 +330,8 @@ def encode(
         if parents is None:
             rows[-1]["bar"] = -1  # decided now, whatever it says
         if order.bracket is not None:
+            if beyond := order.bracket.beyond_zero(order.quantity):
+                raise OrderError(f"{_named(at, order)} has {beyond}.")
             rows.extend(_bracket_rows(rows[-1], row_of[at], order.bracket))
     requests = np.zeros(len(rows), REQUEST)
     for at, row in enumerate(rows):

@@ -17,6 +17,7 @@ from backtests.engine import (
     simulate,
 )
 from backtests.engine.dtypes import OrderReason
+from backtests.engine.errors import OrderError, SettingsError
 from tests.backtests.engine.scenarios import DAY_NS, START_NS
 from tests.backtests.engine.test_orders import BAR, FLAT, ends, make_bars, order, prices, run
 
@@ -130,6 +131,20 @@ class TestBracket:
 
         assert prices(result) == pytest.approx([100.0, 95.0 if stop_loss else 110.0])
         assert result.ambiguity is None
+
+    @pytest.mark.parametrize(
+        ("units", "exits", "name"),
+        [(1.0, Bracket(stop_loss=5.0), "stop_loss of 5"),
+         (-1.0, Bracket(take_profit=1.0), "take_profit of 1")],
+    )  # fmt: skip
+    def test_is_refused_where_no_price_reaches_an_exit(self, units, exits, name):
+        with pytest.raises(OrderError, match=rf"Order 0 of bar 0 for 0 has a {name} times"):
+            Orders([Order(0, units, bar=0, bracket=exits)])
+        with pytest.raises(SettingsError, match=rf"Targets.bracket has a {name} times .* 5 %"):
+            Targets([units, NAN], "units", bracket=exits)
+
+        Orders([Order(0, -units, bar=0, bracket=exits)])  # the other way round it may be meant
+        Targets([-units, NAN], "units", bracket=exits)
 
     def test_ends_when_the_position_is_closed_otherwise(self):
         bars = make_bars(FLAT, FLAT, FLAT, (94.0, 112.0, 90.0, 100.0))
