@@ -80,7 +80,7 @@ def finished_study(transactional_db, owner, tmp_path):
 def in_small_chunks(monkeypatch):
     from backtests.jobs import evaluation
 
-    monkeypatch.setattr(evaluation, "MOST_TRIALS", 5)
+    monkeypatch.setattr(evaluation, "FEWEST_CHUNKS", 3)
 
 
 class Outline(HTMLParser):
@@ -180,12 +180,12 @@ class TestGetStudy:
         assert run.status == RunStatus.FAILED
         assert shown.n_given_up == 1
         assert shown.given_up[0] | {"worker": "w"} == {
-            "trials": "trials 0 to 4", "attempt": 3, "worker": "w", **PROBLEM,
+            "trials": "trials 0 to 3", "attempt": 3, "worker": "w", **PROBLEM,
         }  # fmt: skip
-        assert shown.claim == "best of 7 trials"
-        assert selectors.get_tearsheet(run).claim == "best of 7 trials"
+        assert shown.claim == "best of 8 trials"
+        assert selectors.get_tearsheet(run).claim == "best of 8 trials"
         html = selectors.render_report(run)
-        assert "Trials 0 to 4" in html
+        assert "Trials 0 to 3" in html
         assert PROBLEM["detail"] in html
         assert "A part of the study could not be computed" in html
 
@@ -516,6 +516,13 @@ class TestListStatistics:
         assert rows["pbo"]["reason"] == "not computed, because of this"
         assert rows["n_effective"]["meaning"] == "As many as."
         assert all(row["meaning"] for row in rows.values())
+
+    def test_is_in_the_order_of_the_page_whatever_the_database_made_of_it(self):
+        kept = {"other": {"value": 1.0}, "pbo": {"value": 0.1}, "best_sharpe": {"value": 2.0}}
+
+        names = [row["name"] for row in selection.list_statistics(kept)]
+
+        assert names == ["best_sharpe", "pbo", "other"]
 
     def test_takes_a_whole_report(self):
         report = {"figures": SELECTION, "is_accepted": False, "n_trials": 12}
