@@ -32,6 +32,7 @@ class RunKind(StrEnum):
     SWEEP = "sweep"
     WALK_FORWARD = "walk_forward"
     CROSS_VALIDATION = "cross_validation"
+    COMPARISON = "comparison"
     REPRODUCTION = "reproduction"
 
 

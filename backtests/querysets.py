@@ -42,6 +42,10 @@ class RunQuerySet(QuerySet["Run"]):
             status=RunStatus.RUNNING, waits_for_chunks=False, lease_expires_at__lt=at
         )
 
+    def active(self) -> Self:
+        """Those not over yet."""
+        return self.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING])
+
     def waiting(self) -> Self:
         """Studies whose chunks are being computed."""
         return self.filter(status=RunStatus.RUNNING, waits_for_chunks=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
@@ -19,6 +20,7 @@ from crowetrade_site.core.errors import (
     IllegalTransition,
     InvalidInput,
     StaleState,
+    TooMuch,
 )
 from strategies.selectors import get_spec
 
@@ -59,6 +61,7 @@ def queue_run(
     request = _request_digest(spec, strategy, reason)
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return Run.objects.with_dataset().get(public_id=earlier)
+    _require_room(actor)
     dataset = selectors.resolve_dataset(spec.dataset)
     pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
     digest = canonical.digest(pinned)
@@ -120,6 +123,34 @@ def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") 
     return run
 
 
+def _require_room(actor: User) -> None:
+    """Refuse to queue more for somebody who has as much in the queue as one may have."""
+    most = settings.RUN_MAX_ACTIVE_PER_USER
+    if Run.objects.active().filter(requested_by=actor).count() >= most:
+        raise TooMuch(
+            f"You have {most} runs queued or running, as many as one may have; wait for one to "
+            "end, or cancel one."
+        )
+
+
+def estimate_run(*, document: Mapping[str, Any], actor: User) -> "selectors.Estimate":
+    """Check a spec as `queue_run` does, queue nothing, and return what it is estimated to take.
+
+    Raises
+    ------
+    Forbidden, InvalidInput, NotFound
+        As `queue_run`.
+    """
+    roles.require(actor, "runs:write")
+    spec = documents.parse(RunSpec, document)
+    strategy = get_spec(spec.strategy, within="strategy")
+    dataset = selectors.resolve_dataset(spec.dataset)
+    pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
+    if spec.kind == RunKind.BACKTEST:
+        return selectors.Estimate(1, 1.0, selectors.seconds_of_trial(dataset.n_rows), False)
+    return selectors.estimate_study(pinned, dataset)
+
+
 def _request_digest(spec: RunSpec, strategy: "StrategySpec", reason: str) -> str:
     """Name a request by what was asked, not by the data of the moment.
 
@@ -137,6 +168,11 @@ def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[s
     document["strategy"] = strategy
     if spec.benchmark:
         document["benchmark"] = selectors.check_benchmark(spec).reference
+    if spec.comparison is not None:
+        for label, one in spec.comparison.strategies.items():
+            found = get_spec(one, within=f"comparison.strategies.{label}")
+            document["comparison"]["strategies"][label] = found.model_dump(mode="json")
+            selectors.check_market(spec, document["comparison"]["strategies"][label], dataset)
     if spec.kind != RunKind.BACKTEST:
         document = selectors.check_search(document)
     return document

@@ -161,6 +161,7 @@ CHUNK_SECONDS = env.integer("CROWETRADE_CHUNK_MILLISECONDS", default=3_000, mini
 CHUNK_MAX_ATTEMPTS = env.integer("CROWETRADE_CHUNK_MAX_ATTEMPTS", default=3, minimum=1)
 # Of one study: many enough to keep all workers busy, few enough that studies take turns.
 STUDY_CHUNKS_IN_FLIGHT = env.integer("CROWETRADE_STUDY_CHUNKS_IN_FLIGHT", default=64, minimum=1)
+RUN_MAX_ACTIVE_PER_USER = env.integer("CROWETRADE_RUN_MAX_ACTIVE_PER_USER", default=100, minimum=1)
 RUN_MAX_ATTEMPTS = env.integer("CROWETRADE_RUN_MAX_ATTEMPTS", default=5, minimum=1)
 DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, minimum=1) * 2**20
 

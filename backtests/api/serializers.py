@@ -56,6 +56,15 @@ class RunRequest(serializers.Serializer[Any]):
         return spec
 
 
+class RunEstimate(serializers.Serializer[Any]):
+    """What a run is estimated to take."""
+
+    n_trials = serializers.IntegerField(help_text="At most.")
+    cost = serializers.FloatField(help_text="The same in trials on all the data.")
+    seconds = serializers.FloatField(help_text="Of one core.")
+    is_measured = serializers.BooleanField(help_text="By trials like these; else a rule of thumb.")
+
+
 class Progress(serializers.Serializer[Any]):
     """How far a run is."""
 

@@ -55,6 +55,19 @@ class RunsView(ListAPIView[Run]):
         )
 
 
+class EstimateRunView(APIView):
+    """What a run would take."""
+
+    scopes = {"POST": "runs:write"}
+
+    @extend_schema(request=serializers.RunRequest, responses=serializers.RunEstimate)
+    def post(self, request: Request) -> Response:
+        """Check a spec and estimate its cost; nothing is queued."""
+        wanted = valid(serializers.RunRequest(data=request.data))
+        estimate = services.estimate_run(document=wanted["spec"], actor=caller(request))
+        return Response(serializers.RunEstimate(estimate).data)
+
+
 class RunView(APIView):
     """One run."""
 

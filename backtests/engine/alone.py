@@ -111,8 +111,8 @@ def _order(bar: int, target: float, quantity: float, run: Run) -> None:
 def _fill(bar: int, run: Run) -> bool:
     """Fill the waiting order at the open of a bar; False where the bar needs the full step."""
     price = load(run.open, bar)
-    if math.isnan(price) or _has_action(bar, run) or run.n_working > 1 or run.n_ended > 0:
-        return False  # an order that has ended stays on the list until it is tidied
+    if math.isnan(price) or _has_action(bar, run) or run.n_working > 1:
+        return False
     at = working_at(_FIRST, run)
     order = order_at(at, run)
     position = load(run.position, _FIRST)

@@ -30,6 +30,7 @@ def caveats_of(run: Result) -> tuple[Caveat, ...]:
         "buying_power": _buying_power(run),
         "unpriced_targets": _unpriced(run),
         "orders_waiting": _waiting(run),
+        "orders_overtaken": _overtaken(run),
         "stale_marks": _stale(run),
         "unfinanced_short": _short(run),
         "unfinanced_leverage": _leverage(run),
@@ -134,6 +135,21 @@ def _waiting(run: Result) -> str:
     if n == 0:
         return ""
     return f"{_count(n, 'order')} {'was' if n == 1 else 'were'} still waiting when the bars ended."
+
+
+def _overtaken(run: Result) -> str:
+    """Say that latency and new targets at every bar together leave nothing to trade."""
+    latency = run.setup.fills.latency_bars
+    orders = run.orders
+    replaced = (orders["reason"] == int(OrderReason.REPLACED)) & (orders["filled"] == 0.0)
+    n = int(np.count_nonzero(replaced))
+    if latency == 0 or 2 * n <= orders.size:
+        return ""
+    return (
+        f"{n:,} of {_count(orders.size, 'order')} were replaced by a newer target before they "
+        f"could work: each begins the wait of latency_bars={latency} again. Fewer rows, by "
+        "`at_bars` or NaN, let them."
+    )
 
 
 def _stale(run: Result) -> str:

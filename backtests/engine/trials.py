@@ -70,7 +70,6 @@ class Measuring:
         levels = None if benchmark is None else np.array(benchmark, dtype=np.float64)
         if levels is not None and levels.shape != bars.ts.shape:
             raise ShapeError(f"The benchmark has shape {levels.shape}, not {bars.ts.shape}.")
-        self.periods, self.benchmark, self.conventions = periods, benchmark, conventions
         self.calendar = build_calendar(bars.ts)
         self.market = build_market(levels, bars.n_bars)
         self.settings = build_settings(math.nan if periods is None else periods, conventions)
@@ -291,9 +290,26 @@ def _chunk_of(setup: Setup, number: int, combination: FloatArray, result: Result
 
 
 def _measured(measuring: Measuring, result: Result) -> FloatArray:
-    found = result.metrics(measuring.periods, measuring.benchmark, measuring.conventions)
-    values = [np.nan if metric.value is None else metric.value for metric in found.values()]
-    return np.array([values])
+    """Return what `Result.metrics` would, with all that the trials share prepared once."""
+    done, closed = result.activity(), result.round_trips()
+    shares = np.empty(0) if done.participation is None else done.participation.copy()
+    n_trades = closed.pnl.size
+    metrics = np.empty((1, len(DEFINITIONS)))
+    traded, costs, gross, net = (
+        np.array(column)
+        for column in (
+            done.traded_notional, done.costs, done.gross_exposure, done.net_exposure
+        )
+    )  # fmt: skip
+    measure_curves(
+        result.equity.reshape(1, -1).copy(), measuring.calendar, measuring.market,
+        Activity(True, traded, costs, gross, net, shares), np.array([0, shares.size]),
+        Trades(True, closed.pnl, closed.return_, closed.holding_ns.astype(np.int64)),
+        np.array([0, n_trades]), measuring.settings,
+        build_workspace(result.bars.n_bars, n_trades, shares.size), metrics,
+        np.empty(metrics.shape, np.int8),
+    )  # fmt: skip
+    return metrics
 
 
 def named_parameters(names: Sequence[str], combination: FloatArray) -> dict[str, float]:

@@ -19,24 +19,15 @@ from backtests.search import Search, Trial
 from crowetrade_site.core import canonical, provenance, storage
 
 MOST_TRIALS = 5_000
-FEWEST_CHUNKS = 16  # of a study large enough to have them
-# Measured on one core: what a trial costs beside its bars, and for every bar of an instrument.
-_SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
-
-
-def estimated_seconds(n_cells: int) -> float:
-    """Return what a trial takes on so many bars of instruments [CPU seconds].
-
-    An estimate that is the same on every machine: the size of chunks follows from it, and so do
-    their names.
-    """
-    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_cells
+FEWEST_CHUNKS = 16  # of a study that is large enough
+LEAST_SECONDS = 0.25  # below it, messages and rows would cost more than the work
 
 
 def size_of_chunks(n_trials: int, n_cells: int) -> int:
     """Return the trials of a chunk: seconds of work, but enough chunks to keep workers busy."""
-    size = int(settings.CHUNK_SECONDS / estimated_seconds(n_cells))
-    return max(1, min(size, MOST_TRIALS, -(-n_trials // FEWEST_CHUNKS)))
+    each = selectors.seconds_of_trial(n_cells)
+    size = max(-(-n_trials // FEWEST_CHUNKS), int(LEAST_SECONDS / each))
+    return max(1, min(int(settings.CHUNK_SECONDS / each), size, MOST_TRIALS))
 
 
 def plan(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtests import search, selectors
-from backtests.jobs import backtest, evaluation, trials, walking
+from backtests.jobs import backtest, comparing, evaluation, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
@@ -131,6 +131,8 @@ def _shown(
         return walking.walk(run, bench, choices, parameters, lease), more
     if choices:
         more["paths"] = walking.paths(bench, choices, parameters, lease)
+    if bench.spec.comparison is not None:
+        more["comparison"] = comparing.compare(bench, found, lease)
     assert collected.best is not None  # noqa: S101 - asked for where there is one
     spec = RunSpec.model_validate(search.apply(bench.document, collected.best.parameters))
     return backtest.outcome_of(run, spec, bench.market, lease), more

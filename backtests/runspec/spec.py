@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from backtests.runspec.study import (
     SECTIONS,
+    ComparisonSpec,
     CrossValidationSpec,
     SearchSection,
     WalkForwardSpec,
@@ -25,10 +26,11 @@ Reference = Annotated[str, Field(min_length=1, max_length=500)]
 class RunSpec(Section):
     """What to compute, on which data, with which strategy, at which costs."""
 
-    kind: Literal["backtest", "sweep", "walk_forward", "cross_validation"] = Field(
+    kind: Literal["backtest", "sweep", "walk_forward", "cross_validation", "comparison"] = Field(
         default="backtest",
         description="A sweep runs the strategy once for each parameter set; a walk-forward and a "
-        "cross-validation choose parameters on one part of time and try them on another.",
+        "cross-validation choose parameters on one part of time and try them on another; a "
+        "comparison runs several strategies side by side.",
     )
     dataset: Reference = Field(description="A dataset's name, or name@sha256:… for one version.")
     instruments: list[Name] | None = Field(
@@ -53,6 +55,18 @@ class RunSpec(Section):
     search: SearchSection | None = Field(default=None, description="What a sweep searches.")
     walk_forward: WalkForwardSpec | None = None
     cross_validation: CrossValidationSpec | None = None
+    comparison: ComparisonSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_strategy(cls, document: Any) -> Any:
+        """Let a comparison do without a strategy beside those it compares."""
+        if isinstance(document, dict) and "strategy" not in document:
+            compared = document.get("comparison")
+            strategies = compared.get("strategies") if isinstance(compared, dict) else None
+            if isinstance(strategies, dict) and strategies:
+                return {**document, "strategy": next(iter(strategies.values()))}
+        return document
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

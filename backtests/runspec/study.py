@@ -1,9 +1,9 @@
 """How a study splits its time."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from backtests.runspec.trading import Section
 
@@ -41,17 +41,42 @@ class CrossValidationSpec(Section):
     search: SearchSection
 
 
+class ComparisonSpec(Section):
+    """Strategies side by side on the same bars."""
+
+    strategies: dict[
+        Annotated[str, Field(min_length=1, max_length=80)],
+        dict[str, Any] | Annotated[str, Field(min_length=1, max_length=200)],
+    ] = Field(
+        min_length=2,
+        max_length=50,
+        description="By label: a strategy spec, or the name of a frozen or built-in one.",
+    )
+    benchmark: str | None = Field(
+        default=None, description="The label that the others are tested against."
+    )
+
+    @model_validator(mode="after")
+    def _benchmark_is_there(self) -> Self:
+        if self.benchmark is not None and self.benchmark not in self.strategies:
+            raise ValueError(f"benchmark {self.benchmark!r} is none of the strategies")
+        return self
+
+
 # What a kind of run has that no other has.
 SECTIONS = {
     "sweep": "search",
     "walk_forward": "walk_forward",
     "cross_validation": "cross_validation",
+    "comparison": "comparison",
 }
 
 
 def search_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the search of a study's document, wherever its kind keeps it."""
     section = document[SECTIONS[document["kind"]]]
+    if document["kind"] == "comparison":
+        return {"kind": "grid", "over": {"strategy": list(section["strategies"].values())}}
     found: dict[str, Any] = section if document["kind"] == "sweep" else section["search"]
     return found
 
@@ -59,6 +84,8 @@ def search_of(document: Mapping[str, Any]) -> dict[str, Any]:
 def with_search(document: Mapping[str, Any], search: Mapping[str, Any]) -> dict[str, Any]:
     """Return a study's document with another search."""
     name = SECTIONS[document["kind"]]
+    if document["kind"] == "comparison":
+        return dict(document)  # its search follows from its strategies
     if document["kind"] == "sweep":
         return {**document, name: dict(search)}
     return {**document, name: {**document[name], "search": dict(search)}}

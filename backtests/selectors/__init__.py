@@ -21,7 +21,13 @@ from backtests.selectors.runs import (
     list_artifacts,
     list_runs,
 )
-from backtests.selectors.searches import check_search, plan_search
+from backtests.selectors.searches import (
+    Estimate,
+    check_search,
+    estimate_study,
+    plan_search,
+    seconds_of_trial,
+)
 from backtests.selectors.specs import spec_text
 from backtests.selectors.studies import Study, claim_of, get_study
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
@@ -29,6 +35,7 @@ from backtests.selectors.trials import TrialPage, list_trials
 
 __all__ = [
     "Benchmark",
+    "Estimate",
     "Progress",
     "Study",
     "Tearsheet",
@@ -40,6 +47,7 @@ __all__ = [
     "claim_of",
     "count_runs_by_status",
     "describe_run",
+    "estimate_study",
     "find_run",
     "get_artifact",
     "get_dataset",
@@ -58,6 +66,7 @@ __all__ = [
     "render_report",
     "resolve_benchmark",
     "resolve_dataset",
+    "seconds_of_trial",
     "spec_text",
     "unit_of_progress",
     "window",

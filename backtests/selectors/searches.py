@@ -1,10 +1,14 @@
 """Whether a search goes together with its spec."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from django.db.models import Sum
 
 from backtests import search
 from backtests.lifecycle import RunKind
+from backtests.models import Chunk, Dataset
 from backtests.runspec import RunSpec, as_backtest, search_of, with_search
 from backtests.search import SearchError
 from crowetrade_site.core.errors import InvalidInput, translating
@@ -12,6 +16,8 @@ from strategies.pipeline import StrategySpec
 
 # Trials looked at before a search is queued: one that is valid is enough.
 MOST_TRIED = 200
+# Measured: what a trial costs beside its bars, and for every bar of an instrument.
+_SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
 
 
 def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,6 +53,50 @@ def plan_search(document: Mapping[str, Any], told: Any = ()) -> search.Search:
     from backtests.engine.metrics import DEFINITIONS
 
     return search.plan(document, metrics=[*DEFINITIONS, *EXTRA_FIGURES], told=told)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study will take, as far as it is known before.
+
+    Attributes
+    ----------
+    n_trials : int
+        At most.
+    cost : float
+        The same in trials on all the data.
+    seconds : float
+        Of one core; divide by the worker processes that are free.
+    is_measured : bool
+        Whether trials of the same strategy on the same data were timed; else a rule of thumb.
+    """
+
+    n_trials: int
+    cost: float
+    seconds: float
+    is_measured: bool
+
+
+def estimate_study(spec: Mapping[str, Any], dataset: Dataset) -> Estimate:
+    """Return what a checked study is estimated to take."""
+    planned = plan_search(search_of(spec))
+    timed = Chunk.objects.done().filter(
+        run__dataset=dataset, run__kind=spec["kind"], is_reused=False, seconds__gt=0
+    )
+    sums = timed.aggregate(seconds=Sum("seconds"), n=Sum("n_trials"))
+    chosen = len(spec["instruments"] or ()) or dataset.n_instruments or 1
+    n_cells = dataset.n_rows * chosen / max(1, dataset.n_instruments)
+    each = sums["seconds"] / sums["n"] if sums["n"] else seconds_of_trial(n_cells)
+    return Estimate(planned.n_trials, planned.cost, planned.cost * each, bool(sums["n"]))
+
+
+def seconds_of_trial(n_cells: float) -> float:
+    """Return what a trial takes on so many bars of instruments [s on one core], roughly.
+
+    A rule of thumb that is the same on every machine: the size of chunks follows from it, and so do
+    their names.
+    """
+    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_cells
 
 
 # Figures of a trial beside the engine's metrics.

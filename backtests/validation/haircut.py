@@ -149,7 +149,8 @@ def haircut_sharpe_ratio(
         periods_per_year,
         autocorrelation=autocorrelation,
     )
-    n_months = int(require_count("n_observations", n_observations, 1) * 12 / periods_per_year)
+    n = require_count("n_observations", n_observations, 1)
+    n_months = int(n * 12.0 / periods_per_year + 1e-9)  # whole months that rounding took a hair off
     require(n_months >= 3, "the returns cover fewer than three months")
     require(sharpe > 0.0, "the Sharpe ratio is not positive")
     p = 2.0 * float(stdtr(n_months - 1, -sharpe * math.sqrt(n_months / 12.0)))
@@ -176,7 +177,7 @@ def haircut_sharpe_ratio(
 def _back(p: float, sharpe: float, n_months: int) -> Adjusted:
     """Turn a two-sided p-value into the annual ratio that has it alone."""
     left = -float(stdtrit(n_months - 1, p / 2.0)) * math.sqrt(12.0 / n_months)
-    left = min(max(left, 0.0), sharpe)  # no less than nothing, even of a p-value of 1 and rounding
+    left = min(max(0.0, left), sharpe)  # no less than nothing, even of a p-value of 1 and rounding
     return Adjusted(p, left, 1.0 - left / sharpe)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backtests.validation.checks import FloatArray, matrix_of, require
-from backtests.validation.errors import NotComputedError, ShapeError
+from backtests.validation.checks import FloatArray, matrix_of, require, vector_of
+from backtests.validation.errors import NotComputedError, SettingsError, ShapeError
 from backtests.validation.figure import Figure, figure_of
 from backtests.validation.haircut import Adjusted, Haircut, haircut_sharpe_ratio
 from backtests.validation.overfitting import Overfitting, overfitting_of_blocks
@@ -48,9 +48,15 @@ class BlockSums:
         self.sums = given[complete]
         self.squares: FloatArray | None = None
         self.bars: FloatArray | None = None
-        if squares is not None and bars is not None:
-            self.squares = matrix_of(np.asarray(squares, dtype=np.float64)[complete], "squares")
-            self.bars = np.asarray(bars, dtype=np.float64)
+        if squares is None:
+            return
+        table = np.asarray(squares, dtype=np.float64)
+        if bars is None:
+            raise SettingsError("Squares by block need the number of bars in each block.")
+        self.bars = vector_of(bars, "block_bars")
+        if table.shape != given.shape or self.bars.shape != given.shape[1:]:
+            raise ShapeError("Sums, squares and bars by block do not fit.")
+        self.squares = table[complete]
 
     def merged(self) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
         """Return the sums over neighboring blocks, few enough to try every half of them."""

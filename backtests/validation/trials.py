@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backtests.validation.checks import FloatArray, matrix_of, require, require_count
-from backtests.validation.errors import ShapeError
+from backtests.validation.errors import SettingsError, ShapeError
 from numerics.sharpe import write_luck
 
 _MOST_CUTS = 40  # numbers of clusters tried
@@ -67,6 +67,41 @@ class TrialSummaries:
             deviation=np.sqrt(np.where(still, 0.0, second) * n / (n - 1)),
             skewness=np.mean(off**3, axis=0) / second**1.5,
             excess_kurtosis=np.mean(off**4, axis=0) / second**2 - 3.0,
+        )
+
+    @classmethod
+    def of_annual(
+        cls,
+        *,
+        n_observations: ArrayLike,
+        annual_return: ArrayLike,
+        annual_volatility: ArrayLike,
+        skewness: ArrayLike,
+        excess_kurtosis: ArrayLike,
+        periods_per_year: float,
+    ) -> Self:
+        """Return the summaries of trials of which metrics were kept, as the columns of a sweep.
+
+        Parameters
+        ----------
+        n_observations : float array, shape (n_trials,), or one number for all
+            Returns of each trial: its bars less one.
+        annual_return, annual_volatility : float array, shape (n_trials,)
+            Arithmetic mean times, and standard deviation (ddof 1) times the root of,
+            `periods_per_year`.
+        skewness, excess_kurtosis : float array, shape (n_trials,)
+            Population moments of the returns per bar.
+        periods_per_year : float
+            > 0.
+        """
+        if not 0.0 < periods_per_year < math.inf:
+            raise SettingsError(f"periods_per_year must be positive, not {periods_per_year!r}.")
+        return cls(
+            n_observations=np.asarray(n_observations, dtype=np.float64),
+            mean=np.asarray(annual_return, dtype=np.float64) / periods_per_year,
+            deviation=np.asarray(annual_volatility, dtype=np.float64) / math.sqrt(periods_per_year),
+            skewness=np.asarray(skewness, dtype=np.float64),
+            excess_kurtosis=np.asarray(excess_kurtosis, dtype=np.float64),
         )
 
     @property

@@ -14,7 +14,7 @@ from backtests.jobs import chunks, evaluation, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run, TrialBatch
 from crowetrade_site.core import storage
-from crowetrade_site.core.errors import Conflict, InvalidInput
+from crowetrade_site.core.errors import Conflict, InvalidInput, TooMuch
 from tests.factories.backtests import AT, STRATEGY, bars_dataset, queued, spec
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -175,6 +175,26 @@ class TestSearchDocument:
             queued(owner, kind="sweep")
         with pytest.raises(InvalidInput, match="a backtest has no search"):
             queued(owner, search=GRID)
+
+
+class TestFairUse:
+    def test_estimates_before_anything_is_queued(self, data, owner):
+        document = spec(kind="sweep", search=GRID)
+        before = services.estimate_run(document=document, actor=owner)
+        work(sweep(owner))
+        after = services.estimate_run(document=document, actor=owner)
+
+        assert (before.n_trials, before.is_measured) == (6, False)
+        assert (after.n_trials, after.is_measured) == (6, True)
+        assert after.seconds > 0
+
+    def test_refuses_more_than_one_may_have_in_the_queue(self, data, owner, settings):
+        settings.RUN_MAX_ACTIVE_PER_USER = 2
+        sweep(owner)
+        sweep(owner)
+
+        with pytest.raises(TooMuch, match="2 runs queued"):
+            sweep(owner)
 
 
 class TestLedger:
@@ -367,6 +387,33 @@ class TestCrossValidation:
         assert len(study["walk"]["folds"]) == 15
         assert len(study["paths"]) == 5
         assert all(path["sharpe"] is not None for path in study["paths"])
+
+
+class TestComparison:
+    def test_sets_strategies_side_by_side(self, data, owner):
+        held = {
+            "signals": [{"kind": "buy_and_hold"}],
+            "portfolio": {"kind": "equal_weight", "rebalance": {"kind": "once"}},
+        }
+        less = held | {"portfolio": held["portfolio"] | {"gross": 0.5}}
+        section = {"strategies": {"cross": STRATEGY, "hold": held, "half": less}}
+        run = work(queued(owner, kind="comparison", comparison=section | {"benchmark": "hold"}))
+        found = run.summary["study"]["comparison"]
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        cross, hold, half = (found["names"].index(name) for name in ("cross", "hold", "half"))
+        assert found["correlation"][hold][half] == pytest.approx(1.0, abs=1e-3)
+        assert found["overlap"][hold][half] == pytest.approx(0.5, abs=0.05)
+        assert found["overlap"][cross][hold] < 1.0
+        assert found["sharpe_p_values"][cross] is not None
+        assert len(found["figures"]) == 3
+        assert found["front"]
+        assert run.summary["study"]["n_trials"] == 3
+
+    def test_names_the_strategy_that_is_wrong(self, data, owner):
+        section = {"strategies": {"a": STRATEGY, "b": {"signals": []}}}
+        with pytest.raises(InvalidInput, match=r"comparison\.strategies\.b"):
+            queued(owner, kind="comparison", comparison=section)
 
 
 class TestReproduction:

@@ -6,8 +6,8 @@ from scipy import stats
 from backtests.validation.errors import NotComputedError, SettingsError
 from backtests.validation.haircut import haircut_sharpe_ratio
 
-# Figures of the authors' own program, Haircut_SR.m (people.duke.edu/~charvey/backtesting), as
-# published by those who ran it or a transcription of it. Days are 1/360 of its year. Bonferroni is
+# Figures of Haircut_SR.m (people.duke.edu/~charvey/backtesting), obtained and published by others
+# from a transcription of the authors' program. Days are 1/360 of its year. Bonferroni is
 # exact; Holm and BHY are medians of 2,000 random sets there and here.
 CASES = [  # ratio, returns, a year, tests, r, correlation | p, Bonferroni, Holm, BHY
     ((1.0, 240, 12, 100, 0.0, 0.2), (1.1975058908264558e-05, 0.7331736399018519, 0.7372, 0.7606)),

@@ -12,6 +12,7 @@ from backtests.validation.errors import (
     ShapeError,
 )
 from backtests.validation.overfitting import (
+    _rank_halves,
     overfitting_of_blocks,
     probability_of_backtest_overfitting,
 )
@@ -54,6 +55,18 @@ class TestProbabilityOfBacktestOverfitting:
         assert found.intercept == pytest.approx(line.intercept, rel=1e-8)
         assert found.r_squared == pytest.approx(line.rvalue**2, rel=1e-8)
         assert found.n_splits == 70
+
+    def test_compiled_agrees_with_plain_python(self, returns):
+        halves = np.array(list(itertools.combinations(range(4), 2)))
+        cut = returns.reshape(4, 100, 15)
+        mean, off = returns.mean(axis=0), cut - returns.mean(axis=0)
+        blocks = (mean, off.sum(axis=1), np.square(off).sum(axis=1), np.full(4, 100.0))
+        compiled, plain = (np.empty((6, 3)) for _ in range(2))
+
+        _rank_halves(halves, *blocks, True, compiled, np.empty(6, np.int64))
+        _rank_halves.py_func(halves, *blocks, True, plain, np.empty(6, np.int64))
+
+        np.testing.assert_array_equal(compiled, plain)
 
     def test_shares_the_ranks_of_equal_trials(self):
         alone = np.random.default_rng(1).normal(size=(64, 1))

@@ -185,6 +185,11 @@ class TestSelectionReport:
             ({"periods_per_year": 0.0}, SettingsError),
             ({"trial_sharpe_variance": -1.0}, SettingsError),
             ({"block_returns": np.ones(4)}, ShapeError),
+            ({"block_returns": np.eye(4), "block_squares": np.eye(4)}, SettingsError),
+            (
+                {"block_returns": np.eye(4), "block_squares": np.eye(3), "block_bars": np.ones(4)},
+                ShapeError,
+            ),
         ],
     )
     def test_refuses_what_cannot_be(self, trials, wrong, error):

@@ -4,7 +4,11 @@ from scipy import stats
 
 from backtests.validation.errors import NotComputedError, SampleError, SettingsError, ShapeError
 from backtests.validation.sharpe import probabilistic_sharpe_ratio
-from backtests.validation.trials import TrialSummaries, effective_number_of_trials
+from backtests.validation.trials import (
+    TrialSummaries,
+    _mean_silhouette,
+    effective_number_of_trials,
+)
 
 
 def groups(n_groups, size, n_blocks, noise, seed=0):
@@ -42,6 +46,36 @@ class TestTrialSummaries:
         found = TrialSummaries(250, [0.1, 0.2], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0])
 
         assert found.n_observations.tolist() == [250.0, 250.0]
+
+    def test_agrees_with_the_metrics_that_a_sweep_keeps(self):
+        from backtests.engine.metrics import compute_metrics_table
+
+        returns = np.random.default_rng(2).normal(0.0004, 0.01, (500, 6))
+        equity = np.vstack([np.ones(6), np.cumprod(1.0 + returns, axis=0)])
+        stamps = np.arange(1, 502) * 86_400_000_000_000
+        values, _, names = compute_metrics_table(equity, stamps, periods_per_year=252)
+        kept = dict(zip(names, values.T, strict=True))
+
+        found = TrialSummaries.of_annual(
+            n_observations=500,
+            periods_per_year=252,
+            **{
+                name: kept[name]
+                for name in ("annual_return", "annual_volatility", "skewness", "excess_kurtosis")
+            },
+        )
+
+        np.testing.assert_allclose(found.sharpe * 252**0.5, kept["sharpe"], rtol=1e-12)
+        np.testing.assert_allclose(1 - found.p_values(), kept["probabilistic_sharpe"], rtol=1e-12)
+        plain = TrialSummaries.of_returns(returns)
+        np.testing.assert_allclose(found.sharpe, plain.sharpe, rtol=1e-9)
+
+    def test_refuses_a_year_without_bars(self):
+        with pytest.raises(SettingsError):
+            TrialSummaries.of_annual(
+                n_observations=5, annual_return=[0.1], annual_volatility=[0.1], skewness=[0.0],
+                excess_kurtosis=[0.0], periods_per_year=0.0,
+            )  # fmt: skip
 
     def test_refuses_what_does_not_fit(self):
         with pytest.raises(ShapeError, match="deviation"):
@@ -129,3 +163,15 @@ class TestEffectiveNumberOfTrials:
     def test_refuses_what_cannot_be(self, blocks, options, error):
         with pytest.raises(error):
             effective_number_of_trials(blocks, **options)
+
+
+class TestMeanSilhouette:
+    def test_matches_a_case_worked_by_hand(self):
+        near, far = 0.1, 0.9
+        distance = np.full((5, 5), far)
+        distance[:2, :2] = distance[2:4, 2:4] = near
+        np.fill_diagonal(distance, 0.0)
+
+        found = _mean_silhouette(distance, np.array([0, 0, 1, 1, 2]))
+
+        assert found == pytest.approx(4 / 5 * (far - near) / far)  # the fifth is alone: 0
