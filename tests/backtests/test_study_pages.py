@@ -19,6 +19,7 @@ from crowetrade_site.core.errors import Conflict
 from tests.factories.backtests import (
     AT,
     SEARCH,
+    STRATEGY,
     bars_dataset,
     dataset_row,
     queued,
@@ -55,13 +56,14 @@ def found(value, **parameters) -> dict:
     return {"n_infeasible": 0, "best": best}
 
 
-def lose(run, owner_chunk=0) -> Run:
-    """Give up one chunk of a queued sweep and compute the rest."""
-    chunks = jobs.execute_run(run_id=run.public_id, worker="test")
-    lost = Chunk.objects.filter(pk=chunks[owner_chunk])
-    lost.update(status=ChunkStatus.QUARANTINED, attempt=3, worker="w", problem=PROBLEM)
-    for chunk in set(chunks) - {chunks[owner_chunk]}:
-        jobs.execute_chunk(chunk_id=chunk, worker="test")
+def lose(run) -> Run:
+    """Give up the first chunk of a queued sweep and compute the rest."""
+    jobs.execute_run(run_id=run.public_id, worker="test")
+    lost = Chunk.objects.order_by("first").first()
+    chunks = Chunk.objects.filter(pk=lost.pk)
+    chunks.update(status=ChunkStatus.QUARANTINED, attempt=3, worker="w", problem=PROBLEM)
+    for chunk in run.chunks.exclude(pk=lost.pk).order_by("first"):
+        jobs.execute_chunk(chunk_id=chunk.pk, worker="test")
     return work_off(run)
 
 
@@ -295,6 +297,23 @@ class TestFolds:
         shown = selectors.get_study(finished_study)
 
         assert (shown.walk, shown.paths) == (None, [])
+
+
+class TestCompared:
+    def test_stand_side_by_side_under_their_labels(self, transactional_db, owner, tmp_path):
+        slower = {**STRATEGY, "signals": [{**STRATEGY["signals"][0], "slow_bars": 8}]}
+        section = {"strategies": {"quick": STRATEGY, "slow": slower, "hold": "buy_and_hold"}}
+        dataset = bars_dataset(tmp_path, owner, n_days=120)
+
+        run = work_off(queued(owner, dataset.name, kind="comparison", comparison=section))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        shown = selectors.get_study(run)
+        assert {one["name"] for one in shown.compared} == {"quick", "slow", "hold"}
+        best = max(shown.compared, key=lambda one: float(one["figures"][3]["exact"]))
+        assert shown.best["lines"] == [f"strategy = {best['name']}"]
+        assert shown.leaders[0]["cells"] == [best["name"]]
+        assert "Side by side" in selectors.render_report(run)
 
 
 class TestReproduction:
