@@ -209,7 +209,7 @@ class TestStudyPages:
         from backtests import jobs
         from backtests.jobs import evaluation
 
-        monkeypatch.setattr(evaluation, "FEWEST_CHUNKS", 3)
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 4)
         run = swept(owner)
         chunks = jobs.execute_run(run_id=run.public_id, worker="test")
         jobs.execute_chunk(chunk_id=chunks[0], worker="test")
@@ -299,7 +299,7 @@ class TestLive:
         from backtests import jobs
         from backtests.jobs import evaluation
 
-        monkeypatch.setattr(evaluation, "FEWEST_CHUNKS", 3)
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 4)
         run = swept(owner)
         chunks = jobs.execute_run(run_id=run.public_id, worker="test")
         jobs.execute_chunk(chunk_id=chunks[0], worker="test")

@@ -82,7 +82,7 @@ def finished_study(transactional_db, owner, tmp_path):
 def in_small_chunks(monkeypatch):
     from backtests.jobs import evaluation
 
-    monkeypatch.setattr(evaluation, "FEWEST_CHUNKS", 3)
+    monkeypatch.setattr(evaluation, "MOST_TRIALS", 4)
 
 
 class Outline(HTMLParser):
