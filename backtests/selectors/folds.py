@@ -8,6 +8,8 @@ from backtests.models import Run
 from backtests.selectors.figures import label_of, write_figure
 from backtests.selectors.values import write_parameters, write_value
 
+PATH_FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown")
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -66,6 +68,11 @@ def _summary(run: Run, kept: Mapping[str, Any], objective: str) -> str:
     return said
 
 
+def _place(figure: tuple[str, Any]) -> int:
+    """Return where a figure stands in a row: the database keeps no order."""
+    return PATH_FIGURES.index(figure[0]) if figure[0] in PATH_FIGURES else len(PATH_FIGURES)
+
+
 def list_paths(run: Run) -> list[dict[str, Any]]:
     """Return the figures of each path of a cross-validation; none of another study."""
     metrics = run.summary.get("metrics", {})
@@ -80,7 +87,7 @@ def list_paths(run: Run) -> list[dict[str, Any]]:
                         name, {"value": value, "unit": metrics.get(name, {}).get("unit", "")}
                     ),
                 }
-                for name, value in path.items()
+                for name, value in sorted(path.items(), key=_place)
             ],
         }
         for number, path in enumerate((run.summary.get("study") or {}).get("paths") or [], start=1)

@@ -43,7 +43,9 @@ MEANINGS = {
 
 
 def list_statistics(selection: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return label, value, reason and meaning of each figure, in the order they are kept."""
+    """Return label, value, reason and meaning of each figure, in the order of `LABELS`."""
+    order = {name: place for place, name in enumerate(LABELS)}
+    shown = sorted(_figures(selection).items(), key=lambda pair: order.get(pair[0], len(order)))
     return [
         {
             "name": name,
@@ -52,7 +54,7 @@ def list_statistics(selection: Mapping[str, Any]) -> list[dict[str, Any]]:
             "reason": figure.get("reason", ""),
             "meaning": figure.get("definition") or MEANINGS.get(name, ""),
         }
-        for name, figure in _figures(selection).items()
+        for name, figure in shown
         if isinstance(figure, Mapping) and "value" in figure
     ]
 

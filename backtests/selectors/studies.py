@@ -13,6 +13,7 @@ from backtests.lifecycle import RUNS, ChunkStatus, RunKind
 from backtests.models import Run
 from backtests.search import SearchError
 from backtests.selectors import drawings, selection
+from backtests.selectors.comparisons import by_label, list_compared
 from backtests.selectors.drawings import Drawing
 from backtests.selectors.figures import write_time
 from backtests.selectors.folds import Walk, get_walk, list_paths
@@ -75,6 +76,7 @@ class Study:
     verdict: str
     walk: Walk | None
     paths: list[dict[str, Any]]
+    compared: list[dict[str, Any]]
     effort: str
 
     @property
@@ -127,6 +129,7 @@ def get_study(run: Run) -> Study | None:
         verdict=selection.verdict_of(judged),
         walk=get_walk(run, goals[0][0]),
         paths=list_paths(run),
+        compared=list_compared(run),
         effort=_effort(run, progress),
     )
 
@@ -208,7 +211,7 @@ def _best(run: Run, leader: Mapping[str, Any], objective: str) -> dict[str, Any]
         "value": values[0],
         "text": write_value(run, objective, values[0]),
         "parameters": leader["parameters"],
-        "lines": write_parameters(leader["parameters"]),
+        "lines": write_parameters(by_label(run, leader["parameters"])),
     }
 
 
@@ -251,7 +254,7 @@ def _leader(
     run: Run, rank: int, leader: Mapping[str, Any], goals: list[tuple[str, bool]],
     columns: list[dict[str, str]],
 ) -> dict[str, Any]:  # fmt: skip
-    parameters = leader["parameters"]
+    parameters = by_label(run, leader["parameters"])
     values = zip(goals, leader.get("values") or [], strict=False)
     return {
         "rank": rank,

@@ -13,12 +13,13 @@ from backtests import jobs, selectors, services
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
 from backtests.runspec import RunSpec
-from backtests.selectors import drawings, progress, selection, studies
+from backtests.selectors import progress, selection, studies
 from crowetrade_site.core import documents
 from crowetrade_site.core.errors import Conflict
 from tests.factories.backtests import (
     AT,
     SEARCH,
+    STRATEGY,
     bars_dataset,
     dataset_row,
     queued,
@@ -55,13 +56,14 @@ def found(value, **parameters) -> dict:
     return {"n_infeasible": 0, "best": best}
 
 
-def lose(run, owner_chunk=0) -> Run:
-    """Give up one chunk of a queued sweep and compute the rest."""
-    chunks = jobs.execute_run(run_id=run.public_id, worker="test")
-    lost = Chunk.objects.filter(pk=chunks[owner_chunk])
-    lost.update(status=ChunkStatus.QUARANTINED, attempt=3, worker="w", problem=PROBLEM)
-    for chunk in set(chunks) - {chunks[owner_chunk]}:
-        jobs.execute_chunk(chunk_id=chunk, worker="test")
+def lose(run) -> Run:
+    """Give up the first chunk of a queued sweep and compute the rest."""
+    jobs.execute_run(run_id=run.public_id, worker="test")
+    lost = Chunk.objects.order_by("first").first()
+    chunks = Chunk.objects.filter(pk=lost.pk)
+    chunks.update(status=ChunkStatus.QUARANTINED, attempt=3, worker="w", problem=PROBLEM)
+    for chunk in run.chunks.exclude(pk=lost.pk).order_by("first"):
+        jobs.execute_chunk(chunk_id=chunk.pk, worker="test")
     return work_off(run)
 
 
@@ -80,7 +82,7 @@ def finished_study(transactional_db, owner, tmp_path):
 def in_small_chunks(monkeypatch):
     from backtests.jobs import evaluation
 
-    monkeypatch.setattr(evaluation, "MOST_TRIALS", 5)
+    monkeypatch.setattr(evaluation, "MOST_TRIALS", 4)
 
 
 class Outline(HTMLParser):
@@ -180,12 +182,12 @@ class TestGetStudy:
         assert run.status == RunStatus.FAILED
         assert shown.n_given_up == 1
         assert shown.given_up[0] | {"worker": "w"} == {
-            "trials": "trials 0 to 4", "attempt": 3, "worker": "w", **PROBLEM,
+            "trials": "trials 0 to 3", "attempt": 3, "worker": "w", **PROBLEM,
         }  # fmt: skip
-        assert shown.claim == "best of 7 trials"
-        assert selectors.get_tearsheet(run).claim == "best of 7 trials"
+        assert shown.claim == "best of 8 trials"
+        assert selectors.get_tearsheet(run).claim == "best of 8 trials"
         html = selectors.render_report(run)
-        assert "Trials 0 to 4" in html
+        assert "Trials 0 to 3" in html
         assert PROBLEM["detail"] in html
         assert "A part of the study could not be computed" in html
 
@@ -297,6 +299,23 @@ class TestFolds:
         assert (shown.walk, shown.paths) == (None, [])
 
 
+class TestCompared:
+    def test_stand_side_by_side_under_their_labels(self, transactional_db, owner, tmp_path):
+        slower = {**STRATEGY, "signals": [{**STRATEGY["signals"][0], "slow_bars": 8}]}
+        section = {"strategies": {"quick": STRATEGY, "slow": slower, "hold": "buy_and_hold"}}
+        dataset = bars_dataset(tmp_path, owner, n_days=120)
+
+        run = work_off(queued(owner, dataset.name, kind="comparison", comparison=section))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        shown = selectors.get_study(run)
+        assert {one["name"] for one in shown.compared} == {"quick", "slow", "hold"}
+        best = max(shown.compared, key=lambda one: float(one["figures"][3]["exact"]))
+        assert shown.best["lines"] == [f"strategy = {best['name']}"]
+        assert shown.leaders[0]["cells"] == [best["name"]]
+        assert "Side by side" in selectors.render_report(run)
+
+
 class TestReproduction:
     def test_of_a_study_is_a_study(self, finished_study, owner):
         again = services.reproduce_run(
@@ -405,98 +424,6 @@ class TestBestSoFar:
         assert selectors.get_study(sweep_row(owner)).best is None
 
 
-SURFACE = {
-    "paths": ["signals.0.fast_bars", "costs.<b>"],
-    "labels": [[2.0, 3.0], [4.0, 5.5, 8.0]],
-    "mean": [[-1.0, 0.0, None], [0.5, 1.0, 2.0]],
-}
-
-
-def drawn(surface=SURFACE, best=(3, 8), **more):
-    asked = {"objective": "sharpe", "write": "{:.1f}".format, "is_maximized": True} | more
-    return drawings.draw_surface(surface, best, **asked)
-
-
-class TestDrawSurface:
-    def test_has_a_cell_for_every_mean(self):
-        cells = re.findall(r"<path d=\"M(\d) (\d)h1v1h-1z\"><title>([^<]*)", drawn().marks)
-
-        assert sorted(cells) == [
-            ("0", "0", "2 × 4: -1.0"), ("0", "1", "2 × 5.5: 0.0"), ("1", "0", "3 × 4: 0.5"),
-            ("1", "1", "3 × 5.5: 1.0"), ("1", "2", "3 × 8: 2.0"),
-        ]  # fmt: skip
-
-    @pytest.mark.parametrize(("is_maximized", "shade"), [(True, 8), (False, 0)])
-    def test_gives_the_best_the_lightest_shade(self, is_maximized, shade):
-        marks = drawn(is_maximized=is_maximized).marks
-
-        group = re.search(rf'<g class="ct-q{shade}">(.*?)</g>', marks)[1]
-        assert "3 × 8: 2.0" in group
-        assert "(better)" in marks
-
-    def test_rings_the_best(self):
-        centers = set(re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawn().marks))
-
-        assert centers == {("319.50", "71.00")}
-
-    @pytest.mark.parametrize("best", [None, ("slow", 8)])
-    def test_rings_nothing_that_has_no_place(self, best):
-        assert "<circle" not in drawn(best=best).marks
-
-    def test_escapes_what_people_wrote(self):
-        picture = drawn()
-
-        assert "<b>" not in picture.marks
-        assert "&lt;b&gt;" in picture.marks
-
-    def test_is_none_where_nothing_is_feasible(self):
-        assert drawn(SURFACE | {"mean": [[None] * 3] * 2}) is None
-
-    def test_lets_no_freak_hide_the_others(self):
-        means = [[float(j + 10 * i) for j in range(10)] for i in range(10)]
-        means[9][9] = 1e9
-        surface = SURFACE | {"labels": [list(range(10)), list(range(10))], "mean": means}
-
-        marks = drawn(surface, best=None).marks
-
-        assert all(f'<g class="ct-q{at}"><path' in marks for at in range(9))
-        assert "≥ 97.0 (better)" in marks
-
-
-class TestDrawDistribution:
-    DISTRIBUTION = {"counts": [1, 0, 3], "edges": [-1.0, 0.0, 1.0, 2.0]}
-
-    def draw(self, best=2.0, **more):
-        return drawings.draw_distribution(
-            self.DISTRIBUTION, best, objective="sharpe", write="{:.1f}".format, **more
-        )
-
-    def test_has_a_bar_for_every_bin(self):
-        picture = self.draw()
-
-        assert picture.marks.count('class="ct-count"') == 3
-        assert "<title>3 trials from 1.0 to 2.0</title>" in picture.marks
-        assert "<title>1 trial from -1.0 to 0.0</title>" in picture.marks
-        assert picture.title == "sharpe of all 4 feasible trials"
-
-    def test_marks_the_best_and_what_luck_gives(self):
-        picture = self.draw(by_luck=2.5)
-
-        assert "best 2.0" in picture.marks
-        assert "by luck 2.5" in picture.marks  # beyond the last bar, and still inside
-        places = [float(x) for x in re.findall(r'd="M([\d.]+) [\d.]+V', picture.marks)]
-        assert all(drawings.LEFT <= x <= drawings.RIGHT for x in places)
-
-    @pytest.mark.parametrize(
-        ("first", "last"), [(-1.0, 2.0), (0.123, 0.1234), (-5e9, 7e9), (1.0, 1.0 + 1e-6)]
-    )
-    def test_has_round_numbers_below(self, first, last):
-        ticks = drawings.nice_ticks(first, last)
-
-        assert 2 <= len(ticks) <= drawings.N_TICKS + 1
-        assert all(first - 1e-9 * abs(first) <= at <= last + 1e-9 * abs(last) for at in ticks)
-
-
 SELECTION = {
     "deflated_sharpe": {"value": 0.31, "unit": "probability", "reason": "", "definition": ""},
     "holm_p_value": {"value": 0.0421, "unit": "probability", "reason": ""},
@@ -516,6 +443,13 @@ class TestListStatistics:
         assert rows["pbo"]["reason"] == "not computed, because of this"
         assert rows["n_effective"]["meaning"] == "As many as."
         assert all(row["meaning"] for row in rows.values())
+
+    def test_is_in_the_order_of_the_page_whatever_the_database_made_of_it(self):
+        kept = {"other": {"value": 1.0}, "pbo": {"value": 0.1}, "best_sharpe": {"value": 2.0}}
+
+        names = [row["name"] for row in selection.list_statistics(kept)]
+
+        assert names == ["best_sharpe", "pbo", "other"]
 
     def test_takes_a_whole_report(self):
         report = {"figures": SELECTION, "is_accepted": False, "n_trials": 12}

@@ -105,8 +105,12 @@ class Command(DomainCommand):
             self.say(f"  {line}")
         for row in study.statistics:
             self.say(f"  {row['label']:<46} {row['text']}")
+        if study.walk:
+            self.say(f"  {study.walk.summary}")
         if study.effort:
             self.say(f"  {study.effort}")
+        if study.sheet_title:
+            self.say(f"{study.sheet_title} ({study.sheet_claim})")
 
     def conclude(self, run: Run) -> None:
         """Print what came out; exit 1 unless it succeeded."""

@@ -118,7 +118,9 @@ class TestTrials:
 
         trials("?columns=cagr&limit=2")
 
-        assert asked == [["number", "parameters", "reason", "violation", "objective_0", "cagr"]]
+        columns = ["number", "parameters", "reason", "violation", "objective_0", "cagr"]
+        assert 1 <= len(asked) <= 2
+        assert all(one == columns for one in asked)
 
     def test_are_empty_past_the_end(self, trials):
         body = trials("?offset=100").json()
@@ -187,7 +189,7 @@ class TestRun:
             "parameters": leader["parameters"],
         }  # fmt: skip
         assert (state["n_done"], state["n_total"], state["n_reused"]) == (12, 12, 0)
-        assert state["chunks"]["done"] == 1
+        assert state["chunks"]["done"] == sum(state["chunks"].values()) > 0
         assert state["trials_per_second"] > 0
         assert state["eta_seconds"] is None
 
