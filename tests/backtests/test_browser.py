@@ -178,7 +178,7 @@ CELL = """() => {
 class TestStudyPage:
     @pytest.fixture
     def swept(self, owner, tmp_path):
-        return study(owner, tmp_path)
+        return study(owner, tmp_path, costs={"commission_bps": 1, "half_spread_bps": 2})
 
     @pytest.mark.parametrize("width", [1400, 400])
     def test_shows_its_drawings_on_any_screen(self, person, live_server, swept, width, complaints):
