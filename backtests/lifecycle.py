@@ -1,4 +1,4 @@
-"""The lives of a dataset and of a run."""
+"""The lives of a dataset, of a run, and of a chunk of a study."""
 
 from enum import StrEnum
 
@@ -29,6 +29,11 @@ class RunKind(StrEnum):
     """What a run computes."""
 
     BACKTEST = "backtest"
+    SWEEP = "sweep"
+    WALK_FORWARD = "walk_forward"
+    CROSS_VALIDATION = "cross_validation"
+    COMPARISON = "comparison"
+    REPRODUCTION = "reproduction"
 
 
 class RunStatus(StrEnum):
@@ -46,11 +51,41 @@ RUNS = Lifecycle(
     {
         RunStatus.QUEUED: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED, RunStatus.FAILED}),
         RunStatus.RUNNING: frozenset(
-            # back to queued: the worker was lost and the lease ran out
+            # back to queued: the worker was lost, or what a study waited for is there
             {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.QUEUED}
         ),
         RunStatus.SUCCEEDED: frozenset(),
         RunStatus.FAILED: frozenset(),
         RunStatus.CANCELLED: frozenset(),
+    },
+)
+
+
+class ChunkStatus(StrEnum):
+    """Where a part of a study is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    QUARANTINED = "quarantined"
+    CANCELLED = "cancelled"
+
+
+CHUNKS = Lifecycle(
+    "chunk",
+    {
+        ChunkStatus.QUEUED: frozenset({ChunkStatus.RUNNING, ChunkStatus.CANCELLED}),
+        ChunkStatus.RUNNING: frozenset(
+            # back to queued: the worker was lost; quarantined: it was lost too often
+            {
+                ChunkStatus.DONE,
+                ChunkStatus.QUARANTINED,
+                ChunkStatus.CANCELLED,
+                ChunkStatus.QUEUED,
+            }
+        ),
+        ChunkStatus.DONE: frozenset(),
+        ChunkStatus.QUARANTINED: frozenset(),
+        ChunkStatus.CANCELLED: frozenset(),
     },
 )

@@ -1,11 +1,13 @@
-"""Datasets and runs."""
+"""Datasets, runs, the chunks of studies, and the ledger of trials."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
-from backtests.lifecycle import DatasetStatus, RunKind, RunStatus
-from backtests.querysets import DatasetQuerySet, RunQuerySet
+from backtests.lifecycle import ChunkStatus, DatasetStatus, RunKind, RunStatus
+from backtests.querysets import ChunkQuerySet, DatasetQuerySet, RunQuerySet, TrialBatchQuerySet
 from crowetrade_site.core.models import BaseModel
 
 
@@ -71,6 +73,9 @@ class Run(BaseModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
     reason = models.TextField(blank=True)
+    reproduces = models.ForeignKey(
+        "backtests.Run", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     queued_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True, blank=True)
@@ -79,6 +84,8 @@ class Run(BaseModel):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
     attempt = models.PositiveIntegerField(default=0)
+    resumptions = models.PositiveIntegerField(default=0)  # attempts begun after waiting for chunks
+    waits_for_chunks = models.BooleanField(default=False)
     worker = models.CharField(max_length=255, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     phase = models.CharField(max_length=40, blank=True)
@@ -125,7 +132,111 @@ class Run(BaseModel):
                 condition=~Q(status=RunStatus.FAILED) | Q(problem__isnull=False),
                 name="run_failed_has_problem",
             ),
+            models.CheckConstraint(
+                condition=Q(kind=RunKind.REPRODUCTION, reproduces__isnull=False)
+                | ~Q(kind=RunKind.REPRODUCTION) & Q(reproduces=None),
+                name="run_reproduction_has_original",
+            ),
+            models.CheckConstraint(
+                condition=Q(waits_for_chunks=False) | Q(status=RunStatus.RUNNING),
+                name="run_waits_while_running",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {str(self.public_id)[:8]}"
+
+
+class Chunk(models.Model):
+    """Some trials of a study, which one task evaluates; its rows are an artefact.
+
+    `content` names what is computed: code, data, spec and parameters. A chunk of the same content
+    that is done, of whichever study, is taken over.
+    """
+
+    run = models.ForeignKey("backtests.Run", on_delete=models.PROTECT, related_name="chunks")
+    generation = models.PositiveIntegerField(default=0)
+    first = models.BigIntegerField()  # number of its first trial in the study
+    n_trials = models.PositiveIntegerField()
+    parameters = models.JSONField(null=True, blank=True)  # null: known by the trials' numbers
+    content = models.CharField(max_length=64)
+    status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in ChunkStatus])
+    published_at = models.DateTimeField(null=True, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    worker = models.CharField(max_length=255, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    artifact = models.CharField(max_length=64, blank=True)
+    summary = models.JSONField(default=dict)
+    seconds = models.FloatField(null=True, blank=True)
+    is_reused = models.BooleanField(default=False)
+    problem = models.JSONField(null=True, blank=True)
+
+    objects = ChunkQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["content"], condition=Q(status=ChunkStatus.DONE), name="chunk_done_content"
+            ),
+            models.Index(
+                fields=["run", "status"],
+                condition=Q(status__in=[ChunkStatus.QUEUED, ChunkStatus.RUNNING]),
+                name="chunk_active",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "first"], name="chunk_once"),
+            models.CheckConstraint(
+                condition=~Q(status=ChunkStatus.DONE) | ~Q(artifact=""),
+                name="chunk_done_has_artifact",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=ChunkStatus.RUNNING) | Q(lease_expires_at__isnull=False),
+                name="chunk_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=ChunkStatus.QUARANTINED) | Q(problem__isnull=False),
+                name="chunk_quarantined_has_problem",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"trials {self.first} to {self.first + self.n_trials - 1}"
+
+
+class LedgerScope(models.Model):
+    """What some trials were tried on: instruments and a stretch of time."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    symbols = ArrayField(models.CharField(max_length=255))
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [GinIndex(fields=["symbols"], name="scope_symbols")]
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.symbols)} instruments, {self.first_at:%Y-%m-%d} to {self.last_at:%Y-%m-%d}"
+        )
+
+
+class TrialBatch(models.Model):
+    """Trials the platform evaluated: append-only, each set of them counted once."""
+
+    digest = models.CharField(max_length=64, unique=True)  # data, spec and parameters, not code
+    scope = models.ForeignKey("backtests.LedgerScope", on_delete=models.PROTECT, related_name="+")
+    family = models.CharField(max_length=64)  # the strategy without what was searched
+    n_trials = models.PositiveIntegerField()
+    run = models.ForeignKey("backtests.Run", on_delete=models.PROTECT, related_name="+")
+    code_digest = models.CharField(max_length=64)
+    worker = models.CharField(max_length=255)
+    recorded_at = models.DateTimeField()
+
+    objects = TrialBatchQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["family"], name="trial_batch_family")]
+
+    def __str__(self) -> str:
+        return f"{self.n_trials} trials of {self.run}"

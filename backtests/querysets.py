@@ -1,14 +1,14 @@
-"""Filters of datasets and runs."""
+"""Filters of datasets, runs, chunks and trials."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
-from backtests.lifecycle import DatasetStatus, RunStatus
+from backtests.lifecycle import ChunkStatus, DatasetStatus, RunStatus
 
 if TYPE_CHECKING:
-    from backtests.models import Dataset, Run  # noqa: F401 - the row types below
+    from backtests.models import Chunk, Dataset, LedgerScope, Run, TrialBatch  # noqa: F401 - the row types below
 
 
 class DatasetQuerySet(QuerySet["Dataset"]):
@@ -38,7 +38,17 @@ class RunQuerySet(QuerySet["Run"]):
 
     def lease_expired(self, at: datetime) -> Self:
         """Running ones whose worker has not been heard of in time."""
-        return self.filter(status=RunStatus.RUNNING, lease_expires_at__lt=at)
+        return self.filter(
+            status=RunStatus.RUNNING, waits_for_chunks=False, lease_expires_at__lt=at
+        )
+
+    def active(self) -> Self:
+        """Those not over yet."""
+        return self.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING])
+
+    def waiting(self) -> Self:
+        """Studies whose chunks are being computed."""
+        return self.filter(status=RunStatus.RUNNING, waits_for_chunks=True)
 
     def unpublished(self, at: datetime, *, patience: timedelta) -> Self:
         """Queued ones that no message, or only an old one, speaks of."""
@@ -48,4 +58,49 @@ class RunQuerySet(QuerySet["Run"]):
 
     def with_dataset(self) -> Self:
         """Joined with dataset and requester, so that lists need one query."""
-        return self.select_related("dataset", "requested_by")
+        return self.select_related("dataset", "requested_by", "reproduces")
+
+
+class ChunkQuerySet(QuerySet["Chunk"]):
+    """Parts of studies."""
+
+    def unfinished(self) -> Self:
+        """Those whose study has to wait for them."""
+        return self.filter(status__in=[ChunkStatus.QUEUED, ChunkStatus.RUNNING])
+
+    def done(self) -> Self:
+        """Those with rows to read."""
+        return self.filter(status=ChunkStatus.DONE)
+
+    def lease_expired(self, at: datetime) -> Self:
+        """Running ones whose worker has not been heard of in time."""
+        return self.filter(status=ChunkStatus.RUNNING, lease_expires_at__lt=at)
+
+    def next_unpublished(self, n: int) -> list[int]:
+        """Return the keys of the next chunks that no message speaks of, in the order of trials."""
+        queued = self.filter(status=ChunkStatus.QUEUED, published_at=None)
+        return list(queued.order_by("first").values_list("pk", flat=True)[:n])
+
+    def in_flight(self) -> Self:
+        """Those that a worker is at, or a message speaks of."""
+        return self.unfinished().exclude(status=ChunkStatus.QUEUED, published_at=None)
+
+    def forgotten(self, at: datetime, *, patience: timedelta) -> Self:
+        """Queued ones of which only an old message speaks: it may be lost."""
+        return self.filter(status=ChunkStatus.QUEUED, published_at__lt=at - patience)
+
+
+class TrialBatchQuerySet(QuerySet["TrialBatch"]):
+    """Trials, counted."""
+
+    def overlapping(self, scope: "LedgerScope") -> Self:
+        """Trials on any of the same instruments in any of the same time, whatever their names."""
+        return self.filter(
+            scope__symbols__overlap=scope.symbols,
+            scope__first_at__lte=scope.last_at,
+            scope__last_at__gte=scope.first_at,
+        )
+
+    def count_trials(self) -> int:
+        """Return how many trials these are."""
+        return int(self.aggregate(n=Sum("n_trials"))["n"] or 0)

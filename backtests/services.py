@@ -5,15 +5,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from backtests import selectors, tasks
-from backtests.lifecycle import DATASETS, RUNS, DatasetStatus, RunStatus
+from backtests.lifecycle import DATASETS, RUNS, ChunkStatus, DatasetStatus, RunKind, RunStatus
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
-from crowetrade_site.core.errors import Forbidden, IllegalTransition, InvalidInput, StaleState
+from crowetrade_site.core.errors import (
+    Conflict,
+    Forbidden,
+    IllegalTransition,
+    InvalidInput,
+    StaleState,
+    TooMuch,
+)
 from strategies.selectors import get_spec
 
 if TYPE_CHECKING:
@@ -53,6 +61,7 @@ def queue_run(
     request = _request_digest(spec, strategy, reason)
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return Run.objects.with_dataset().get(public_id=earlier)
+    _require_room(actor)
     dataset = selectors.resolve_dataset(spec.dataset)
     pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
     digest = canonical.digest(pinned)
@@ -76,29 +85,102 @@ def queue_run(
     return run
 
 
+@transaction.atomic(durable=True)
+def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> Run:
+    """Queue a finished run once more, to compare every byte of what comes out.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not queue runs (403).
+    NotFound
+        There is no such run (404).
+    Conflict
+        The run has no result to compare with (409).
+    """
+    roles.require(actor, "runs:write")
+    original = selectors.get_run(run_id)
+    original = original.reproduces or original
+    if not original.result_digest:
+        raise Conflict(f"The run is {original.status}; only one with a result can be reproduced.")
+    run = Run.objects.create(
+        kind=RunKind.REPRODUCTION,
+        status=RunStatus.QUEUED,
+        spec=original.spec,
+        spec_digest=original.spec_digest,
+        strategy_digest=original.strategy_digest,
+        dataset=original.dataset,
+        reproduces=original,
+        requested_by=actor,
+        reason=reason,
+        queued_at=at,
+    )
+    audit.record(
+        "backtests.run.queued", run, actor=actor, reason=reason, at=at,
+        after={"status": RunStatus.QUEUED, "reproduces": str(original.public_id)},
+    )  # fmt: skip
+    transaction.on_commit(lambda: tasks.publish_run(run.public_id))
+    return run
+
+
+def _require_room(actor: User) -> None:
+    """Refuse to queue more for somebody who has as much in the queue as one may have."""
+    most = settings.RUN_MAX_ACTIVE_PER_USER
+    if Run.objects.active().filter(requested_by=actor).count() >= most:
+        raise TooMuch(
+            f"You have {most} runs queued or running, as many as one may have; wait for one to "
+            "end, or cancel one."
+        )
+
+
+def estimate_run(*, document: Mapping[str, Any], actor: User) -> "selectors.Estimate":
+    """Check a spec as `queue_run` does, queue nothing, and return what it is estimated to take.
+
+    Raises
+    ------
+    Forbidden, InvalidInput, NotFound
+        As `queue_run`.
+    """
+    roles.require(actor, "runs:write")
+    spec = documents.parse(RunSpec, document)
+    strategy = get_spec(spec.strategy, within="strategy")
+    dataset = selectors.resolve_dataset(spec.dataset)
+    pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
+    if spec.kind == RunKind.BACKTEST:
+        return selectors.Estimate(1, 1.0, selectors.seconds_of_trial(dataset.n_rows), False)
+    return selectors.estimate_study(pinned, dataset)
+
+
 def _request_digest(spec: RunSpec, strategy: "StrategySpec", reason: str) -> str:
     """Name a request by what was asked, not by the data of the moment.
 
     A client that asks again after a new version of the dataset arrived gets its first run.
     """
-    asked = spec.model_dump(mode="json") | {"strategy": strategy.model_dump(mode="json")}
+    asked = spec.document() | {"strategy": strategy.model_dump(mode="json")}
     return canonical.digest({"verb": "queue_run", "spec": asked, "reason": reason})
 
 
 def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Check a spec against its data and return the document that is stored."""
     selectors.check_market(spec, strategy, dataset)
-    document = spec.model_dump(mode="json")
+    document = spec.document()
     document["dataset"] = f"{dataset.name}@sha256:{dataset.digest}"
     document["strategy"] = strategy
     if spec.benchmark:
         document["benchmark"] = selectors.check_benchmark(spec).reference
+    if spec.comparison is not None:
+        for label, one in spec.comparison.strategies.items():
+            found = get_spec(one, within=f"comparison.strategies.{label}")
+            document["comparison"]["strategies"][label] = found.model_dump(mode="json")
+            selectors.check_market(spec, document["comparison"]["strategies"][label], dataset)
+    if spec.kind != RunKind.BACKTEST:
+        document = selectors.check_search(document)
     return document
 
 
 @transaction.atomic(durable=True)
 def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> Run:
-    """Stop a run: a queued one ends at once, a running one at its next slice of work.
+    """Stop a run: one that waits ends at once, a running one at its next slice of work.
 
     Asking twice changes nothing.
 
@@ -119,9 +201,15 @@ def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> 
     RUNS.check(RunStatus(run.status), RunStatus.CANCELLED)
     run.cancel_requested_at = at
     before = run.status
-    if run.status == RunStatus.QUEUED:
-        run.status, run.finished_at = RunStatus.CANCELLED, at
-    run.save(update_fields=["status", "finished_at", "cancel_requested_at", "updated_at"])
+    if run.status == RunStatus.QUEUED or run.waits_for_chunks:
+        run.status, run.finished_at, run.waits_for_chunks = RunStatus.CANCELLED, at, False
+        queued = run.chunks.filter(status=ChunkStatus.QUEUED)
+        queued.update(status=ChunkStatus.CANCELLED)
+    run.save(
+        update_fields=[
+            "status", "finished_at", "cancel_requested_at", "waits_for_chunks", "updated_at",
+        ]
+    )  # fmt: skip
     verb = "cancelled" if run.status == RunStatus.CANCELLED else "cancel_requested"
     audit.record(
         f"backtests.run.{verb}", run, actor=actor, at=at, reason=reason,

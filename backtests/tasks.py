@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from backtests import jobs
 from backtests.lifecycle import RunStatus
-from backtests.models import Dataset, Run
+from backtests.models import Chunk, Dataset, Run
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,18 @@ def warm_up(**_: Any) -> None:
 @shared_task(bind=True, acks_late=True, ignore_result=True)
 def execute_run(self: Task, *, run_id: str, **_: Any) -> None:
     """Execute one run."""
-    jobs.execute_run(run_id=UUID(run_id), worker=str(self.request.hostname))
+    for chunk_id in jobs.execute_run(run_id=UUID(run_id), worker=str(self.request.hostname)):
+        publish_chunk(chunk_id)
+
+
+@shared_task(bind=True, acks_late=True, ignore_result=True)
+def execute_chunk(self: Task, *, chunk_id: int, **_: Any) -> None:
+    """Compute a part of a study; whoever ends the last one sends the study on."""
+    following = jobs.execute_chunk(chunk_id=chunk_id, worker=str(self.request.hostname))
+    for further in following.chunks:
+        publish_chunk(further)
+    if following.study is not None:
+        publish_run(following.study)
 
 
 @shared_task(acks_late=True, ignore_result=True)
@@ -40,6 +51,11 @@ def import_dataset(*, dataset_id: str, **_: Any) -> None:
 def reap_runs(**_: Any) -> None:
     """Queue lost runs again and publish what was never published."""
     for run_id in jobs.reap_runs():
+        publish_run(run_id)
+    chunks, studies = jobs.reap_chunks()
+    for chunk_id in chunks:
+        publish_chunk(chunk_id)
+    for run_id in studies:
         publish_run(run_id)
     for dataset_id in jobs.stalled_imports():
         publish_import(dataset_id)
@@ -55,13 +71,19 @@ def publish_run(run_id: UUID) -> None:
         queued.update(published_at=timezone.now())
 
 
+def publish_chunk(chunk_id: int) -> None:
+    """Send the message that speaks of a chunk; like `publish_run`, it may wait for the beat."""
+    if _sent(execute_chunk, chunk_id=chunk_id):
+        Chunk.objects.filter(pk=chunk_id).update(published_at=timezone.now())
+
+
 def publish_import(dataset_id: UUID) -> None:
     """Send the message that speaks of an upload; like `publish_run`, it may wait for the beat."""
     if _sent(import_dataset, dataset_id=str(dataset_id)):
         Dataset.objects.filter(public_id=dataset_id).update(published_at=timezone.now())
 
 
-def _sent(task: Task, **keys: str) -> bool:
+def _sent(task: Task, **keys: str | int) -> bool:
     try:
         task.delay(**keys)
     except OperationalError:

@@ -15,6 +15,7 @@ app.autodiscover_tasks()
 
 app.conf.task_default_queue = "interactive"
 app.conf.task_routes = {
+    "backtests.tasks.execute_chunk": {"queue": "batch"},
     "backtests.tasks.reap_runs": {"queue": "upkeep"},
     "crowetrade_site.core.tasks.seal_audit": {"queue": "upkeep"},
 }

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from backtests.selectors import count_runs_by_status, describe_run, list_datasets, list_runs
+from backtests.selectors import (
+    claim_of,
+    count_runs_by_status,
+    describe_run,
+    list_datasets,
+    list_runs,
+)
 from crowetrade_site.core import roles, seals
 
 if TYPE_CHECKING:
@@ -29,7 +35,10 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def _sharpe(run: "Run") -> str:
     value = run.summary.get("metrics", {}).get("sharpe", {}).get("value")
-    return "–" if value is None else f"{value:.2f}"
+    if value is None:
+        return "–"
+    claim = claim_of(run)
+    return f"{value:.2f} ({claim})" if claim else f"{value:.2f}"
 
 
 LINKS = (

@@ -156,6 +156,12 @@ AUDIT_SEAL_SECONDS = env.integer("CROWETRADE_AUDIT_SEAL_SECONDS", default=5, min
 # --- Runs ---------------------------------------------------------------------------
 RUN_LEASE_SECONDS = env.integer("CROWETRADE_RUN_LEASE_SECONDS", default=20, minimum=2)
 WARM_UP = env.boolean("CROWETRADE_WARM_UP", default=True)
+# What a task of a study shall take on one core, by an estimate that no machine's speed changes.
+CHUNK_SECONDS = env.integer("CROWETRADE_CHUNK_MILLISECONDS", default=3_000, minimum=10) / 1000
+CHUNK_MAX_ATTEMPTS = env.integer("CROWETRADE_CHUNK_MAX_ATTEMPTS", default=3, minimum=1)
+# Of one study: many enough to keep all workers busy, few enough that studies take turns.
+STUDY_CHUNKS_IN_FLIGHT = env.integer("CROWETRADE_STUDY_CHUNKS_IN_FLIGHT", default=64, minimum=1)
+RUN_MAX_ACTIVE_PER_USER = env.integer("CROWETRADE_RUN_MAX_ACTIVE_PER_USER", default=100, minimum=1)
 RUN_MAX_ATTEMPTS = env.integer("CROWETRADE_RUN_MAX_ATTEMPTS", default=5, minimum=1)
 DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, minimum=1) * 2**20
 

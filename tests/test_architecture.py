@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLANTED = {
     "backtests/engine/config.py": "import django",
     "numerics/moments.py": "import backtests",
+    "backtests/validation/checks.py": "from backtests.validation import sharpe",
     "registry/rules/__init__.py": "from crowetrade_site.core import errors",
     "strategies/signals/__init__.py": "from strategies import pipeline",
     "crowetrade_site/core/canonical.py": "from backtests import models",

@@ -86,6 +86,7 @@ class RunAdmin(ServiceAdmin):
     read_scope, write_scope = "runs:read", "runs:write"
     list_display = [
         "name",
+        "shown_kind",
         "shown_status",
         "dataset",
         "sharpe",
@@ -165,10 +166,12 @@ class RunAdmin(ServiceAdmin):
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         """Hand the page its tear sheet."""
+        study = selectors.get_study(row)
         return {
             "run": row,
+            "study": study,
             "sheet": self._sheet(request, row),
-            "share": self._share(row),
+            "share": self._share(row, study),
             "is_over": row.status in RUNS.terminal,
         }
 
@@ -188,19 +191,25 @@ class RunAdmin(ServiceAdmin):
         run = selectors.list_runs().filter(pk=pk).first()
         if run is None or run.status in RUNS.terminal:
             return HttpResponse(headers={"HX-Refresh": "true"})
-        card = render_to_string(
-            "backtests/admin/live.html", {"run": run, "share": self._share(run)}
-        )
-        return HttpResponse(card)
+        study = selectors.get_study(run)
+        shown = {"run": run, "study": study, "share": self._share(run, study)}
+        return HttpResponse(render_to_string("backtests/admin/live.html", shown))
 
     @staticmethod
-    def _share(run: Run) -> int:
+    def _share(run: Run, study: selectors.Study | None) -> int:
+        if study is not None:
+            return study.progress.percent
         return round(100 * run.progress_done / run.progress_total) if run.progress_total else 0
 
     @admin.display(description="run", ordering="public_id")
     def name(self, run: Run) -> str:
         """What it computes, and its short id."""
         return f"{selectors.describe_run(run)} · {str(run.public_id)[:8]}"
+
+    @admin.display(description="kind", ordering="kind")
+    def shown_kind(self, run: Run) -> str:
+        """The kind in words."""
+        return run.kind.replace("_", " ")
 
     @display(description="status", ordering="status", label=STATUS_COLORS)
     def shown_status(self, run: Run) -> str:
@@ -209,7 +218,10 @@ class RunAdmin(ServiceAdmin):
 
     def _metric(self, run: Run, name: str, form: str) -> str:
         value = run.summary.get("metrics", {}).get(name, {}).get("value")
-        return "–" if value is None else format(value, form)
+        if value is None:
+            return "–"
+        claim = selectors.claim_of(run)
+        return f"{value:{form}} ({claim})" if claim else f"{value:{form}}"
 
     @admin.display(description="Sharpe")
     def sharpe(self, run: Run) -> str:
@@ -288,7 +300,8 @@ class RunAdmin(ServiceAdmin):
         "Cancel",
         icon="stop_circle",
         title="Cancel this run",
-        text="It stops at its next slice of work; nothing of it is kept.",
+        text="It stops at its next slice of work. Of a backtest nothing is kept; the trials of a "
+        "study stay counted.",
     )
     def cancel(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Ask the run to stop."""
@@ -316,7 +329,7 @@ class RunAdmin(ServiceAdmin):
         over = run.status if run else None
         hidden = {
             "backtests_run_cancel": over in RUNS.terminal,
-            "backtests_run_download_report": over != RunStatus.SUCCEEDED,
+            "backtests_run_download_report": run is None or not selectors.has_report(run),
             "backtests_run_queue_again": over not in RUNS.terminal,
         }
         offered = super().get_actions_detail(request, object_id)

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from backtests import selectors
 from backtests.models import Dataset, Run
 
 
@@ -55,12 +56,50 @@ class RunRequest(serializers.Serializer[Any]):
         return spec
 
 
+class RunEstimate(serializers.Serializer[Any]):
+    """What a run is estimated to take."""
+
+    n_trials = serializers.IntegerField(help_text="At most.")
+    cost = serializers.FloatField(help_text="The same in trials on all the data.")
+    seconds = serializers.FloatField(help_text="Of one core.")
+    is_measured = serializers.BooleanField(help_text="By trials like these; else a rule of thumb.")
+
+
 class Progress(serializers.Serializer[Any]):
     """How far a run is."""
 
     phase = serializers.CharField()
     done = serializers.IntegerField()
     total = serializers.IntegerField()
+    unit = serializers.ChoiceField(
+        ["bars", "trials", "folds"], help_text="What is counted: a study counts trials."
+    )
+
+
+class Best(serializers.Serializer[Any]):
+    """The best trial of a study."""
+
+    number = serializers.IntegerField(allow_null=True, help_text="Null while the study runs.")
+    objective = serializers.CharField()
+    value = serializers.FloatField()
+    parameters = serializers.DictField()
+
+
+class StudyState(serializers.Serializer[Any]):
+    """How far a study is, and its best with how many trials it is the best of."""
+
+    claim = serializers.CharField(
+        source="shown_claim", help_text="Belongs beside every figure of the best."
+    )
+    best = Best(allow_null=True)
+    n_done = serializers.IntegerField(source="progress.n_done")
+    n_total = serializers.IntegerField(source="progress.n_total")
+    n_reused = serializers.IntegerField(
+        source="progress.n_reused", help_text="Taken over from earlier studies."
+    )
+    chunks = serializers.DictField(child=serializers.IntegerField(), source="progress.chunks")
+    trials_per_second = serializers.FloatField(source="progress.rate", allow_null=True)
+    eta_seconds = serializers.FloatField(source="progress.eta_seconds", allow_null=True)
 
 
 class RunRow(serializers.ModelSerializer[Run]):
@@ -70,28 +109,82 @@ class RunRow(serializers.ModelSerializer[Run]):
     dataset = serializers.CharField(source="dataset.name")
     requested_by = serializers.CharField(source="requested_by.username")
     progress = serializers.SerializerMethodField()
+    reproduces = serializers.UUIDField(source="reproduces.public_id", default=None)
 
     class Meta:
         model = Run
         fields = [
             "id", "kind", "status", "dataset", "requested_by", "created_at", "started_at",
             "finished_at", "progress", "attempt", "spec_digest", "result_digest", "problem",
+            "reproduces",
         ]  # fmt: skip
 
     @extend_schema_field(Progress)
     def get_progress(self, run: Run) -> dict[str, Any]:
-        """Return phase and bars done."""
-        return {"phase": run.phase, "done": run.progress_done, "total": run.progress_total}
+        """Return phase and what is done: trials of a study, else bars."""
+        return {
+            "phase": run.phase,
+            "done": run.progress_done,
+            "total": run.progress_total,
+            "unit": selectors.unit_of_progress(run),
+        }
 
 
 class RunDetail(RunRow):
     """A run with its spec and what came out."""
 
+    study = serializers.SerializerMethodField()
+
     class Meta(RunRow.Meta):
         fields = [
-            *RunRow.Meta.fields, "spec", "reason", "summary", "artifacts", "code_digest",
+            *RunRow.Meta.fields, "study", "spec", "reason", "summary", "artifacts", "code_digest",
             "environment", "worker", "cancel_requested_at",
         ]  # fmt: skip
+
+    @extend_schema_field(StudyState(allow_null=True))
+    def get_study(self, run: Run) -> dict[str, Any] | None:
+        """Return chunks, pace and best of a study; null for a backtest."""
+        study = selectors.get_study(run)
+        return None if study is None else dict(StudyState(study).data)
+
+
+class TrialsQuery(serializers.Serializer[Any]):
+    """Which trials of a study, in which order."""
+
+    order = serializers.CharField(
+        default="number",
+        max_length=100,
+        help_text="A column of numbers, such as sharpe or objective_0; -sharpe for the highest "
+        "first. Trials without a value come last.",
+    )
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=500)
+    offset = serializers.IntegerField(default=0, min_value=0, max_value=2**40)
+    columns = serializers.CharField(
+        default="",
+        max_length=4000,
+        allow_blank=True,
+        help_text="Names with commas between, or all; number, parameters, objectives, reason and "
+        "violation are always there.",
+    )
+    feasible = serializers.BooleanField(
+        default=None, allow_null=True, help_text="Only trials that are, or that are not."
+    )
+
+    def validate_columns(self, columns: str) -> list[str]:
+        """Split the names."""
+        return [name.strip() for name in columns.split(",") if name.strip()]
+
+
+class TrialsPage(serializers.Serializer[Any]):
+    """Some trials of a study."""
+
+    count = serializers.IntegerField(help_text="Trials on all pages.")
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="Columns by name; null where a figure was not computed.",
+    )
 
 
 class Artifact(serializers.Serializer[Any]):

@@ -20,6 +20,7 @@ from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
 from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.pagination import neighbors
 from crowetrade_site.core.api.serializers import Reason
 
 
@@ -27,7 +28,7 @@ class RunsView(ListAPIView[Run]):
     """Runs: list them, queue another."""
 
     scopes = {"GET": "runs:read", "POST": "runs:write"}
-    queryset = selectors.list_runs()
+    queryset = selectors.list_runs().defer("spec", "summary", "artifacts", "environment")
     serializer_class = serializers.RunRow
     filterset_class = filters.RunFilter
     ordering_fields = ["created_at", "queued_at", "status", "kind"]
@@ -54,6 +55,19 @@ class RunsView(ListAPIView[Run]):
         )
 
 
+class EstimateRunView(APIView):
+    """What a run would take."""
+
+    scopes = {"POST": "runs:write"}
+
+    @extend_schema(request=serializers.RunRequest, responses=serializers.RunEstimate)
+    def post(self, request: Request) -> Response:
+        """Check a spec and estimate its cost; nothing is queued."""
+        wanted = valid(serializers.RunRequest(data=request.data))
+        estimate = services.estimate_run(document=wanted["spec"], actor=caller(request))
+        return Response(serializers.RunEstimate(estimate).data)
+
+
 class RunView(APIView):
     """One run."""
 
@@ -63,6 +77,27 @@ class RunView(APIView):
     def get(self, request: Request, run_id: UUID) -> Response:  # noqa: ARG002
         """Return a run with its progress and, once over, its results."""
         return Response(serializers.RunDetail(selectors.get_run(run_id)).data)
+
+
+class RunTrialsView(APIView):
+    """The trials of a study."""
+
+    scopes = {"GET": "runs:read"}
+
+    @extend_schema(parameters=[serializers.TrialsQuery], responses=serializers.TrialsPage)
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """Return a page of a study's trials, by number or by any figure."""
+        asked = valid(serializers.TrialsQuery(data=request.query_params))
+        page = selectors.list_trials(
+            selectors.get_run(run_id),
+            order=asked["order"],
+            offset=asked["offset"],
+            limit=asked["limit"],
+            columns=asked["columns"],
+            is_feasible=asked["feasible"],
+        )
+        links = neighbors(request, asked["offset"], asked["limit"], page.n_trials)
+        return Response({"count": page.n_trials, **links, "results": page.rows})
 
 
 class CancelRunView(APIView):
@@ -78,6 +113,25 @@ class CancelRunView(APIView):
             run_id=run_id, actor=caller(request), at=timezone.now(), reason=wanted["reason"]
         )
         return Response(serializers.RunDetail(run).data)
+
+
+class ReproduceRunView(APIView):
+    """A finished run, once more."""
+
+    scopes = {"POST": "runs:write"}
+
+    @extend_schema(request=Reason, responses={201: serializers.RunDetail})
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Queue it again, to compare every byte of what comes out."""
+        wanted = valid(Reason(data=request.data))
+        run = services.reproduce_run(
+            run_id=run_id, actor=caller(request), at=timezone.now(), reason=wanted["reason"]
+        )
+        return Response(
+            serializers.RunDetail(run).data,
+            status.HTTP_201_CREATED,
+            headers={"Location": reverse("run", args=[run.public_id])},
+        )
 
 
 class RunReportView(APIView):

@@ -114,6 +114,23 @@ def gross_exposure(bar: int, run: Run) -> float:
 
 
 @kernel_part
+def margin_needed(bar: int, run: Run) -> float:
+    """Return the maintenance margin of all positions at the marks [account currency].
+
+    Notes
+    -----
+    Multiplied in the order in which `coasting` does it, so that both call at the same bar.
+    """
+    needed = 0.0
+    for asset in range(run.n_assets):
+        held = abs(load(run.position, asset))
+        if held != 0.0:
+            floor = run.maintenance * held
+            needed += floor * load(run.mark, asset) * unit_value(bar, asset, _CLOSE, run)
+    return needed
+
+
+@kernel_part
 def finance(bar: int, run: Run) -> None:
     """Charge borrow fees and interest for the calendar time since the previous close.
 

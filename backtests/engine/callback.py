@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from backtests.engine.config import require_number
+from backtests.engine.config import require_whole
 from backtests.engine.decisions import Cancel, Order, encode
 from backtests.engine.digests import content_digest
 from backtests.engine.dtypes import FloatArray, IntArray, TargetKind
@@ -135,7 +135,10 @@ class Callback:
             raise SettingsError(
                 f"Callback.kind must be weights, units or notional, not {self.kind!r}."
             )
-        require_number("Callback.max_orders", self.max_orders, least=1, most=1_000_000)
+        require_whole("Callback.max_orders", self.max_orders, least=1, most=1_000_000)
+        if inspect.isclass(self.strategy):
+            name = self.strategy.__name__
+            raise SettingsError(f"Callback needs a strategy, not its class: Callback({name}()).")
         if not callable(self.on_bar):
             raise SettingsError("Callback needs a function, or an object with on_bar(view).")
 
@@ -215,6 +218,11 @@ class Thunk:
             raise OrderError(
                 f"it returned {answer!r}; expected orders, an array of targets, or None"
             ) from None
+        if orders and not any(isinstance(order, Order | Cancel) for order in orders):
+            raise OrderError(
+                f"Item 0 is {orders[0]!r}, not an Order; targets are a numpy array with one number "
+                "for each instrument"
+            )
         requests = encode(orders, self._columns)
         if requests.size > self._requests.size:
             return int(requests.size)  # the loop says that these are too many

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from backtests.engine.config import Number
 from backtests.engine.dtypes import (
     REDUCES_ONLY,
     OrderKind,
@@ -29,6 +30,7 @@ def caveats_of(run: Result) -> tuple[Caveat, ...]:
         "buying_power": _buying_power(run),
         "unpriced_targets": _unpriced(run),
         "orders_waiting": _waiting(run),
+        "orders_overtaken": _overtaken(run),
         "stale_marks": _stale(run),
         "unfinanced_short": _short(run),
         "unfinanced_leverage": _leverage(run),
@@ -135,6 +137,21 @@ def _waiting(run: Result) -> str:
     return f"{_count(n, 'order')} {'was' if n == 1 else 'were'} still waiting when the bars ended."
 
 
+def _overtaken(run: Result) -> str:
+    """Say that latency and new targets at every bar together leave nothing to trade."""
+    latency = run.setup.fills.latency_bars
+    orders = run.orders
+    replaced = (orders["reason"] == int(OrderReason.REPLACED)) & (orders["filled"] == 0.0)
+    n = int(np.count_nonzero(replaced))
+    if latency == 0 or 2 * n <= orders.size:
+        return ""
+    return (
+        f"{n:,} of {_count(orders.size, 'order')} were replaced by a newer target before they "
+        f"could work: each begins the wait of latency_bars={latency} again. Fewer rows, by "
+        "`at_bars` or NaN, let them."
+    )
+
+
 def _stale(run: Result) -> str:
     n = int(run.prepared.number("stale_bars"))
     if n == 0:
@@ -213,7 +230,7 @@ def _measured_spread(run: Result) -> str:
     fills, spread = run.fills, run.prepared.arrays.get("spread_open")
     if spread is None or np.all(np.isnan(spread[fills["bar"], fills["instrument"]])):
         return ""
-    stated = f"{assumed:g} bps" if isinstance(assumed, int | float) else "each instrument"
+    stated = f"{assumed:g} bps" if isinstance(assumed, Number) else "each instrument"
     return (
         "The bars carry a measured half spread: where they do, the half spread of "
         f"{stated} in the settings was not used."

@@ -73,8 +73,8 @@ def watched_levels(bar: int, run: Run) -> tuple[bool, float, float]:
 @kernel_part
 def coast(bar: int, stop: int, run: Run) -> int:
     """Run bars from `bar` while nothing can happen; return the first that needs the full step."""
-    if run.n_working > 0 and (run.spread_open != 0 or run.spread_close != 0):
-        return bar  # orders meet quotes, not the prices watched here
+    if run.n_working > 0 and (run.spread_open != 0 or run.spread_close != 0 or run.fine_first != 0):
+        return bar  # orders meet quotes or finer bars, not the prices watched here
     below, above = -math.inf, math.inf
     watches = run.n_working > 0
     if watches:

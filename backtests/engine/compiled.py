@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numba import carray, types
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
 from numpy.typing import ArrayLike
 
-from backtests.engine.config import require_number
+from backtests.engine.config import require_whole
 from backtests.engine.digests import content_digest
 from backtests.engine.dtypes import (
     IS_OFFSET,
@@ -42,6 +42,7 @@ _CANCEL_ALL = int(RequestAction.CANCEL_ALL)
 _NAN = float("nan")
 _COLUMNS = ("open", "high", "low", "close", "adjusted", "volume")
 _BRACKET_GROUP = 2**30
+_REFUSALS = (NumbaError, UnsupportedBytecodeError)
 
 # Slots of the table of addresses and sizes that the loop hands to a strategy.
 (
@@ -240,7 +241,8 @@ class Compiled:
             raise SettingsError(
                 f"Compiled.kind must be weights, units or notional, not {self.kind!r}."
             )
-        require_number("Compiled.max_orders", self.max_orders, least=1, most=1_000_000)
+        require_whole("Compiled.max_orders", self.max_orders, least=1, most=1_000_000)
+        _require_signature(self.on_bar)
         given: ArrayLike = (
             list(self.params.values()) if isinstance(self.params, Mapping) else self.params
         )
@@ -269,6 +271,21 @@ class Compiled:
         """SHA-256 over the source, the parameters and the settings."""
         document = {"kind": f"compiled/{self.kind}", "source": self.source}
         return content_digest(document, {"params": self.params})  # type: ignore[dict-item]
+
+
+def _require_signature(on_bar: Any) -> None:
+    """Refuse what cannot be called with (t, view, params, desk), in words numba does not have."""
+    function = getattr(on_bar, "py_func", on_bar)
+    if not inspect.isfunction(function):
+        raise SettingsError(f"Compiled needs a function (t, view, params, desk), not {on_bar!r}.")
+    signature = inspect.signature(function)
+    try:
+        signature.bind(0, None, None, None)
+    except TypeError:
+        raise SettingsError(
+            f"Compiled calls its function with (t, view, params, desk); {function.__name__} takes "
+            f"{signature}."
+        ) from None
 
 
 class Hook(NamedTuple):
@@ -321,7 +338,7 @@ def hook_of(on_bar: Callable[..., Any]) -> Hook:
     if function not in _HOOKS:
         try:
             _HOOKS[function] = _hook(function, counts_references=False)
-        except NumbaError:
+        except _REFUSALS:
             _HOOKS[function] = _counting_hook(function)
     return _HOOKS[function]
 
@@ -339,13 +356,15 @@ def _hook(function: Callable[..., Any], *, counts_references: bool) -> Hook:
 def _counting_hook(function: Callable[..., Any]) -> Hook:
     try:
         return _hook(function, counts_references=True)
-    except NumbaError as error:
+    except _REFUSALS as error:
         reason = str(error).strip().splitlines()
         raise SettingsError(f"numba cannot compile {function.__name__}: {_gist(reason)}") from error
 
 
 def _gist(lines: Sequence[str]) -> str:
-    """Return the line of a compiler's report that says what is wrong."""
+    """Return what is wrong, in the words of a compiler's report where it has some."""
+    if any("setitem" in line for line in lines) and any("readonly" in line for line in lines):
+        return "it writes into an array of its view, and those cannot be written to."
     telling = [line.strip() for line in lines if line.strip() and "Failed in" not in line]
     return telling[0] if telling else "no reason given"
 

@@ -6,10 +6,15 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from backtests.engine.errors import SettingsError
 
 # Raised with every change that can alter a result of the same inputs; part of each result's digest.
-ENGINE_VERSION = "0.3.0"
+ENGINE_VERSION = "0.3.1"
+
+# What counts as a number in a setting; those of numpy come out of every loop over an array.
+Number = int | float | np.integer | np.floating
 
 FillMoment = Literal["next_open", "next_close", "same_close_with_look_ahead"]
 Intrabar = Literal["pessimistic", "optimistic", "path"]
@@ -58,11 +63,7 @@ class Fills:
         if self.max_participation is not None:
             require_number("Fills.max_participation", self.max_participation, above=0.0, most=1.0)
         require_number("Fills.minimum_notional", self.minimum_notional, least=0.0)
-        if not isinstance(self.latency_bars, int) or isinstance(self.latency_bars, bool):
-            raise SettingsError(
-                f"Fills.latency_bars must be a whole number, not {self.latency_bars!r}."
-            )
-        require_number("Fills.latency_bars", self.latency_bars, least=0, most=1_000_000)
+        require_whole("Fills.latency_bars", self.latency_bars, least=0, most=1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class Costs:
         if isinstance(given, str):
             _require_choice("Costs.half_spread_bps", given, ("corwin_schultz",))
             return
-        if isinstance(given, int | float):
+        if isinstance(given, Number):
             require_number("Costs.half_spread_bps", given, least=0.0, below=10_000.0)
             return
         each = tuple(given)
@@ -281,7 +282,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    return float(value).hex() if isinstance(value, int | float) else value
+    return float(value).hex() if isinstance(value, Number) else value
 
 
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -305,7 +306,7 @@ def require_number(
     SettingsError
         Names the setting, the bound and the value.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Number) or not math.isfinite(value):
         raise SettingsError(f"{name} must be a finite number, not {value!r}.")
     if value < least:
         raise SettingsError(f"{name} must be at least {least:g}, not {value!r}.")
@@ -315,3 +316,16 @@ def require_number(
         raise SettingsError(f"{name} must be at most {most:g}, not {value!r}.")
     if value >= below:
         raise SettingsError(f"{name} must be below {below:,g}, not {value!r}.")
+
+
+def require_whole(name: str, value: object, *, least: int, most: int) -> None:
+    """Refuse what is not a whole number in the given range.
+
+    Raises
+    ------
+    SettingsError
+        Names the setting, the bound and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise SettingsError(f"{name} must be a whole number, not {value!r}.")
+    require_number(name, value, least=least, most=most)

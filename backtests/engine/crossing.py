@@ -66,7 +66,8 @@ def simulate_crossings(
     Returns
     -------
     int
-        Number of pairs done: fewer than asked where `trades` is full, and to be gone on from.
+        Number of pairs done: fewer than asked where `trades` is full, and to be gone on from; -1
+        where the run's tables are too small for a pair.
     """
     run = run_at(address, _FIRST)
     n_bars = run.n_bars
@@ -78,7 +79,8 @@ def simulate_crossings(
         begin = max(first_known[pairs[k, 0]], first_known[pairs[k, 1]])
         run.n_decisions = write_decisions(first, second, begin, needs_cross, is_complete, run)
         reset(run)
-        call_loop(loop, 0, n_bars, address)
+        if call_loop(loop, 0, n_bars, address) != n_bars:
+            return -1
         figures[k, FINAL_EQUITY] = run.equity
         figures[k, N_FILLS] = run.n_fills
         figures[k, N_TRADES] = _count_closed(run)

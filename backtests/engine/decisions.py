@@ -69,6 +69,14 @@ class Bracket:
             if (given := getattr(self, name)) is not None:
                 require_number(f"Bracket.{name}", given, above=0.0)
 
+    def beyond_zero(self, quantity: float) -> str:
+        """Say which exit of an entry of this sign no price above zero reaches, if one does so."""
+        name = "stop_loss" if quantity > 0.0 else "take_profit"
+        given = getattr(self, name)
+        if given is None or given < 1.0:
+            return ""
+        return f"a {name} of {given:g} times the price, which no price reaches; 0.05 is 5 %"
+
 
 @dataclass(frozen=True, eq=False)
 class Targets:
@@ -127,6 +135,10 @@ class Targets:
             raise TargetsError(f"Row {infinite_row} of the targets holds an infinite value.")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "rows", np.flatnonzero(has_target))
+        for side in (1.0, -1.0) if self.bracket is not None else ():
+            beyond = self.bracket.beyond_zero(side)  # type: ignore[union-attr]  # not None here
+            if beyond and np.any(side * values > 0.0):
+                raise SettingsError(f"Targets.bracket has {beyond}.")
         if self.at_bars is not None:
             object.__setattr__(self, "at_bars", _increasing(self.at_bars, values.shape[0]))
 
@@ -251,6 +263,8 @@ class Orders:
 
     def __post_init__(self) -> None:
         columns = {symbol: column for column, symbol in enumerate(self.symbols)}
+        if isinstance(self.orders, Order):
+            raise OrderError("Orders needs a sequence of orders: Orders([order]).")
         given = tuple(self.orders)
         for at, order in enumerate(given):
             if not isinstance(order, Order):
@@ -316,6 +330,8 @@ def encode(
         if parents is None:
             rows[-1]["bar"] = -1  # decided now, whatever it says
         if order.bracket is not None:
+            if beyond := order.bracket.beyond_zero(order.quantity):
+                raise OrderError(f"{_named(at, order)} has {beyond}.")
             rows.extend(_bracket_rows(rows[-1], row_of[at], order.bracket))
     requests = np.zeros(len(rows), REQUEST)
     for at, row in enumerate(rows):
@@ -330,8 +346,17 @@ def _placed(order: Order, place: IntArray) -> int:
 
 def _row(at: int, order: Order, columns: Mapping[str, int], parent: int) -> dict[str, Any]:
     kind, force = _member(OrderKind, order.kind), _member(TimeInForce, order.time_in_force)
-    if kind is None or force is None:
-        raise OrderError(f"{_named(at, order)} {FAULT_SENTENCES[Fault.KIND]}.")
+    for name, given, found, known in (
+        ("kind", order.kind, kind, OrderKind),
+        ("time in force", order.time_in_force, force, TimeInForce),
+    ):
+        if found is None:
+            names = ", ".join(member.name.lower() for member in known)
+            raise OrderError(
+                f"{_named(at, order)} has the unknown {name} {given!r}, none of {names}."
+            )
+    if force == TimeInForce.GTD and order.good_until == 0:
+        raise OrderError(f"{_named(at, order)} needs good_until, its last stamp [ns UTC].")
     flags = IS_OFFSET * order.is_offset | REDUCES_ONLY * order.reduces_only
     row = {
         "quantity": order.quantity, "limit_price": order.limit_price,
@@ -377,6 +402,10 @@ def _cancel_row(cancel: Cancel, columns: Mapping[str, int]) -> dict[str, Any]:
 def column_of(instrument: str | int, columns: Mapping[str, int], at: int) -> int:
     """Return the column of an instrument, by symbol or by number."""
     if isinstance(instrument, str):
+        if not columns:
+            raise OrderError(
+                f"Order {at} names {instrument!r}: Orders needs symbols=bars.symbols to know it."
+            )
         if instrument not in columns:
             raise OrderError(f"Order {at} names {instrument!r}, which the bars do not have.")
         return columns[instrument]

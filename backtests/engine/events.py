@@ -2,7 +2,12 @@
 
 import math
 
-from backtests.engine.accounting import apply_split, gross_exposure, pay_dividend
+from backtests.engine.accounting import (
+    apply_split,
+    gross_exposure,
+    margin_needed,
+    pay_dividend,
+)
 from backtests.engine.book import append_order, split_orders, tidy, withdraw
 from backtests.engine.dtypes import (
     Moment,
@@ -95,7 +100,7 @@ def call_margin(bar: int, run: Run) -> bool:
     if run.maintenance == 0.0 and equity >= 0.0:
         return False
     gross = gross_exposure(bar, run)
-    if gross == 0.0 or equity >= run.maintenance * gross:
+    if gross == 0.0 or equity >= margin_needed(bar, run):
         return False
     for k in range(run.n_working):
         if order_at(working_at(k, run), run)["source"] == _LIQUIDATION:

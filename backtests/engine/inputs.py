@@ -20,6 +20,7 @@ from backtests.engine.errors import (
     PartialBarError,
     ShapeError,
     UnsortedStampsError,
+    iso_stamp,
 )
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -59,9 +60,10 @@ _FACTS = {  # name: value where none is given, least allowed
 
 # Seconds since 1970: the span in which integers of another unit are recognized.
 YEAR_1979, YEAR_2096 = 300_000_000, 4_000_000_000
+_NOT_A_TIME = np.iinfo(np.int64).min  # what numpy keeps for NaT
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bars:
     """Prices of one or more instruments on one clock.
 
@@ -289,6 +291,11 @@ InvalidVolumeError, InvalidActionError
         """Number of columns."""
         return int(self.close.shape[1])
 
+    def __repr__(self) -> str:
+        shown = ", ".join(self.symbols[:3]) + (", ..." if self.n_assets > 3 else "")
+        first, last = (iso_stamp(int(self.ts[at])) for at in (0, -1))
+        return f"Bars({self.n_bars:,} bars of {self.n_assets:,} ({shown}), {first} to {last})"
+
     @cached_property
     def is_complete(self) -> bool:
         """Whether every instrument trades in every bar."""
@@ -317,7 +324,12 @@ def _stamps(ts: ArrayLike) -> NDArray[np.int64]:
     elif stamps.dtype == np.int64 and stamps.size:
         _refuse_other_units(int(stamps.min()), int(stamps.max()))
     if stamps.dtype != np.int64 or stamps.ndim != 1 or stamps.size == 0:
-        raise ShapeError("Stamps must be a non-empty one-dimensional array of int64 nanoseconds.")
+        raise ShapeError(
+            "Stamps must be a DatetimeIndex, or a non-empty one-dimensional array of datetime64 or "
+            f"of int64 nanoseconds since 1970, not {stamps.dtype} of shape {stamps.shape}."
+        )
+    if stamps.min() == _NOT_A_TIME:
+        raise ShapeError(f"Stamp {int(stamps.argmin())} is missing (NaT).")
     return read_only(np.ascontiguousarray(stamps))
 
 
@@ -353,6 +365,8 @@ def as_table(
     name: str, values: ArrayLike, shape: tuple[int, ...] | None, *, may_be_empty: bool = False
 ) -> FloatArray:
     """Return numbers as a read-only float64 table, one-dimensional ones as a single column."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
     try:
         table = np.require(values, dtype=np.float64, requirements=["C", "A"])
     except (TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from numba import types
 
 from backtests.engine.accounting import finance, mark_to_market
 from backtests.engine.alone import run_alone
+from backtests.engine.book import tidy
 from backtests.engine.coasting import coast
 from backtests.engine.deciding import place_targets, take_request
 from backtests.engine.dtypes import (
@@ -99,6 +100,8 @@ def run_bars(start: int, stop: int, run: Run) -> int:
         _decide(bar, called, run)
         if run.fault != 0:
             return bar
+        if run.is_alone and run.n_ended > 0:
+            tidy(run)  # `run_alone` fills what is on the list
         if run.fills_at == SAME_CLOSE and run.n_working > 0:
             meet_at_once(bar, _CLOSE, bar, _COARSE, run)
             after_bar(bar, run)

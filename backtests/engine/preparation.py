@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.engine.checks import rows_with_action
-from backtests.engine.config import Account, Costs, Fills, LinearImpact, SquareRootImpact
+from backtests.engine.config import (
+    Account,
+    Costs,
+    Fills,
+    LinearImpact,
+    Number,
+    SquareRootImpact,
+)
 from backtests.engine.dtypes import (
     LINEAR_IMPACT,
     NEXT_CLOSE,
@@ -159,15 +166,15 @@ def _set_rules(
         latency_bars=fills.latency_bars,
         max_participation=math.inf if share is None else share,
         minimum_notional=fills.minimum_notional,
-        commission_rate=costs.commission_bps * _BASIS_POINT,
+        commission_rate=float(costs.commission_bps) * _BASIS_POINT,
         commission_per_share=costs.commission_per_share,
         commission_per_order=costs.commission_per_order,
         commission_minimum=costs.commission_minimum,
         commission_maximum=costs.commission_maximum,
-        buy_tax_rate=costs.buy_tax_bps * _BASIS_POINT,
-        sell_tax_rate=costs.sell_tax_bps * _BASIS_POINT,
-        slippage_rate=costs.slippage_bps * _BASIS_POINT,
-        conversion_rate=costs.conversion_bps * _BASIS_POINT,
+        buy_tax_rate=float(costs.buy_tax_bps) * _BASIS_POINT,
+        sell_tax_rate=float(costs.sell_tax_bps) * _BASIS_POINT,
+        slippage_rate=float(costs.slippage_bps) * _BASIS_POINT,
+        conversion_rate=float(costs.conversion_bps) * _BASIS_POINT,
         impact_kind=kind,
         impact_y=y,
         impact_permanent=permanent,
@@ -308,7 +315,7 @@ def _shifted(table: FloatArray) -> FloatArray:
 
 def _facts(bars: Bars, costs: Costs, currency: IntArray) -> dict[str, NDArray[Any]]:
     borrow = bars.fact("borrow_rate")
-    assumed = costs.borrow_bps_per_year * _BASIS_POINT
+    assumed = float(costs.borrow_bps_per_year) * _BASIS_POINT
     return {
         "multiplier": np.ascontiguousarray(bars.fact("multiplier")),
         "lot": np.ascontiguousarray(bars.fact("lot_size")),
@@ -323,8 +330,8 @@ def _spread_rates(bars: Bars, costs: Costs) -> FloatArray:
     given = costs.half_spread_bps
     if isinstance(given, str):
         return np.zeros(bars.n_assets)
-    if isinstance(given, int | float):
-        return np.full(bars.n_assets, given * _BASIS_POINT)
+    if isinstance(given, Number):
+        return np.full(bars.n_assets, float(given) * _BASIS_POINT)
     if len(given) != bars.n_assets:
         raise SettingsError(
             f"Costs.half_spread_bps names {len(given)} instruments, the bars have {bars.n_assets}."

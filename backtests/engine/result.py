@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +18,7 @@ from backtests.engine.dtypes import (
     FloatArray,
     RecordArray,
 )
+from backtests.engine.errors import SettingsError
 from backtests.engine.metrics import (
     Conventions,
     Metrics,
@@ -64,7 +65,7 @@ class Ambiguity:
     optimistic: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """All that happened in one simulation; arrays cannot be written to.
 
@@ -83,21 +84,28 @@ class Result:
     """
 
     bars: Bars
-    decisions_digest: Callable[[], str] = field(repr=False)
+    decisions_digest: Callable[[], str]
     setup: Setup
-    equity: FloatArray = field(repr=False)
-    fills: RecordArray = field(repr=False)
-    orders: RecordArray = field(repr=False)
-    actions: RecordArray = field(repr=False)
-    prepared: Prepared = field(repr=False)
-    rerun: Callable[[str], Result] = field(repr=False)
-    find_caveats: Callable[[Result], tuple[Caveat, ...]] = field(repr=False)
+    equity: FloatArray
+    fills: RecordArray
+    orders: RecordArray
+    actions: RecordArray
+    prepared: Prepared
+    rerun: Callable[[str], Result]
+    find_caveats: Callable[[Result], tuple[Caveat, ...]]
     intrabar: Bars | None = None
     engine_version: str = ENGINE_VERSION
 
     def __post_init__(self) -> None:
         for array in (self.equity, self.fills, self.orders, self.actions):
             array.flags.writeable = False
+
+    def __repr__(self) -> str:
+        codes = ", ".join(caveat.code for caveat in self.caveats) or "none"
+        return (
+            f"Result(equity {self.capital:,.2f} to {self.equity[-1]:,.2f}, "
+            f"{self.fills.size:,} fills, {self.orders.size:,} orders, caveats: {codes})"
+        )
 
     @cached_property
     def caveats(self) -> tuple[Caveat, ...]:
@@ -164,7 +172,7 @@ class Result:
             Whether the oldest entry closes first, or entries are averaged into one.
         """
         if method not in ("fifo", "average"):
-            raise ValueError(f"method must be fifo or average, not {method!r}.")
+            raise SettingsError(f"method must be fifo or average, not {method!r}.")
         found: RecordArray = round_trips(
             self.fills, self.actions, self.prepared.address, method == "average"
         )
@@ -338,7 +346,7 @@ class Result:
 
     def _records(self, table: str) -> RecordArray:
         if table not in TABLES:
-            raise ValueError(f"table must be one of {', '.join(TABLES)}, not {table!r}.")
+            raise SettingsError(f"table must be one of {', '.join(TABLES)}, not {table!r}.")
         return self.trades() if table == "trades" else getattr(self, table)
 
     def _by_bar(self, rows: RecordArray, amounts: FloatArray) -> FloatArray:

@@ -111,7 +111,10 @@ class AverageCross:
         """Return one average per distinct window."""
         windows, place = _distinct(combinations, self.parameters)
         if np.any(combinations[:, 0] >= combinations[:, 1]):
-            raise SettingsError("Every fast window must be shorter than its slow one.")
+            raise SettingsError(
+                "Every fast window must be shorter than its slow one. Where the two ranges "
+                "overlap, give the pairs as rows of an array."
+            )
         return Lines(self._averages(bars, windows), place)
 
     def _averages(self, bars: Bars, windows: IntArray) -> FloatArray:
@@ -156,15 +159,20 @@ class Trend:
 def targets_of(rule: CrossingRule, bars: Bars, combination: Sequence[float]) -> Targets:
     """Return what one combination of a rule decides, as `simulate` takes it."""
     lines = rule.lines(bars, np.array([combination], dtype=np.float64))
-    first, second = lines.table[lines.pairs[0, 0]], lines.table[lines.pairs[0, 1]]
+    return targets_between(lines, 0, rule.position)
+
+
+def targets_between(lines: Lines, number: int, position: Position) -> Targets:
+    """Return what the lines of one combination decide, by its number."""
+    first, second = (lines.table[at] for at in lines.pairs[number])
     found = crossings(first, second)
     rows, is_above = found.rows, found.is_above
     known = np.flatnonzero(~(np.isnan(first) | np.isnan(second)))
-    waits = rule.position.begins == "at_cross"
+    waits = position.begins == "at_cross"
     if waits and rows.size and known.size and rows[0] == known[0]:
         rows, is_above = rows[1:], is_above[1:]  # above from the start is no crossing
-    values = np.where(is_above, rule.position.size, 0.0).reshape(-1, 1)
-    return Targets(values, rule.position.kind, sized_at=rule.position.sized_at, at_bars=rows)
+    values = np.where(is_above, position.size, 0.0).reshape(-1, 1)
+    return Targets(values, position.kind, sized_at=position.sized_at, at_bars=rows)
 
 
 def _distinct(combinations: FloatArray, names: Sequence[str]) -> tuple[IntArray, NDArray[np.int32]]:

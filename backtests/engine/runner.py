@@ -22,7 +22,7 @@ from backtests.engine.dtypes import (
     OrderReason,
     OrderStatus,
 )
-from backtests.engine.errors import OrderError, StrategyError, iso_stamp
+from backtests.engine.errors import OrderError, SettingsError, StrategyError, iso_stamp
 from backtests.engine.history import adjusted_closes
 from backtests.engine.inputs import Bars
 from backtests.engine.kernel import advance
@@ -92,12 +92,23 @@ def simulate(
     OrderError, StrategyError
         An order means nothing; a strategy raised, or answered what nobody can carry out.
     """
+    _require_kinds(bars, decisions)
     if isinstance(decisions, Targets | Orders):
         decisions.require_fit(bars)
     loop = _Loop(bars, prepare(bars, fills, costs, account, intrabar), decisions)
     loop.run(on_progress)
     _close_waiting(loop)
     return _result(loop, Setup(fills, costs, account), intrabar)
+
+
+def _require_kinds(bars: object, decisions: object) -> None:
+    if not isinstance(bars, Bars):
+        raise SettingsError(f"simulate() needs Bars, not {type(bars).__name__}.")
+    if not isinstance(decisions, Decided):
+        raise SettingsError(
+            "simulate() needs Targets, Orders, Compiled or Callback for its decisions, not "
+            f"{type(decisions).__name__}."
+        )
 
 
 class Tables:
@@ -228,7 +239,9 @@ class _Loop:
             raise raised  # an interrupt
         if isinstance(raised, OrderError):
             raise StrategyError(f"{raised}", bar=bar, ts=stamp) from raised
-        what = "" if raised is None else f" {type(raised).__name__}: {raised}"
+        what = ", and not when asked again: what depends on what it wrote into its params?"
+        if raised is not None:
+            what = f" {type(raised).__name__}: {raised}"
         raise StrategyError(f"the strategy raised{what}", bar=bar, ts=stamp) from raised
 
     def _ask_again(self, bar: int) -> BaseException | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from backtests.engine.errors import SettingsError
 from backtests.engine.metrics import DEFINITIONS
 from backtests.engine.trials import FIGURES, Chunk
 
@@ -22,7 +23,8 @@ class ParquetSink:
     """A Parquet file with one row per combination; pyarrow is imported when it opens.
 
     Columns: the parameters, `FIGURES`, every metric (null where not computed) and the returns
-    summed by block. Use it as a context manager: the file is complete when it closes.
+    summed by block. Use it as a context manager: the file is there, and complete, when that ends;
+    an error leaves what was there before.
 
     Parameters
     ----------
@@ -32,12 +34,17 @@ class ParquetSink:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._part = self.path.with_name(self.path.name + ".part")
+        self._is_open = False
         self._writer: pq.ParquetWriter | None = None
         self._columns: list[str] = []
         self._rows = np.empty((0, 0))  # those that wait for a whole row group
         self._n_waiting = 0
 
     def __enter__(self) -> Self:
+        if not self.path.parent.is_dir():
+            raise SettingsError(f"There is no folder {self.path.parent} for {self.path.name}.")
+        self._columns, self._n_waiting, self._is_open = [], 0, True
         return self
 
     def __exit__(
@@ -46,15 +53,30 @@ class ParquetSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._is_open = False
+        if self._n_waiting and error is None:
+            self._flush()
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        if error is None:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink()
 
     def write(self, names: Sequence[str], chunk: Chunk) -> None:
         """Take the next chunk."""
+        if not self._is_open:
+            raise SettingsError("Open the sink first: `with ParquetSink(path) as sink:`.")
         tables = [chunk.combinations, chunk.figures, chunk.metrics, chunk.blocks]
+        columns = [*names, *FIGURES, *(DEFINITIONS if chunk.metrics.shape[1] else ())]
+        columns += [f"block_{at}" for at in range(chunk.blocks.shape[1])]
         if not self._columns:
-            self._columns = [*names, *FIGURES, *(DEFINITIONS if chunk.metrics.shape[1] else ())]
-            self._columns += [f"block_{at}" for at in range(chunk.blocks.shape[1])]
-            self._rows = np.empty((ROWS_PER_GROUP, len(self._columns)))
+            self._columns = columns
+            self._rows = np.empty((ROWS_PER_GROUP, len(columns)))
+        elif self._columns != columns:
+            raise SettingsError("A sink takes the rows of one kind of sweep: its columns differ.")
         whole = np.hstack(tables)
         while whole.shape[0]:
             part = whole[: ROWS_PER_GROUP - self._n_waiting]
@@ -63,14 +85,6 @@ class ParquetSink:
             if self._n_waiting == ROWS_PER_GROUP:
                 self._flush()
             whole = whole[part.shape[0] :]
-
-    def close(self) -> None:
-        """Write what waits and finish the file."""
-        if self._n_waiting:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
 
     def _flush(self) -> None:
         import pyarrow as pa
@@ -82,6 +96,6 @@ class ParquetSink:
         rows = pa.table(arrays, names=self._columns)
         if self._writer is None:
             self._writer = pq.ParquetWriter(
-                self.path, rows.schema, compression="zstd", use_dictionary=False
+                self._part, rows.schema, compression="zstd", use_dictionary=False
             )
         self._writer.write_table(rows)

@@ -5,14 +5,13 @@ through the event loop of `simulate()` in the memory of one account. Any other r
 that decides, and runs trial by trial. The figures are those of `simulate()`, bit for bit.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from backtests.engine.config import Account, Costs, Fills, require_number
+from backtests.engine.config import Account, Costs, Fills, require_number, require_whole
 from backtests.engine.dtypes import FloatArray
 from backtests.engine.errors import SettingsError
 from backtests.engine.inputs import Bars
@@ -26,11 +25,12 @@ from backtests.engine.trials import (
     Measuring,
     Setup,
     chunks_of_function,
-    compiled_chunks,
+    chunks_of_rule,
     named_parameters,
 )
 
 DEFAULT_CONVENTIONS = Conventions()
+_MOST_BLOCKS, _MOST_BEST = 100_000, 1_000_000
 
 Rule = CrossingRule | Callable[..., Decided]
 
@@ -145,19 +145,28 @@ def sweep(
         The grid is empty, names other parameters, or a rule of one instrument gets several.
     """
     names, combinations = _combinations(rule, grid)
-    require_number("n_blocks", n_blocks, least=0, most=max(0, bars.n_bars - 1))
-    require_number("n_threads", n_threads, least=1, most=1024)
+    require_whole("n_blocks", n_blocks, least=0, most=_MOST_BLOCKS)
+    if n_blocks >= bars.n_bars:
+        raise SettingsError(
+            f"n_blocks={n_blocks} needs at least {n_blocks + 1} bars; there are {bars.n_bars}."
+        )
+    require_whole("n_threads", n_threads, least=1, most=1024)
+    require_whole("n_best", n_best, least=0, most=_MOST_BEST)
+    if sink is not None and not hasattr(sink, "write"):
+        raise SettingsError(f"A sink has write(names, chunk), as ParquetSink has; not {sink!r}.")
     known = FIGURES + (tuple(DEFINITIONS) if with_metrics else ())
     if objective not in known and n_best:
         raise SettingsError(f"The objective {objective!r} is none of {', '.join(known)}.")
     if periods_per_year is None:
         periods_per_year, _ = infer_periods_per_year(bars.ts)
+    else:
+        require_number("periods_per_year", periods_per_year, above=0.0)
     measuring = Measuring(bars, periods_per_year, benchmark, conventions) if with_metrics else None
     setup = Setup(bars, fills, costs, account, n_blocks, measuring)
     if callable(rule):
         chunks = chunks_of_function(setup, rule, names, combinations)
     else:
-        chunks = compiled_chunks(setup, rule, combinations, n_threads)
+        chunks = chunks_of_rule(setup, rule, combinations, n_threads)
     kept, leaders = _collect(chunks, names, combinations, objective, n_best, sink, on_progress)
     best = tuple(_best(setup, rule, names, combinations, *leader) for leader in leaders)
     return Sweep(names, combinations.shape[0], objective, kept, best)
@@ -166,14 +175,15 @@ def sweep(
 def _combinations(
     rule: Rule, grid: Mapping[str, Sequence[float]] | FloatArray
 ) -> tuple[tuple[str, ...], FloatArray]:
+    if isinstance(rule, type):
+        raise SettingsError(f"sweep() needs a rule, not its class: {rule.__name__}().")
     own = None if callable(rule) else rule.parameters
     if isinstance(grid, Mapping):
         names = tuple(grid)
         if own is not None and set(own) != set(names):
             raise SettingsError(f"The rule has the parameters {', '.join(own)}; the grid names "
                                 f"{', '.join(names) or 'none'}.")  # fmt: skip
-        rows = np.array(list(itertools.product(*grid.values())), dtype=np.float64)
-        rows = rows.reshape(-1, len(names))
+        rows = _products([_values(name, given) for name, given in grid.items()])
         if own is not None:
             rows = np.ascontiguousarray(rows[:, [names.index(name) for name in own]])
             names = own
@@ -185,6 +195,20 @@ def _combinations(
     if rows.size == 0 or not np.all(np.isfinite(rows)):
         raise SettingsError("The grid must hold at least one combination, of finite numbers.")
     return names, rows
+
+
+def _values(name: str, given: Sequence[float]) -> FloatArray:
+    try:
+        return np.array(list(given), dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise SettingsError(f"The grid needs a sequence of numbers for {name}.") from None
+
+
+def _products(axes: Sequence[FloatArray]) -> FloatArray:
+    """Return all combinations, the last axis varying fastest, without a list of them."""
+    if not axes:
+        return np.empty((0, 0))
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
 def _collect(

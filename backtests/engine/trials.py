@@ -17,7 +17,7 @@ from backtests.engine.crossing import (
     simulate_crossings,
 )
 from backtests.engine.dtypes import FloatArray
-from backtests.engine.errors import SettingsError
+from backtests.engine.errors import SettingsError, ShapeError
 from backtests.engine.inputs import Bars
 from backtests.engine.kernel import compiled_loop
 from backtests.engine.metrics import DEFINITIONS, Conventions
@@ -27,11 +27,12 @@ from backtests.engine.metrics.curve import measure_curves
 from backtests.engine.metrics.sample import Activity, Trades, build_market, build_workspace
 from backtests.engine.preparation import Prepared, is_alone, prepare
 from backtests.engine.result import Result
-from backtests.engine.rules import CrossingRule, Lines
+from backtests.engine.rules import AverageCross, CrossingRule, Lines, Trend, targets_between
 from backtests.engine.runner import Decided, Tables, simulate
 
 FIGURES = ("final_equity", "n_fills", "n_closed_trades")
-_CHUNK = 64  # combinations measured together
+_CHUNK = 64  # combinations measured together, fewer where that many curves are large
+_MOST_NUMBERS = 4_000_000  # of the curves of a chunk
 _PLAIN_CHUNK = 4096  # combinations run together where no curve is kept
 _TRADE_ROWS = 40_000
 
@@ -67,7 +68,8 @@ class Measuring:
         conventions: Conventions,
     ) -> None:  # fmt: skip
         levels = None if benchmark is None else np.array(benchmark, dtype=np.float64)
-        self.periods, self.benchmark, self.conventions = periods, benchmark, conventions
+        if levels is not None and levels.shape != bars.ts.shape:
+            raise ShapeError(f"The benchmark has shape {levels.shape}, not {bars.ts.shape}.")
         self.calendar = build_calendar(bars.ts)
         self.market = build_market(levels, bars.n_bars)
         self.settings = build_settings(math.nan if periods is None else periods, conventions)
@@ -89,6 +91,13 @@ class Setup(NamedTuple):
         return self.measuring is not None or self.n_blocks > 0
 
     @property
+    def chunk_size(self) -> int:
+        """Combinations that are run together."""
+        if not self.keeps_curves:
+            return _PLAIN_CHUNK
+        return max(1, min(_CHUNK, _MOST_NUMBERS // self.bars.n_bars))
+
+    @property
     def edges(self) -> NDArray[np.int64]:
         """Bars at which blocks begin and end, shape (n_blocks + 1,)."""
         return np.linspace(0, self.bars.n_bars - 1, self.n_blocks + 1).astype(np.int64)
@@ -100,7 +109,7 @@ class Setup(NamedTuple):
         )
 
 
-def compiled_chunks(
+def chunks_of_rule(
     setup: Setup, rule: CrossingRule, combinations: FloatArray, n_threads: int
 ) -> Iterator[Chunk]:
     """Run a rule's combinations through the loop, chunk by chunk, in order."""
@@ -108,8 +117,13 @@ def compiled_chunks(
         raise SettingsError(
             f"{type(rule).__name__} trades one instrument; the bars have {setup.bars.n_assets}."
         )
-    lines = rule.lines(setup.bars, combinations)
-    starts = range(0, combinations.shape[0], _CHUNK if setup.keeps_curves else _PLAIN_CHUNK)
+    lines = _checked(rule.lines(setup.bars, combinations), setup.bars, combinations.shape[0])
+    if not fills_tell_all(setup, rule):
+        for number, combination in enumerate(combinations):
+            result = setup.simulate(targets_between(lines, number, rule.position))
+            yield _chunk_of(setup, number, combination, result)
+        return
+    starts = range(0, combinations.shape[0], setup.chunk_size)
     stops = [*starts[1:], combinations.shape[0]]
     workers = [_Worker(setup, rule, lines) for _ in range(min(n_threads, len(starts)))]
     jobs = zip(starts, stops, strict=True)
@@ -127,6 +141,47 @@ def compiled_chunks(
                 yield future.result()
 
 
+def _checked(lines: Lines, bars: Bars, n_combinations: int) -> Lines:
+    """Return lines as the loop may read them by address; a rule may be anybody's."""
+    table = np.ascontiguousarray(lines.table, dtype=np.float64)
+    pairs = np.asarray(lines.pairs)
+    if table.ndim != 2 or table.shape[1] != bars.n_bars:
+        raise ShapeError(
+            f"The lines of a rule must have shape (n_lines, {bars.n_bars}), not {table.shape}."
+        )
+    if pairs.shape != (n_combinations, 2) or pairs.dtype.kind not in "iu":
+        raise ShapeError(
+            f"The pairs of a rule must be whole numbers of shape ({n_combinations}, 2), not "
+            f"{pairs.dtype} of shape {pairs.shape}."
+        )
+    if pairs.min() < 0 or pairs.max() >= table.shape[0]:
+        raise ShapeError(f"A pair of the rule names none of its {table.shape[0]} lines.")
+    return Lines(table, np.ascontiguousarray(pairs, dtype=np.int32))
+
+
+def fills_tell_all(setup: Setup, rule: CrossingRule) -> bool:
+    """Say whether a trade is one fill in and one out, and fills alone move the account.
+
+    Notes
+    -----
+    The figures of the compiled path are read off the fills so. Corporate actions, financing,
+    multipliers and currencies, fills in parts and orders that a later decision overtakes need the
+    records of a whole run.
+    """
+    prepared = prepare(setup.bars, setup.fills, setup.costs, setup.account)
+    numbers = prepared.run[0]
+    decides_in_gaps = not isinstance(rule, AverageCross | Trend) and not setup.bars.is_complete
+    return bool(
+        numbers["is_plain"]
+        and not numbers["is_financed"]
+        and numbers["n_action_bars"] == 0
+        and numbers["max_participation"] == math.inf
+        and numbers["latency_bars"] == 0
+        and numbers["maintenance"] <= 0.0
+        and not decides_in_gaps
+    )
+
+
 class _Worker:
     """One account that runs combination after combination in its own memory."""
 
@@ -135,7 +190,7 @@ class _Worker:
         self.first_known, self.is_complete = first_known_rows(lines.table)
         self.prepared = self._prepare()
         n_bars = setup.bars.n_bars if setup.keeps_curves else 0
-        n_curves = _CHUNK if n_bars else 0
+        n_curves = setup.chunk_size if n_bars else 0
         self.curves = np.empty((n_curves, n_bars))
         self.activity = np.empty((4, n_curves, n_bars))
         rows = max(_TRADE_ROWS, 2 * setup.bars.n_bars) if n_bars else 0
@@ -177,6 +232,8 @@ class _Worker:
                 self.is_complete, figures[here], self.curves, self.activity, self.trades, starts,
                 self.shares, fill_starts,
             )  # fmt: skip
+            if step < 1:
+                raise AssertionError("the tables are too small for a combination")
             here = slice(done, done + step)
             if self.curves.size:
                 self._measure(step, starts, fill_starts, metrics[here], blocks[here])
@@ -217,21 +274,42 @@ def chunks_of_function(
     """Run a function's combinations one after the other."""
     for number, combination in enumerate(combinations):
         result = setup.simulate(rule(setup.bars, **named_parameters(names, combination)))
-        trades = result.trades()
-        n_closed = int(np.count_nonzero(trades["exit_bar"] >= 0))
-        figures = np.array([[result.equity[-1], result.fills.size, n_closed]])
-        metrics, blocks = np.empty((1, 0)), np.empty((1, setup.n_blocks))
-        if setup.measuring is not None:
-            metrics = _measured(setup.measuring, result)
-        if setup.n_blocks:
-            block_returns(result.equity.reshape(1, -1).copy(), setup.edges, blocks)
-        yield Chunk(number, combination.reshape(1, -1), figures, metrics, blocks)
+        yield _chunk_of(setup, number, combination, result)
+
+
+def _chunk_of(setup: Setup, number: int, combination: FloatArray, result: Result) -> Chunk:
+    """Return the row of one combination that was simulated with everything kept."""
+    n_closed = int(np.count_nonzero(result.trades()["exit_bar"] >= 0))
+    figures = np.array([[result.equity[-1], result.fills.size, n_closed]])
+    metrics, blocks = np.empty((1, 0)), np.empty((1, setup.n_blocks))
+    if setup.measuring is not None:
+        metrics = _measured(setup.measuring, result)
+    if setup.n_blocks:
+        block_returns(result.equity.reshape(1, -1).copy(), setup.edges, blocks)
+    return Chunk(number, combination.reshape(1, -1), figures, metrics, blocks)
 
 
 def _measured(measuring: Measuring, result: Result) -> FloatArray:
-    found = result.metrics(measuring.periods, measuring.benchmark, measuring.conventions)
-    values = [np.nan if metric.value is None else metric.value for metric in found.values()]
-    return np.array([values])
+    """Return what `Result.metrics` would, with all that the trials share prepared once."""
+    done, closed = result.activity(), result.round_trips()
+    shares = np.empty(0) if done.participation is None else done.participation.copy()
+    n_trades = closed.pnl.size
+    metrics = np.empty((1, len(DEFINITIONS)))
+    traded, costs, gross, net = (
+        np.array(column)
+        for column in (
+            done.traded_notional, done.costs, done.gross_exposure, done.net_exposure
+        )
+    )  # fmt: skip
+    measure_curves(
+        result.equity.reshape(1, -1).copy(), measuring.calendar, measuring.market,
+        Activity(True, traded, costs, gross, net, shares), np.array([0, shares.size]),
+        Trades(True, closed.pnl, closed.return_, closed.holding_ns.astype(np.int64)),
+        np.array([0, n_trades]), measuring.settings,
+        build_workspace(result.bars.n_bars, n_trades, shares.size), metrics,
+        np.empty(metrics.shape, np.int8),
+    )  # fmt: skip
+    return metrics
 
 
 def named_parameters(names: Sequence[str], combination: FloatArray) -> dict[str, float]:

@@ -4,10 +4,33 @@ Numeric libraries load when a job first needs them, so that web processes and co
 only queue work start quickly.
 """
 
+from typing import TYPE_CHECKING
+from uuid import UUID
+
 from backtests.jobs.runs import execute_run, reap_runs
 from backtests.jobs.uploads import import_dataset, stalled_imports
 
-__all__ = ["execute_run", "import_dataset", "reap_runs", "stalled_imports", "warm_up"]
+if TYPE_CHECKING:
+    from backtests.jobs.chunks import Next
+
+__all__ = [
+    "execute_chunk", "execute_run", "import_dataset", "reap_chunks", "reap_runs",
+    "stalled_imports", "warm_up",
+]  # fmt: skip
+
+
+def execute_chunk(*, chunk_id: int, worker: str) -> "Next":
+    """Compute a part of a study; return what a message must speak of next."""
+    from backtests.jobs import chunks
+
+    return chunks.execute_chunk(chunk_id=chunk_id, worker=worker)
+
+
+def reap_chunks() -> tuple[list[int], list[UUID]]:
+    """Return the chunks that need a message, and the studies that can go on."""
+    from backtests.jobs import chunks
+
+    return chunks.reap_chunks()
 
 
 def warm_up() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from backtests.engine import Bars, Result, Targets, simulate
 from backtests.engine.errors import EngineError
-from backtests.jobs import artifacts, caveats
+from backtests.jobs import artifacts, caveats, ledger
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, benchmark_of, load_market
 from backtests.jobs.settings import setup_of
@@ -41,6 +41,35 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
         As `Lease.progress`.
     """
     spec = RunSpec.model_validate(run.spec)
+    lease.phase("loading")
+    began = time.perf_counter()
+    with translating(REFUSALS, InvalidInput):
+        market = load_market(run, spec)
+    seconds = round(time.perf_counter() - began, 4)
+    ledger.record(run, ledger.scope_of(market), [{}], run.worker)
+    outcome = outcome_of(run, spec, market, lease, begins_with_strategy=spec.start is None)
+    outcome["summary"]["seconds"] = {"loading": seconds, **outcome["summary"]["seconds"]}
+    return outcome
+
+
+def outcome_of(
+    run: Run,
+    spec: RunSpec,
+    market: Market,
+    lease: Lease,
+    *,
+    begins_with_strategy: bool = False,
+    decided: TargetWeights | None = None,
+) -> dict[str, Any]:
+    """Return the columns of one simulation on an open market.
+
+    Parameters
+    ----------
+    begins_with_strategy : bool
+        Whether the account opens at the strategy's first decision; else with the market.
+    decided : TargetWeights, optional
+        Decisions already made; by default those of the spec's strategy.
+    """
     clock = time.perf_counter()
     seconds: dict[str, float] = {}
 
@@ -49,12 +78,9 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
         seconds[phase], clock = round(time.perf_counter() - clock, 4), time.perf_counter()
 
     with translating(REFUSALS, InvalidInput):
-        lease.phase("loading")
-        market = load_market(run, spec)
-        lap("loading")
         lease.phase("deciding")
-        composed = decide(spec, market)
-        if spec.start is None and composed.first_decision is not None:
+        composed = decide(spec, market) if decided is None else decided
+        if begins_with_strategy and composed.first_decision is not None:
             market = market.beginning(composed.first_decision)
         lap("deciding")
         lease.phase("simulating")

@@ -46,12 +46,10 @@ def claim(run_id: UUID, *, worker: str) -> Run | None:
             started_at=Coalesce("started_at", at),
             lease_expires_at=at + timedelta(seconds=settings.RUN_LEASE_SECONDS),
             phase="starting",
-            progress_done=0,
-            progress_total=0,
         )
         if not won:
             return None
-        run = Run.objects.select_related("dataset").get(public_id=run_id)
+        run = Run.objects.select_related("dataset", "reproduces").get(public_id=run_id)
         audit.record(
             "backtests.run.started", run, actor=None, at=at,
             before={"status": RunStatus.QUEUED},
@@ -69,7 +67,7 @@ class Lease:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._phase, self._done, self._total = run.phase, 0, 0
+        self._phase, self._done, self._total = run.phase, run.progress_done, run.progress_total
         self._stop = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
@@ -148,6 +146,15 @@ class Lease:
 def held_by(run: Run) -> Any:
     """Return the row as long as this attempt holds it: the fence round every write."""
     return Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING, attempt=run.attempt)
+
+
+def wait_for_chunks(run: Run) -> list[int]:
+    """Let a claimed study wait for its chunks; return those that a message must speak of.
+
+    Its lease is over by then: the chunks have leases of their own.
+    """
+    held_by(run).update(waits_for_chunks=True, phase="computing")
+    return run.chunks.next_unpublished(settings.STUDY_CHUNKS_IN_FLIGHT)
 
 
 def finish(run: Run, status: RunStatus, **columns: Any) -> bool:

@@ -9,10 +9,19 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost, claim, finish
+from backtests.jobs.lease import (
+    DATABASE_AWAY,
+    Cancelled,
+    Lease,
+    LeaseLost,
+    claim,
+    finish,
+    wait_for_chunks,
+)
 from backtests.jobs.problems import unexpected, worker_lost
-from backtests.lifecycle import RunKind, RunStatus
+from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from backtests.runspec import SECTIONS
 from crowetrade_site.core import audit, context, provenance
 from crowetrade_site.core.errors import DomainError
 
@@ -20,8 +29,8 @@ logger = logging.getLogger(__name__)
 REPUBLISH_AFTER = timedelta(seconds=60)
 
 
-def execute_run(*, run_id: UUID, worker: str) -> None:
-    """Claim a queued run, compute it and record its end.
+def execute_run(*, run_id: UUID, worker: str) -> list[int]:
+    """Claim a queued run, compute it and record its end; return the chunks it now waits for.
 
     Idempotent: a second message for the same run finds it claimed and returns. A refusal of
     the domain ends the run as failed with its problem; a database that stays away leaves the
@@ -29,7 +38,7 @@ def execute_run(*, run_id: UUID, worker: str) -> None:
     """
     run = claim(run_id, worker=worker)
     if run is None:
-        return
+        return []
     with context.acting(run=str(run_id)):
         try:
             with Lease(run) as lease:
@@ -46,22 +55,25 @@ def execute_run(*, run_id: UUID, worker: str) -> None:
             finish(run, RunStatus.FAILED, problem=unexpected(error, "The run failed unexpectedly"))
             raise
         else:
-            finish(
-                run,
-                RunStatus.SUCCEEDED,
-                **lease.reached,
-                code_digest=provenance.code_digest(),
-                environment=provenance.environment(),
-                **outcome,
-            )
+            if outcome is None:
+                return wait_for_chunks(run)
+            made_by = {
+                "code_digest": provenance.code_digest(), "environment": provenance.environment(),
+            }  # fmt: skip
+            status = RunStatus.FAILED if "problem" in outcome else RunStatus.SUCCEEDED
+            finish(run, status, **{**lease.reached, **made_by, **outcome})
+    return []
 
 
-def _compute(run: Run, lease: Lease) -> dict[str, Any]:
-    """Hand a run to the code of its kind, loading the numeric libraries now."""
-    from backtests.jobs import backtest
+def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
+    """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
+    from backtests.jobs import backtest, reproduction, studies
 
-    compute = {RunKind.BACKTEST: backtest.compute}
-    return compute[RunKind(run.kind)](run, lease)
+    is_study = run.spec["kind"] in SECTIONS
+    outcome = studies.advance(run, lease) if is_study else backtest.compute(run, lease)
+    if outcome is not None and run.reproduces is not None:
+        outcome |= reproduction.compare(run, outcome)
+    return outcome
 
 
 def reap_runs() -> list[UUID]:
@@ -80,7 +92,7 @@ def reap_runs() -> list[UUID]:
 def _rescue(run: Run) -> None:
     """Queue a lost run again under the fence of its attempt, or fail it for good."""
     at = timezone.now()
-    over = run.attempt >= settings.RUN_MAX_ATTEMPTS
+    over = run.attempt - run.resumptions >= settings.RUN_MAX_ATTEMPTS
     cancelled = run.cancel_requested_at is not None
     status: RunStatus
     columns: dict[str, Any]

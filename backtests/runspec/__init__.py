@@ -1,6 +1,14 @@
 """The document that asks for a run."""
 
 from backtests.runspec.spec import RunSpec
+from backtests.runspec.study import (
+    SECTIONS,
+    CrossValidationSpec,
+    WalkForwardSpec,
+    as_backtest,
+    search_of,
+    with_search,
+)
 from backtests.runspec.trading import (
     AccountSpec,
     CostsSpec,
@@ -10,10 +18,16 @@ from backtests.runspec.trading import (
 )
 
 __all__ = [
+    "SECTIONS",
     "AccountSpec",
     "CostsSpec",
+    "CrossValidationSpec",
     "FillsSpec",
     "LinearImpactSpec",
     "RunSpec",
     "SquareRootImpactSpec",
+    "WalkForwardSpec",
+    "as_backtest",
+    "search_of",
+    "with_search",
 ]

@@ -9,6 +9,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from backtests.runspec.study import (
+    SECTIONS,
+    ComparisonSpec,
+    CrossValidationSpec,
+    SearchSection,
+    WalkForwardSpec,
+)
 from backtests.runspec.trading import AccountSpec, CostsSpec, FillsSpec, Section
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -19,7 +26,12 @@ Reference = Annotated[str, Field(min_length=1, max_length=500)]
 class RunSpec(Section):
     """What to compute, on which data, with which strategy, at which costs."""
 
-    kind: Literal["backtest"] = "backtest"
+    kind: Literal["backtest", "sweep", "walk_forward", "cross_validation", "comparison"] = Field(
+        default="backtest",
+        description="A sweep runs the strategy once for each parameter set; a walk-forward and a "
+        "cross-validation choose parameters on one part of time and try them on another; a "
+        "comparison runs several strategies side by side.",
+    )
     dataset: Reference = Field(description="A dataset's name, or name@sha256:… for one version.")
     instruments: list[Name] | None = Field(
         default=None, description="Which instruments of the dataset; all of them by default."
@@ -40,9 +52,28 @@ class RunSpec(Section):
     costs: CostsSpec = CostsSpec()
     account: AccountSpec = AccountSpec()
     seed: int = Field(default=0, ge=0, lt=2**63)
+    search: SearchSection | None = Field(default=None, description="What a sweep searches.")
+    walk_forward: WalkForwardSpec | None = None
+    cross_validation: CrossValidationSpec | None = None
+    comparison: ComparisonSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_strategy(cls, document: Any) -> Any:
+        """Let a comparison do without a strategy beside those it compares."""
+        if isinstance(document, dict) and "strategy" not in document:
+            compared = document.get("comparison")
+            strategies = compared.get("strategies") if isinstance(compared, dict) else None
+            if isinstance(strategies, dict) and strategies:
+                return {**document, "strategy": next(iter(strategies.values()))}
+        return document
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for kind, section in SECTIONS.items():
+            if (self.kind == kind) is (getattr(self, section) is None):
+                verb = "needs" if self.kind == kind else "has no"
+                raise ValueError(f"a {self.kind} {verb} {section}")
         if self.start and self.end and self.start > self.end:
             raise ValueError(f"start {self.start} is after end {self.end}")
         if self.instruments is not None:
@@ -52,3 +83,11 @@ class RunSpec(Section):
             if twice:
                 raise ValueError(f"instruments names {twice[0]!r} twice")
         return self
+
+    def document(self) -> dict[str, Any]:
+        """Return the document that is stored: with its defaults, without what its kind lacks."""
+        plain = self.model_dump(mode="json")
+        for kind, section in SECTIONS.items():
+            if self.kind != kind:
+                del plain[section]
+        return plain

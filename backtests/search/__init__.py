@@ -1,1 +1,45 @@
-"""Parameter search."""
+"""Parameter search over any path of a spec, in generations that depend on results alone."""
+
+from backtests.search.document import KINDS, SearchDocument, parse
+from backtests.search.errors import (
+    DocumentError,
+    ExpressionError,
+    PathError,
+    ResultsError,
+    SearchError,
+    SpaceError,
+    UnsatisfiableError,
+)
+from backtests.search.grid import Grid
+from backtests.search.halving import Rung, schedule, survivors
+from backtests.search.parameters import apply, digest
+from backtests.search.planning import plan
+from backtests.search.searching import Search
+from backtests.search.space import Space, build_space
+from backtests.search.trials import Goals, Result, Trial
+
+__all__ = [
+    "KINDS",
+    "DocumentError",
+    "ExpressionError",
+    "Goals",
+    "Grid",
+    "PathError",
+    "Result",
+    "ResultsError",
+    "Rung",
+    "Search",
+    "SearchDocument",
+    "SearchError",
+    "Space",
+    "SpaceError",
+    "Trial",
+    "UnsatisfiableError",
+    "apply",
+    "build_space",
+    "digest",
+    "parse",
+    "plan",
+    "schedule",
+    "survivors",
+]

@@ -7,9 +7,10 @@ from uuid import UUID
 from django.db.models import CharField, Count
 from django.db.models.functions import Cast
 
-from backtests.lifecycle import RunStatus
+from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.querysets import RunQuerySet
+from backtests.selectors.progress import is_study, kind_of, unit_of_progress
 from crowetrade_site.core.errors import InvalidInput, NotFound
 
 ID_START = re.compile(r"[0-9a-fA-F-]{4,36}")
@@ -58,9 +59,21 @@ def find_run(prefix: str) -> Run:
 
 
 def describe_run(run: Run) -> str:
-    """Return what a run computes in a few words, such as ``momentum on us-closes``."""
+    """Return what a run computes in a few words, such as ``momentum on us-closes``.
+
+    Of a study also its kind and its trials: ``sweep of momentum on us-closes, 4,186 trials``.
+    """
     signals = "+".join(signal["kind"] for signal in run.spec["strategy"]["signals"])
-    return f"{signals.replace('_', ' ')} on {run.dataset.name}"
+    words = f"{signals.replace('_', ' ')} on {run.dataset.name}"
+    again = "reproduction of " if run.kind == RunKind.REPRODUCTION else ""
+    if not is_study(run):
+        return again + words
+    kept = run.summary.get("study") or {}
+    planned = run.progress_total if unit_of_progress(run) == "trials" else 0
+    n_trials = kept.get("n_trials") or planned
+    plural = "" if n_trials == 1 else "s"
+    trials = f", {n_trials:,} trial{plural}" if n_trials else ""
+    return f"{again}{kind_of(run).replace('_', ' ')} of {words}{trials}"
 
 
 def list_artifacts(run: Run) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from backtests.selectors import figures, ledgers
+from backtests.selectors.progress import is_study
+from backtests.selectors.studies import claim_of
 from crowetrade_site.core import storage
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Tearsheet:
     """The content of a run's page and report."""
 
     run: Run
+    claim: str  # "best of 4,186 trials" in a study: stands beside the figures
     headlines: list[dict[str, Any]]
     groups: list[dict[str, Any]]
     costs: list[dict[str, Any]]
@@ -42,14 +45,20 @@ class Tearsheet:
 
 
 def get_tearsheet(run: Run) -> Tearsheet | None:
-    """Return what there is to see of a run; None before it has succeeded."""
-    if run.status != RunStatus.SUCCEEDED:
+    """Return what there is to see of a run; None before it is over, or where nothing came out.
+
+    Of a study it is its best trial; one that lost some chunks has one too, or no trial at all
+    was feasible.
+    """
+    is_whole = run.status == RunStatus.SUCCEEDED or "trials.parquet" in run.artifacts
+    if not is_whole or (is_study(run) and "curves.parquet" not in run.artifacts):
         return None
     curves = _columns(run, "curves.parquet")
     document = json.loads(storage.read(run.artifacts["metrics.json"]["digest"]))
     known = {metric["name"]: _figure(metric) for metric in document["metrics"]}
     return Tearsheet(
         run=run,
+        claim=claim_of(run),
         headlines=[known[name] for name in HEADLINES if name in known],
         groups=figures.grouped(known.values()),
         costs=ledgers.list_costs(run),

@@ -75,6 +75,12 @@ class DuplicateRequest(Conflict):
     slug, title = "duplicate-request", "The idempotency key was used for another request"
 
 
+class TooMuch(DomainError):
+    """More is asked for than one person may have at a time."""
+
+    slug, status, title = "too-much", 429, "That is more than you may have at a time"
+
+
 class InvalidRequest(DomainError):
     """The request itself is not acceptable."""
 

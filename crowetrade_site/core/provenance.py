@@ -12,7 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NUMERIC_LIBRARIES = ("llvmlite", "numba", "numpy", "pandas", "pyarrow", "scipy")
+NUMERIC_LIBRARIES = (
+    "arch", "cmaes", "llvmlite", "numba", "numpy", "optuna", "pandas", "pyarrow", "scipy",
+    "statsmodels",
+)  # fmt: skip
 SHELL = {"admin", "api", "management", "migrations", "templates", "static", "tests"}
 APPS = ("numerics", "registry", "experiments", "strategies", "backtests")
 

@@ -13,7 +13,7 @@ from backtests.lifecycle import DatasetStatus, RunStatus
 from backtests.models import Dataset, Run
 from strategies.models import Strategy
 from tests.factories.accounts import account
-from tests.factories.backtests import dataset_row, run_row
+from tests.factories.backtests import SEARCH, STRATEGY, dataset_row, run_row, study, swept
 from tests.factories.strategies import frozen, stored
 
 READERS = ["researcher", "validator", "operator", "auditor", "admin"]
@@ -165,6 +165,75 @@ class TestPages:
         assert reverse("admin:core_auditevent_changelist") not in html
 
 
+class TestStudyPages:
+    @pytest.fixture
+    def swept_run(self, transactional_db, owner, tmp_path):
+        return study(owner, tmp_path)
+
+    def test_say_what_the_best_is_the_best_of(self, swept_run):
+        html = login(swept_run.requested_by).get(page(swept_run)).content.decode()
+
+        assert "Best of 12 trials (3 infeasible)" in html
+        assert "12 trials were ever made on this data, 12 of this strategy family" in html
+        assert html.count('<svg class="ct-drawing"') == 2
+        for title in ("Leaders", "Infeasible trials", "Tear sheet of trial", "Latest trades"):
+            assert title in html
+
+    def test_hold_their_budget(self, swept_run):
+        browser = login(swept_run.requested_by)
+
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(page(swept_run))
+
+        assert len(queries) <= 14
+
+    def test_show_what_was_found_beside_what_was_lost(self, swept_run):
+        problem = {"title": "Not all of it", "detail": "1 of 4 chunks was given up."}
+        Run.objects.filter(pk=swept_run.pk).update(status=RunStatus.FAILED, problem=problem)
+
+        html = login(swept_run.requested_by).get(page(swept_run)).content.decode()
+
+        assert "1 of 4 chunks was given up." in html
+        assert "Tear sheet of trial" in html
+        assert "download_report" in html
+
+    def test_show_why_a_study_that_found_nothing_failed(self, owner, browser):
+        run = run_row(dataset_row(owner), owner, RunStatus.FAILED, kind="sweep")
+
+        html = browser.get(page(run)).content.decode()
+
+        assert "It fell" in html
+        assert "download_report" not in html
+
+    def test_say_what_became_of_a_cancelled_study(self, tiny, owner, browser, monkeypatch):
+        from backtests import jobs
+        from backtests.jobs import evaluation
+
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 4)
+        run = swept(owner)
+        chunks = jobs.execute_run(run_id=run.public_id, worker="test")
+        jobs.execute_chunk(chunk_id=chunks[0], worker="test")
+        press(browser, run, "cancel", reason="enough")
+
+        html = browser.get(page(run)).content.decode()
+
+        assert "This sweep was cancelled after 4 of 12 trials" in html
+
+    @pytest.mark.parametrize("address", ["admin:backtests_run_changelist", "admin:index"])
+    def test_lists_say_so_too(self, swept_run, address):
+        html = login(swept_run.requested_by).get(reverse(address)).content.decode()
+
+        assert "sweep of moving average cross on tiny, 12 trials" in html
+        assert "0.40 (best of 12 trials)" in html
+
+    def test_are_found_by_their_kind(self, rows, owner, browser):
+        run_row(dataset_row(owner), owner, kind="sweep")
+
+        html = browser.get(f"{reverse('admin:backtests_run_changelist')}?kind__exact=sweep")
+
+        assert html.content.decode().count("sweep of moving average cross") == 1
+
+
 class TestBudgets:
     @pytest.mark.parametrize("name", ["backtests_run", "backtests_dataset", "strategies_strategy"])
     def test_do_not_grow_with_the_rows(self, owner, browser, name):
@@ -225,6 +294,35 @@ class TestLive:
         assert "Simulating" in html
         assert "width: 50%" in html
         assert 'hx-trigger="every 2s"' in html
+
+    def test_shows_trials_chunks_and_the_best_of_a_study(self, tiny, owner, look, monkeypatch):
+        from backtests import jobs
+        from backtests.jobs import evaluation
+
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 4)
+        run = swept(owner)
+        chunks = jobs.execute_run(run_id=run.public_id, worker="test")
+        jobs.execute_chunk(chunk_id=chunks[0], worker="test")
+
+        html = look(run.pk).content.decode()
+
+        assert "4 of 12 trials" in html
+        assert "3 chunks: 2 queued, 1 done" in html
+        assert "best of 4 trials so far" in html
+        assert "signals.0.slow_bars = " in html
+        assert "width: 33%" in html
+        assert 'hx-trigger="every 2s"' in html
+
+    def test_keeps_its_budget_for_a_study(self, owner, browser):
+        run = run_row(
+            dataset_row(owner), owner, RunStatus.RUNNING, kind="sweep", waits_for_chunks=True,
+            spec={"kind": "sweep", "strategy": STRATEGY, "search": SEARCH},
+        )  # fmt: skip
+
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(reverse("admin:backtests_run_live", args=[run.pk]))
+
+        assert len(queries) <= 7
 
     def test_says_that_a_queued_run_waits(self, owner, look):
         assert (

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from backtests import jobs
 from backtests.models import Run
-from tests.factories.backtests import bars_dataset
+from tests.factories.backtests import bars_dataset, study
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -165,6 +165,58 @@ class TestRunPage:
         person.goto(live_server.url + reverse("admin:backtests_run_change", args=[finished.pk]))
 
         assert person.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# How many pixels of a cell of the surface there are, and how wide a drawing is on the screen.
+CELL = """() => {
+  const cell = document.querySelector(".ct-q8 path").getBoundingClientRect();
+  const drawing = document.querySelector(".ct-drawing").getBoundingClientRect();
+  return [cell.width * cell.height, drawing.width];
+}"""
+
+
+class TestStudyPage:
+    @pytest.fixture
+    def swept(self, owner, tmp_path):
+        return study(owner, tmp_path, costs={"commission_bps": 1, "half_spread_bps": 2})
+
+    @pytest.mark.parametrize("width", [1400, 400])
+    def test_shows_its_drawings_on_any_screen(self, person, live_server, swept, width, complaints):
+        person.set_viewport_size({"width": width, "height": 900})
+        person.goto(live_server.url + reverse("admin:backtests_run_change", args=[swept.pk]))
+
+        assert_drawn(person)
+        assert person.evaluate("document.documentElement.scrollWidth") <= width
+        area, drawn = person.evaluate(CELL)
+        assert area > 100
+        assert 250 < drawn < width
+        assert complaints == []
+
+    def test_sorts_the_leaders(self, person, live_server, swept):
+        person.goto(live_server.url + reverse("admin:backtests_run_change", args=[swept.pk]))
+        table = person.locator("#ct-study section", has_text="Leaders").last.locator("table")
+
+        table.locator("th").nth(2).click()
+
+        rising = table.locator("tbody tr").evaluate_all(
+            "rows => rows.map(row => Number(row.children[2].dataset.value))"
+        )
+        assert len(rising) == 9
+        assert rising == sorted(rising)
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_is_a_report_that_needs_no_network(self, tab, swept, tmp_path, scheme, complaints):
+        from backtests import selectors
+
+        path = tmp_path / "report.html"
+        path.write_text(selectors.render_report(swept))
+        tab.emulate_media(color_scheme=scheme)
+
+        tab.goto(path.as_uri())
+
+        assert_drawn(tab)
+        assert tab.evaluate(CELL)[0] > 100
+        assert complaints == []
 
 
 class TestQueueDialog:

@@ -15,7 +15,7 @@ from backtests.lifecycle import RunStatus
 from backtests.models import Dataset, Run
 from crowetrade_site.core.models import AuditEvent
 from tests.factories.accounts import account
-from tests.factories.backtests import run_row, write_bars
+from tests.factories.backtests import run_row, study, write_bars
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -200,6 +200,47 @@ class TestRun:
         answer = json.loads(call("run", spec_file, "--json"))
 
         assert answer == {"id": str(Run.objects.get().public_id), "status": "queued"}
+
+    def test_prints_the_best_of_a_study_with_how_many_there_were(
+        self, transactional_db, owner, tmp_path, monkeypatch
+    ):
+        run = study(owner, tmp_path)
+        monkeypatch.setattr("backtests.services.queue_run", lambda **_: run)
+        path = tmp_path / "sweep.yaml"
+        path.write_text("kind: sweep\n")
+
+        said = call("run", path, "--wait")
+
+        best = run.summary["study"]["leaders"][0]["parameters"]
+        assert "Best of 12 trials (3 infeasible); 12 trials were ever made on this data" in said
+        assert "0.40 (best of 12 trials)" in said
+        for name, value in best.items():
+            assert f"  {name} = {value}" in said
+
+        answer = json.loads(call("run", path, "--wait", "--json"))["study"]
+
+        assert answer["claim"] == "best of 12 trials"
+        assert answer["best"]["parameters"] == best
+        assert (answer["n_trials"], answer["n_infeasible"], answer["n_given_up"]) == (12, 3, 0)
+        assert answer["ledger"] == {"n_on_this_data": 12, "n_of_this_family": 12}
+
+    def test_draws_the_progress_of_a_study(self, transactional_db, owner, tmp_path, monkeypatch):
+        from backtests.management.commands.run import Command
+
+        class Terminal(StringIO):
+            def isatty(self):
+                return True
+
+        screen = Terminal()
+        monkeypatch.setattr(sys, "stderr", screen)
+        command = Command()
+        command.as_json = False
+
+        command.draw(study(owner, tmp_path), last=True)
+
+        assert "100%" in screen.getvalue()
+        assert "12 of 12 trials" in screen.getvalue()
+        assert "trials a second" in screen.getvalue()
 
     def test_stops_watching_when_told(self, tiny, spec_file):
         with pytest.raises(SystemExit) as end:

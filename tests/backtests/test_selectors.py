@@ -361,7 +361,7 @@ class TestSpecText:
 
         read = RunSpec.model_validate(documents.loads(selectors.spec_text(finished)))
 
-        assert read.model_dump(mode="json") == finished.spec
+        assert read.document() == finished.spec
 
     def test_keeps_a_null_that_says_something(self, tiny, owner):
         from crowetrade_site.core import documents

@@ -129,3 +129,33 @@ def queued(owner: User, dataset: str = "tiny", **more: Any) -> Run:
     from backtests import services
 
     return services.queue_run(document=spec(dataset, **more), actor=owner, at=AT)
+
+
+SEARCH: dict[str, Any] = {
+    "kind": "grid",
+    "over": {"signals.0.fast_bars": [2, 3, 4, 6], "signals.0.slow_bars": [4, 5, 8]},
+    "objective": "sharpe",
+}
+
+
+def swept(owner: User, dataset: str = "tiny", **more: Any) -> Run:
+    """Queue a sweep through the service."""
+    return queued(owner, dataset, kind="sweep", **{"search": SEARCH} | more)
+
+
+def work_off(run: Run) -> Run:
+    """Do what workers do of a study, in this process."""
+    from backtests import jobs
+
+    messages = jobs.execute_run(run_id=run.public_id, worker="test")
+    while messages:
+        following = jobs.execute_chunk(chunk_id=messages.pop(0), worker="test")
+        messages += following.chunks
+        if following.study is not None:
+            messages += jobs.execute_run(run_id=following.study, worker="test")
+    return Run.objects.with_dataset().get(pk=run.pk)
+
+
+def study(owner: User, folder: Path, **more: Any) -> Run:
+    """Return a sweep on a real dataset that workers have finished."""
+    return work_off(swept(owner, bars_dataset(folder, owner).name, **more))

@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from numerics.hac import long_run_covariance, long_run_variance, newey_west_lag
+from numerics.hac import (
+    andrews_bandwidth,
+    long_run_covariance,
+    long_run_variance,
+    newey_west_lag,
+    parzen_covariance,
+)
 
 
 class TestNeweyWestLag:
@@ -68,3 +74,33 @@ class TestLongRunVariance:
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
         assert found >= 0.0
         assert found == long_run_variance.py_func(deviation, lag)
+
+
+class TestAndrewsBandwidth:
+    def test_matches_the_formula_of_one_autoregression(self):
+        series = np.random.default_rng(0).normal(size=(400, 1)).cumsum(axis=0) * 0.0
+        rng, last = np.random.default_rng(1), 0.0
+        for at in range(400):
+            last = 0.4 * last + rng.standard_normal()
+            series[at] = last
+        rho = np.polyfit(series[:-1, 0], series[1:, 0], 1)[0]
+
+        alpha = 4 * rho**2 / (1 - rho) ** 4
+        assert andrews_bandwidth(series) == pytest.approx(2.6614 * (alpha * 400) ** 0.2)
+
+
+class TestParzenCovariance:
+    @pytest.mark.parametrize("bandwidth", [0.0, 0.8, 3.0, 7.4])
+    def test_agrees_with_statsmodels(self, bandwidth):
+        from statsmodels.stats.sandwich_covariance import S_hac_simple
+
+        values = np.random.default_rng(2).normal(size=(120, 3)).cumsum(axis=0)
+        values -= values.mean(axis=0)
+
+        def parzen(n_lags):
+            x = np.arange(n_lags + 1) / max(bandwidth, 1e-9)
+            near, far = 1 - 6 * x**2 + 6 * x**3, 2 * (1 - x) ** 3
+            return np.where(x <= 0.5, near, np.where(x <= 1.0, far, 0.0))
+
+        expected = S_hac_simple(values, nlags=8, weights_func=parzen) / 117
+        np.testing.assert_allclose(parzen_covariance(values, bandwidth), expected, rtol=1e-10)

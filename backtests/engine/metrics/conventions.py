@@ -6,8 +6,7 @@ from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from backtests.engine.errors import SettingsError
-
-_EULER_GAMMA = 0.5772156649015329
+from numerics.sharpe import expected_maximum
 
 
 @dataclass(frozen=True)
@@ -145,26 +144,6 @@ def build_settings(
         confidence_z=law.inv_cdf(conventions.confidence),
         expected_maximum_bar=maximum / math.sqrt(periods_per_year),
     )
-
-
-def expected_maximum(n_trials: float) -> float:
-    """Return about what the largest of n independent standard normal numbers is on average.
-
-    Parameters
-    ----------
-    n_trials : float
-        >= 1; the approximation diverges at 1, where the exact 0 is returned.
-
-    References
-    ----------
-    .. [1] Bailey and Lopez de Prado (2014), "The deflated Sharpe ratio", Journal of Portfolio
-       Management 40(5).
-    """
-    if n_trials <= 1.0:
-        return 0.0
-    law = NormalDist()
-    rest = law.inv_cdf(1.0 - 1.0 / (n_trials * math.e))
-    return (1.0 - _EULER_GAMMA) * law.inv_cdf(1.0 - 1.0 / n_trials) + _EULER_GAMMA * rest
 
 
 def _per_bar(rate: float, periods_per_year: float) -> float:

@@ -12,69 +12,7 @@ from backtests.engine.metrics.row import Column, Row, miss, miss_between, put
 from backtests.engine.metrics.sample import Workspace
 from numerics.compilation import njit
 from numerics.hac import long_run_variance
-
-
-@njit(cache=True, error_model="numpy")
-def shape_factor(sharpe: float, skewness: float, excess_kurtosis: float) -> float:
-    """Return n - 1 times the variance of an estimated Sharpe ratio per bar.
-
-    Parameters
-    ----------
-    sharpe : float
-        Per bar, not annual.
-    skewness, excess_kurtosis : float
-        Population moments; the kurtosis is 0 for a normal law.
-
-    References
-    ----------
-    .. [1] Mertens (2002), "Comments on variance of the IID estimator in Lo (2002)".
-    .. [2] Opdyke (2007), "Comparing Sharpe ratios: so where are the p-values?", Journal of Asset
-       Management 8(5).
-    """
-    return 1.0 - skewness * sharpe + (excess_kurtosis + 2.0) / 4.0 * sharpe * sharpe
-
-
-@njit(cache=True, error_model="numpy")
-def sharpe_probability(sharpe: float, threshold: float, n: int, factor: float) -> float:
-    """Return the probability that a true Sharpe ratio exceeds a threshold, both per bar.
-
-    Parameters
-    ----------
-    sharpe, threshold : float
-        Observed over n returns, and held against.
-    n : int
-        >= 2.
-    factor : float
-        `shape_factor`, > 0.
-
-    References
-    ----------
-    .. [1] Bailey and Lopez de Prado (2012), "The Sharpe ratio efficient frontier", Journal of
-       Risk 15(2).
-    """
-    z = (sharpe - threshold) * math.sqrt((n - 1) / factor)
-    return 0.5 * math.erfc(-z / math.sqrt(2.0))
-
-
-@njit(cache=True, error_model="numpy")
-def track_record_length(sharpe: float, threshold: float, z: float, factor: float) -> float:
-    """Return how many returns it takes to be as sure as z that a threshold is exceeded.
-
-    Parameters
-    ----------
-    sharpe, threshold : float
-        Per bar; sharpe > threshold.
-    z : float
-        Normal quantile of the confidence.
-    factor : float
-        `shape_factor`.
-
-    References
-    ----------
-    .. [1] Bailey and Lopez de Prado (2012), as above, equation 11.
-    """
-    needed = z / (sharpe - threshold)
-    return 1.0 + factor * needed * needed
+from numerics.sharpe import shape_factor, sharpe_probability, track_record_length
 
 
 @njit(cache=True, error_model="numpy")

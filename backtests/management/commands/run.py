@@ -85,16 +85,40 @@ class Command(DomainCommand):
         if self.as_json or not sys.stderr.isatty():
             return
         share = run.progress_done / run.progress_total if run.progress_total else float(last)
+        pace = ""
+        if selectors.is_study(run):
+            progress = selectors.get_progress(run)
+            share, pace = progress.percent / 100, f"{progress.trials_text} {progress.pace_text}"
         bar = "█" * round(30 * share)
-        sys.stderr.write(f"\r{bar:░<30} {share:4.0%} {run.phase or run.status:<12}")
+        # the rest of an earlier, longer line is wiped
+        sys.stderr.write(f"\r{bar:░<30} {share:4.0%} {run.phase or run.status:<12} {pace}\x1b[K")
         sys.stderr.write("\n" if last else "")
         sys.stderr.flush()
+
+    def tell(self, study: selectors.Study) -> None:
+        """Print the best of a study with how many trials it is the best of."""
+        if study.headline:
+            self.say(f"{study.headline}; {study.ledger}.")
+        if study.best:
+            self.say(f"  {study.best['objective']:<20} {study.best['text']} ({study.shown_claim})")
+        for line in study.best["lines"] if study.best else ():
+            self.say(f"  {line}")
+        for row in study.statistics:
+            self.say(f"  {row['label']:<46} {row['text']}")
+        if study.walk:
+            self.say(f"  {study.walk.summary}")
+        if study.effort:
+            self.say(f"  {study.effort}")
+        if study.sheet_title:
+            self.say(f"{study.sheet_title} ({study.sheet_claim})")
 
     def conclude(self, run: Run) -> None:
         """Print what came out; exit 1 unless it succeeded."""
         metrics = run.summary.get("metrics", {})
+        study = selectors.get_study(run)
         self.answer(
             {
+                "study": study and summary_of(study),
                 "id": run.public_id, "status": run.status, "result_digest": run.result_digest,
                 "metrics": {name: metric["value"] for name, metric in metrics.items()},
                 "caveats": run.summary.get("caveats", []), "costs": run.summary.get("costs", {}),
@@ -102,6 +126,8 @@ class Command(DomainCommand):
                 "seconds": run.summary.get("seconds", {}), "problem": run.problem,
             }
         )  # fmt: skip
+        if study:
+            self.tell(study)
         for name in FIGURES:
             if name in metrics:
                 text = selectors.write_figure(name, metrics[name])
@@ -117,9 +143,27 @@ class Command(DomainCommand):
             self.say(f"{run.status}, result sha256:{run.result_digest}")
             self.say(f"Report: manage.py report {run.public_id} --out report.html")
             return
+        if selectors.has_report(run):
+            self.say(f"Report of what there is: manage.py report {run.public_id} --out report.html")
         detail = run.problem["detail"] if run.problem else "see manage.py doctor"
         self.say(f"{run.status}: {detail}")
         sys.exit(1)
+
+
+def summary_of(study: selectors.Study) -> dict[str, Any]:
+    """Return what a program wants to know of a study: its best, and of how many."""
+    kept = study.run.summary.get("study", {})
+    best = study.best
+    return {
+        "claim": study.shown_claim,
+        "best": best and {name: best[name] for name in ("number", "value", "parameters")},
+        "n_done": study.progress.n_done,
+        "n_given_up": study.progress.chunks["quarantined"],
+        **{
+            name: kept.get(name)
+            for name in ("n_trials", "n_infeasible", "objective", "is_maximized", "ledger")
+        },
+    }
 
 
 def worker() -> Child:
@@ -127,7 +171,7 @@ def worker() -> Child:
     name = f"lent-{timezone.now():%H%M%S}"
     argv = [
         *(sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker"),
-        *("--pool", "solo", "--queues", "interactive,upkeep", "--hostname", f"{name}@%h"),
+        *("--pool", "solo", "--queues", "interactive,batch,upkeep", "--hostname", f"{name}@%h"),
         *("--beat", "--schedule", str(home() / "celerybeat-lent")),
         *("--without-mingle", "--without-gossip", "--loglevel", "INFO"),
     ]

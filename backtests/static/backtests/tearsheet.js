@@ -1,5 +1,27 @@
 /* Draws the charts of a run's page and report, and makes tables sortable. */
 (() => {
+  const cell = (row, column) => {
+    const td = row.children[column];
+    const text = td.dataset.value ?? td.textContent.replaceAll(",", "");
+    const number = parseFloat(text);
+    return Number.isNaN(number) || /^\d{4}-\d\d/.test(text) ? text : number;
+  };
+  const sort = (table, head, column) => {
+    const ascending = !head.classList.contains("ct-ascending");
+    table.querySelectorAll("th").forEach((th) => th.classList.remove("ct-sorted", "ct-ascending"));
+    head.classList.add("ct-sorted");
+    head.classList.toggle("ct-ascending", ascending);
+    const rows = [...table.tBodies[0].rows].sort((a, b) => {
+      const [x, y] = [cell(a, column), cell(b, column)];
+      const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+      return ascending ? order : -order;
+    });
+    table.tBodies[0].append(...rows);
+  };
+  document.querySelectorAll(".ct-sheet table[data-sortable]").forEach((table) => {
+    table.querySelectorAll("thead th").forEach((head, column) => head.addEventListener("click", () => sort(table, head, column)));
+  });
+
   const sheet = document.getElementById("ct-sheet");
   if (!sheet) return;
   const series = JSON.parse(document.getElementById("ct-series").textContent);
@@ -43,25 +65,6 @@
     return times.length > 1 && Math.min(...times.slice(1).map((time, i) => time - times[i])) < 80000;
   };
 
-  const cell = (row, column) => {
-    const td = row.children[column];
-    const text = td.dataset.value ?? td.textContent.replaceAll(",", "");
-    const number = parseFloat(text);
-    return Number.isNaN(number) || /^\d{4}-\d\d/.test(text) ? text : number;
-  };
-  const sort = (table, head, column) => {
-    const ascending = !head.classList.contains("ct-ascending");
-    table.querySelectorAll("th").forEach((th) => th.classList.remove("ct-sorted", "ct-ascending"));
-    head.classList.add("ct-sorted");
-    head.classList.toggle("ct-ascending", ascending);
-    const rows = [...table.tBodies[0].rows].sort((a, b) => {
-      const [x, y] = [cell(a, column), cell(b, column)];
-      const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
-      return ascending ? order : -order;
-    });
-    table.tBodies[0].append(...rows);
-  };
-
   const drawAll = () => {
     charts.forEach((chart) => chart.remove());
     charts.clear();
@@ -78,7 +81,4 @@
   new MutationObserver(drawAll).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   sheet.querySelectorAll("[data-log]").forEach((box) => box.addEventListener("change", scale));
-  sheet.querySelectorAll("table[data-sortable]").forEach((table) => {
-    table.querySelectorAll("thead th").forEach((head, column) => head.addEventListener("click", () => sort(table, head, column)));
-  });
 })();

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
 
 from crowetrade_site.core.errors import InvalidInput
 
@@ -62,3 +63,13 @@ class NewestFirst(CursorPagination):
                 }
             )
         return parameters
+
+
+def neighbors(request: Request, offset: int, limit: int, n_rows: int) -> dict[str, str | None]:
+    """Return the addresses of the pages before and after one that is counted by rows."""
+    here = request.build_absolute_uri()
+    after, before = offset + limit, max(0, offset - limit)
+    return {
+        "next": replace_query_param(here, "offset", after) if after < n_rows else None,
+        "previous": replace_query_param(here, "offset", before) if offset > 0 else None,
+    }

@@ -237,7 +237,7 @@ class TestGet:
         body = api.get(url(finished)).json()
 
         assert body["status"] == "succeeded"
-        assert body["progress"] == {"phase": "", "done": 56, "total": 56}
+        assert body["progress"] == {"phase": "", "done": 56, "total": 56, "unit": "bars"}
         assert body["result_digest"] == finished.result_digest
         assert body["summary"]["metrics"]["sharpe"]["unit"]
         assert body["spec"] == finished.spec

@@ -161,6 +161,24 @@ class TestAccount:
         assert ends(result)[1] == ("CANCELLED", "MARGIN_CALL")
         assert "equity_exhausted" in codes(result)
 
+    @pytest.mark.parametrize("leverage", [1.5, 2.5, 10.0 / 3.0])
+    def test_is_called_alike_whether_another_instrument_is_there(self, leverage):
+        # At a constant price equity is the margin, but for the last bit.
+        account = {"max_leverage": leverage, "maintenance_margin": 1.0 / leverage}
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            price, capital = rng.uniform(1.0, 500.0), float(rng.uniform(1e5, 1e6))
+            results = []
+            for symbols in (["A"], ["A", "B"]):
+                close = np.full((6, len(symbols)), price)
+                wanted = np.full(close.shape, NAN)
+                wanted[0, 0] = leverage
+                bars = Bars(START_NS + np.arange(6) * DAY_NS, close, close, symbols=symbols)
+                results.append(simulate(bars, Targets(wanted, sized_at="fill"),
+                                        account=Account(capital, **account)))  # fmt: skip
+
+            np.testing.assert_array_equal(results[0].fills, results[1].fills)
+
     def test_is_never_called_when_told_so(self):
         account = Account(1_000.0, max_leverage=10.0, maintenance_margin=None)
 

@@ -17,6 +17,7 @@ from backtests.engine import (
     simulate,
 )
 from backtests.engine.dtypes import OrderReason
+from backtests.engine.errors import OrderError, SettingsError
 from tests.backtests.engine.scenarios import DAY_NS, START_NS
 from tests.backtests.engine.test_orders import BAR, FLAT, ends, make_bars, order, prices, run
 
@@ -131,6 +132,20 @@ class TestBracket:
         assert prices(result) == pytest.approx([100.0, 95.0 if stop_loss else 110.0])
         assert result.ambiguity is None
 
+    @pytest.mark.parametrize(
+        ("units", "exits", "name"),
+        [(1.0, Bracket(stop_loss=5.0), "stop_loss of 5"),
+         (-1.0, Bracket(take_profit=1.0), "take_profit of 1")],
+    )  # fmt: skip
+    def test_is_refused_where_no_price_reaches_an_exit(self, units, exits, name):
+        with pytest.raises(OrderError, match=rf"Order 0 of bar 0 for 0 has a {name} times"):
+            Orders([Order(0, units, bar=0, bracket=exits)])
+        with pytest.raises(SettingsError, match=rf"Targets.bracket has a {name} times .* 5 %"):
+            Targets([units, NAN], "units", bracket=exits)
+
+        Orders([Order(0, -units, bar=0, bracket=exits)])  # the other way round it may be meant
+        Targets([-units, NAN], "units", bracket=exits)
+
     def test_ends_when_the_position_is_closed_otherwise(self):
         bars = make_bars(FLAT, FLAT, FLAT, (94.0, 112.0, 90.0, 100.0))
 
@@ -237,6 +252,15 @@ class TestIntrabar:
 
         assert prices(result) == pytest.approx([100.0, price])
         assert result.ambiguity is None
+
+    def test_finds_what_the_bar_itself_does_not_show(self):
+        # The range of the third bar ends at 99, one of its finer bars reaches 94.
+        bars = make_bars(FLAT, FLAT, (100.0, 101.0, 99.0, 100.0))
+        finer = self.finer((100.0, 100.0, 94.0, 98.0), (98.0, 101.0, 98.0, 100.0))
+        decided = ways_to_enter(3, 0.05, 0.1)
+
+        for way in decided.values():
+            assert prices(simulate(bars, way, intrabar=finer, account=RICH)) == [100.0, 95.0]
 
     def test_wakes_exits_at_the_open_of_the_finer_bar_that_filled_the_entry(self):
         # The second half opens at 98, below the limit of 99: bought at 98; 10 % more is 107.8.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from backtests.engine import Account, Bars, Costs, Targets, simulate
+from backtests.engine import Account, Bars, Costs, Fills, Targets, simulate
 from tests.backtests.engine.scenarios import DAY_NS, START_NS
 
 NAN = float("nan")
@@ -116,6 +116,20 @@ class TestCaveats:
         found = sentences(run([[10.0, 10.0]] * 3, values, account=account))
 
         assert found["buying_power"].startswith("1 of 2 orders was filled in part or refused")
+
+    def test_tells_of_orders_that_latency_lets_nobody_fill(self):
+        close = np.linspace(10.0, 20.0, 30)
+        bars = Bars(START_NS + np.arange(30) * DAY_NS, close, close, symbols="A")
+        late = Fills(latency_bars=1)
+
+        at_every_bar = simulate(bars, Targets(np.full(30, 0.5)), fills=late)
+        now_and_then = simulate(bars, Targets(np.full(6, 0.5), at_bars=range(0, 30, 5)), fills=late)
+
+        assert at_every_bar.fills.size == 0
+        assert sentences(at_every_bar)["orders_overtaken"].startswith(
+            "29 of 30 orders were replaced"
+        )
+        assert "orders_overtaken" not in sentences(now_and_then)
 
     def test_speaks_of_one_and_of_many(self):
         one = sentences(run([10.0, 10.0, NAN], [5.0, 0.0, NAN]))

@@ -1,16 +1,23 @@
 import math
 
+import numpy as np
 import pytest
 
-from backtests.engine import Account, Costs, Fills
+from backtests.engine import Account, Costs, Fills, Targets, simulate
 from backtests.engine.config import as_document
 from backtests.engine.errors import SettingsError
+from tests.backtests.engine.test_orders import FLAT, make_bars
 
 
 class TestFills:
     def test_refuses_an_unknown_moment(self):
         with pytest.raises(SettingsError, match="next_open, next_close"):
             Fills("close")
+
+    @pytest.mark.parametrize("bars", [1.0, True, np.float64(1.0)])
+    def test_waits_for_a_whole_number_of_bars(self, bars):
+        with pytest.raises(SettingsError, match="latency_bars must be a whole number"):
+            Fills(latency_bars=bars)
 
 
 class TestCosts:
@@ -23,6 +30,16 @@ class TestCosts:
     def test_refuses_a_half_spread_as_large_as_the_price(self):
         with pytest.raises(SettingsError, match="below 10,000"):
             Costs(half_spread_bps=10_000)
+
+    @pytest.mark.parametrize("number", [np.int64(5), np.float32(5.0), np.float64(5.0)])
+    def test_takes_the_numbers_of_numpy(self, number):
+        bars, targets = make_bars(FLAT, FLAT, FLAT), Targets([1.0, 0.0, 0.0], "units")
+        names = ("commission_bps", "half_spread_bps", "slippage_bps", "buy_tax_bps")
+
+        result = simulate(bars, targets, costs=Costs(**dict.fromkeys(names, number)))
+
+        same = simulate(bars, targets, costs=Costs(**dict.fromkeys(names, 5.0)))
+        assert result.digest == same.digest
 
 
 class TestAccount:

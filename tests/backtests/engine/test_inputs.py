@@ -124,6 +124,29 @@ class TestBars:
         with pytest.raises(ShapeError, match="int64"):
             Bars(TS.astype(float), [1.0, 2.0, 3.0], symbols="A")
 
+    @pytest.mark.parametrize(
+        ("stamps", "problem"),
+        [
+            (np.array(["NaT", "2020-01-01", "2020-01-02"], "datetime64[ns]"), r"Stamp 0 .*NaT"),
+            (np.array(["2020-01-01", "2020-01-02", "NaT"], "datetime64[ns]"), r"Stamp 2 .*NaT"),
+            (["2020-01-01", "2020-01-02", "2020-01-03"], "array of datetime64 .*, not <U10"),
+        ],
+    )
+    def test_refuses_stamps_that_are_missing_or_text(self, stamps, problem):
+        with pytest.raises(ShapeError, match=problem):
+            Bars(stamps, [1.0, 2.0, 3.0], symbols="A")
+
+    def test_takes_masked_prices_for_missing_ones(self):
+        close = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
+
+        np.testing.assert_array_equal(Bars(TS, close, symbols="A").close[:, 0], [1.0, NAN, 3.0])
+
+    def test_is_shown_in_one_line(self):
+        assert repr(make()) == (
+            "Bars(3 bars of 2 (A, B), 1970-01-01T00:00:00.000000000Z to "
+            "1970-01-03T00:00:00.000000000Z)"
+        )
+
     def test_does_not_copy_a_memory_mapped_file(self, tmp_path):
         path = tmp_path / "close.npy"
         np.save(path, np.ones((3, 2)))

@@ -33,6 +33,10 @@ class TestResult:
         assert result.digest != other.digest
         assert result.engine_version == ENGINE_VERSION
 
+    def test_is_shown_in_one_line(self, result):
+        assert repr(result).startswith("Result(equity 100,000.00 to ")
+        assert len(repr(result)) < 400
+
     def test_adds_costs_up_per_bar_and_in_total(self, result):
         for kind, total in result.costs.items():
             assert result.costs_by_bar()[kind].sum() == pytest.approx(total)

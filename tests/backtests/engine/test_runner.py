@@ -415,6 +415,58 @@ class TestSimulate:
         np.testing.assert_array_equal(alone.fills, beside_an_idle_one.fills)
         assert alone.caveats == beside_an_idle_one.caveats
 
+    @pytest.mark.parametrize("symbols", [["A"], ["A", "B"]])
+    def test_leaves_a_cancelled_order_unfilled(self, symbols):
+        # Decided at bar 0, nothing trades in bar 1, and there it is taken back.
+        close = np.repeat([[100.0], [NAN], [101.0], [102.0]], len(symbols), axis=1)
+        wanted = np.full(close.shape, NAN)
+        wanted[:2, 0] = 1.0, 0.0
+
+        result = simulate(make_bars(close, symbols, open=close), Targets(wanted, "units"))
+
+        assert result.fills.size == 0
+        assert result.orders["status"].tolist() == [OrderStatus.CANCELLED]
+        assert result.orders["reason"].tolist() == [OrderReason.REPLACED]
+
+    @given(st.integers(0, 2**32 - 1), st.sampled_from([63, 64, 65, 128, 130, 200]))
+    @settings(max_examples=60, deadline=None)
+    def test_runs_long_stretches_of_one_instrument_as_of_many(self, seed, n_bars):
+        rng = np.random.default_rng(seed)
+        close = 100.0 * np.exp(rng.normal(0.0, 0.03, n_bars).cumsum())
+        opened = close * np.exp(rng.normal(0.0, 0.01, n_bars))
+        gaps = rng.random(n_bars) < rng.choice([0.0, 0.05, 0.3])
+        close[gaps], opened[gaps] = NAN, NAN
+        wanted = np.where(rng.random(n_bars) < rng.choice([0.05, 0.5]),
+                          rng.choice([0.0, 0.0, 0.5, 1.0, -0.7, 2.0], n_bars), NAN)  # fmt: skip
+        account = Account(
+            max_leverage=float(rng.choice([1.0, 3.0, math.inf])),
+            maintenance_margin=float(rng.choice([0.0, 0.3, 1.0])),
+        )
+        more = {"costs": Costs(commission_bps=5.0, slippage_bps=2.0), "account": account}
+        both = np.column_stack([close, np.full(n_bars, 5.0)])
+        first = np.column_stack([opened, np.full(n_bars, 5.0)])
+
+        one = simulate(make_bars(close, open=opened), Targets(wanted), **more)
+        beside_an_idle_one = simulate(
+            make_bars(both, ["A", "B"], open=first),
+            Targets(np.column_stack([wanted, np.full(n_bars, NAN)])), **more,
+        )  # fmt: skip
+
+        for table in ("equity", "fills", "orders"):
+            alike = getattr(one, table), getattr(beside_an_idle_one, table)
+            assert alike[0].tobytes() == alike[1].tobytes(), table
+
+    @pytest.mark.parametrize(
+        ("bars", "decisions", "problem"),
+        [
+            (make_bars([1.0, 2.0]), np.ones(2), "Targets, Orders, Compiled or Callback .* ndarray"),
+            (np.ones(2), Targets(np.ones(2)), "needs Bars, not ndarray"),
+        ],
+    )
+    def test_says_what_it_needs(self, bars, decisions, problem):
+        with pytest.raises(SettingsError, match=problem):
+            simulate(bars, decisions)
+
     def test_compiled_agrees_with_plain_python(self):
         code = (
             "from backtests.engine import simulate\n"

@@ -100,6 +100,16 @@ def writes_into_its_view(t, view, params, desk):
     view.close[t, 0] = 1.0
 
 
+def imports(t, view, params, desk):
+    import math  # noqa: F401
+
+
+def raises_once(t, view, params, desk):
+    params[0] += 1.0
+    if params[0] == 1.0:
+        raise ValueError("once")
+
+
 def asks_too_much(t, view, params, desk):
     for _ in range(65):
         compiled.market(desk, 0, 1.0)
@@ -251,12 +261,14 @@ class TestOrders:
                 [order(1, "trailing_stop", bar=1, trail=1.0, trail_is_fraction=True)],
                 "needs a trail",
             ),
-            ([order(1, "wish", bar=1)], "unknown kind"),
-            ([order(1, bar=1, time_in_force="forever")], "unknown kind, time in force"),
+            ([order(1, "wish", bar=1)], "unknown kind 'wish', none of market, limit"),
+            ([order(1, bar=1, time_in_force="forever")], "unknown time in force 'forever'"),
+            ([order(1, bar=1, time_in_force="gtd")], "needs good_until"),
             ([order(1, bar=1, parent=0)], "names a parent"),
             ([order(1, bar=1), order(1, bar=2, parent=0)], "Order 1 of bar 2 .* names a parent"),
             ([order(1, "limit", bar=1, limit_price=0.1, is_offset=True)], "names a parent"),
-            ([Order("B", 1.0, bar=1)], "names 'B', which the bars do not have"),
+            ([Order("B", 1.0, bar=1)], "names 'B': Orders needs symbols"),
+            (order(1, bar=1), r"Orders\(\[order\]\)"),
             ([Order(None, 1.0, bar=1)], "names None"),
             ([Order(0, "many", bar=1)], "has 'many' for its quantity"),
             ([Cancel(0)], "not an Order"),
@@ -300,8 +312,29 @@ class TestCompiled:
         assert caught.value.bar == bar
 
     def test_cannot_write_into_its_view(self):
-        with pytest.raises(SettingsError, match="cannot compile writes_into_its_view"):
+        with pytest.raises(
+            SettingsError, match=r"compile writes_into_its_view: .* view, .* cannot"
+        ):
             simulate(make_bars(FLAT, FLAT), Compiled(writes_into_its_view))
+
+    @pytest.mark.parametrize(
+        ("on_bar", "problem"),
+        [
+            (5, "needs a function .*, not 5"),
+            (lambda t, view, params: None, r"with \(t, view, params, desk\); .* takes \(t, view"),
+        ],
+    )
+    def test_needs_a_function_of_four(self, on_bar, problem):
+        with pytest.raises(SettingsError, match=problem):
+            Compiled(on_bar)
+
+    def test_cannot_import(self):
+        with pytest.raises(SettingsError, match="cannot compile imports"):
+            simulate(make_bars(FLAT, FLAT), Compiled(imports))
+
+    def test_says_so_when_it_does_not_raise_again(self):
+        with pytest.raises(StrategyError, match="raised, and not when asked again"):
+            simulate(make_bars(FLAT, FLAT), Compiled(raises_once, [0.0]))
 
     def test_cannot_look_ahead_by_a_helper_of_its_own(self):
         with pytest.raises(StrategyError, match="IndexError"):
@@ -314,7 +347,8 @@ class TestCallback:
         [
             ("buy", "Item 0 is 'b', not an Order"),
             (7, "it returned 7; expected orders"),
-            ([1.0], "Item 0 is 1.0, not an Order"),
+            ([1.0], "Item 0 is 1.0, not an Order; targets are a numpy array"),
+            ({"A": 1.0}, "Item 0 is 'A', not an Order; targets are a numpy array"),
             (np.ones(3), "it returned an array of float64 with shape"),
             (np.array(["x"]), "it returned an array of"),
             (np.array([np.inf]), "the target of A is infinite"),
@@ -336,6 +370,14 @@ class TestCallback:
 
         assert caught.value.bar == 1
         assert caught.value.at.startswith("2020-01-02")
+
+    def test_is_made_of_an_object_not_of_its_class(self):
+        class Silent:
+            def on_bar(self, view):
+                """Decide nothing."""
+
+        with pytest.raises(SettingsError, match=r"not its class: Callback\(Silent\(\)\)"):
+            Callback(Silent)
 
     @pytest.mark.parametrize("name", ["ts", "open", "high", "low", "close", "adjusted", "position"])
     def test_cannot_write_into_its_view(self, name):

@@ -93,7 +93,7 @@ class TestServe:
 
 class TestQueues:
     def test_are_the_default_one_and_those_of_the_routes(self):
-        assert serve.queues() == ["interactive", "upkeep"]
+        assert serve.queues() == ["batch", "interactive", "upkeep"]
 
 
 class TestAuthority:

@@ -5,54 +5,7 @@ import pytest
 
 from backtests.engine.errors import SettingsError
 from backtests.engine.metrics import Conventions, Trials, compute_metrics
-from backtests.engine.metrics.conventions import expected_maximum
 from backtests.engine.metrics.definitions import AFFECTED
-from backtests.engine.metrics.sharpe import (
-    shape_factor,
-    sharpe_probability,
-    track_record_length,
-)
-
-
-def probability(annual, threshold, periods, n, skewness, kurtosis):
-    sharpe = annual / math.sqrt(periods)
-    factor = shape_factor(sharpe, skewness, kurtosis - 3.0)
-    return sharpe_probability(sharpe, threshold / math.sqrt(periods), n, factor)
-
-
-class TestSharpeProbability:
-    @pytest.mark.parametrize(
-        ("skewness", "kurtosis", "published"), [(-2.448, 10.164, 0.913), (0.0, 3.0, 0.982)]
-    )
-    def test_reproduces_bailey_and_lopez_de_prado_2012(self, skewness, kurtosis, published):
-        found = probability(1.585, 0.0, 12, 24, skewness, kurtosis)
-
-        assert found == pytest.approx(published, abs=5e-4)
-
-    @pytest.mark.parametrize(
-        ("n_trials", "skewness", "kurtosis", "published"),
-        [(100, -3.0, 10.0, 0.9004), (46, -3.0, 10.0, 0.9505), (88, 0.0, 3.0, 0.9505)],
-    )
-    def test_reproduces_the_deflated_ratios_of_2014(self, n_trials, skewness, kurtosis, published):
-        luck = expected_maximum(n_trials) * math.sqrt(0.5)
-
-        found = probability(2.5, luck, 250, 1250, skewness, kurtosis)
-
-        assert found == pytest.approx(published, abs=2e-4)
-
-
-class TestTrackRecordLength:
-    @pytest.mark.parametrize(
-        ("periods", "skewness", "kurtosis", "years"),
-        [(252, 0, 3, 2.73), (52, 0, 3, 2.83), (12, 0, 3, 3.24), (12, -0.72, 5.78, 4.99)],
-    )
-    def test_reproduces_the_published_years(self, periods, skewness, kurtosis, years):
-        sharpe, threshold = 2.0 / math.sqrt(periods), 1.0 / math.sqrt(periods)
-        factor = shape_factor(sharpe, skewness, kurtosis - 3.0)
-
-        found = track_record_length(sharpe, threshold, 1.6448536269514722, factor) / periods
-
-        assert found == pytest.approx(years, abs=6e-3)
 
 
 class TestMeasureSharpe:

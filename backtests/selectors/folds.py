@@ -1,0 +1,94 @@
+"""The folds of a walk-forward or a cross-validation: what each chose, and how that did outside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backtests.models import Run
+from backtests.selectors.figures import label_of, write_figure
+from backtests.selectors.values import write_parameters, write_value
+
+PATH_FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown")
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The choices of all folds, as text.
+
+    Attributes
+    ----------
+    folds : list of dict
+        Train and test days, chosen parameters, the objective on either side, and the share of all
+        trials that did no better in the test.
+    summary : str
+        What was kept outside, in a sentence or two.
+    """
+
+    folds: list[dict[str, Any]]
+    summary: str
+
+
+def get_walk(run: Run, objective: str) -> Walk | None:
+    """Return the folds of a study; None where it has none."""
+    kept = (run.summary.get("study") or {}).get("walk")
+    if not kept:
+        return None
+    return Walk(
+        [_fold(run, fold, objective) for fold in kept["folds"]], _summary(run, kept, objective)
+    )
+
+
+def _fold(run: Run, fold: Mapping[str, Any], objective: str) -> dict[str, Any]:
+    return {
+        "train": _days(fold["train"]),
+        "test": _days(fold["test"]),
+        "lines": write_parameters(fold["parameters"]),
+        "train_text": write_value(run, objective, fold["train_value"]),
+        "test_text": write_value(run, objective, fold["test_value"]),
+        "rank_text": f"{fold['rank']:.0%}",
+    }
+
+
+def _days(stretches: Sequence[Sequence[str]]) -> list[str]:
+    return [f"{first} to {last}" for first, last in stretches]
+
+
+def _summary(run: Run, kept: Mapping[str, Any], objective: str) -> str:
+    n_folds, n_distinct = len(kept["folds"]), kept["n_distinct"]
+    said = (
+        f"Mean {objective} {write_value(run, objective, kept['mean_train'])} where it was chosen, "
+        f"{write_value(run, objective, kept['mean_test'])} outside"
+    )
+    if kept["efficiency"] is not None:
+        said += f": {kept['efficiency']:.0%} was kept"
+    said += f". {n_folds:,} folds chose {n_distinct:,} different parameter sets."
+    n_empty = kept["n_without_choice"]
+    if n_empty:
+        said += f" {n_empty:,} more had nothing to choose from."
+    return said
+
+
+def _place(figure: tuple[str, Any]) -> int:
+    """Return where a figure stands in a row: the database keeps no order."""
+    return PATH_FIGURES.index(figure[0]) if figure[0] in PATH_FIGURES else len(PATH_FIGURES)
+
+
+def list_paths(run: Run) -> list[dict[str, Any]]:
+    """Return the figures of each path of a cross-validation; none of another study."""
+    metrics = run.summary.get("metrics", {})
+    return [
+        {
+            "number": number,
+            "figures": [
+                {
+                    "label": label_of(name),
+                    "exact": repr(value),
+                    "text": write_figure(
+                        name, {"value": value, "unit": metrics.get(name, {}).get("unit", "")}
+                    ),
+                }
+                for name, value in sorted(path.items(), key=_place)
+            ],
+        }
+        for number, path in enumerate((run.summary.get("study") or {}).get("paths") or [], start=1)
+    ]

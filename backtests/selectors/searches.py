@@ -1,0 +1,123 @@
+"""Whether a search goes together with its spec."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Sum
+
+from backtests import search
+from backtests.lifecycle import RunKind
+from backtests.models import Chunk, Dataset
+from backtests.runspec import RunSpec, as_backtest, search_of, with_search
+from backtests.search import SearchError
+from crowetrade_site.core.errors import InvalidInput, translating
+from strategies.pipeline import StrategySpec
+
+# Trials looked at before a search is queued: one that is valid is enough.
+MOST_TRIED = 200
+# Measured: what a trial costs beside its bars, and for every bar of an instrument.
+_SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
+
+
+def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a study's spec with the defaults of its search, after trying that on the spec.
+
+    Raises
+    ------
+    InvalidInput
+        The search is no valid document, names a path the spec does not have, an unknown metric,
+        or only parameter sets that the strategy refuses (422).
+    """
+    document = dict(search_of(spec))
+    if "seed" in search.KINDS.get(str(document.get("kind")), search.KINDS["grid"]).model_fields:
+        document.setdefault("seed", spec["seed"])
+    with translating((SearchError,), InvalidInput):
+        planned = plan_search(document)
+        if spec["kind"] != RunKind.SWEEP and not planned.is_indexed:
+            raise InvalidInput(
+                f"search: {document['kind']} chooses trials by the results of others, which a "
+                f"{spec['kind']} cannot do yet; use grid, random or latin_hypercube."
+            )
+        n_first = min(MOST_TRIED, planned.n_trials)
+        trials = planned.ask(n_first) if planned.is_indexed else planned.ask()
+        refusals = [refusal_of(spec, trial.parameters) for trial in trials[:MOST_TRIED]]
+    if all(refusals):
+        raise InvalidInput(f"search: the strategy refuses every parameter set tried; {refusals[0]}")
+    parsed = search.parse(document).model_dump(mode="json", exclude_none=True)
+    return with_search(spec, parsed)
+
+
+def plan_search(document: Mapping[str, Any], told: Any = ()) -> search.Search:
+    """Return the search that a document asks for, over the metrics of the engine."""
+    from backtests.engine.metrics import DEFINITIONS
+
+    return search.plan(document, metrics=[*DEFINITIONS, *EXTRA_FIGURES], told=told)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study will take, as far as it is known before.
+
+    Attributes
+    ----------
+    n_trials : int
+        At most.
+    cost : float
+        The same in trials on all the data.
+    seconds : float
+        Of one core; divide by the worker processes that are free.
+    is_measured : bool
+        Whether trials of the same strategy on the same data were timed; else a rule of thumb.
+    """
+
+    n_trials: int
+    cost: float
+    seconds: float
+    is_measured: bool
+
+
+def estimate_study(spec: Mapping[str, Any], dataset: Dataset) -> Estimate:
+    """Return what a checked study is estimated to take."""
+    planned = plan_search(search_of(spec))
+    timed = Chunk.objects.done().filter(
+        run__dataset=dataset, run__kind=spec["kind"], is_reused=False, seconds__gt=0
+    )
+    sums = timed.aggregate(seconds=Sum("seconds"), n=Sum("n_trials"))
+    chosen = len(spec["instruments"] or ()) or dataset.n_instruments or 1
+    n_cells = dataset.n_rows * chosen / max(1, dataset.n_instruments)
+    each = sums["seconds"] / sums["n"] if sums["n"] else seconds_of_trial(n_cells)
+    return Estimate(planned.n_trials, planned.cost, planned.cost * each, bool(sums["n"]))
+
+
+def seconds_of_trial(n_cells: float) -> float:
+    """Return what a trial takes on so many bars of instruments [s on one core], roughly.
+
+    A rule of thumb that is the same on every machine: the size of chunks follows from it, and so do
+    their names.
+    """
+    return _SECONDS_PER_TRIAL + _SECONDS_PER_CELL * n_cells
+
+
+# Figures of a trial beside the engine's metrics.
+EXTRA_FIGURES = ("final_equity", "n_fills", "n_closed_trades")
+
+
+def refusal_of(spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    """Return why the spec cannot take a parameter set; empty where it can.
+
+    Raises
+    ------
+    PathError
+        A path is not in the spec.
+    """
+    from pydantic import ValidationError
+
+    document = search.apply(as_backtest(spec), parameters)
+    try:
+        StrategySpec.model_validate(document["strategy"])
+        RunSpec.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        return str(fault["msg"]).removeprefix("Value error, ")
+    return ""

@@ -1,0 +1,92 @@
+"""The honest statistics of a study as rows of a table: what is left of its best trial."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backtests.selectors.figures import label_of, write_count, write_ratio, write_share
+
+LABELS = {
+    "best_sharpe": "Sharpe ratio of the best, as observed",
+    "n_effective": "Independent trials it amounts to",
+    "expected_maximum": "Best Sharpe ratio expected by luck",
+    "probabilistic_sharpe": "Probabilistic Sharpe ratio",
+    "deflated_sharpe": "Deflated Sharpe ratio",
+    "deflated_sharpe_all": "Deflated Sharpe ratio, all trials independent",
+    "p_value": "p-value of the best alone",
+    "bonferroni_p_value": "p-value, Bonferroni",
+    "holm_p_value": "p-value, Holm",
+    "n_accepted": "Trials that pass",
+    "minimum_track_record_bars": "Minimum track record, bars",
+    "minimum_track_record_years": "Minimum track record, years",
+    "minimum_backtest_years": "Minimum backtest, years",
+    "haircut_sharpe_bonferroni": "Sharpe ratio after a Bonferroni haircut",
+    "haircut_sharpe_holm": "Sharpe ratio after a Holm haircut",
+    "haircut_sharpe_bhy": "Sharpe ratio after a BHY haircut",
+    "spa_p_value": "p-value, superior predictive ability",
+    "pbo": "Probability of backtest overfitting",
+    "probability_of_loss": "Probability of loss out of sample",
+    "performance_degradation": "Slope of out of sample on in sample",
+}
+# Said of a figure that brings no definition of its own.
+MEANINGS = {
+    "n_effective": "How many independent trials the correlated ones amount to.",
+    "expected_maximum": "What the best of as many trials without skill is expected to show.",
+    "probabilistic_sharpe": "Probability that the true ratio is above 0, were it the only trial.",
+    "deflated_sharpe": "Probability that the true ratio is above what luck gives the best of so "
+    "many trials.",
+    "holm_p_value": "Probability of so good a result without skill, adjusted for all trials.",
+    "haircut_sharpe_holm": "The ratio that is left once the number of trials is paid for.",
+    "minimum_backtest_years": "Below this length so many trials show as good a ratio by luck.",
+    "spa_p_value": "Probability that no trial is better than cash.",
+    "pbo": "How often the best of one half of the time is below the median in the other half.",
+}
+
+
+def list_statistics(selection: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return label, value, reason and meaning of each figure, in the order of `LABELS`."""
+    order = {name: place for place, name in enumerate(LABELS)}
+    shown = sorted(_figures(selection).items(), key=lambda pair: order.get(pair[0], len(order)))
+    return [
+        {
+            "name": name,
+            "label": LABELS.get(name, label_of(name)),
+            "text": _write(name, figure),
+            "reason": figure.get("reason", ""),
+            "meaning": figure.get("definition") or MEANINGS.get(name, ""),
+        }
+        for name, figure in shown
+        if isinstance(figure, Mapping) and "value" in figure
+    ]
+
+
+def verdict_of(selection: Mapping[str, Any]) -> str:
+    """Return what the statistics decide, in one sentence; empty where they do not."""
+    accepted = selection.get("is_accepted")
+    if accepted is None:
+        return ""
+    if accepted:
+        return "The best passes: luck alone seldom gives so good a result in so many trials."
+    return "The best does not pass: so many trials give a result like this by luck."
+
+
+def value_of(selection: Mapping[str, Any], name: str) -> float | None:
+    """Return the value of one figure; None where there is none."""
+    figure = _figures(selection).get(name)
+    return figure.get("value") if isinstance(figure, Mapping) else None
+
+
+def _figures(selection: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the figures, which may stand in a section of their own."""
+    inner = selection.get("figures")
+    return inner if isinstance(inner, Mapping) else selection
+
+
+def _write(name: str, figure: Mapping[str, Any]) -> str:
+    value, unit = figure["value"], figure.get("unit", "")
+    if value is None:
+        return "–"
+    if name.endswith("p_value"):
+        return f"{value:.3g}"
+    if unit in {"bars", "trials"} or name.startswith("n_"):
+        return write_count(value) if value >= 100 else f"{value:.3g}"
+    return write_share(value) if unit == "probability" else write_ratio(value)

@@ -1,0 +1,52 @@
+"""Specs as text that people read and run again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from backtests import search
+from backtests.models import Run
+from backtests.runspec import RunSpec, as_backtest
+from strategies.selectors import get_spec
+
+
+def spec_text(run: Run) -> str:
+    """Return a run's spec as YAML, in the order its schema has it.
+
+    One that present rules would refuse is shown as it was stored.
+    """
+    return _text(run.spec)
+
+
+def trial_text(run: Run, parameters: Mapping[str, Any]) -> str:
+    """Return the spec that runs one trial of a study alone, as YAML.
+
+    It says when to begin: a backtest without a start begins at its strategy's first decision, but
+    all trials of a study at one bar.
+    """
+    document = search.apply(as_backtest(run.spec), parameters)
+    if document.get("start") is None and run.dataset.first_at is not None:
+        document["start"] = run.dataset.first_at.date().isoformat()
+    return _text(document)
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    try:
+        spec = _shown(RunSpec.model_validate(document))
+    except ValidationError:
+        spec = dict(document)
+    spec["strategy"] = get_spec(spec["strategy"]).model_dump(mode="json")
+    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+
+
+def _shown(part: BaseModel) -> dict[str, Any]:
+    """Return a part's values without the nulls that only say that a key was left out."""
+    plain = part.model_dump(mode="json")
+    shown = {}
+    for name, field in type(part).model_fields.items():
+        value = getattr(part, name)
+        if value is not None or field.default is not None:
+            shown[name] = _shown(value) if isinstance(value, BaseModel) else plain[name]
+    return shown

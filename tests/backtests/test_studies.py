@@ -1,0 +1,464 @@
+"""Studies as workers do them: planned, computed in chunks, taken over, rescued, put together."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from backtests import jobs, services
+from backtests.jobs import chunks, evaluation, trials
+from backtests.lifecycle import ChunkStatus, RunStatus
+from backtests.models import Chunk, Run, TrialBatch
+from crowetrade_site.core import storage
+from crowetrade_site.core.errors import Conflict, InvalidInput, TooMuch
+from tests.factories.backtests import AT, STRATEGY, bars_dataset, queued, spec
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OVER = {"signals.0.fast_bars": [2, 3, 4], "signals.0.slow_bars": [5, 8]}
+GRID = {"kind": "grid", "over": OVER, "objective": "sharpe"}
+
+
+@pytest.fixture
+def data(transactional_db, owner, tmp_path):
+    """A real dataset that other connections see."""
+    trials._open.cache_clear()
+    return bars_dataset(tmp_path, owner, n_days=120)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Chunks of two trials."""
+    monkeypatch.setattr(evaluation, "MOST_TRIALS", 2)
+
+
+def sweep(owner, search=None, **more) -> Run:
+    return queued(owner, kind="sweep", search=search or GRID, **more)
+
+
+def work(run: Run, *, until: int = 100) -> Run:
+    """Do what workers do until the study is over, or so many chunks are done."""
+    messages = jobs.execute_run(run_id=run.public_id, worker="w1")
+    for _ in range(until):
+        if not messages:
+            break
+        following = jobs.execute_chunk(chunk_id=messages.pop(0), worker="w1")
+        messages += following.chunks
+        if following.study is not None:
+            messages += jobs.execute_run(run_id=following.study, worker="w1")
+    return Run.objects.get(pk=run.pk)
+
+
+def table_of(run: Run):
+    return pq.read_table(storage.locate(run.artifacts["trials.parquet"]["digest"]))
+
+
+class TestSweep:
+    def test_ends_with_a_row_for_every_trial(self, data, owner):
+        run = work(sweep(owner))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        rows = table_of(run)
+        assert rows["number"].to_pylist() == list(range(6))
+        assert [json.loads(text) for text in rows["parameters"].to_pylist()] == [
+            {"signals.0.fast_bars": fast, "signals.0.slow_bars": slow}
+            for fast in OVER["signals.0.fast_bars"]
+            for slow in OVER["signals.0.slow_bars"]
+        ]
+        assert (run.progress_done, run.progress_total) == (6, 6)
+
+    def test_gives_each_trial_the_figures_of_its_own_backtest(self, data, owner):
+        start = "2024-01-01"
+        rows = table_of(work(sweep(owner, start=start)))
+        at = (
+            rows["parameters"]
+            .to_pylist()
+            .index('{"signals.0.fast_bars": 3, "signals.0.slow_bars": 8}')
+        )
+        strategy = STRATEGY | {
+            "signals": [{"kind": "moving_average_cross", "fast_bars": 3, "slow_bars": 8}]
+        }
+        alone = work(queued(owner, strategy=strategy, start=start))
+
+        for name in ("total_return", "sharpe", "max_drawdown", "turnover", "n_trades"):
+            assert rows[name][at].as_py() == alone.summary["metrics"][name]["value"], name
+        assert rows["final_equity"][at].as_py() == alone.summary["final_equity"]
+
+    def test_shows_the_best_trial_as_a_backtest_and_says_of_how_many(self, data, owner):
+        run = work(sweep(owner))
+        study = run.summary["study"]
+        values = table_of(run)["objective_0"].to_numpy()
+
+        assert study["n_trials"] == 6
+        assert study["leaders"][0]["values"] == [values.max()]
+        assert run.summary["metrics"]["sharpe"]["value"] == values.max()
+        assert study["ledger"] == {"n_on_this_data": 6, "n_of_this_family": 6}
+        assert study["selection"]["n_trials"] == 6
+        assert study["selection"]["figures"]["holm_p_value"]["value"] is not None
+        assert "curves.parquet" in run.artifacts
+
+    def test_gives_the_same_digest_whatever_the_size_of_its_chunks(self, data, owner, monkeypatch):
+        whole = work(sweep(owner))
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 2)
+        parts = work(sweep(owner))
+
+        assert parts.chunks.count() == 3
+        assert parts.result_digest == whole.result_digest
+        assert parts.artifacts["trials.parquet"]["digest"] != ""
+
+    def test_takes_over_chunks_that_were_computed_before(self, data, owner, small):
+        first, second = work(sweep(owner)), work(sweep(owner))
+
+        assert list(first.chunks.values_list("is_reused", flat=True)) == [False] * 3
+        assert list(second.chunks.values_list("is_reused", flat=True)) == [True] * 3
+        assert second.result_digest == first.result_digest
+
+    def test_keeps_a_parameter_set_the_strategy_refuses_and_says_why(self, data, owner):
+        over = {"signals.0.fast_bars": [2, 9], "signals.0.slow_bars": [5]}
+        run = work(sweep(owner, GRID | {"over": over}))
+
+        assert run.summary["study"]["n_infeasible"] == 1
+        assert "must be smaller than slow_bars" in run.summary["study"]["reasons"][0]["reason"]
+        assert table_of(run)["objective_0"].to_pylist()[1] is None
+
+    def test_ends_without_a_best_where_no_trial_is_feasible(self, data, owner):
+        run = work(sweep(owner, GRID | {"constraints": ["max_drawdown < 0"]}))
+
+        assert run.status == RunStatus.SUCCEEDED
+        assert run.summary["study"]["leaders"] == []
+        assert set(run.artifacts) == {"trials.parquet"}
+
+    @pytest.mark.parametrize(
+        "search",
+        [
+            {"kind": "random", "n_trials": 5},
+            {"kind": "tpe", "n_trials": 8, "generation": 4, "startup": 4},
+            {"kind": "genetic", "n_trials": 8, "generation": 4},
+            {"kind": "halving", "n_trials": 4, "eta": 2, "min_budget": 0.5},
+        ],
+        ids=lambda search: search["kind"],
+    )
+    def test_searches_by_every_kind_the_same_way_twice(self, data, owner, search):
+        over = {
+            "signals.0.fast_bars": {"low": 2, "high": 6, "step": 1},
+            "signals.0.slow_bars": {"low": 7, "high": 30, "step": 1},
+        }
+        one, other = (work(sweep(owner, search | {"over": over, "seed": 7})) for _ in range(2))
+
+        assert one.status == RunStatus.SUCCEEDED, one.problem
+        assert one.result_digest == other.result_digest
+        assert len(set(one.chunks.values_list("generation", flat=True))) >= 1
+
+
+class TestSearchDocument:
+    @pytest.mark.parametrize(
+        ("search", "message"),
+        [
+            ({"kind": "grit", "over": OVER}, "grid"),
+            (GRID | {"over": {"signals.1.fast_bars": [2]}}, "signals"),
+            (GRID | {"objective": "sharp"}, "sharpe"),
+            (GRID | {"over": {"signals.0.fast_bars": [9], "signals.0.slow_bars": [5]}}, "refuses"),
+        ],
+    )
+    def test_is_refused_before_anything_is_queued(self, data, owner, search, message):
+        with pytest.raises(InvalidInput, match=message):
+            sweep(owner, search)
+
+        assert not Run.objects.exists()
+
+    def test_is_what_a_sweep_needs_and_a_backtest_has_not(self, data, owner):
+        with pytest.raises(InvalidInput, match="a sweep needs search"):
+            queued(owner, kind="sweep")
+        with pytest.raises(InvalidInput, match="a backtest has no search"):
+            queued(owner, search=GRID)
+
+
+class TestFairUse:
+    def test_estimates_before_anything_is_queued(self, data, owner):
+        document = spec(kind="sweep", search=GRID)
+        before = services.estimate_run(document=document, actor=owner)
+        work(sweep(owner))
+        after = services.estimate_run(document=document, actor=owner)
+
+        assert (before.n_trials, before.is_measured) == (6, False)
+        assert (after.n_trials, after.is_measured) == (6, True)
+        assert after.seconds > 0
+
+    def test_refuses_more_than_one_may_have_in_the_queue(self, data, owner, settings):
+        settings.RUN_MAX_ACTIVE_PER_USER = 2
+        sweep(owner)
+        sweep(owner)
+
+        with pytest.raises(TooMuch, match="2 runs queued"):
+            sweep(owner)
+
+
+class TestLedger:
+    def test_counts_a_parameter_set_once(self, data, owner):
+        work(sweep(owner))
+        work(sweep(owner))
+
+        assert TrialBatch.objects.all().count_trials() == 6
+
+    def test_counts_overlapping_trials_under_whatever_name(self, data, owner, tmp_path):
+        work(sweep(owner))
+        again = bars_dataset(tmp_path, owner, "renamed", n_days=80, seed=4)
+        run = work(queued(owner, again.name, kind="sweep", search=GRID))
+
+        assert run.summary["study"]["ledger"]["n_on_this_data"] == 12
+
+    def test_does_not_count_trials_on_other_instruments(self, data, owner, tmp_path):
+        work(sweep(owner))
+        other = bars_dataset(tmp_path, owner, "other", symbols=("XXX", "YYY"))
+        run = work(queued(owner, other.name, kind="sweep", search=GRID))
+
+        assert run.summary["study"]["ledger"]["n_on_this_data"] == 6
+
+    def test_counts_a_single_backtest(self, data, owner):
+        work(queued(owner))
+
+        assert TrialBatch.objects.get().n_trials == 1
+
+    @pytest.mark.parametrize("sql", ["UPDATE {} SET n_trials = 0", "DELETE FROM {}", "TRUNCATE {}"])
+    def test_cannot_be_changed(self, data, owner, sql):
+        work(queued(owner))
+
+        with (
+            pytest.raises(DatabaseError, match="append-only"), transaction.atomic(),
+            connection.cursor() as cursor,
+        ):  # fmt: skip
+            cursor.execute(sql.format("backtests_trialbatch"))
+
+
+class TestChunks:
+    def test_are_claimed_once(self, data, owner, small):
+        run = sweep(owner)
+        chunk, *_ = jobs.execute_run(run_id=run.public_id, worker="w1")
+
+        assert chunks._claim(chunk, worker="w1") is not None
+        assert chunks._claim(chunk, worker="w2") is None
+
+    def test_are_computed_again_when_their_worker_is_lost(self, data, owner, small):
+        undisturbed = work(sweep(owner))
+        Chunk.objects.update(content="x" * 64)  # nothing to take over
+        run = sweep(owner)
+        first, *_ = jobs.execute_run(run_id=run.public_id, worker="w1")
+        chunks._claim(first, worker="w1")
+        expired = timezone.now() - timedelta(seconds=1)
+        Chunk.objects.filter(pk=first).update(lease_expires_at=expired)
+
+        messages, _ = jobs.reap_chunks()
+        assert first in messages
+        for chunk in messages:
+            following = jobs.execute_chunk(chunk_id=chunk, worker="w2")
+        jobs.execute_run(run_id=following.study, worker="w2")
+        run.refresh_from_db()
+
+        assert Chunk.objects.get(pk=first).attempt == 2
+        assert run.result_digest == undisturbed.result_digest
+
+    def test_that_kill_their_worker_are_given_up_and_the_rest_is_kept(
+        self, data, owner, small, settings
+    ):
+        settings.CHUNK_MAX_ATTEMPTS = 2
+        run = sweep(owner)
+        poison, *others = jobs.execute_run(run_id=run.public_id, worker="w1")
+        for _ in range(2):
+            chunks._claim(poison, worker="w1")
+            expired = timezone.now() - timedelta(seconds=1)
+            Chunk.objects.filter(pk=poison).update(lease_expires_at=expired)
+            jobs.reap_chunks()
+        for chunk in others:
+            following = jobs.execute_chunk(chunk_id=chunk, worker="w2")
+        jobs.execute_run(run_id=following.study, worker="w2")
+        run.refresh_from_db()
+
+        assert Chunk.objects.get(pk=poison).status == ChunkStatus.QUARANTINED
+        assert run.status == RunStatus.FAILED
+        assert (
+            "1 of 3 chunks were given up, the first of them trials 0 to 1"
+            in (run.problem["detail"])
+        )
+        assert table_of(run)["number"].to_pylist() == [2, 3, 4, 5]
+        assert run.summary["study"]["n_trials"] == 4
+
+    def test_of_a_cancelled_study_are_not_begun(self, data, owner, small):
+        run = sweep(owner)
+        first, second, _ = jobs.execute_run(run_id=run.public_id, worker="w1")
+        jobs.execute_chunk(chunk_id=first, worker="w1")
+
+        services.cancel_run(run_id=run.public_id, actor=owner, at=timezone.now())
+        following = jobs.execute_chunk(chunk_id=second, worker="w1")
+        run.refresh_from_db()
+
+        assert following == chunks.Next()
+        assert run.status == RunStatus.CANCELLED
+        statuses = set(run.chunks.values_list("status", flat=True))
+        assert statuses == {ChunkStatus.DONE, ChunkStatus.CANCELLED}
+
+    def test_enter_the_queue_a_few_at_a_time(self, data, owner, small, settings):
+        settings.STUDY_CHUNKS_IN_FLIGHT = 2
+        run = sweep(owner)
+        messages = jobs.execute_run(run_id=run.public_id, worker="w1")
+        Chunk.objects.filter(pk__in=messages).update(published_at=timezone.now())
+
+        following = jobs.execute_chunk(chunk_id=messages[0], worker="w1")
+
+        assert len(messages) == 2
+        assert len(following.chunks) == 1
+
+    def test_send_the_study_on_once_though_the_last_message_comes_twice(self, data, owner):
+        run = sweep(owner)
+        (only,) = jobs.execute_run(run_id=run.public_id, worker="w1")
+
+        first = jobs.execute_chunk(chunk_id=only, worker="w1")
+        second = jobs.execute_chunk(chunk_id=only, worker="w2")
+
+        assert (first.study, second.study) == (run.public_id, None)
+
+
+class TestWalkForward:
+    SECTION = {"train_days": 40, "test_days": 20, "purge_days": 2, "search": GRID}
+
+    def test_stitches_what_each_fold_chose_out_of_sample(self, data, owner):
+        run = work(queued(owner, kind="walk_forward", walk_forward=self.SECTION))
+        walk = run.summary["study"]["walk"]
+        rows = table_of(run)
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert len(walk["folds"]) == 4
+        for number, fold in enumerate(walk["folds"]):
+            train = rows[f"train_{number}"].to_numpy()
+            at = int(np.nanargmax(train))
+            assert fold["train_value"] == train[at]
+            assert fold["test_value"] == rows[f"test_{number}"][at].as_py()
+            assert json.loads(rows["parameters"][at].as_py()) == fold["parameters"]
+        first_test = walk["folds"][0]["test"][0][0]
+        assert run.summary["first_at"].startswith(first_test)
+
+    def test_of_a_single_parameter_set_is_that_strategy(self, data, owner):
+        """With nothing to choose the stitched account is the backtest of the tests' stretch."""
+        over = {"signals.0.fast_bars": [3], "signals.0.slow_bars": [8]}
+        section = self.SECTION | {"search": GRID | {"over": over}}
+        run = work(queued(owner, kind="walk_forward", walk_forward=section))
+        strategy = STRATEGY | {
+            "signals": [{"kind": "moving_average_cross", "fast_bars": 3, "slow_bars": 8}]
+        }
+        start = run.summary["first_at"][:10]
+        alone = work(queued(owner, strategy=strategy, start=start))
+
+        assert run.summary["n_bars"] == alone.summary["n_bars"]
+        assert run.summary["final_equity"] == pytest.approx(alone.summary["final_equity"], rel=1e-2)
+
+    def test_does_not_look_ahead(self, owner, transactional_db, tmp_path):
+        """What comes after a fold's training changes neither its choice nor its figure."""
+        trials._open.cache_clear()
+        bars_dataset(tmp_path, owner, "long", n_days=120)
+        bars_dataset(tmp_path, owner, "short", n_days=85)
+        long, short = (
+            work(queued(owner, name, kind="walk_forward", walk_forward=self.SECTION))
+            for name in ("long", "short")
+        )
+        n = len(short.summary["study"]["walk"]["folds"]) - 1
+        for number in range(n):
+            one, other = (r.summary["study"]["walk"]["folds"][number] for r in (long, short))
+            assert one["parameters"] == other["parameters"]
+            assert one["train_value"] == pytest.approx(other["train_value"], rel=1e-12)
+
+    def test_with_too_few_days_is_refused_by_the_worker(self, data, owner):
+        section = self.SECTION | {"train_days": 4000}
+        run = work(queued(owner, kind="walk_forward", walk_forward=section))
+
+        assert run.status == RunStatus.FAILED
+        assert "too few" in run.problem["detail"]
+
+
+class TestCrossValidation:
+    def test_gives_every_path(self, data, owner):
+        section = {"n_groups": 6, "n_test_groups": 2, "purge_days": 2, "search": GRID}
+        run = work(queued(owner, kind="cross_validation", cross_validation=section))
+        study = run.summary["study"]
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert len(study["walk"]["folds"]) == 15
+        assert len(study["paths"]) == 5
+        assert all(path["sharpe"] is not None for path in study["paths"])
+
+
+class TestComparison:
+    def test_sets_strategies_side_by_side(self, data, owner):
+        held = {
+            "signals": [{"kind": "buy_and_hold"}],
+            "portfolio": {"kind": "equal_weight", "rebalance": {"kind": "once"}},
+        }
+        less = held | {"portfolio": held["portfolio"] | {"gross": 0.5}}
+        section = {"strategies": {"cross": STRATEGY, "hold": held, "half": less}}
+        run = work(queued(owner, kind="comparison", comparison=section | {"benchmark": "hold"}))
+        found = run.summary["study"]["comparison"]
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        cross, hold, half = (found["names"].index(name) for name in ("cross", "hold", "half"))
+        assert found["correlation"][hold][half] == pytest.approx(1.0, abs=1e-3)
+        assert found["overlap"][hold][half] == pytest.approx(0.5, abs=0.05)
+        assert found["overlap"][cross][hold] < 1.0
+        assert found["sharpe_p_values"][cross] is not None
+        assert len(found["figures"]) == 3
+        assert found["front"]
+        assert run.summary["study"]["n_trials"] == 3
+
+    def test_names_the_strategy_that_is_wrong(self, data, owner):
+        section = {"strategies": {"a": STRATEGY, "b": {"signals": []}}}
+        with pytest.raises(InvalidInput, match=r"comparison\.strategies\.b"):
+            queued(owner, kind="comparison", comparison=section)
+
+
+class TestReproduction:
+    def test_of_a_backtest_and_of_a_study_is_identical(self, data, owner, small):
+        for original in (work(queued(owner)), work(sweep(owner))):
+            again = services.reproduce_run(run_id=original.public_id, actor=owner, at=AT)
+            again = work(again)
+
+            assert again.status == RunStatus.SUCCEEDED, again.problem
+            assert again.result_digest == original.result_digest
+            assert again.summary["reproduction"]["is_identical"]
+            assert not any(again.chunks.values_list("is_reused", flat=True))
+
+    def test_names_the_first_element_that_differs(self, data, owner):
+        original = work(queued(owner))
+        entry = original.artifacts["curves.parquet"]
+        curves = pq.read_table(storage.locate(entry["digest"]))
+        equity = curves["equity"].to_numpy().copy()
+        equity[17] += 0.01
+        import io
+
+        import pyarrow as pa
+
+        forged = curves.set_column(curves.column_names.index("equity"), "equity", pa.array(equity))
+        buffer = io.BytesIO()
+        pq.write_table(forged, buffer, compression="zstd", store_schema=False)
+        artifacts = original.artifacts | {
+            "curves.parquet": {"digest": storage.put(buffer.getvalue()), "bytes": 1}
+        }
+        Run.objects.filter(pk=original.pk).update(artifacts=artifacts, result_digest="d" * 64)
+
+        again = work(services.reproduce_run(run_id=original.public_id, actor=owner, at=AT))
+        found = again.summary["reproduction"]["first_difference"]
+
+        assert again.status == RunStatus.FAILED
+        assert (found["file"], found["array"], found["element"]) == ("curves.parquet", "equity", 17)
+        assert "element 17" in again.problem["detail"]
+
+    def test_of_what_has_no_result_is_refused(self, data, owner):
+        with pytest.raises(Conflict, match="can be reproduced"):
+            services.reproduce_run(run_id=queued(owner).public_id, actor=owner, at=AT)
+
+
+def test_a_spec_of_a_backtest_is_stored_as_before(data, owner):
+    run = queued(owner, costs={"commission_bps": 1})
+
+    assert not {"search", "walk_forward", "cross_validation"} & set(run.spec)
+    assert spec()["dataset"] == "tiny"
