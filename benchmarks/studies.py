@@ -97,6 +97,7 @@ class _Site:
         pq.write_table(pa.table({"ts": stamps, **arrays}), path)
         self.manage("import_bars", str(path), "--dataset", "daily", "--symbol", "A", "--currency",
                     "USD", "--quarantine", "--stamp", "end")  # fmt: skip
+        self.manage("collectstatic", "--noinput", "--verbosity", "0")  # for the page
         for number, queues in enumerate(("interactive,batch", "interactive,batch", "upkeep")):
             more = ("--beat", "--schedule", str(self.home / "beat")) if queues == "upkeep" else ()
             self.workers.append(
