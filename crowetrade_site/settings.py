@@ -158,7 +158,7 @@ RUN_LEASE_SECONDS = env.integer("CROWETRADE_RUN_LEASE_SECONDS", default=20, mini
 WARM_UP = env.boolean("CROWETRADE_WARM_UP", default=True)
 # What a task of a study shall take on one core, by an estimate that no machine's speed changes.
 CHUNK_SECONDS = env.integer("CROWETRADE_CHUNK_MILLISECONDS", default=3_000, minimum=10) / 1000
-CHUNK_MAX_ATTEMPTS = env.integer("CROWETRADE_CHUNK_MAX_ATTEMPTS", default=3, minimum=1)
+CHUNK_MAX_ATTEMPTS = env.integer("CROWETRADE_CHUNK_MAX_ATTEMPTS", default=5, minimum=1)
 # Of one study: many enough to keep all workers busy, few enough that studies take turns.
 STUDY_CHUNKS_IN_FLIGHT = env.integer("CROWETRADE_STUDY_CHUNKS_IN_FLIGHT", default=64, minimum=1)
 RUN_MAX_ACTIVE_PER_USER = env.integer("CROWETRADE_RUN_MAX_ACTIVE_PER_USER", default=100, minimum=1)

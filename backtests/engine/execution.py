@@ -275,7 +275,7 @@ def _move_since(before: int, now: int, run: Run) -> None:
     if run.linked > 0:
         for k in range(run.n_working):
             row = order_at(working_at(k, run), run)
-            if row["since"] == before:
+            if row["since"] == before and row["status"] == _WORKING:
                 row["since"] = now
 
 

@@ -139,6 +139,8 @@ def _wake_reducing(bar: int, moment: int, asset: int, run: Run) -> None:
         row = order_at(working_at(k, run), run)
         if row["instrument"] != asset or row["flags"] & REDUCES_ONLY == 0:
             continue
+        if row["status"] != _WORKING:  # ended since the list was tidied
+            continue
         if row["first_bar"] <= bar and row["parent"] < 0:
             row["since"] = moment
 

@@ -89,7 +89,10 @@ def ledger(site: Installation) -> int:
 def studies():
     """An installation whose studies have many small chunks, and what one gives undisturbed."""
     site = Installation()
-    site.environment |= {"CROWETRADE_CHUNK_MILLISECONDS": "60"}
+    # more attempts than kills: the innocent chunk may be hit by each of them
+    site.environment |= {
+        "CROWETRADE_CHUNK_MILLISECONDS": "60", "CROWETRADE_CHUNK_MAX_ATTEMPTS": str(KILLS + 3),
+    }  # fmt: skip
     hook = site.home / "hook"
     hook.mkdir()
     (hook / "poison.py").write_text(POISON)
