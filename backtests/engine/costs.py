@@ -134,7 +134,7 @@ def paid_per_unit(
     tick = load(run.tick, asset)
     if tick > 0.0 and not is_passive(kind):
         rounded = on_tick(paid, tick, side > 0.0)
-        slip += side * (rounded - paid)
+        slip = max(slip + side * (rounded - paid), 0.0)  # not below by a rounding error
         paid = rounded
     return paid, spread, slip, impact
 
