@@ -238,6 +238,21 @@ def shrink_group(at: int, bar: int, quantity: float, run: Run) -> None:
 
 
 @kernel_part
+def shrink_target(asset: int, bar: int, quantity: float, run: Run) -> None:
+    """Take what an exit has closed off a waiting target's order that was to close it too."""
+    at = load_int(run.order_of, asset)
+    if at < 0:
+        return
+    row = order_at(at, run)
+    left = row["quantity"] - row["filled"]
+    if row["flags"] & SIZED_AT_FILL != 0 or left * quantity <= 0.0:
+        return
+    row["quantity"] -= math.copysign(min(abs(quantity), abs(left)), left)
+    if row["quantity"] == row["filled"]:
+        withdraw(at, bar, _POSITION, run)
+
+
+@kernel_part
 def activate_children(
     parent: int, bar: int, opened: float, filled: float, price: float, moment: int, run: Run
 ) -> None:
@@ -274,6 +289,12 @@ def _trails_from_fill(row: Row) -> bool:
 
 
 @kernel_part
+def exit_price(price: float, offset: float) -> float:
+    """Return the price at a signed fraction from the price of a fill."""
+    return price * (1.0 + offset)
+
+
+@kernel_part
 def _price_offsets(row: Row, filled: float, price: float, tick: float) -> None:
     """Turn fractions of the fill price into prices: stops on the losing side, limits beyond.
 
@@ -286,10 +307,12 @@ def _price_offsets(row: Row, filled: float, price: float, tick: float) -> None:
         distance = row["trail"] * (price if row["flags"] & TRAILS_FRACTION else 1.0)
         row["stop_price"] = price - side * distance
     elif not math.isnan(row["stop_price"]):
-        row["stop_price"] = on_tick(price * (1.0 - side * row["stop_price"]), tick, side < 0.0)
+        level = exit_price(price, -side * row["stop_price"])
+        row["stop_price"] = on_tick(level, tick, side < 0.0)
     if not math.isnan(row["limit_price"]):
         away = -side if row["kind"] == _STOP_LIMIT else side
-        row["limit_price"] = on_tick(price * (1.0 + away * row["limit_price"]), tick, side > 0.0)
+        level = exit_price(price, away * row["limit_price"])
+        row["limit_price"] = on_tick(level, tick, side > 0.0)
     row["flags"] &= ~IS_OFFSET
 
 

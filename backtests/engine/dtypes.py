@@ -278,7 +278,7 @@ _CHOICES = (
     "is_complete",  # several instruments that all trade in every bar, plain, without actions
     "target_kind", "sized_at_fill",
     "skips_curve",  # the equity between decisions is not asked for, and no price is missing
-    "is_alone",  # one instrument, targets, and nothing but market orders at the next open
+    "is_alone",  # one instrument, targets, market orders at the next open and their exits
     "may_repeat",  # many decisions may ask for what is held already
     "hook", "hook_table",  # address of the strategy to ask at every bar; 0 = none
 )  # fmt: skip

@@ -36,6 +36,14 @@ def is_stop_met(price: float, side: float, stop: float) -> bool:
 
 
 @kernel_part
+def is_reached(level: float, upward: bool, high: float, low: float, strictly: bool) -> bool:
+    """Say whether prices between two extremes reach a level from below, or from above."""
+    if strictly:
+        return bool(high > level if upward else low < level)
+    return bool(high >= level if upward else low <= level)
+
+
+@kernel_part
 def is_stop_kind(kind: int) -> bool:
     """Say whether an order of this kind waits for its price to become worse."""
     return kind in (_STOP, _STOP_LIMIT, _TRAILING_STOP)

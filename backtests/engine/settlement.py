@@ -10,6 +10,7 @@ from backtests.engine.book import (
     end_orphans,
     reject,
     shrink_group,
+    shrink_target,
     whole_lots,
     withdraw,
 )
@@ -44,6 +45,8 @@ _BUYING_POWER = wide(OrderReason.BUYING_POWER)
 _SIBLING = wide(OrderReason.SIBLING_FILLED)
 _CLOSE = wide(Moment.CLOSE)
 _FOK = wide(TimeInForce.FOK)
+_FIRST = wide(0)
+_IS_FIRST = np.bool_(True)
 
 # Of the order: what is left below it is rounding.
 _ROUNDING = 1e-12
@@ -128,6 +131,7 @@ def _tell_relatives(
         end_group(at, bar, run)
     if order["flags"] & REDUCES_ONLY != 0 and order["parent"] >= 0:  # an exit: no more of the entry
         withdraw(np.int64(order["parent"]), bar, _SIBLING, run)
+        shrink_target(np.int64(order["instrument"]), bar, quantity, run)
     activate_children(at, bar, opened, quantity, paid, moment, run)
     end_orphans(np.int64(order["instrument"]), bar, run)
 
@@ -182,6 +186,40 @@ def record_fill(bar: int, moment: int, i: int, quantity: float, run: Run) -> flo
     run.n_fills += 1
     run.month_notional += notional
     return paid
+
+
+@inlined_part
+def record_outright(
+    bar: int, moment: int, at: int, quantity: float, price: float, spread: float, slip: float,
+    paid: float, run: Run,
+) -> None:  # fmt: skip
+    """Do what `record_fill` does, for a lone instrument's order at a price known to be paid.
+
+    Notes
+    -----
+    The instrument is the first and plain; the order has not been charged before; no impact.
+    """
+    size = abs(quantity)
+    notional = size * paid
+    row = fill_at(run.n_fills, run)
+    row["quantity"] = quantity
+    row["reference_price"] = price
+    row["price"] = paid
+    row["commission"] = commission(quantity, notional, _IS_FIRST, run.commission_rate, run)
+    row["tax"] = tax(quantity, notional, run)
+    row["half_spread"] = size * spread
+    row["slippage"] = size * slip
+    row["impact"] = 0.0
+    row["conversion"] = 0.0
+    book_trade(_FIRST, quantity, price, total_of(row), run)
+    row["position"] = load(run.position, _FIRST)
+    row["bar"] = bar
+    row["instrument"] = 0
+    row["order"] = at
+    row["moment"] = moment
+    row["is_ambiguous"] = 0
+    run.n_fills += 1
+    run.month_notional += notional
 
 
 @kernel_part

@@ -161,6 +161,51 @@ class TestBracket:
 
         assert result.fills["quantity"].tolist() == [10.0, -4.0, -6.0]
 
+    @pytest.mark.parametrize("n_copies", [1, 2])
+    @pytest.mark.parametrize(
+        ("target", "fills", "held"),
+        [
+            (0.0, [10.0, -10.0], 0.0),
+            (4.0, [10.0, -6.0, -4.0], 0.0),  # the stop sells what the target leaves
+            (-5.0, [10.0, -15.0], -5.0),
+        ],
+    )
+    def test_closes_once_what_a_target_closes_too(self, n_copies, target, fills, held):
+        # Decided at a close of 97, opened at 94: the target's order and the stop at 95 both fill.
+        down = (94.0, 95.0, 93.0, 94.0)
+        bars = make_bars(FLAT, FLAT, (100.0, 101.0, 96.0, 97.0), down, down, n_copies=n_copies)
+        values = np.full((5, n_copies), NAN)
+        values[[0, 2], 0] = [10.0, target]
+
+        result = simulate(bars, Targets(values, "units", bracket=Bracket(0.05, 0.5)), account=RICH)
+
+        assert result.fills["quantity"].tolist() == fills
+        assert set(result.fills["bar"][1:].tolist()) == {3}
+        assert result.positions()[-1, 0] == held
+
+    @pytest.mark.parametrize(("target", "held"), [(0.0, 0.0), (4.0, 0.0), (-5.0, -5.0)])
+    def test_closes_once_what_a_late_target_closes_too(self, target, held):
+        # The stop fills in bar 3; the target of bar 2 works from bar 5 on.
+        down = (97.0, 98.0, 93.0, 94.0)
+        bars = make_bars(FLAT, FLAT, FLAT, FLAT, FLAT, down, down, down, down)
+        values = np.array([10.0, NAN, NAN, NAN, target, NAN, NAN, NAN, NAN])
+        decided = Targets(values, "units", bracket=Bracket(0.05, 0.5))
+
+        result = simulate(bars, decided, fills=Fills(latency_bars=2), account=RICH)
+
+        assert result.positions()[-1].tolist() == [held]
+        if held == 0.0:
+            assert result.fills["quantity"].tolist() == [10.0, -10.0]
+            assert ends(result)[-1] == ("CANCELLED", "POSITION_CLOSED")
+
+    def test_closes_once_what_an_order_closes_too(self):
+        bars = make_bars(FLAT, FLAT, (100.0, 101.0, 96.0, 97.0), (94.0, 95.0, 93.0, 94.0))
+
+        result = run(bars, order(10, bracket=Bracket(0.05, 0.5)), order(-10, bar=2))
+
+        assert result.fills["quantity"].tolist() == [10.0, -10.0]
+        assert ends(result)[1:3] == [("CANCELLED", "POSITION_CLOSED")] * 2
+
     def test_ends_the_rest_of_an_entry_with_its_exit(self):
         # 10 of 30 bought in bar 1, stopped out in bar 2: the 20 that still wait are withdrawn.
         bars = make_bars(FLAT, FLAT, (94.0, 95.0, 90.0, 92.0), FLAT, volume=[100.0, 100, 400, 400])
