@@ -162,10 +162,12 @@ def _fill(bar: int, at: int, run: Run) -> bool:
     order["closed_bar"] = bar
     store_int(run.order_of, _FIRST, -1)
     record_outright(bar, _OPEN, at, quantity, price, spread, slip, paid, run)
-    if run.n_working > 1:
+    if run.n_working == 1:
+        run.n_working = 0
+    else:
         tell_exits(bar, at, quantity, paid, run)
-    run.n_ended += 1
-    tidy(run)
+        run.n_ended += 1
+        tidy(run)
     return True
 
 

@@ -201,25 +201,29 @@ def record_outright(
     """
     size = abs(quantity)
     notional = size * paid
+    fee = commission(quantity, notional, _IS_FIRST, run.commission_rate, run)
+    taxed = tax(quantity, notional, run)
+    half, slipped = size * spread, size * slip
+    run.month_notional += notional
+    # As `total_of` adds them up; worked out before it is written down, so nothing is read back.
+    book_trade(_FIRST, quantity, price, fee + taxed + half + slipped, run)
     row = fill_at(run.n_fills, run)
+    run.n_fills += 1
     row["quantity"] = quantity
     row["reference_price"] = price
     row["price"] = paid
-    row["commission"] = commission(quantity, notional, _IS_FIRST, run.commission_rate, run)
-    row["tax"] = tax(quantity, notional, run)
-    row["half_spread"] = size * spread
-    row["slippage"] = size * slip
+    row["commission"] = fee
+    row["tax"] = taxed
+    row["half_spread"] = half
+    row["slippage"] = slipped
     row["impact"] = 0.0
     row["conversion"] = 0.0
-    book_trade(_FIRST, quantity, price, total_of(row), run)
     row["position"] = load(run.position, _FIRST)
     row["bar"] = bar
     row["instrument"] = 0
     row["order"] = at
     row["moment"] = moment
     row["is_ambiguous"] = 0
-    run.n_fills += 1
-    run.month_notional += notional
 
 
 @kernel_part
