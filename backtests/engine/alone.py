@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from backtests.engine.book import append_order, attach_bracket, tidy
+from backtests.engine.book import append_order, tidy
 from backtests.engine.coasting import coast
 from backtests.engine.costs import commission, outright_cost, tax, tax_rate
 from backtests.engine.deciding import wanted_change
@@ -31,6 +31,7 @@ from backtests.engine.dtypes import (
 from backtests.engine.granting import TOLERANCE, closing_part
 from backtests.engine.guarding import leaves_exits_alone, meet_exits, tell_exits
 from backtests.engine.memory import load, load_int, order_at, store, store_int
+from backtests.engine.relatives import attach_bracket
 from backtests.engine.settlement import record_outright
 from numerics.compilation import inlined_part, kernel_part
 

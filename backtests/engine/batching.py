@@ -36,7 +36,7 @@ def collect(
         _size(bar, moment, at, price, run)
         if row["status"] != _WORKING:
             return n
-    left = left_of(row, run)
+    left = row["quantity"] - row["filled"]
     if row["flags"] & REDUCES_ONLY != 0:
         left = closing_part(_held_after(np.int64(row["instrument"]), n, run), left)
     quantity = left

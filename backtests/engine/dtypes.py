@@ -90,7 +90,7 @@ NEVER = 2**31 - 1
 # Bits of ORDER.flags and REQUEST.flags.
 IS_OFFSET = 1  # prices are fractions of the parent's fill price until it fills
 REDUCES_ONLY = 2  # fills no more than the position, and goes when that is closed
-IS_TRIGGERED = 4  # a stop-limit whose stop was met
+IS_TRIGGERED = 4  # a stop of any kind that was met
 SIZED_AT_FILL = 8  # the target becomes units at the price of the fill
 TRAILS_FRACTION = 16  # `trail` is a fraction of the price, not currency
 CHARGED = 32  # the fee per order was paid

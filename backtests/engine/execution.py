@@ -40,6 +40,7 @@ _IOC = wide(TimeInForce.IOC)
 _FOK = wide(TimeInForce.FOK)
 _COARSE, _FINE = np.bool_(False), np.bool_(True)
 _CERTAIN = wide(0)
+_OVER = wide(4)  # after every moment: the stretch in which a fill woke an order is over
 _FIRST = wide(0)
 _PLAIN, _REDUCING = wide(0), wide(REDUCES_ONLY)
 
@@ -168,8 +169,8 @@ def _meet_inside(bar: int, run: Run) -> None:
             meet_at_once(bar, _INSIDE, row, _FINE, run)
             _move_since(_INSIDE, _OPEN, run)
         meet_stretch(bar, row, _FINE, run)
-        _move_since(_OPEN, _CLOSE, run)
-        _move_since(_INSIDE, _CLOSE, run)
+        _move_since(_OPEN, _OVER, run)
+        _move_since(_INSIDE, _OVER, run)
 
 
 @kernel_part
@@ -178,8 +179,8 @@ def _move_since(before: int, now: int, run: Run) -> None:
 
     Notes
     -----
-    The open of the stretch; or the close of a stretch that is over, which bears on nothing but
-    what a trailing stop may have seen of the bar.
+    The open of the stretch; or `_OVER`, which bears on nothing but what a trailing stop may have
+    seen of the bar.
     """
     if run.linked > 0:
         for k in range(run.n_working):

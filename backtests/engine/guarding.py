@@ -7,14 +7,7 @@ written; the numbers are those of the general step, bit for bit.
 
 import numpy as np
 
-from backtests.engine.book import (
-    activate_children,
-    end_group,
-    end_order,
-    end_orphans,
-    exit_price,
-    tidy,
-)
+from backtests.engine.book import end_order, tidy
 from backtests.engine.costs import outright_cost
 from backtests.engine.dtypes import (
     CHARGED,
@@ -30,6 +23,7 @@ from backtests.engine.dtypes import (
 )
 from backtests.engine.matching import is_reached
 from backtests.engine.memory import load, order_at, working_at
+from backtests.engine.relatives import activate_children, end_group, end_orphans, exit_price
 from backtests.engine.settlement import record_outright
 from numerics.compilation import inlined_part, kernel_part
 

@@ -13,7 +13,6 @@ from backtests.engine.dtypes import (
 )
 from numerics.compilation import kernel_part
 
-_LIMIT = wide(OrderKind.LIMIT)
 _STOP = wide(OrderKind.STOP)
 _STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
 _TRAILING_STOP = wide(OrderKind.TRAILING_STOP)

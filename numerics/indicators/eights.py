@@ -170,9 +170,7 @@ def word_above(
     return (bits - (1 << WORD) if bits >> (WORD - 1) else bits), first, second
 
 
-def _plain_means(
-    values: int, row: int, window: int, scale: float, mean: float
-) -> list[float]:  # fmt: skip
+def _plain_means(values: int, row: int, window: int, scale: float, mean: float) -> list[float]:
     entering, leaving = _group(values, row), _group(values, row - window)
     sums = np.array([(x - y) * scale for x, y in zip(entering, leaving, strict=True)])
     add_up(sums)
@@ -183,12 +181,13 @@ def _group(address: int, row: int) -> Any:
     return (ctypes.c_double * GROUP).from_address(int(address) + _NUMBER_BYTES * int(row))
 
 
+# Lambdas, because numba compiles no intrinsic that is handed over by itself.
 compile_as(
     eight_means,
-    lambda values, row, window, scale, mean, out, place: _eight_means(  # noqa: PLW0108  (numba
+    lambda values, row, window, scale, mean, out, place: _eight_means(  # noqa: PLW0108
         values, row, window, scale, mean, out, place
-    ),  # takes no intrinsic)
-)  # fmt: skip
+    ),
+)
 compile_as(
     word_above,
     lambda values, row, windows, scales, means: _word_above(  # noqa: PLW0108
