@@ -31,7 +31,10 @@ RULES: Mapping[str, Q] = {
     "failed": ENDED_WITHOUT,
 }
 MOST_RUNS = 1000  # of which a pass removes files; the next one does the rest
-IN_WORDS = {"failed": "failed and cancelled run", "study": "studie"}
+IN_WORDS = {
+    "backtest": "backtests", "study": "studies", "reproduction": "reproductions",
+    "failed": "failed and cancelled runs",
+}  # fmt: skip
 
 
 class Expired(NamedTuple):
@@ -83,7 +86,7 @@ def prune_artifacts(
 
 def _sentence(rule: str) -> str:
     days = settings.RETENTION_DAYS[rule]
-    return f"retention policy: artefacts of a {IN_WORDS.get(rule, rule)}s are kept {days} days"
+    return f"retention policy: artefacts of {IN_WORDS[rule]} are kept {days} days"
 
 
 def _due(at: datetime) -> Iterator[Expired]:

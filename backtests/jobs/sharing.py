@@ -16,10 +16,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from backtests.lifecycle import ChunkStatus, Priority, RunStatus
 from backtests.models import Chunk, Run
+from backtests.querysets import ChunkQuerySet
 
 # A study of one priority has four times the workers of one of the next.
 WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
@@ -36,15 +37,25 @@ class Claimant(NamedTuple):
 
 
 def whose_turn(chunk_id: int) -> Iterator[int]:
-    """Yield the chunks that whoever took a message should try to claim, in this order."""
+    """Yield the chunks that whoever took a message should try to claim, in this order.
+
+    The one the message names comes last, or first where no other study waits. Where it is taken,
+    it was computed in the turn of another message, which now lacks its own: a turn is never lost.
+    """
     studies = _studies()
     if len(studies) > 1:
         study = next_study(studies)
         theirs = Chunk.objects.filter(run=study)
         if not theirs.filter(pk=chunk_id, status=ChunkStatus.QUEUED).exists():
-            ready = theirs.in_flight().filter(status=ChunkStatus.QUEUED).order_by("first")
-            yield from ready.values_list("pk", flat=True)[:TRIED]
+            yield from _ready(theirs)
     yield chunk_id
+    yield from _ready(Chunk.objects.filter(run__in=Run.objects.waiting()))
+
+
+def _ready(chunks: ChunkQuerySet) -> QuerySet[Chunk, int]:
+    """Return the first of some chunks that a message speaks of and nobody is at."""
+    ready = chunks.in_flight().filter(status=ChunkStatus.QUEUED).order_by("first")
+    return ready.values_list("pk", flat=True)[:TRIED]
 
 
 def _studies() -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import add_expect_header
 from django.conf import settings
 from django.utils import timezone
 from s3transfer.exceptions import RetriesExceededError
@@ -34,6 +35,8 @@ def reaching() -> Iterator[None]:
         raise Unavailable(f"The artefact store refuses the request ({code}).") from error
     except (BotoCoreError, RetriesExceededError) as error:
         raise Unavailable("The artefact store does not answer.") from error
+    except KeyError as error:  # the library looks for a header that was cut off
+        raise Unavailable(f"The artefact store's answer lacks its {error.args[0]}.") from error
 
 
 class WriteOnceS3Storage(S3Storage):
@@ -108,6 +111,8 @@ class WriteOnceS3Storage(S3Storage):
 
     def _upload(self, path: Path, key: str) -> None:
         client = self.connection.meta.client
+        # a connection that is cut within "100 Continue" has the library read its end for ever
+        client.meta.events.unregister("before-call.s3", add_expect_header)
         if path.stat().st_size >= MULTIPART_FROM:
             self._upload_parts(client, path, key)
             return

@@ -66,7 +66,8 @@ class Proxy:
                     self._disturb(source)
                     break
                 if self._mode == "cut" and is_answer:
-                    sink.sendall(part[: len(part) // 2])
+                    # within the first line, or in the middle of what is sent together
+                    sink.sendall(part[: len(part) // 2 if self.n_disturbed % 2 else 12])
                     self._disturb(sink)
                     break
                 sink.sendall(part)

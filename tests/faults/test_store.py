@@ -1,5 +1,6 @@
 """Whatever the artefact store does while a study is at work, the study ends whole or says why."""
 
+import shutil
 import socket
 import sys
 import time
@@ -8,7 +9,7 @@ import pytest
 
 from tests.crowetrade_site.embedded.faults import wait_until
 from tests.faults.disk import disk
-from tests.faults.installation import Installation
+from tests.faults.installation import PATIENCE, Installation
 from tests.faults.proxy import Proxy
 from tests.faults.studying import (
     LONG,
@@ -123,9 +124,9 @@ class TestBucket:
         run_id = at_work(site, mode[0])
 
         proxy.become(mode)
-        wait_until(lambda: sum(column(site, run_id, "resumptions")) > 1, LONG)
+        wait_until(lambda: sum(column(site, run_id, "resumptions")) > 1, PATIENCE)
         time.sleep(3)
-        assert site.run(run_id)["status"] == "running"
+        assert site.run(run_id)["status"] == "running", site.run(run_id)["problem"]
         assert proxy.n_disturbed
         proxy.become("pass")
 
@@ -144,6 +145,7 @@ class TestBucket:
     def test_that_cannot_be_read_keeps_the_end_of_a_study_waiting(self, remote):
         site, proxy, *_ = remote
         run_id = at_work(site, "e")
+        shutil.rmtree(site.home / "cache" / "artifacts")  # the same rows were read before
 
         proxy.become("refuse_reads")
         wait_until(lambda: site.run(run_id)["phase"] == "waiting for the store", LONG)
@@ -211,10 +213,8 @@ def cramped():
     try:
         with disk(folder, workers) as kept:
             yield site, kept, *undisturbed(site)
-            site.close()
     finally:
-        if site.home.exists():
-            site.close()
+        site.close()
 
 
 class TestFullDisk:
@@ -223,8 +223,8 @@ class TestFullDisk:
         run_id = at_work(site, "d")
 
         kept.fill()
-        wait_until(lambda: sum(column(site, run_id, "resumptions")) > 1, LONG)
-        assert site.run(run_id)["status"] == "running"
+        wait_until(lambda: sum(column(site, run_id, "resumptions")) > 1, PATIENCE)
+        assert site.run(run_id)["status"] == "running", site.run(run_id)["problem"]
         kept.free()
         run = await_study(site, run_id)
 
