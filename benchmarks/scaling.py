@@ -80,6 +80,14 @@ for pk in mine:
     chunks._next(chunk.run_id)
 print(time.perf_counter() - began, flush=True)
 """
+END = """
+import django; django.setup()
+from django.utils import timezone
+from backtests.models import Run
+Run.objects.filter(waits_for_chunks=True).update(
+    status="cancelled", finished_at=timezone.now(), waits_for_chunks=False
+)
+"""
 DONE = """
 import django; django.setup()
 import json, sys, time
@@ -88,6 +96,8 @@ run = Run.objects.get(public_id=sys.argv[1])
 n, first, last = int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
 for share in (first, last):
     while Chunk.objects.done().filter(run=run).count() < share * n:
+        run.refresh_from_db()
+        assert run.finished_at is None, run.problem
         time.sleep(0.05)
     print(json.dumps([time.time(), Chunk.objects.done().filter(run=run).count()]), flush=True)
     sys.stdin.readline()
@@ -184,6 +194,7 @@ class _Site:
         spent = [now - then for now, then in zip(self._spent(closers), before, strict=True)]
         for closer in closers:
             closer.wait()
+        self._run("-c", END)
         done = each * n
         return _row(done / max(seconds), [one / done for one in spent])
 

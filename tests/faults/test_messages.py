@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import psycopg
 import pytest
 import redis
 
@@ -45,6 +46,11 @@ def learning(site: Installation) -> Path:
     return path
 
 
+def named(message: bytes) -> str:
+    """Return which chunk a message speaks of."""
+    return str(json.loads(message)["headers"]["kwargsrepr"])
+
+
 class Mail:
     """The messages of a queue, seen and sent past all our code."""
 
@@ -59,6 +65,13 @@ class Mail:
         self.server.lpush(queue, *messages)
 
 
+def answers(site: Installation) -> bool:
+    try:
+        return bool(site.query("SELECT 1"))
+    except psycopg.OperationalError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def site():
     made = Installation()
@@ -66,6 +79,7 @@ def site():
     try:
         furnish_minutes(made)
         made.start_all()  # its worker plans and concludes; chunks wait for one of their own
+        wait_until(lambda: answers(made), LONG)
         yield made
     finally:
         made.close()
@@ -82,8 +96,9 @@ def planned(site):
         run_id = site.queue(path)
         wait_until(lambda: site.run(run_id)["phase"] == "computing", LONG)
         n_chunks = len(column(site, run_id, "first"))
-        wait_until(lambda: len(Mail(site).waiting("batch")) == n_chunks, LONG)
-        return run_id, Mail(site).waiting("batch")
+        mail = Mail(site)  # the beat may have sent some of them too
+        wait_until(lambda: len(set(map(named, mail.waiting("batch")))) == n_chunks, LONG)
+        return run_id, mail.waiting("batch")
 
     return plan
 
