@@ -6,9 +6,9 @@
 Three measurements with each number of processes, on a throw-away home folder with a PostgreSQL and
 a Valkey of their own: tasks that do nothing (the broker alone), chunks that are claimed and closed
 without being computed (the database alone), and a study whose chunks hold one cheap trial (all of
-it). Beside each rate stands the processor time that a task takes in the workers, in PostgreSQL and
-in the broker: on a machine with few cores the rates end where the cores do, and the times say what
-would end first with more of them.
+it). Beside each rate stands the processor time a task takes, in milliseconds, in the workers, in
+PostgreSQL and in the broker: on a machine with few cores the rates end where the cores do, and the
+times say what would end first with more of them.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from typing import Any
 
 import psutil
 
-from benchmarks.measure import table
 from crowetrade_site.embedded.broker import Broker
 from crowetrade_site.embedded.postgres import Postgres
 
@@ -123,11 +122,9 @@ def main() -> None:
                 ("a study of chunks of one cheap trial: all of it", site.measure_study),
             ):
                 print(f"-- {title}")
-                rows: list[tuple[str, ...]] = [
-                    ("processes", "a second", *(f"{group}, ms CPU each" for group in GROUPS))
-                ]
-                rows += [(str(n), *measure(n, asked.tasks)) for n in asked.workers]
-                table(rows)
+                _say("processes", "a second", *(f"{group} [ms]" for group in GROUPS))
+                for n in asked.workers:
+                    _say(str(n), *measure(n, asked.tasks))
         finally:
             site.close()
 
@@ -161,7 +158,7 @@ class _Site:
     def measure_broker(self, n: int, n_tasks: int) -> tuple[str, ...]:
         """Return tasks a second that do nothing."""
         self._run("-c", PUBLISH, str(n_tasks))
-        self._start(n, "nothing")
+        self._start(n, "nothing", CROWETRADE_WARM_UP="0")
         took, done, spent = self._between(lambda share: self._await_queue(n_tasks, share))
         self._stop()
         return _row(done / took, [one / done for one in spent])
@@ -243,9 +240,9 @@ class _Site:
         path.write_text(json.dumps(spec))
         return str(json.loads(self._run("manage.py", "run", str(path), "--json"))["id"])
 
-    def _start(self, n: int, queues: str) -> None:
+    def _start(self, n: int, queues: str, **more: str) -> None:
         words = ("--queues", queues, "--concurrency", str(n), "--hostname", "w@%h")
-        self.worker = self._celery(*words)
+        self.worker = self._celery(*words, **more)
 
     def _stop(self) -> None:
         assert self.worker  # noqa: S101
@@ -253,9 +250,9 @@ class _Site:
         self.worker.wait()
         self.worker = None
 
-    def _celery(self, *words: str) -> subprocess.Popen[bytes]:
+    def _celery(self, *words: str, **more: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*CELERY, *words, *QUIET, *LOADED], env=self.environment,
+            [*CELERY, *words, *QUIET, *LOADED], env=self.environment | more,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -279,7 +276,10 @@ class _Site:
             if process is not None:
                 process.terminate()
                 process.wait()
-        time.sleep(1.0)  # the embedded servers stop with their last user
+        deadline = time.monotonic() + 30.0  # the embedded servers stop with their last user
+        servers = Postgres(self.home), Broker(self.home)
+        while any(server.pid() for server in servers) and time.monotonic() < deadline:
+            time.sleep(0.2)
 
 
 def _cpu(pid: int) -> float:
@@ -296,6 +296,11 @@ def _cpu(pid: int) -> float:
             continue
         total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def _say(*cells: str) -> None:
+    """Print a row at once: the next one takes a minute."""
+    print("  ".join(f"{cell:<16}" for cell in cells).rstrip(), flush=True)
 
 
 def _row(rate: float, each: list[float]) -> tuple[str, ...]:

@@ -142,14 +142,15 @@ class TestInterruptedStudy:
         forget_chunks(site, "v")
         site.manage("create_user", "bea", "--role", "researcher")
         long = site.queue(spec(site))
-        start_workers(site, 1)
-        wait_until(lambda: chunks(site, long).get("done", 0) > 0, LONG)
-
+        wait_until(lambda: site.run(long)["phase"] == "computing", LONG)
         answer = site.manage("run", str(spec(site, most=5)), "--json", "--actor", "bea")
         short = str(json.loads(answer)["id"])
-        ended = await_study(site, short)
+        wait_until(lambda: site.run(short)["phase"] == "computing", LONG)
+
+        start_workers(site, 1)
+        wait_until(lambda: set(chunks(site, short)) == {"done"}, LONG)
         left = chunks(site, long).get("queued", 0)
-        other = await_study(site, long)
+        ended, other = await_study(site, short), await_study(site, long)
 
         assert (ended["status"], other["status"]) == ("succeeded", "succeeded")
         assert left > 5, "the chunks that were in the queue before were not all computed first"
