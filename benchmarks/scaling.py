@@ -111,17 +111,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks scaling", description=__doc__)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4, 8, 16])
     parser.add_argument("--tasks", type=int, default=2500)
+    parser.add_argument("--parts", nargs="*", default=["broker", "rows", "study"])
     asked = parser.parse_args(sys.argv[2:] if sys.argv[1:2] == ["scaling"] else sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="ct-scale-") as folder:
         site = _Site(Path(folder))
         try:
             site.furnish()
-            for title, measure in (
-                ("tasks that do nothing: broker and Celery", site.measure_broker),
-                ("chunks claimed and closed, not computed: PostgreSQL", site.measure_rows),
-                ("a study of chunks of one cheap trial: all of it", site.measure_study),
-            ):
-                print(f"-- {title}")
+            parts = {
+                "broker": ("tasks that do nothing: broker and Celery", site.measure_broker),
+                "rows": ("chunks claimed and closed, not computed", site.measure_rows),
+                "study": ("a study of chunks of one cheap trial", site.measure_study),
+            }
+            for title, measure in (parts[name] for name in asked.parts):
+                print(f"-- {title}", flush=True)
                 _say("processes", "a second", *(f"{group} [ms]" for group in GROUPS))
                 for n in asked.workers:
                     _say(str(n), *measure(n, asked.tasks))
