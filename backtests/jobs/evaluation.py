@@ -67,8 +67,8 @@ def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
     asked = trials_of(chunk, found)
     scope = ledger.scope_of(bench.market)
     ledger.record(chunk.run, scope, [trial.parameters for trial in asked], chunk.worker)
-    same = Chunk.objects.done().filter(content=chunk.content).first()
-    if same is not None:
+    same = Chunk.objects.readable().filter(content=chunk.content).first()
+    if same is not None and storage.exists(same.artifact):
         return {"artifact": same.artifact, "summary": same.summary, "is_reused": True}
     began = time.perf_counter()
     table = bench.evaluate(found, asked, lease)

@@ -20,6 +20,7 @@ from backtests.selectors.runs import (
     get_run,
     list_artifacts,
     list_runs,
+    require_artifacts,
 )
 from backtests.selectors.searches import (
     Estimate,
@@ -64,6 +65,7 @@ __all__ = [
     "list_trials",
     "plan_search",
     "render_report",
+    "require_artifacts",
     "resolve_benchmark",
     "resolve_dataset",
     "seconds_of_trial",
