@@ -53,22 +53,24 @@ class Collected:
     def take(self, table: pa.Table, results: Sequence[Result]) -> None:
         """Take the rows of a chunk."""
         self.n_trials += len(results)
-        feasible = [result for result in results if result.is_feasible]
+        # What was tried on a share of the time cannot be compared with what ran through it all.
+        whole = np.array([result.budget == 1.0 for result in results])
+        feasible = [result for result in results if result.is_feasible and result.budget == 1.0]
         self.leaders = sorted([*self.leaders, *feasible], key=self.found.goals.order)[:N_LEADERS]
         self.reasons.update(result.reason for result in results if not result.is_feasible)
         self._numbers.append(np.array([result.number for result in results], np.int64))
-        self._objective.append(
-            np.array([r.values[0] if r.is_feasible and r.values else np.nan for r in results])
-        )
+        values = [r.values[0] if r.is_feasible and r.values else np.nan for r in results]
+        self._objective.append(np.where(whole, values, np.nan))
         self._points.append(
             np.array(
                 [[r.parameters.get(path, np.nan) for path in self.axes] for r in results],
                 dtype=np.float64,
             ).reshape(len(results), len(self.axes))
         )
-        self._moments.append(_matrix(table, trials.MOMENTS))
+        self._moments.append(np.where(whole[:, None], _matrix(table, trials.MOMENTS), np.nan))
         for part, name in ((self._blocks, "block"), (self._squares, "square")):
-            part.append(_matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)]))
+            sums = _matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)])
+            part.append(np.where(whole[:, None], sums, np.nan))
         for part, side in ((self._train, "train"), (self._test, "test")):
             if self.n_folds:
                 part.append(_matrix(table, [f"{side}_{at}" for at in range(self.n_folds)]))
@@ -87,22 +89,28 @@ class Collected:
         """The best feasible trial; None if there is none."""
         return self.leaders[0] if self.leaders else None
 
-    def choices(self) -> list[Choice]:
-        """Return the trial that each fold chooses by its training, of those that are feasible.
+    @property
+    def has_choices(self) -> bool:
+        """Whether any fold has something to choose."""
+        return any(not np.isnan(train).all() for train in self._train)
 
-        A fold in which no trial has a figure chooses nothing.
+    def choices(self) -> list[Choice]:
+        """Return the trial that each fold chooses by its training, of those feasible there.
+
+        What came of a trial in all of the time is of no account: it knows the test. A fold in which
+        no trial has a figure chooses nothing.
         """
         train, test = np.vstack(self._train), np.vstack(self._test)
-        feasible = ~np.isnan(np.concatenate(self._objective))
         sign = 1.0 if self.found.goals.maximized[0] else -1.0
         numbers = np.concatenate(self._numbers)
         chosen = []
         for fold in range(self.n_folds):
-            worth = np.where(feasible & ~np.isnan(train[:, fold]), sign * train[:, fold], -np.inf)
+            worth = np.where(np.isnan(train[:, fold]), -np.inf, sign * train[:, fold])
             at = int(np.argmax(worth))
             if worth[at] == -np.inf:
                 continue
-            rank = float(np.mean(sign * test[feasible, fold] <= sign * test[at, fold]))
+            tested = test[~np.isnan(test[:, fold]), fold]
+            rank = float(np.mean(sign * tested <= sign * test[at, fold])) if tested.size else np.nan
             chosen.append(
                 Choice(fold, int(numbers[at]), float(train[at, fold]), float(test[at, fold]), rank)
             )

@@ -12,10 +12,10 @@ from backtests.engine import Targets, simulate
 from backtests.engine.metrics import compute_metrics_table
 from backtests.jobs import backtest
 from backtests.jobs.collecting import Choice
-from backtests.jobs.folds import Parts, paths_of
+from backtests.jobs.folds import Parts, figures_of, gaps_of, paths_of, purged_bars
 from backtests.jobs.lease import Lease
 from backtests.jobs.settings import setup_of
-from backtests.jobs.trials import Bench, figures_of
+from backtests.jobs.trials import Bench
 from backtests.models import Run
 from backtests.runspec import RunSpec
 from backtests.validation import Split
@@ -88,7 +88,9 @@ def summary_of_walk(
     """
     train = np.array([choice.train for choice in choices])
     test = np.array([choice.test for choice in choices])
-    mean_train, mean_test = float(train.mean()), float(np.nanmean(test))
+    known = ~np.isnan(test)
+    mean_train = float(train.mean())
+    mean_test = float(test[known].mean()) if known.any() else None
     distinct = {str(sorted(one.items())) for one in parameters}
     return {
         "folds": [
@@ -97,20 +99,23 @@ def summary_of_walk(
         ],
         "mean_train": mean_train,
         "mean_test": mean_test,
-        "efficiency": mean_test / mean_train if mean_train > 0.0 else None,
+        "efficiency": None if mean_test is None or mean_train <= 0.0 else mean_test / mean_train,
         "n_distinct": len(distinct),
         "n_without_choice": len(bench.folds) - len(choices),
     }
 
 
 def _fold(bench: Bench, fold: Split, choice: Choice, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    purge, embargo = gaps_of(fold, purged_bars(bench.spec, bench.bars.ts))
     return {
         "train": _days(bench, fold.train_ranges),
         "test": _days(bench, fold.test_ranges),
+        "purge": _days(bench, purge),
+        "embargo": _days(bench, embargo),
         "parameters": dict(chosen),
         "train_value": choice.train,
         "test_value": None if np.isnan(choice.test) else choice.test,
-        "rank": choice.rank,
+        "rank": None if np.isnan(choice.rank) else choice.rank,
     }
 
 
