@@ -89,6 +89,16 @@ class Collected:
         """The best feasible trial; None if there is none."""
         return self.leaders[0] if self.leaders else None
 
+    def strongest(self, n: int) -> list[int]:
+        """Return the trials with the largest Sharpe ratios, from the best on."""
+        count, mean, deviation = np.vstack(self._moments)[:, :3].T
+        varies = np.isfinite(deviation) & (deviation > 0.0)
+        ratio = np.full(count.size, -np.inf)
+        ratio[varies] = mean[varies] / deviation[varies] * np.sqrt(count[varies])
+        order = np.argsort(-ratio, kind="stable")[:n]
+        numbers = np.concatenate(self._numbers)
+        return [int(numbers[at]) for at in order if np.isfinite(ratio[at])]
+
     @property
     def has_choices(self) -> bool:
         """Whether any fold has something to choose."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtests import search, selectors
-from backtests.jobs import backtest, comparing, evaluation, trials, walking
+from backtests.jobs import backtest, comparing, evaluation, leading, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
@@ -132,6 +132,11 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         columns["summary"] |= shown["summary"]
         parts = {"trials": collected.digest, "shown": shown["result_digest"], **more}
         columns["result_digest"] = canonical.digest(parts)
+        if bench.spec.search is not None:  # no part of the digest: it knows of other studies
+            lease.phase("judging the leaders")
+            kept = columns["summary"]["study"]
+            n_counted = max(kept["ledger"]["n_on_this_data"], collected.n_trials)
+            kept["leading"] = leading.judge(bench, found, collected, n_counted, lease)
     return columns | {"artifacts": artifacts} | _problem(run)
 
 
@@ -146,11 +151,7 @@ def _shown(
     parameters = [found.trial(choice.trial).parameters for choice in choices]
     more: dict[str, Any] = {}
     if choices:
-        more["walk"] = walking.summary_of_walk(bench, choices, parameters)
-        more["walk"]["n_per_fold"] = (
-            found.n_per_fold if isinstance(found, FoldedSearch) else found.n_trials
-        )
-        more["walk"]["is_apart"] = isinstance(found, FoldedSearch)
+        more["walk"] = walking.summary_of_walk(bench, found, choices, parameters)
     if choices and bench.spec.walk_forward is not None:
         return walking.walk(run, bench, choices, parameters, lease), more
     if choices:
