@@ -108,7 +108,11 @@ def _summary(table: pa.Table, found: Search) -> dict[str, Any]:
         "n_infeasible": len(values) - len(feasible),
         "best": None
         if best is None
-        else {"value": best[0], "parameters": table["parameters"][best[1]].as_py()},
+        else {
+            "value": best[0],
+            "unit": trials.unit_of(found.objectives[0].text),
+            "parameters": table["parameters"][best[1]].as_py(),
+        },
     }
 
 

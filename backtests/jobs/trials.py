@@ -224,6 +224,12 @@ def _told(judged: search.Result) -> dict[str, Any]:
     return values | {"told_violation": judged.violation, "told_reason": judged.reason}
 
 
+def unit_of(objective: str) -> str:
+    """Return the unit of an objective that is a metric; empty of any other expression."""
+    known = DEFINITIONS.get(objective)
+    return "" if known is None else known.unit
+
+
 def schema(n_objectives: int, n_folds: int = 0, *, is_folded: bool = False) -> pa.Schema:
     """Return the columns of a study's table of trials.
 

@@ -1,5 +1,6 @@
 """Questions about datasets and runs; rows and plain values come back."""
 
+from backtests.selectors.claims import claim_of
 from backtests.selectors.datasets import (
     Benchmark,
     get_dataset,
@@ -29,7 +30,7 @@ from backtests.selectors.searches import (
     seconds_of_trial,
 )
 from backtests.selectors.specs import spec_text
-from backtests.selectors.studies import Study, claim_of, get_study
+from backtests.selectors.studies import Study, get_study
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
 from backtests.selectors.trials import TrialPage, list_trials
 

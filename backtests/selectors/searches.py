@@ -13,6 +13,7 @@ from backtests.lifecycle import RunKind
 from backtests.models import Chunk, Dataset
 from backtests.runspec import RunSpec, as_backtest, search_of, with_search
 from backtests.search import SearchError
+from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import InvalidInput, translating
 from strategies.pipeline import StrategySpec
 
@@ -33,6 +34,8 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
         The search is no valid document, names a path the spec does not have, an unknown metric,
         or only parameter sets that the strategy refuses (422).
     """
+    if spec["kind"] == RunKind.COMPARISON:
+        _require_different(spec["comparison"]["strategies"])
     document = dict(search_of(spec))
     if "seed" in search.KINDS.get(str(document.get("kind")), search.KINDS["grid"]).model_fields:
         document.setdefault("seed", spec["seed"])
@@ -56,6 +59,17 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"search: the strategy refuses every parameter set tried; {refusals[0]}")
     parsed = search.parse(document).model_dump(mode="json", exclude_none=True)
     return with_search(spec, parsed)
+
+
+def _require_different(strategies: Mapping[str, Any]) -> None:
+    labels: dict[str, str] = {}
+    for label, strategy in strategies.items():
+        same = labels.setdefault(canonical.digest(strategy), label)
+        if same != label:
+            raise InvalidInput(
+                f"comparison: {same!r} and {label!r} are the same strategy, which cannot be told "
+                "apart; take one away or change it."
+            )
 
 
 def plan_search(document: Mapping[str, Any], *, n_folds: int = 0) -> search.Search:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from backtests.selectors import drawings
+from backtests.selectors.drawings import canvas
 
 SURFACE = {
     "paths": ["signals.0.fast_bars", "costs.<b>"],
@@ -86,7 +87,7 @@ class TestDrawDistribution:
         assert "best 2.0" in picture.marks
         assert "by luck 2.5" in picture.marks  # beyond the last bar, and still inside
         places = [float(x) for x in re.findall(r'd="M([\d.]+) [\d.]+V', picture.marks)]
-        assert all(drawings.LEFT <= x <= drawings.RIGHT for x in places)
+        assert all(canvas.LEFT <= x <= canvas.RIGHT for x in places)
 
     @pytest.mark.parametrize(
         ("first", "last"), [(-1.0, 2.0), (0.123, 0.1234), (-5e9, 7e9), (1.0, 1.0 + 1e-6)]

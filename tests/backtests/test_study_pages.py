@@ -13,7 +13,7 @@ from backtests import jobs, selectors, services
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
 from backtests.runspec import RunSpec
-from backtests.selectors import progress, selection, studies
+from backtests.selectors import leaders, progress, selection
 from crowetrade_site.core import documents
 from crowetrade_site.core.errors import Conflict
 from tests.factories.backtests import (
@@ -240,7 +240,7 @@ class TestGetStudy:
     def test_tells_paths_apart_that_end_alike(self):
         leader = {"parameters": {"a.bars": 1, "b.bars": 2, "c.days": None}}
 
-        names = [column["name"] for column in studies._paths([leader])]
+        names = [column["name"] for column in leaders.columns_of([leader])]
 
         assert names == ["a.bars", "b.bars", "days"]
 
@@ -256,7 +256,7 @@ class TestGetStudy:
         run = sweep_row(owner)
         run.spec["search"] = SEARCH | {"objective": stated}
 
-        assert studies.objectives_of(run) == goals
+        assert leaders.objectives_of(run) == goals
 
 
 class TestFolds:
@@ -286,8 +286,8 @@ class TestFolds:
         shown = selectors.get_study(run)
 
         assert run.status == RunStatus.SUCCEEDED, run.problem
-        assert len(shown.paths) == len(run.summary["study"]["paths"]) == 3
-        assert [figure["label"] for figure in shown.paths[0]["figures"]][:2] == [
+        assert len(shown.paths.rows) == len(run.summary["study"]["paths"]) == 3
+        assert [figure["label"] for figure in shown.paths.rows[0]["figures"]][:2] == [
             "Total return", "CAGR",
         ]  # fmt: skip
         assert shown.sheet_claim == "best of 12 trials"
@@ -296,7 +296,7 @@ class TestFolds:
     def test_are_none_of_a_sweep(self, finished_study):
         shown = selectors.get_study(finished_study)
 
-        assert (shown.walk, shown.paths) == (None, [])
+        assert (shown.walk, shown.paths, shown.comparison) == (None, None, None)
 
 
 class TestCompared:
@@ -309,8 +309,8 @@ class TestCompared:
 
         assert run.status == RunStatus.SUCCEEDED, run.problem
         shown = selectors.get_study(run)
-        assert {one["name"] for one in shown.compared} == {"quick", "slow", "hold"}
-        best = max(shown.compared, key=lambda one: float(one["figures"][3]["exact"]))
+        assert {one["name"] for one in shown.comparison.strategies} == {"quick", "slow", "hold"}
+        best = max(shown.comparison.strategies, key=lambda one: float(one["figures"][3]["exact"]))
         assert shown.best["lines"] == [f"strategy = {best['name']}"]
         assert shown.leaders[0]["cells"] == [best["name"]]
         assert "Side by side" in selectors.render_report(run)
