@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     trial: int
     train: float
     test: float  # NaN where not computed
-    rank: float  # share of all trials that did no better in the test
+    rank: float  # share of the trials that did no better in the test; NaN as `test`
 
 
 class Collected:
@@ -120,7 +120,8 @@ class Collected:
             if worth[at] == -np.inf:
                 continue
             tested = test[~np.isnan(test[:, fold]), fold]
-            rank = float(np.mean(sign * tested <= sign * test[at, fold])) if tested.size else np.nan
+            is_tested = not np.isnan(test[at, fold])
+            rank = float(np.mean(sign * tested <= sign * test[at, fold])) if is_tested else np.nan
             chosen.append(
                 Choice(fold, int(numbers[at]), float(train[at, fold]), float(test[at, fold]), rank)
             )

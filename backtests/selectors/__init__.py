@@ -8,7 +8,7 @@ from backtests.selectors.datasets import (
     resolve_benchmark,
     resolve_dataset,
 )
-from backtests.selectors.figures import label_of, write_figure
+from backtests.selectors.figures import label_of, write_figure, write_time
 from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.progress import Progress, get_progress, is_study, unit_of_progress
@@ -72,4 +72,5 @@ __all__ = [
     "unit_of_progress",
     "window",
     "write_figure",
+    "write_time",
 ]

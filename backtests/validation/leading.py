@@ -28,7 +28,7 @@ from backtests.validation.superiority import (
     superior_strategies,
 )
 
-MOST_OBSERVATIONS = 5_000  # more are summed over neighboring bars, which keeps means and time
+MOST_OBSERVATIONS = 8_000  # more are summed over neighboring bars, which keeps means and time
 MOST_COMPARED = 20  # in the model confidence set, whose work grows with their square
 _Answer = TypeVar("_Answer")
 

@@ -56,11 +56,11 @@ def axis_names(across: str, up: str, bottom: float = BOTTOM) -> list[str]:
     return [mark for name, mark in ((across, below), (up, turned)) if name]
 
 
-def upright(x: float, text: str, name: str, y: float) -> list[str]:
+def upright(x: float, text: str, name: str, y: float, bottom: float = BOTTOM) -> list[str]:
     """Return an upright line with its label, which keeps inside the drawing."""
     anchor = "end" if x > (LEFT + RIGHT) / 2 else "start"
     return [
-        f'<path class="{name}" d="M{x:.2f} {y + 3:.2f}V{BOTTOM}"/>',
+        f'<path class="{name}" d="M{x:.2f} {y + 3:.2f}V{bottom}"/>',
         words(x + (-4 if anchor == "end" else 4), y + 4, text, anchor, "ct-said"),
     ]
 

@@ -26,6 +26,7 @@ MOST_FOLDS = 40  # drawn; more would be thinner than a line of text
 MOST_PARAMETERS = 4
 PARTS = ("train", "purge", "embargo", "test")  # of a fold's time, as the legend has them
 _DAY = timedelta(days=1)
+_ABOVE = 6  # upper edge of the bands, which have no legend
 _THICKEST = 16.0  # of a row [units of the drawing]
 
 
@@ -122,10 +123,10 @@ def draw_choices(folds: Sequence[Mapping[str, Any]], over: Mapping[str, Any]) ->
     bands = [band for band in bands if len(band[1]) > 1]
     if not bands or len(folds) < 2:
         return None
-    tall, across = (BOTTOM - TOP) / len(bands), (RIGHT - LEFT) / len(folds)
+    tall, across = (BOTTOM - _ABOVE) / len(bands), (RIGHT - LEFT) / len(folds)
     marks: list[str] = []
     for row, (path, heights, low, high) in enumerate(bands):
-        top, bottom = TOP + row * tall + 18, TOP + (row + 1) * tall - 4
+        top, bottom = _ABOVE + row * tall + 18, _ABOVE + (row + 1) * tall - 4
         marks.append(words(LEFT, top - 6, end_of(path), "start", "ct-name"))
         marks.append(f'<path class="ct-axis" d="M{LEFT} {bottom:.2f}H{RIGHT}"/>')
         marks += [words(LEFT - 6, bottom + 2, low, "end"), words(LEFT - 6, top + 8, high, "end")]

@@ -22,6 +22,8 @@ from backtests.selectors.drawings.canvas import (
 )
 
 MOST_DOTS = 60  # more paths are a histogram
+_STRIP = TOP + 90  # lower edge of a plot of dots, which need less room
+_DOT = 11.0
 _N_BARS = 30
 
 
@@ -43,15 +45,19 @@ def draw_paths(
     def place(value: float) -> float:
         return LEFT + 8 + (RIGHT - LEFT - 16) * (value - first) / (last - first)
 
-    marks = _dots(values, place, write) if len(values) <= MOST_DOTS else _bars(values, place, write)
-    marks.append(f'<path class="ct-axis" d="M{LEFT} {BOTTOM}H{RIGHT}"/>')
-    marks += [words(place(value), BOTTOM + 16, write(value)) for value in nice_ticks(first, last)]
-    marks += axis_names(name, "paths")
+    is_few = len(values) <= MOST_DOTS
+    bottom = _STRIP if is_few else BOTTOM
+    marks = _dots(values, place, write) if is_few else _bars(values, place, write)
+    marks.append(f'<path class="ct-axis" d="M{LEFT} {bottom}H{RIGHT}"/>')
+    marks += [words(place(value), bottom + 16, write(value)) for value in nice_ticks(first, last)]
+    marks += axis_names(name, "paths", bottom)
     middle = median(values)
-    marks += upright(place(middle), f"median path {write(middle)}", "ct-luck", TOP - 4)
+    marks += upright(place(middle), f"median path {write(middle)}", "ct-luck", TOP - 4, bottom)
     said = ""
     if in_sample is not None:
-        marks += upright(place(in_sample), f"in sample {write(in_sample)}", "ct-best", TOP - 18)
+        marks += upright(
+            place(in_sample), f"in sample {write(in_sample)}", "ct-best", TOP - 18, bottom
+        )
         n_below = sum(value < in_sample for value in values)
         said = (
             f" In sample the best trial had {write(in_sample)}: more than {n_below:,} of "
@@ -61,18 +67,18 @@ def draw_paths(
         f"{name} of {len(values):,} path{'' if len(values) == 1 else 's'} out of sample",
         f"From {write(min(values))} to {write(max(values))}, median {write(middle)}.{said}",
         safe(marks),
+        height=bottom + 44,
     )
 
 
 def _dots(values: Sequence[float], place: Place, write: Writer) -> list[str]:
-    size = 11.0
     heights: dict[int, int] = {}
     marks = []
     for number, value in sorted(enumerate(values, start=1), key=lambda pair: pair[1]):
         x = place(value)
-        column = round(x / size)
+        column = round(x / _DOT)
         heights[column] = heights.get(column, 0) + 1
-        y = BOTTOM - (heights[column] - 0.5) * min(size, (BOTTOM - TOP - 30) / len(values) * 4)
+        y = max(TOP, _STRIP - (heights[column] - 0.5) * _DOT)
         marks.append(
             f'<circle cx="{x:.2f}" cy="{y:.2f}" r="4.5" class="ct-count">'
             f"<title>path {number}: {escape(write(value))}</title></circle>"

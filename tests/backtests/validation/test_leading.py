@@ -64,11 +64,11 @@ class TestLeaderReport:
         assert 0 in report.confidence_set.included
 
     def test_sums_very_many_bars(self):
-        trials = sorted_trials(12_001, 5)
+        trials = sorted_trials(16_001, 5)
 
         report = leader_report(trials, n_trials=5, settings=QUICK)
 
-        assert (report.n_observations, report.bars_each) == (4_000, 3)
+        assert (report.n_observations, report.bars_each) == (5_333, 3)
         assert report.spa_p_value.is_computed
 
     def test_says_why_there_is_nothing(self):
