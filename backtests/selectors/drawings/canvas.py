@@ -51,8 +51,8 @@ def axis_names(across: str, up: str, bottom: float = BOTTOM) -> list[str]:
     """Return the names of the two axes, those that have one."""
     middle = (TOP + bottom) / 2
     below = words((LEFT + RIGHT) / 2, bottom + 36, across, name="ct-name")
-    beside = words(12, middle, up, name="ct-name")
-    turned = beside.replace("<text", f'<text transform="rotate(-90 12 {middle})"', 1)
+    beside = words(14, middle, up, name="ct-name")
+    turned = beside.replace("<text", f'<text transform="rotate(-90 14 {middle})"', 1)
     return [mark for name, mark in ((across, below), (up, turned)) if name]
 
 
