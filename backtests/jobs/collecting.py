@@ -37,6 +37,7 @@ class Collected:
     def __init__(self, found: Search, n_folds: int = 0) -> None:
         self.found, self.n_folds = found, n_folds
         self.n_trials = 0
+        self.is_partial = False  # whether some were tried on a share of the time only
         self.leaders: list[Result] = []
         self.reasons: Counter[str] = Counter()
         self.axes = [path for path, axis in found.space.dimensions.items() if axis.is_numeric]
@@ -44,6 +45,7 @@ class Collected:
         self._objective: list[FloatArray] = []
         self._points: list[FloatArray] = []
         self._moments: list[FloatArray] = []
+        self._t_ratios: list[FloatArray] = []  # of all trials, those with a share of the time too
         self._blocks: list[FloatArray] = []
         self._squares: list[FloatArray] = []
         self._train: list[FloatArray] = []
@@ -55,6 +57,7 @@ class Collected:
         self.n_trials += len(results)
         # What was tried on a share of the time cannot be compared with what ran through it all.
         whole = np.array([result.budget == 1.0 for result in results])
+        self.is_partial |= not whole.all()
         feasible = [result for result in results if result.is_feasible and result.budget == 1.0]
         self.leaders = sorted([*self.leaders, *feasible], key=self.found.goals.order)[:N_LEADERS]
         self.reasons.update(result.reason for result in results if not result.is_feasible)
@@ -67,7 +70,9 @@ class Collected:
                 dtype=np.float64,
             ).reshape(len(results), len(self.axes))
         )
-        self._moments.append(np.where(whole[:, None], _matrix(table, trials.MOMENTS), np.nan))
+        moments = _matrix(table, trials.MOMENTS)
+        self._t_ratios.append(_t_ratios(moments))
+        self._moments.append(np.where(whole[:, None], moments, np.nan))
         for part, name in ((self._blocks, "block"), (self._squares, "square")):
             sums = _matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)])
             part.append(np.where(whole[:, None], sums, np.nan))
@@ -91,11 +96,8 @@ class Collected:
 
     def strongest(self, n: int) -> list[int]:
         """Return the trials with the largest Sharpe ratios, from the best on."""
-        count, mean, deviation = np.vstack(self._moments)[:, :3].T
-        varies = np.isfinite(deviation) & (deviation > 0.0)
-        ratio = np.full(count.size, -np.inf)
-        ratio[varies] = mean[varies] / deviation[varies] * np.sqrt(count[varies])
-        order = np.argsort(-ratio, kind="stable")[:n]
+        ratio = _t_ratios(np.vstack(self._moments))
+        order = np.argsort(-ratio, kind="stable")[:n]  # those without one come last
         numbers = np.concatenate(self._numbers)
         return [int(numbers[at]) for at in order if np.isfinite(ratio[at])]
 
@@ -169,11 +171,27 @@ class Collected:
             summaries,
             periods_per_year=bench.periods_per_year,
             n_trials=n_counted,
+            trial_sharpe_variance=self._sharpe_variance(),
             block_returns=np.vstack(self._blocks),
             block_squares=np.vstack(self._squares),
             block_bars=np.diff(trials.edges_of(bench.bars.n_bars)),
             settings=SelectionSettings(seed=bench.spec.seed),
         ).to_dict()
+
+    def _sharpe_variance(self) -> float | None:
+        """Return the variance of the trials' Sharpe ratios where some had a share of the time only.
+
+        Those that had all of it were chosen for their ratios, so that their own variance would
+        make luck look small. Ratios times the root of their length have one scale.
+        """
+        if not self.is_partial:
+            return None
+        count = np.vstack(self._moments)[:, 0]
+        known = np.concatenate(self._t_ratios)
+        known = known[np.isfinite(known)]
+        if np.isnan(count).all() or known.size < 2:
+            return None
+        return float(np.var(known, ddof=1) / np.nanmax(count))
 
     def _surface(self) -> dict[str, Any] | None:
         """Return the mean objective over the first two numeric dimensions; None without two."""
@@ -205,6 +223,13 @@ class Collected:
             return None
         counts, edges = np.histogram(values, bins=min(60, max(8, int(values.size**0.5))))
         return {"counts": counts.tolist(), "edges": edges.tolist()}
+
+
+def _t_ratios(moments: FloatArray) -> FloatArray:
+    """Return Sharpe ratios times the root of their number of returns; NaN where there is none."""
+    count, mean, deviation = moments[:, :3].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(deviation > 0.0, mean / deviation * np.sqrt(count), np.nan)
 
 
 def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], list[float]]:

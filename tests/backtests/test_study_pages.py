@@ -419,6 +419,15 @@ class TestBestSoFar:
         assert (shown.best["text"], shown.best["lines"]) == ("0.75", ["fast = 3"])
         assert shown.shown_claim == "best of 10 trials so far"
 
+    def test_has_its_unit_before_there_are_metrics(self, owner, finished_study):
+        kept = finished_study.chunks.first().summary["best"]
+        run = sweep_row(owner)
+        best = {"value": 0.1234, "unit": "fraction", "parameters": kept["parameters"]}
+        chunk_row(run, summary={"n_infeasible": 0, "best": best})
+
+        assert kept["unit"] == "ratio"
+        assert selectors.get_study(run).best["text"] == "12.34%"
+
     def test_is_none_before_the_first(self, owner):
         assert selectors.get_study(sweep_row(owner)).best is None
 

@@ -65,6 +65,6 @@ def draw_distribution(
     return Drawing(
         f"{objective} of all {n_trials:,} feasible trials",
         f"Histogram of {len(counts)} bars from {write(edges[0])} to {write(edges[-1])}; the "
-        f"tallest has {most:,} trials.{said}",
+        f"tallest has {most:,} trial{'' if most == 1 else 's'}.{said}",
         safe(marks),
     )
