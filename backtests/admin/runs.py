@@ -1,6 +1,7 @@
 """Runs in the admin: live progress, the tear sheet, and actions that call services."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
@@ -105,7 +107,6 @@ class RunAdmin(ServiceAdmin):
     read_scope, write_scope = "runs:read", "runs:write"
     list_display = [
         "name",
-        "shown_kind",
         "shown_status",
         "dataset",
         "sharpe",
@@ -229,39 +230,35 @@ class RunAdmin(ServiceAdmin):
         """What it computes, and its short id."""
         return f"{selectors.describe_run(run)} · {str(run.public_id)[:8]}"
 
-    @admin.display(description="kind", ordering="kind")
-    def shown_kind(self, run: Run) -> str:
-        """The kind in words."""
-        return run.kind.replace("_", " ")
-
     @display(description="status", ordering="status", label=STATUS_COLORS)
     def shown_status(self, run: Run) -> str:
         """The status as a colored label."""
         return run.status
 
-    def _metric(self, run: Run, name: str, form: str) -> str:
-        value = run.summary.get("metrics", {}).get(name, {}).get("value")
-        if value is None:
+    def _metric(self, run: Run, name: str) -> str:
+        """Return a figure, above of how many trials it is the best."""
+        metric = run.summary.get("metrics", {}).get(name)
+        if metric is None or metric.get("value") is None:
             return "–"
-        claim = selectors.claim_of(run)
-        return f"{value:{form}} ({claim})" if claim else f"{value:{form}}"
+        text, claim = selectors.write_figure(name, {"unit": ""} | metric), selectors.claim_of(run)
+        return format_html("{}<br><small>{}</small>", text, claim) if claim else text
 
     @admin.display(description="Sharpe")
     def sharpe(self, run: Run) -> str:
         """The annual Sharpe ratio."""
-        return self._metric(run, "sharpe", ".2f")
+        return self._metric(run, "sharpe")
 
     @admin.display(description="total return")
     def total_return(self, run: Run) -> str:
         """The whole return."""
-        return self._metric(run, "total_return", ".1%")
+        return self._metric(run, "total_return")
 
     @admin.display(description="took")
     def took(self, run: Run) -> str:
         """From claim to end."""
         if not (run.started_at and run.finished_at):
             return "–"
-        return f"{(run.finished_at - run.started_at).total_seconds():.1f} s"
+        return selectors.write_time((run.finished_at - run.started_at) / timedelta(days=1))
 
     @admin.display(description="spec")
     def shown_spec(self, run: Run) -> SafeString:

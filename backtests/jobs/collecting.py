@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     trial: int
     train: float
     test: float  # NaN where not computed
-    rank: float  # share of all trials that did no better in the test
+    rank: float  # share of the trials that did no better in the test; NaN as `test`
 
 
 class Collected:
@@ -37,6 +37,7 @@ class Collected:
     def __init__(self, found: Search, n_folds: int = 0) -> None:
         self.found, self.n_folds = found, n_folds
         self.n_trials = 0
+        self.is_partial = False  # whether some were tried on a share of the time only
         self.leaders: list[Result] = []
         self.reasons: Counter[str] = Counter()
         self.axes = [path for path, axis in found.space.dimensions.items() if axis.is_numeric]
@@ -44,6 +45,7 @@ class Collected:
         self._objective: list[FloatArray] = []
         self._points: list[FloatArray] = []
         self._moments: list[FloatArray] = []
+        self._t_ratios: list[FloatArray] = []  # of all trials, those with a share of the time too
         self._blocks: list[FloatArray] = []
         self._squares: list[FloatArray] = []
         self._train: list[FloatArray] = []
@@ -53,22 +55,27 @@ class Collected:
     def take(self, table: pa.Table, results: Sequence[Result]) -> None:
         """Take the rows of a chunk."""
         self.n_trials += len(results)
-        feasible = [result for result in results if result.is_feasible]
+        # What was tried on a share of the time cannot be compared with what ran through it all.
+        whole = np.array([result.budget == 1.0 for result in results])
+        self.is_partial |= not whole.all()
+        feasible = [result for result in results if result.is_feasible and result.budget == 1.0]
         self.leaders = sorted([*self.leaders, *feasible], key=self.found.goals.order)[:N_LEADERS]
         self.reasons.update(result.reason for result in results if not result.is_feasible)
         self._numbers.append(np.array([result.number for result in results], np.int64))
-        self._objective.append(
-            np.array([r.values[0] if r.is_feasible and r.values else np.nan for r in results])
-        )
+        values = [r.values[0] if r.is_feasible and r.values else np.nan for r in results]
+        self._objective.append(np.where(whole, values, np.nan))
         self._points.append(
             np.array(
                 [[r.parameters.get(path, np.nan) for path in self.axes] for r in results],
                 dtype=np.float64,
             ).reshape(len(results), len(self.axes))
         )
-        self._moments.append(_matrix(table, trials.MOMENTS))
+        moments = _matrix(table, trials.MOMENTS)
+        self._t_ratios.append(_t_ratios(moments))
+        self._moments.append(np.where(whole[:, None], moments, np.nan))
         for part, name in ((self._blocks, "block"), (self._squares, "square")):
-            part.append(_matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)]))
+            sums = _matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)])
+            part.append(np.where(whole[:, None], sums, np.nan))
         for part, side in ((self._train, "train"), (self._test, "test")):
             if self.n_folds:
                 part.append(_matrix(table, [f"{side}_{at}" for at in range(self.n_folds)]))
@@ -87,22 +94,36 @@ class Collected:
         """The best feasible trial; None if there is none."""
         return self.leaders[0] if self.leaders else None
 
-    def choices(self) -> list[Choice]:
-        """Return the trial that each fold chooses by its training, of those that are feasible.
+    def strongest(self, n: int) -> list[int]:
+        """Return the trials with the largest Sharpe ratios, from the best on."""
+        ratio = _t_ratios(np.vstack(self._moments))
+        order = np.argsort(-ratio, kind="stable")[:n]  # those without one come last
+        numbers = np.concatenate(self._numbers)
+        return [int(numbers[at]) for at in order if np.isfinite(ratio[at])]
 
-        A fold in which no trial has a figure chooses nothing.
+    @property
+    def has_choices(self) -> bool:
+        """Whether any fold has something to choose."""
+        return any(not np.isnan(train).all() for train in self._train)
+
+    def choices(self) -> list[Choice]:
+        """Return the trial that each fold chooses by its training, of those feasible there.
+
+        What came of a trial in all of the time is of no account: it knows the test. A fold in which
+        no trial has a figure chooses nothing.
         """
         train, test = np.vstack(self._train), np.vstack(self._test)
-        feasible = ~np.isnan(np.concatenate(self._objective))
         sign = 1.0 if self.found.goals.maximized[0] else -1.0
         numbers = np.concatenate(self._numbers)
         chosen = []
         for fold in range(self.n_folds):
-            worth = np.where(feasible & ~np.isnan(train[:, fold]), sign * train[:, fold], -np.inf)
+            worth = np.where(np.isnan(train[:, fold]), -np.inf, sign * train[:, fold])
             at = int(np.argmax(worth))
             if worth[at] == -np.inf:
                 continue
-            rank = float(np.mean(sign * test[feasible, fold] <= sign * test[at, fold]))
+            tested = test[~np.isnan(test[:, fold]), fold]
+            is_tested = not np.isnan(test[at, fold])
+            rank = float(np.mean(sign * tested <= sign * test[at, fold])) if is_tested else np.nan
             chosen.append(
                 Choice(fold, int(numbers[at]), float(train[at, fold]), float(test[at, fold]), rank)
             )
@@ -150,11 +171,27 @@ class Collected:
             summaries,
             periods_per_year=bench.periods_per_year,
             n_trials=n_counted,
+            trial_sharpe_variance=self._sharpe_variance(),
             block_returns=np.vstack(self._blocks),
             block_squares=np.vstack(self._squares),
             block_bars=np.diff(trials.edges_of(bench.bars.n_bars)),
             settings=SelectionSettings(seed=bench.spec.seed),
         ).to_dict()
+
+    def _sharpe_variance(self) -> float | None:
+        """Return the variance of the trials' Sharpe ratios where some had a share of the time only.
+
+        Those that had all of it were chosen for their ratios, so that their own variance would
+        make luck look small. Ratios times the root of their length have one scale.
+        """
+        if not self.is_partial:
+            return None
+        count = np.vstack(self._moments)[:, 0]
+        known = np.concatenate(self._t_ratios)
+        known = known[np.isfinite(known)]
+        if np.isnan(count).all() or known.size < 2:
+            return None
+        return float(np.var(known, ddof=1) / np.nanmax(count))
 
     def _surface(self) -> dict[str, Any] | None:
         """Return the mean objective over the first two numeric dimensions; None without two."""
@@ -186,6 +223,13 @@ class Collected:
             return None
         counts, edges = np.histogram(values, bins=min(60, max(8, int(values.size**0.5))))
         return {"counts": counts.tolist(), "edges": edges.tolist()}
+
+
+def _t_ratios(moments: FloatArray) -> FloatArray:
+    """Return Sharpe ratios times the root of their number of returns; NaN where there is none."""
+    count, mean, deviation = moments[:, :3].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(deviation > 0.0, mean / deviation * np.sqrt(count), np.nan)
 
 
 def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], list[float]]:

@@ -2,7 +2,8 @@
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -41,11 +42,13 @@ def plan(
     if run.reproduces is not None:
         base["computed_for"] = str(run.public_id)  # what was computed before proves nothing
     rows = []
-    for begin in range(0, len(asked), size):
-        part = asked[begin : begin + size]
+    for part in _parts(asked, size):
         parameters = [trial.parameters for trial in part]
         budgets = [trial.budget for trial in part]
-        content = canonical.digest(base | {"parameters": parameters, "budgets": budgets})
+        named = base | {"parameters": parameters, "budgets": budgets}
+        if part[0].fold is not None:
+            named["fold"] = part[0].fold
+        content = canonical.digest(named)
         rows.append(
             Chunk(
                 run=run, generation=generation, first=part[0].number, n_trials=len(part),
@@ -56,8 +59,19 @@ def plan(
     Chunk.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
 
 
+def _parts(asked: Sequence[Trial], size: int) -> Iterator[Sequence[Trial]]:
+    """Yield the trials of each chunk: at most so many, all of one fold where folds search apart."""
+    for _, group in groupby(asked, key=lambda trial: trial.fold):
+        trials_of_fold = list(group)
+        for begin in range(0, len(trials_of_fold), size):
+            yield trials_of_fold[begin : begin + size]
+
+
 def _stored(part: Sequence[Trial]) -> list[dict[str, Any]]:
-    return [{"parameters": trial.parameters, "budget": trial.budget} for trial in part]
+    kept = [{"parameters": trial.parameters, "budget": trial.budget} for trial in part]
+    if part[0].fold is None:
+        return kept
+    return [one | {"fold": trial.fold} for one, trial in zip(kept, part, strict=True)]
 
 
 def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
@@ -94,7 +108,11 @@ def _summary(table: pa.Table, found: Search) -> dict[str, Any]:
         "n_infeasible": len(values) - len(feasible),
         "best": None
         if best is None
-        else {"value": best[0], "parameters": table["parameters"][best[1]].as_py()},
+        else {
+            "value": best[0],
+            "unit": trials.unit_of(found.objectives[0].text),
+            "parameters": table["parameters"][best[1]].as_py(),
+        },
     }
 
 

@@ -7,6 +7,7 @@ attempt needs is in the database and in the store, so any worker can go on with 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtests import search, selectors
-from backtests.jobs import backtest, comparing, evaluation, trials, walking
+from backtests.jobs import backtest, comparing, evaluation, leading, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Run
 from backtests.runspec import RunSpec, search_of
-from backtests.search import Result, Search, SearchError, Trial
+from backtests.search import FoldedSearch, Result, Search, SearchError, Trial
 from crowetrade_site.core import canonical, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
 
@@ -43,8 +44,8 @@ def advance(run: Run, lease: Lease) -> dict[str, Any] | None:
     lease.phase("planning")
     bench = trials.Bench.of(run)
     with translating((SearchError,), InvalidInput):
-        found = selectors.plan_search(search_of(run.spec))
-        asked = [] if _is_given_up(run) else _next(run, found)
+        found = selectors.plan_search(search_of(run.spec), n_folds=len(bench.folds))
+        asked = _next(run, found)
     if asked:
         generation = run.chunks.values("generation").distinct().count()
         evaluation.plan(run, bench, found, asked, generation)
@@ -59,13 +60,13 @@ def _is_given_up(run: Run) -> bool:
 
 
 def _next(run: Run, found: Search) -> list[Trial]:
-    """Return the trials of the next generation; none when all are there."""
+    """Return the trials of the next generation; none when all are there, or one is lost."""
     if found.is_indexed:
         missing = not run.chunks.exists()
         return [found.trial(number) for number in range(found.n_trials)] if missing else []
-    for _, results in told(run, found):
-        found.tell(results)
-    return found.ask()
+    for table, results in told(run, found):
+        found.tell(_trainings(table, results) if isinstance(found, FoldedSearch) else results)
+    return [] if _is_given_up(run) else found.ask()
 
 
 def told(run: Run, found: Search) -> Iterator[tuple[pa.Table, list[Result]]]:
@@ -90,6 +91,25 @@ def _results(asked: list[Trial], table: pa.Table, n_objectives: int) -> list[Res
     ]  # fmt: skip
 
 
+def _trainings(table: pa.Table, results: list[Result]) -> list[Result]:
+    """Return what the trainings of their own folds said of some trials."""
+    n_objectives = sum(name.startswith("told_") for name in table.column_names) - 2
+    columns = [table[f"told_{at}"].to_pylist() for at in range(n_objectives)]
+    judged: Any = zip(
+        zip(*columns, strict=True), table["told_violation"].to_pylist(),
+        table["told_reason"].to_pylist(), strict=True,
+    )  # fmt: skip
+    return [
+        replace(
+            result,
+            values=None if None in values else values,
+            violation=violation or 0.0,
+            reason=result.reason if reason is None else reason,
+        )
+        for result, (values, violation, reason) in zip(results, judged, strict=True)
+    ]
+
+
 def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dict[str, Any]:
     """Put the rows together, run the best again with everything kept, and say what it is worth."""
     lease.phase("putting together")
@@ -104,7 +124,7 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         "progress_done": collected.n_trials,
         "progress_total": found.n_trials,
     }
-    if collected.best is not None:
+    if collected.best is not None or (bench.spec.walk_forward and collected.has_choices):
         lease.phase("running the best")
         shown, more = _shown(run, bench, found, collected, lease)
         artifacts |= shown["artifacts"]
@@ -112,6 +132,11 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         columns["summary"] |= shown["summary"]
         parts = {"trials": collected.digest, "shown": shown["result_digest"], **more}
         columns["result_digest"] = canonical.digest(parts)
+        if bench.spec.search is not None:  # no part of the digest: it knows of other studies
+            lease.phase("judging the leaders")
+            kept = columns["summary"]["study"]
+            n_counted = max(kept["ledger"]["n_on_this_data"], collected.n_trials)
+            kept["leading"] = leading.judge(bench, found, collected, n_counted, lease)
     return columns | {"artifacts": artifacts} | _problem(run)
 
 
@@ -126,7 +151,7 @@ def _shown(
     parameters = [found.trial(choice.trial).parameters for choice in choices]
     more: dict[str, Any] = {}
     if choices:
-        more["walk"] = walking.summary_of_walk(bench, choices, parameters)
+        more["walk"] = walking.summary_of_walk(bench, found, choices, parameters)
     if choices and bench.spec.walk_forward is not None:
         return walking.walk(run, bench, choices, parameters, lease), more
     if choices:
@@ -142,9 +167,9 @@ def _collect(run: Run, bench: trials.Bench, found: Search, path: Path, lease: Le
     """Write one table of all trials, chunk after chunk, and return what is kept in memory."""
     n_folds = len(bench.folds)
     collected = Collected(found, n_folds)
-    columns = trials.schema(len(found.objectives), n_folds).insert(
-        0, pa.field("number", pa.int64())
-    )
+    columns = trials.schema(
+        len(found.objectives), n_folds, is_folded=isinstance(found, FoldedSearch)
+    ).insert(0, pa.field("number", pa.int64()))
     with pq.ParquetWriter(path, columns, compression="zstd", store_schema=False) as writer:
         for table, results in told(run, found):
             lease.progress(collected.n_trials, found.n_trials)

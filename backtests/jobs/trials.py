@@ -19,13 +19,18 @@ from backtests.engine import Bars, Result, Targets, simulate
 from backtests.engine.errors import EngineError
 from backtests.engine.metrics import (
     DEFINITIONS,
-    MetricsTable,
     compute_metrics_table,
     infer_periods_per_year,
 )
-from backtests.engine.metrics.reasons import sentence_of
 from backtests.jobs.backtest import periods_per_year
-from backtests.jobs.folds import Parts, folds_of, measure_part
+from backtests.jobs.folds import (
+    Parts,
+    beginning_of,
+    figures_of,
+    folds_of,
+    judge_fold,
+    measure_part,
+)
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, benchmark_of, load_market
 from backtests.jobs.settings import setup_of
@@ -85,17 +90,20 @@ class Bench:
     def evaluate(self, found: Search, trials: Sequence[Trial], lease: Lease) -> pa.Table:
         """Return one row per trial: parameters, judgement, figures, metrics, moments, blocks."""
         parts = []
-        if trials[0].budget < 1.0:  # those of a chunk have the same
+        if trials[0].budget < 1.0:  # those of a chunk have the same, and the same fold
             whole = [replace(trial, budget=1.0) for trial in trials]
-            return self._within(trials[0].budget).evaluate(found, whole, lease)
+            return self._within(trials[0]).evaluate(found, whole, lease)
         for begin in range(0, len(trials), _TOGETHER):
             lease.progress(begin, len(trials))
             parts.append(self._together(found, trials[begin : begin + _TOGETHER]))
         return pa.concat_tables(parts).combine_chunks()
 
-    def _within(self, budget: float) -> "Bench":
-        """Return the bench on the first share of the bars."""
-        n_bars = max(2, math.ceil(budget * self.bars.n_bars))
+    def _within(self, trial: Trial) -> "Bench":
+        """Return the bench on the first share of the bars, or of the training of a fold."""
+        n_bars, folds = max(2, math.ceil(trial.budget * self.bars.n_bars)), list(self.folds)
+        if trial.fold is not None:
+            folds[trial.fold] = beginning_of(folds[trial.fold], trial.budget)
+            n_bars = folds[trial.fold].train_ranges[-1].stop
         last = self.market.start + n_bars
         past = self.market.history
         market = replace(
@@ -104,7 +112,9 @@ class Bench:
             history=MarketHistory(past.ts[:last], past.symbols, past.close[:last]),
         )
         levels = None if self.benchmark is None else self.benchmark[:n_bars]
-        return replace(self, market=market, bars=market.bars(), benchmark=levels)
+        return replace(
+            self, market=market, bars=market.bars(), benchmark=levels, folds=tuple(folds)
+        )
 
     def _together(self, found: Search, trials: Sequence[Trial]) -> pa.Table:
         results: list[Result | str] = [self._run(trial) for trial in trials]
@@ -123,26 +133,36 @@ class Bench:
             row |= {"violation": judged.violation, "reason": judged.reason, **figures}
             rows.append(row)
         if self.folds and there:
-            kept = [row for row, result in zip(rows, results, strict=True) if result in there]
-            self._add_folds(found, kept, there)
-        return pa.Table.from_pylist(rows, schema=schema(len(found.objectives), len(self.folds)))
+            at = [at for at, result in enumerate(results) if not isinstance(result, str)]
+            self._add_folds(found, [trials[i] for i in at], [rows[i] for i in at], there)
+        columns = schema(
+            len(found.objectives), len(self.folds), is_folded=trials[0].fold is not None
+        )
+        return pa.Table.from_pylist(rows, schema=columns)
 
     def _add_folds(
-        self, found: Search, rows: Sequence[dict[str, Any]], results: Sequence[Result]
-    ) -> None:
-        """Write the objective of each trial on the two sides of each fold."""
+        self, found: Search, trials: Sequence[Trial], rows: Sequence[dict[str, Any]],
+        results: Sequence[Result],
+    ) -> None:  # fmt: skip
+        """Write the objective of each trial on the two sides of each fold, or of its own alone.
+
+        A training in which a constraint is broken has none: it must not be chosen, whatever all of
+        the time says. The first share of a training, which has no test, is told and not chosen.
+        """
         parts = [Parts.of(result, self.spec.capital) for result in results]
-        for number, fold in enumerate(self.folds):
+        own = trials[0].fold
+        for number in range(len(self.folds)) if own is None else [own]:
+            fold = self.folds[number]
             for side, ranges in (("train", fold.train_ranges), ("test", fold.test_ranges)):
+                if not ranges:
+                    continue
                 table = measure_part(parts, ranges, self.bars.ts, self.periods, self.benchmark)
-                for at, row in enumerate(rows):
-                    figures = figures_of(table, at)[0]
-                    value = (
-                        found.objectives[0]
-                        .evaluate({**figures, **json.loads(row["parameters"])})
-                        .value
-                    )
-                    row[f"{side}_{number}"] = value
+                judged = judge_fold(found, trials, parts, ranges, table)
+                for row, one in zip(rows, judged, strict=True):
+                    is_kept = bool(fold.test_ranges) and (side == "test" or one.is_feasible)
+                    row[f"{side}_{number}"] = one.values[0] if one.values and is_kept else None
+                    if side == "train" and own is not None:
+                        row.update(_told(one))
 
     def _run(self, trial: Trial) -> Result | str:
         """Return what came of a trial, or why nothing could."""
@@ -198,26 +218,33 @@ def _open(run_pk: int) -> Bench:
         return Bench(spec, document, market, bars, levels, periods_per_year(run), folds)
 
 
-def figures_of(table: MetricsTable, at: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the metrics of one curve of a table, and why some are not computed."""
-    figures: dict[str, Any] = {}
-    reasons = {}
-    for column, name in enumerate(table.names):
-        code = int(table.reasons[at, column])
-        figures[name] = None if code else float(table.values[at, column])
-        if code:
-            reasons[name] = sentence_of(code)
-    return figures, reasons
+def _told(judged: search.Result) -> dict[str, Any]:
+    """Return the columns of what the search inside a fold is told."""
+    values = {f"told_{at}": value for at, value in enumerate(judged.values or ())}
+    return values | {"told_violation": judged.violation, "told_reason": judged.reason}
 
 
-def schema(n_objectives: int, n_folds: int = 0) -> pa.Schema:
-    """Return the columns of a study's table of trials."""
+def unit_of(objective: str) -> str:
+    """Return the unit of an objective that is a metric; empty of any other expression."""
+    known = DEFINITIONS.get(objective)
+    return "" if known is None else known.unit
+
+
+def schema(n_objectives: int, n_folds: int = 0, *, is_folded: bool = False) -> pa.Schema:
+    """Return the columns of a study's table of trials.
+
+    `is_folded`: each fold has a search of its own, which is told what its training says.
+    """
     numbers = [f"objective_{at}" for at in range(n_objectives)]
     numbers += ["violation", *FIGURES, *DEFINITIONS, *MOMENTS]
     numbers += [f"block_{at}" for at in range(N_BLOCKS)]
     numbers += [f"square_{at}" for at in range(N_BLOCKS)]
     numbers += [f"{side}_{at}" for at in range(n_folds) for side in ("train", "test")]
-    fields: list[pa.Field[Any]] = [pa.field(name, pa.string()) for name in ("parameters", "reason")]
+    texts = ["parameters", "reason"]
+    if is_folded:
+        numbers += [*(f"told_{at}" for at in range(n_objectives)), "told_violation"]
+        texts.append("told_reason")
+    fields: list[pa.Field[Any]] = [pa.field(name, pa.string()) for name in texts]
     return pa.schema(fields + [pa.field(name, pa.float64()) for name in numbers])
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from backtests.selectors import figures, ledgers
+from backtests.selectors.claims import claim_of
 from backtests.selectors.progress import is_study
-from backtests.selectors.studies import claim_of
 from crowetrade_site.core import storage
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from backtests import jobs, services
 from backtests.jobs import chunks, evaluation, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run, TrialBatch
+from backtests.validation import expected_maximum_sharpe
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Conflict, InvalidInput, TooMuch
 from tests.factories.backtests import AT, STRATEGY, bars_dataset, queued, spec
@@ -152,6 +153,31 @@ class TestSweep:
         assert one.status == RunStatus.SUCCEEDED, one.problem
         assert one.result_digest == other.result_digest
         assert len(set(one.chunks.values_list("generation", flat=True))) >= 1
+
+
+class TestHalving:
+    def test_shows_only_what_ran_through_all_of_the_time(self, data, owner):
+        search = {"kind": "halving", "n_trials": 12, "eta": 2, "min_budget": 0.25, "seed": 7}
+        over = {"signals.0.slow_bars": {"low": 5, "high": 40, "step": 1}}
+        run = work(sweep(owner, search | {"over": over}))
+        rows, study = table_of(run), run.summary["study"]
+
+        whole = rows["number"].to_numpy() >= 12 + 6
+        assert (study["n_trials"], whole.sum()) == (12 + 6 + 3, 3)
+        assert {leader["number"] for leader in study["leaders"]} == {18, 19, 20}
+        assert sum(study["distribution"]["counts"]) == 3
+        mean, deviation = (rows[name].to_numpy() for name in ("mean_return", "std_return"))
+        n = rows["n_returns"].to_numpy()
+        deviation = np.where(deviation > 0.0, deviation, np.nan)  # some never traded
+        scaled = mean / deviation * np.sqrt(n / n.max())
+        figures = study["selection"]["figures"]
+        by_luck = figures["expected_maximum"]["value"]
+        year = 252**0.5
+        survivors = expected_maximum_sharpe(21, np.var(scaled[whole], ddof=1)) * year
+        assert by_luck == pytest.approx(
+            expected_maximum_sharpe(21, np.nanvar(scaled, ddof=1)) * year
+        )
+        assert by_luck > survivors
 
 
 class TestSearchDocument:
