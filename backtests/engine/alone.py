@@ -203,4 +203,4 @@ def _granted(
     cost = adverse + paid * rate + run.commission_per_share
     equity = run.cash - (run.commission_minimum + run.commission_per_order)
     share = leverage * equity / (units * price + leverage * (units * cost))
-    return min(1.0, max(0.0, share)) * asked
+    return min(1.0, share) * asked if share > TOLERANCE else 0.0

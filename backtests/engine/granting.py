@@ -182,7 +182,7 @@ def _grant_share(bar: int, moment: int, n: int, run: Run) -> None:
         gross += abs(load(run.after, asset)) * worth
     power = run.max_leverage * equity - gross
     share = power / (opening_notional + run.max_leverage * opening_costs)
-    share = min(1.0, max(0.0, share))
+    share = min(1.0, share) if share > TOLERANCE else 0.0  # less is rounding, not buying power
     for i in range(n):
         closing = batch_at(i, run)["closing"]
         batch_at(i, run)["quantity"] = closing + share * (batch_at(i, run)["quantity"] - closing)
