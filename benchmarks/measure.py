@@ -19,8 +19,15 @@ def least_seconds(work: Callable[[], object], rounds: int = 7) -> tuple[float, f
 
 
 def peak_mb() -> float:
-    """Return the most memory this process has held [MB]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the most memory this process has held [MB].
+
+    Notes
+    -----
+    Not ``ru_maxrss``, which a process begins with that of the one that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
 
 
 def resident_mb() -> float:
