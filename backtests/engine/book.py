@@ -6,6 +6,7 @@ import numpy as np
 
 from backtests.engine.dtypes import (
     IS_OFFSET,
+    IS_TRIGGERED,
     NEVER,
     REDUCES_ONLY,
     SIZED_AT_FILL,
@@ -20,6 +21,7 @@ from backtests.engine.dtypes import (
     TimeInForce,
     wide,
 )
+from backtests.engine.matching import is_stop_kind
 from backtests.engine.memory import (
     cell,
     load,
@@ -117,6 +119,19 @@ def append_refused(bar: int, asset: int, target: float, reason: int, run: Run) -
     row["status"] = _REJECTED
     row["reason"] = reason
     row["closed_bar"] = bar
+
+
+@kernel_part
+def awaited_price(row: Row) -> tuple[float, bool]:
+    """Return the price at which an order is met next, and whether it is reached from below.
+
+    Notes
+    -----
+    NaN of a stop that was met and waits for volume.
+    """
+    waits_for_stop = is_stop_kind(np.int64(row["kind"])) and row["flags"] & IS_TRIGGERED == 0
+    level = row["stop_price"] if waits_for_stop else row["limit_price"]
+    return level, (row["quantity"] > 0.0) == waits_for_stop
 
 
 @kernel_part

@@ -6,11 +6,9 @@ step, bit for bit; a test holds the two together.
 
 import math
 
-import numpy as np
-
+from backtests.engine.book import awaited_price
 from backtests.engine.dtypes import (
     IS_OFFSET,
-    IS_TRIGGERED,
     NEVER,
     OrderKind,
     Run,
@@ -19,7 +17,6 @@ from backtests.engine.dtypes import (
     wide,
 )
 from backtests.engine.lanes import LANES, mark_lanes, reach_lanes
-from backtests.engine.matching import is_stop_kind
 from backtests.engine.memory import (
     load,
     load_int,
@@ -59,11 +56,10 @@ def watched_levels(bar: int, run: Run) -> tuple[bool, float, float]:
             continue
         if row["first_bar"] > bar or row["flags"] & IS_OFFSET != 0:
             return False, below, above
-        waits_for_stop = is_stop_kind(np.int64(row["kind"])) and row["flags"] & IS_TRIGGERED == 0
-        level = row["stop_price"] if waits_for_stop else row["limit_price"]
-        if math.isnan(level):  # a stop that was met and waits for volume
+        level, upward = awaited_price(row)
+        if math.isnan(level):
             return False, below, above
-        if (row["quantity"] > 0.0) == waits_for_stop:
+        if upward:
             above = min(above, level)
         else:
             below = max(below, level)

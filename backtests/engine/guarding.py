@@ -7,7 +7,7 @@ written; the numbers are those of the general step, bit for bit.
 
 import numpy as np
 
-from backtests.engine.book import end_order, tidy
+from backtests.engine.book import awaited_price, end_order, tidy
 from backtests.engine.costs import outright_cost
 from backtests.engine.dtypes import (
     CHARGED,
@@ -17,7 +17,6 @@ from backtests.engine.dtypes import (
     OrderReason,
     OrderSource,
     OrderStatus,
-    Row,
     Run,
     wide,
 )
@@ -63,7 +62,7 @@ def leaves_exits_alone(
             continue
         if row["flags"] & IS_TRIGGERED != 0:
             return False  # filled in part, and waiting for the next price
-        level, upward = _level(row)
+        level, upward = awaited_price(row)
         if is_reached(level, upward, price, price, _TOUCHED):
             return False
     return True
@@ -104,7 +103,7 @@ def meet_exits(bar: int, run: Run) -> bool:
         row = order_at(at, run)
         if row["source"] != _BRACKET or row["quantity"] != -position or row["filled"] != 0.0:
             return False
-        level, upward = _level(row)
+        level, upward = awaited_price(row)
         if not is_reached(level, upward, high, low, row["kind"] == _LIMIT and run.fills_through):
             continue
         if met >= 0 or is_reached(level, upward, opened, opened, _TOUCHED):
@@ -114,21 +113,12 @@ def meet_exits(bar: int, run: Run) -> bool:
 
 
 @inlined_part
-def _level(row: Row) -> tuple[float, bool]:
-    """Return the price of an exit, and whether it is reached from below."""
-    buys = row["quantity"] > 0.0
-    if row["kind"] == _STOP:
-        return row["stop_price"], buys
-    return row["limit_price"], not buys
-
-
-@inlined_part
 def _fill_exit(bar: int, at: int, quantity: float, run: Run) -> bool:
     """Close the position at the level of an exit; False where the bar needs the full step."""
     if run.n_fills == run.max_fills:
         return False
     order = order_at(at, run)
-    price, _ = _level(order)
+    price, _ = awaited_price(order)
     spread, slip, paid = 0.0, 0.0, price  # a limit crosses no spread
     if order["kind"] == _STOP:
         spread, slip, paid = outright_cost(price, quantity, run)

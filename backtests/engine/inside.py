@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from backtests.engine.batching import collect, has_room, left_of
+from backtests.engine.book import awaited_price
 from backtests.engine.costs import is_passive, measured_spread
 from backtests.engine.dtypes import (
     IS_OFFSET,
@@ -145,10 +146,8 @@ def _levels(bar: int, row: Row, run: Run) -> tuple[float, bool]:
     """Return the mid price at which an order is met next, and whether from below."""
     side = 1.0 if row["quantity"] > 0.0 else -1.0
     spread = measured_spread(bar, np.int64(row["instrument"]), _INSIDE, run)
-    waits_for_stop = is_stop_kind(np.int64(row["kind"])) and row["flags"] & IS_TRIGGERED == 0
-    if waits_for_stop:
-        return row["stop_price"] - side * spread, side > 0.0
-    return row["limit_price"] - side * spread, side < 0.0
+    level, upward = awaited_price(row)
+    return level - side * spread, upward
 
 
 @kernel_part

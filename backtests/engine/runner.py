@@ -301,8 +301,8 @@ def point_targets(prepared: Prepared, targets: Targets) -> None:
 
 def _close_waiting(loop: _Loop) -> None:
     """Say on every order still working why it did not fill."""
-    orders = loop.tables.used("orders")
-    works = orders["status"] == int(OrderStatus.WORKING)
+    orders, listed = loop.tables.used("orders"), loop.tables.used("working")
+    works = listed[orders["status"][listed] == int(OrderStatus.WORKING)]
     orders["reason"][works] = int(OrderReason.END_OF_BARS)
 
 
