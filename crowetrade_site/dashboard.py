@@ -25,7 +25,9 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if "runs:read" in granted:
         context["run_counts"] = count_runs_by_status()
         latest = list_runs().order_by("-created_at", "-id")[:8]
-        context["latest_runs"] = [(run, describe_run(run), _sharpe(run)) for run in latest]
+        context["latest_runs"] = [
+            (run, describe_run(run), _sharpe(run), claim_of(run)) for run in latest
+        ]
     if "datasets:read" in granted:
         context["latest_datasets"] = list_datasets().order_by("-created_at", "-id")[:6]
     if "audit:read" in granted:
@@ -35,10 +37,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def _sharpe(run: "Run") -> str:
     value = run.summary.get("metrics", {}).get("sharpe", {}).get("value")
-    if value is None:
-        return "–"
-    claim = claim_of(run)
-    return f"{value:.2f} ({claim})" if claim else f"{value:.2f}"
+    return "–" if value is None else f"{value:.2f}"
 
 
 LINKS = (

@@ -34,9 +34,9 @@
     const percent = "percent" in box.dataset;
     const chart = LightweightCharts.createChart(box, {
       autoSize: true,
-      layout: { background: { color: "transparent" }, textColor: color("--soft"), fontSize: 11, attributionLogo: true },
+      layout: { background: { color: "transparent" }, textColor: color("--soft"), fontSize: 11, attributionLogo: false },
       grid: { vertLines: { visible: false }, horzLines: { color: color("--line") } },
-      rightPriceScale: { borderVisible: false },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true },
       // without the small spacing a long curve would show its last years only
       timeScale: { borderVisible: false, minBarSpacing: 0.01, timeVisible: intraday() },
       localization: percent
