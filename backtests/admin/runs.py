@@ -1,8 +1,10 @@
 """Runs in the admin: live progress, the tear sheet, and actions that call services."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -187,6 +189,15 @@ class RunAdmin(ServiceAdmin):
             ),
             *super().get_urls(),
         ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a run; the identifier that the command line and the API give leads here too."""
+        with suppress(ValueError):
+            run = get_object_or_404(selectors.list_runs(), public_id=UUID(object_id))
+            return redirect("admin:backtests_run_change", run.pk)
+        return super().change_view(request, object_id, form_url, extra_context)
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         """Hand the page its tear sheet."""

@@ -1,6 +1,7 @@
 """Datasets, runs and strategies in the admin: pages for every state and role, and the actions."""
 
 from html import unescape
+from uuid import uuid4
 
 import pytest
 from django.contrib.messages import get_messages
@@ -132,6 +133,15 @@ class TestPages:
         for title in ("Sharpe ratio", "Latest trades", "Latest fills", "Against the benchmark"):
             assert title in html
 
+    def test_open_by_the_identifier_that_the_api_gives(self, rows, browser):
+        run = Run.objects.latest("pk")
+
+        answer = browser.get(f"/admin/backtests/run/{run.public_id}/change/")
+
+        assert (answer.status_code, answer["Location"]) == (302, page(run))
+        missing = browser.get(f"/admin/backtests/run/{uuid4()}/change/")
+        assert missing.status_code == 404
+
     def test_survive_a_corrupted_artifact(self, finished, settings):
         digest = finished.artifacts["curves.parquet"]["digest"]
         path = settings.ARTIFACT_ROOT / digest[:2] / digest[2:4] / digest
@@ -223,7 +233,7 @@ class TestStudyPages:
         ("address", "figure"),
         [
             ("admin:backtests_run_changelist", "0.40<br><small>best of 12 trials</small>"),
-            ("admin:index", "0.40 (best of 12 trials)"),
+            ("admin:index", "0.40<small>best of 12 trials</small>"),
         ],
     )
     def test_lists_say_so_too(self, swept_run, address, figure):
