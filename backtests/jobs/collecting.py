@@ -1,15 +1,17 @@
 """What a study keeps in memory of its trials: a few numbers each, whatever their figures."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from backtests.jobs import ledger, trials
+from backtests.jobs import ledger, rows, trials
 from backtests.models import Run, TrialBatch
 from backtests.search import Result, Search
 from backtests.validation import SelectionSettings, TrialSummaries, selection_report
@@ -32,49 +34,68 @@ class Choice(NamedTuple):
 
 
 class Collected:
-    """All trials of a study, taken chunk by chunk in their order."""
+    """All trials of a study, taken chunk by chunk in their order.
 
-    def __init__(self, found: Search, n_folds: int = 0) -> None:
+    Of each some 350 bytes are kept, in arrays; no trial is an object but the few that lead.
+    """
+
+    def __init__(self, found: Search, n_trials: int, n_folds: int = 0) -> None:
         self.found, self.n_folds = found, n_folds
         self.n_trials = 0
         self.leaders: list[Result] = []
         self.reasons: Counter[str] = Counter()
-        self.axes = [path for path, axis in found.space.dimensions.items() if axis.is_numeric]
-        self._numbers: list[NDArray[np.int64]] = []
-        self._objective: list[FloatArray] = []
-        self._points: list[FloatArray] = []
-        self._moments: list[FloatArray] = []
-        self._blocks: list[FloatArray] = []
-        self._squares: list[FloatArray] = []
-        self._train: list[FloatArray] = []
-        self._test: list[FloatArray] = []
+        self.axes = rows.axes_of(found)
+        names = {
+            "objective": ["objective_0"],
+            "points": [f"axis_{at}" for at in range(len(self.axes))],
+            "moments": rows.MOMENTS,
+            "blocks": rows.BLOCKS,
+            "squares": rows.SQUARES,
+            "train": [f"train_{at}" for at in range(n_folds)],
+            "test": [f"test_{at}" for at in range(n_folds)],
+        }
+        self._names = {part: tuple(columns) for part, columns in names.items()}
+        self._kept = {part: np.empty((len(names), n_trials)) for part, names in self._names.items()}
+        self._numbers = np.empty(n_trials, np.int64)
         self._hashes: dict[str, Any] = {}  # by column: the size of chunks is of no account
 
-    def take(self, table: pa.Table, results: Sequence[Result]) -> None:
-        """Take the rows of a chunk."""
-        self.n_trials += len(results)
-        feasible = [result for result in results if result.is_feasible]
-        self.leaders = sorted([*self.leaders, *feasible], key=self.found.goals.order)[:N_LEADERS]
-        self.reasons.update(result.reason for result in results if not result.is_feasible)
-        self._numbers.append(np.array([result.number for result in results], np.int64))
-        self._objective.append(
-            np.array([r.values[0] if r.is_feasible and r.values else np.nan for r in results])
-        )
-        self._points.append(
-            np.array(
-                [[r.parameters.get(path, np.nan) for path in self.axes] for r in results],
-                dtype=np.float64,
-            ).reshape(len(results), len(self.axes))
-        )
-        self._moments.append(_matrix(table, trials.MOMENTS))
-        for part, name in ((self._blocks, "block"), (self._squares, "square")):
-            part.append(_matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)]))
-        for part, side in ((self._train, "train"), (self._test, "test")):
-            if self.n_folds:
-                part.append(_matrix(table, [f"{side}_{at}" for at in range(self.n_folds)]))
-        for name in table.column_names:
+    def take(self, table: pa.Table, columns: Sequence[str]) -> None:
+        """Take the rows of a chunk, with their numbers; those columns have part in the digest."""
+        place = slice(self.n_trials, self.n_trials + table.num_rows)
+        self.n_trials = place.stop
+        self._numbers[place] = table["number"].to_numpy()
+        for part, names in self._names.items():
+            for at, name in enumerate(names):
+                self._kept[part][at, place] = _numbers_of(table[name])
+        objectives = [_numbers_of(table[f"objective_{at}"]) for at in range(self._n_objectives)]
+        feasible = ~np.isnan(objectives).any(axis=0) & (_numbers_of(table["violation"]) == 0.0)
+        self._kept["objective"][0, place][~feasible] = np.nan
+        self._lead(table, objectives, np.flatnonzero(feasible))
+        counted = pc.value_counts(table["reason"].filter(pa.array(~feasible)))
+        self.reasons.update({str(one["values"]): one["counts"].as_py() for one in counted})
+        for name in columns:
             column = self._hashes.setdefault(name, hashlib.sha256())
             column.update(_bytes_of(table[name]))
+
+    @property
+    def _n_objectives(self) -> int:
+        return len(self.found.objectives)
+
+    def _lead(
+        self, table: pa.Table, objectives: Sequence[FloatArray], feasible: NDArray[np.int64]
+    ) -> None:
+        """Keep the best of the leaders so far and the feasible rows of a chunk."""
+        sign = -1.0 if self.found.goals.maximized[0] else 1.0
+        order = np.argsort(sign * objectives[0][feasible], kind="stable")
+        for at in feasible[order[:N_LEADERS]].tolist():
+            parameters = json.loads(table["parameters"][at].as_py())
+            values = tuple(float(column[at]) for column in objectives)
+            self.leaders.append(Result(table["number"][at].as_py(), parameters, values))
+        self.leaders = sorted(self.leaders, key=self.found.goals.order)[:N_LEADERS]
+
+    def _all(self, part: str) -> FloatArray:
+        """Return some columns of all trials taken, shape (n_columns, n_trials)."""
+        return self._kept[part][:, : self.n_trials]
 
     @property
     def digest(self) -> str:
@@ -92,19 +113,24 @@ class Collected:
 
         A fold in which no trial has a figure chooses nothing.
         """
-        train, test = np.vstack(self._train), np.vstack(self._test)
-        feasible = ~np.isnan(np.concatenate(self._objective))
+        train, test = self._all("train"), self._all("test")
+        feasible = ~np.isnan(self._all("objective")[0])
         sign = 1.0 if self.found.goals.maximized[0] else -1.0
-        numbers = np.concatenate(self._numbers)
         chosen = []
         for fold in range(self.n_folds):
-            worth = np.where(feasible & ~np.isnan(train[:, fold]), sign * train[:, fold], -np.inf)
+            worth = np.where(feasible & ~np.isnan(train[fold]), sign * train[fold], -np.inf)
             at = int(np.argmax(worth))
             if worth[at] == -np.inf:
                 continue
-            rank = float(np.mean(sign * test[feasible, fold] <= sign * test[at, fold]))
+            rank = float(np.mean(sign * test[fold, feasible] <= sign * test[fold, at]))
             chosen.append(
-                Choice(fold, int(numbers[at]), float(train[at, fold]), float(test[at, fold]), rank)
+                Choice(
+                    fold,
+                    int(self._numbers[at]),
+                    float(train[fold, at]),
+                    float(test[fold, at]),
+                    rank,
+                )
             )
         return chosen
 
@@ -141,18 +167,17 @@ class Collected:
 
         All trials that the ledger counts on this data count, those of other studies included.
         """
-        moments = np.vstack(self._moments)
-        if bench.periods_per_year is None or np.all(np.isnan(moments[:, 1])):
+        n, mean, deviation, skewness, kurtosis = self._all("moments")
+        if bench.periods_per_year is None or np.all(np.isnan(mean)):
             return None
-        n, mean, deviation, skewness, kurtosis = moments.T
         summaries = TrialSummaries(np.nan_to_num(n), mean, deviation, skewness, kurtosis)
         return selection_report(
             summaries,
             periods_per_year=bench.periods_per_year,
             n_trials=n_counted,
-            block_returns=np.vstack(self._blocks),
-            block_squares=np.vstack(self._squares),
-            block_bars=np.diff(trials.edges_of(bench.bars.n_bars)),
+            block_returns=self._all("blocks").T,
+            block_squares=self._all("squares").T,
+            block_bars=np.diff(rows.edges_of(bench.bars.n_bars)),
             settings=SelectionSettings(seed=bench.spec.seed),
         ).to_dict()
 
@@ -160,11 +185,11 @@ class Collected:
         """Return the mean objective over the first two numeric dimensions; None without two."""
         if len(self.axes) < 2:
             return None
-        points, values = np.vstack(self._points)[:, :2], np.concatenate(self._objective)
-        sides = [np.unique(points[:, axis][~np.isnan(points[:, axis])]) for axis in range(2)]
+        points, values = self._all("points"), self._all("objective")[0]
+        sides = [np.unique(axis[~np.isnan(axis)]) for axis in points]
         if any(side.size < 2 for side in sides):
             return None
-        places, labels = zip(*(_cells(points[:, at], sides[at]) for at in range(2)), strict=True)
+        places, labels = zip(*map(_cells, points, sides), strict=True)
         shape = (len(labels[0]), len(labels[1]))
         known = ~np.isnan(values) & (places[0] >= 0) & (places[1] >= 0)
         cell = places[0][known] * shape[1] + places[1][known]
@@ -173,14 +198,14 @@ class Collected:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(n > 0, total / n, np.nan).reshape(shape)
         return {
-            "paths": self.axes[:2],
+            "paths": self.axes,
             "labels": [list(side) for side in labels],
             "mean": [[None if np.isnan(v) else float(v) for v in row] for row in mean],
         }
 
     def _distribution(self) -> dict[str, Any] | None:
         """Return a histogram of the objective over all feasible trials."""
-        values = np.concatenate(self._objective)
+        values = self._all("objective")[0]
         values = values[~np.isnan(values)]
         if values.size < 2 or values.min() == values.max():
             return None
@@ -199,12 +224,13 @@ def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], lis
 
 
 def _bytes_of(column: pa.ChunkedArray) -> bytes:
+    """Return what is hashed of a column: texts with a zero behind each, numbers as they are."""
     if pa.types.is_string(column.type):
         return "".join(f"{text or ''}\0" for text in column.to_pylist()).encode()
-    numbers = column.to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(numbers, dtype=np.float64).tobytes()
+    return np.ascontiguousarray(_numbers_of(column)).tobytes()
 
 
-def _matrix(table: pa.Table, names: Sequence[str]) -> FloatArray:
-    columns = [table[name].to_numpy(zero_copy_only=False) for name in names]
-    return np.column_stack(columns).astype(np.float64)
+def _numbers_of(column: pa.ChunkedArray) -> FloatArray:
+    """Return a column of numbers, NaN where there is none."""
+    numbers: FloatArray = column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    return numbers

@@ -6,22 +6,25 @@ again; the next attempt plans the next generation, or puts the rows together. Ev
 attempt needs is in the database and in the store, so any worker can go on with it.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtests import search, selectors
-from backtests.jobs import backtest, comparing, evaluation, trials, walking
+from backtests import search
+from backtests.jobs import backtest, comparing, evaluation, rows, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
-from backtests.models import Run
-from backtests.runspec import RunSpec, search_of
-from backtests.search import Result, Search, SearchError, Trial
+from backtests.models import Chunk, Run
+from backtests.runspec import RunSpec
+from backtests.search import Result, Search, SearchError
 from crowetrade_site.core import canonical, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
 
@@ -43,11 +46,9 @@ def advance(run: Run, lease: Lease) -> dict[str, Any] | None:
     lease.phase("planning")
     bench = trials.Bench.of(run)
     with translating((SearchError,), InvalidInput):
-        found = selectors.plan_search(search_of(run.spec))
-        asked = [] if _is_given_up(run) else _next(run, found)
-    if asked:
-        generation = run.chunks.values("generation").distinct().count()
-        evaluation.plan(run, bench, found, asked, generation)
+        found = evaluation.search_for(run)
+        is_waiting = not _is_given_up(run) and _plan(run, bench, found)
+    if is_waiting:
         Run.objects.filter(pk=run.pk).update(progress_total=found.n_trials)
         return None
     return _conclude(run, bench, found, lease)
@@ -58,35 +59,46 @@ def _is_given_up(run: Run) -> bool:
     return run.chunks.filter(status=ChunkStatus.QUARANTINED).exists()
 
 
-def _next(run: Run, found: Search) -> list[Trial]:
-    """Return the trials of the next generation; none when all are there."""
+def _plan(run: Run, bench: trials.Bench, found: Search) -> bool:
+    """Write the chunks of the next generation; return whether there is one."""
     if found.is_indexed:
-        missing = not run.chunks.exists()
-        return [found.trial(number) for number in range(found.n_trials)] if missing else []
-    for _, results in told(run, found):
-        found.tell(results)
-    return found.ask()
+        if run.chunks.exists():
+            return False
+        evaluation.plan(run, bench, found.n_trials)
+        return True
+    for chunk in _done(run):
+        found.tell(_results(chunk, found))
+    asked = found.ask()
+    if asked:
+        generation = run.chunks.values("generation").distinct().count()
+        evaluation.plan_generation(run, bench, asked, generation)
+    return bool(asked)
 
 
-def told(run: Run, found: Search) -> Iterator[tuple[pa.Table, list[Result]]]:
-    """Yield the rows of each chunk that is done, in the order of its trials, and their results."""
-    for chunk in run.chunks.done().order_by("first"):
-        table = pq.read_table(storage.locate(chunk.artifact))
-        yield table, _results(evaluation.trials_of(chunk, found), table, len(found.objectives))
+def _done(run: Run) -> Iterable[Chunk]:
+    """Return the chunks that are done in the order of their trials."""
+    done: Iterable[Chunk] = run.chunks.done().order_by("first")
+    return done
 
 
-def _results(asked: list[Trial], table: pa.Table, n_objectives: int) -> list[Result]:
-    columns = [table[f"objective_{at}"].to_pylist() for at in range(n_objectives)]
+def _results(chunk: Chunk, found: Search) -> list[Result]:
+    """Return what came of the trials of a chunk, as a method that learns is told."""
+    objectives = [f"objective_{at}" for at in range(len(found.objectives))]
+    table = pq.read_table(
+        storage.locate(chunk.artifact), columns=[*objectives, "violation", "reason"]
+    )
+    values = zip(*(table[name].to_pylist() for name in objectives), strict=True)
     judged: Any = zip(
-        zip(*columns, strict=True), table["violation"].to_pylist(), table["reason"].to_pylist(),
-        strict=True,
-    )  # fmt: skip
+        values, table["violation"].to_pylist(), table["reason"].to_pylist(), strict=True
+    )
     return [
         Result(
             trial.number, trial.parameters, None if None in values else values, violation, reason,
             trial.budget,
         )
-        for trial, (values, violation, reason) in zip(asked, judged, strict=True)
+        for trial, (values, violation, reason) in zip(
+            evaluation.trials_of(chunk, found), judged, strict=True
+        )
     ]  # fmt: skip
 
 
@@ -140,18 +152,38 @@ def _shown(
 
 def _collect(run: Run, bench: trials.Bench, found: Search, path: Path, lease: Lease) -> Collected:
     """Write one table of all trials, chunk after chunk, and return what is kept in memory."""
+    chunks = list(_done(run))
     n_folds = len(bench.folds)
-    collected = Collected(found, n_folds)
-    columns = trials.schema(len(found.objectives), n_folds).insert(
-        0, pa.field("number", pa.int64())
-    )
-    with pq.ParquetWriter(path, columns, compression="zstd", store_schema=False) as writer:
-        for table, results in told(run, found):
+    collected = Collected(found, sum(chunk.n_trials for chunk in chunks), n_folds)
+    columns = rows.schema(len(found.objectives), n_folds)
+    whole = columns.insert(0, pa.field("number", pa.int64()))
+    with (
+        pq.ParquetWriter(path, whole, **evaluation.STORED) as writer,
+        ThreadPoolExecutor(max_workers=1) as reader,  # the next chunk is read beside this one
+    ):
+        for table in _ahead(reader, chunks):
             lease.progress(collected.n_trials, found.n_trials)
-            collected.take(table, results)
-            numbers = pa.array([result.number for result in results], pa.int64())
-            writer.write_table(table.add_column(0, columns.field(0), numbers))
+            collected.take(table, columns.names)
+            writer.write_table(table.select(whole.names))
     return collected
+
+
+def _ahead(reader: ThreadPoolExecutor, chunks: Sequence[Chunk]) -> Iterator[pa.Table]:
+    """Yield the rows of each chunk while those of the next are read."""
+    coming: deque[Future[pa.Table]] = deque()
+    for chunk in chunks:
+        coming.append(reader.submit(_rows_of, chunk))
+        if len(coming) > 1:
+            yield coming.popleft().result()
+    while coming:
+        yield coming.popleft().result()
+
+
+def _rows_of(chunk: Chunk) -> pa.Table:
+    """Return the rows of a chunk with the numbers of their trials."""
+    table = pq.read_table(storage.locate(chunk.artifact), use_threads=False)
+    numbers = np.arange(chunk.first, chunk.first + chunk.n_trials)
+    return table.append_column("number", pa.array(numbers, pa.int64()))
 
 
 def _problem(run: Run) -> dict[str, Any]:
