@@ -11,6 +11,7 @@ from backtests.validation.checks import FloatArray, matrix_of, require, require_
 from backtests.validation.errors import SettingsError, ShapeError
 from numerics.sharpe import write_luck
 
+_AT_ONCE = 65_536  # trials standardized together, which bounds the memory
 _MOST_CUTS = 40  # numbers of clusters tried
 
 
@@ -215,17 +216,19 @@ def effective_number_of_trials(
     require_count("n_sampled", n_sampled, 2)
     m = matrix.shape[1]
     require(m >= 4, "there are fewer than four blocks")
-    moves = np.ptp(matrix, axis=1) > 1e-13 * np.abs(matrix).max(axis=1)
-    require(bool(moves.any()), "no trial varies")
-    unit = matrix[moves]
-    unit = unit - unit.mean(axis=1, keepdims=True)
-    unit /= np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, np.newaxis]
-    n = unit.shape[0]
-    gram = unit.T @ unit
-    chosen = unit
+    highest, lowest = matrix.max(axis=1), matrix.min(axis=1)
+    moving = np.flatnonzero(highest - lowest > 1e-13 * np.maximum(highest, -lowest))
+    require(moving.size > 0, "no trial varies")
+    n = moving.size
+    gram, total = np.zeros((m, m)), np.zeros(m)
+    for first in range(0, n, _AT_ONCE):
+        unit = _standardized(matrix[moving[first : first + _AT_ONCE]])
+        gram += unit.T @ unit
+        total += unit.sum(axis=0)
     if n > n_sampled:
         drawn = np.random.default_rng(seed).choice(n, n_sampled, replace=False)
-        chosen = unit[np.sort(drawn)]
+        moving = moving[np.sort(drawn)]
+    chosen = _standardized(matrix[moving])
     participation, rank = _participation(gram, n), _entropy_rank(gram)
     n_clusters, silhouette = _clusters(chosen)
     return EffectiveTrials(
@@ -235,12 +238,19 @@ def effective_number_of_trials(
         rank_ceiling=min(n, m - 1),
         n_clusters=n_clusters,
         silhouette=silhouette,
-        mean_correlation=_mean_correlation(unit),
+        mean_correlation=_mean_correlation(total, n),
         n_trials=n,
         n_sampled=chosen.shape[0],
         n_blocks=m,
         seed=seed,
     )
+
+
+def _standardized(rows: FloatArray) -> FloatArray:
+    """Return rows less their mean, of length 1."""
+    unit: FloatArray = rows - rows.mean(axis=1, keepdims=True)
+    unit /= np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, np.newaxis]
+    return unit
 
 
 def _participation(gram: FloatArray, n: int) -> float:
@@ -253,8 +263,7 @@ def _participation(gram: FloatArray, n: int) -> float:
     return float(n / (1.0 + (n - 1.0) * true))
 
 
-def _mean_correlation(unit: FloatArray) -> float:
-    n, total = unit.shape[0], unit.sum(axis=0)
+def _mean_correlation(total: FloatArray, n: int) -> float:
     return (float(total @ total) - n) / (n * (n - 1.0)) if n > 1 else 0.0
 
 
@@ -291,9 +300,8 @@ def _clusters(unit: FloatArray) -> tuple[int, float | None]:
 def _mean_silhouette(distance: FloatArray, labels: NDArray[np.int64]) -> float:
     """Return the mean of ``(b - a) / max(a, b)``; a cluster of one counts 0."""
     n, sizes = labels.size, np.bincount(labels)
-    member = np.zeros((n, sizes.size))
-    member[np.arange(n), labels] = 1.0
-    sums = distance @ member
+    order = np.argsort(labels, kind="stable")
+    sums = np.add.reduceat(distance[:, order], np.cumsum(sizes) - sizes, axis=1)
     own = sizes[labels]
     within = sums[np.arange(n), labels] / np.maximum(own - 1, 1)
     sums /= sizes
