@@ -24,6 +24,7 @@ from crowetrade_site.core import canonical, provenance, storage
 MOST_TRIALS = 5_000
 FEWEST_CHUNKS = 16  # of a study that is large enough
 STORED: dict[str, Any] = {"compression": "zstd", "store_schema": False}  # of every table of trials
+N_LAST = 4  # chunks at the end of a study that are planned in quarters
 LEAST_SECONDS = 0.25  # below it, messages and rows would cost more than the work
 
 
@@ -37,12 +38,20 @@ def size_of_chunks(n_trials: int, n_cells: int) -> int:
 def plan(run: Run, bench: trials.Bench, n_trials: int) -> None:
     """Write the chunks of a study whose trials are known by their numbers.
 
-    Nothing is worked out of any trial here: whoever computes a chunk names what is in it.
+    Nothing is worked out of any trial here: whoever computes a chunk names what is in it. The last
+    chunks are smaller, so that workers end at about the same time.
     """
-    size = size_of_chunks(n_trials, bench.bars.n_bars * bench.bars.n_assets)
+    n_cells = bench.bars.n_bars * bench.bars.n_assets
+    size = size_of_chunks(n_trials, n_cells)
+    small = max(size // 4, int(LEAST_SECONDS / selectors.seconds_of_trial(n_cells)))
+    whole = n_trials // size - (N_LAST if small < size else 0)
+    if whole < N_LAST:
+        whole = n_trials // size
+    firsts = [*range(0, whole * size, size), *range(whole * size, n_trials, min(small, size))]
+    ends = [*firsts[1:], n_trials]
     _write(
-        Chunk(run=run, first=first, n_trials=min(size, n_trials - first))
-        for first in range(0, n_trials, size)
+        Chunk(run=run, first=first, n_trials=end - first)
+        for first, end in zip(firsts, ends, strict=True)
     )
 
 

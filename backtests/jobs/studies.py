@@ -25,7 +25,7 @@ from backtests.lifecycle import ChunkStatus
 from backtests.models import Chunk, Run
 from backtests.runspec import RunSpec
 from backtests.search import Result, Search, SearchError
-from crowetrade_site.core import canonical, storage
+from crowetrade_site.core import canonical, pieces, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
 
 
@@ -108,7 +108,7 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trials.parquet"
         collected = _collect(run, bench, found, path, lease)
-        artifacts = {"trials.parquet": {"digest": storage.put(path), "bytes": path.stat().st_size}}
+        artifacts: dict[str, Any] = {"trials.parquet": _put(path)}
     lease.phase("judging")
     columns: dict[str, Any] = {
         "summary": {"study": collected.summary(run, bench)},
@@ -125,6 +125,12 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         parts = {"trials": collected.digest, "shown": shown["result_digest"], **more}
         columns["result_digest"] = canonical.digest(parts)
     return columns | {"artifacts": artifacts} | _problem(run)
+
+
+def _put(path: Path) -> dict[str, Any]:
+    """Store the table of trials, and the digests of its pieces: pages of it are read alone."""
+    entry = {"digest": storage.put(path), "pieces": pieces.put_list(path)}
+    return entry | {"bytes": path.stat().st_size}
 
 
 def _shown(

@@ -78,7 +78,10 @@ def describe_run(run: Run) -> str:
 
 def list_artifacts(run: Run) -> list[dict[str, Any]]:
     """Return name, digest and size of each file a run left behind."""
-    return [{"name": name, **entry} for name, entry in sorted(run.artifacts.items())]
+    return [
+        {"name": name, "digest": entry["digest"], "bytes": entry["bytes"]}
+        for name, entry in sorted(run.artifacts.items())
+    ]
 
 
 def get_artifact(run: Run, name: str) -> str:
