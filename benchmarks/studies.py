@@ -47,21 +47,26 @@ bench, found = trials.Bench.of(run), selectors.plan_search(search_of(run.spec))
 mine = list(run.chunks.order_by("first"))[int(sys.argv[2])::int(sys.argv[3])]
 bench.evaluate(found, evaluation.trials_of(mine[0], found)[:40], Nobody())  # warm
 print("ready", flush=True); sys.stdin.readline()
-began = time.perf_counter()
+began, cpu = time.perf_counter(), time.process_time()
 for chunk in mine:
     rows = bench.evaluate(found, evaluation.trials_of(chunk, found), Nobody())
     pq.write_table(rows, io.BytesIO(), **evaluation.STORED)
-print(time.perf_counter() - began, sum(c.n_trials for c in mine), flush=True)
+print(time.perf_counter() - began, time.process_time() - cpu, flush=True)
 """
 
 
 class Round(NamedTuple):
-    """Seconds of one study, and of bare processes with the same chunks."""
+    """Seconds of one study, and of bare processes with the same chunks.
+
+    Those of processors (`cpu`) tell what the platform needs on a machine that has others to serve.
+    """
 
     wall: float
     chunks: float
+    cpu: float
     one: float | None = None
     two: float | None = None
+    bare_cpu: float | None = None
 
 
 def main() -> None:
@@ -69,20 +74,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks studies", description=__doc__)
     parser.add_argument("--trials", type=int, nargs="*", default=[10_000, 60_000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bars", type=int, default=2_520)
     asked = parser.parse_args(sys.argv[2:] if sys.argv[1:2] == ["studies"] else sys.argv[1:])
     data = reference_workloads()
     if data is None:
         print("The reference workloads are not there; set CROWETRADE_DATA.")
         return
     rows: list[tuple[str, ...]] = [
-        ("trials", "chunks", "wall s", "sum of chunks s", "trials/s", "bare, 1 s", "bare, 2 s",
-         "over bare 2", "of bare 2")
+        ("trials", "chunks", "wall s", "sum of chunks s", "trials/s", "CPU s", "bare CPU s",
+         "bare, 1 s", "bare, 2 s", "over bare 2", "of bare 2", "CPU over bare")
     ]  # fmt: skip
     seen: list[tuple[str, ...]] = [("trials", "what", "", "")]
     with tempfile.TemporaryDirectory(prefix="ct-bench-") as folder:
         site = _Site(Path(folder))
         try:
-            site.furnish(data.daily())
+            site.furnish({name: values[: asked.bars] for name, values in data.daily().items()})
             for n_trials in asked.trials:
                 row, looks = site.measure(n_trials, asked.rounds)
                 rows.append(row)
@@ -131,8 +137,9 @@ class _Site:
         self.run(_spec(2_000, 0))
 
     def _start(self, name: str, *argv: str) -> None:
+        more = {"CROWETRADE_WARM_UP": "0"} if name == "upkeep" else {}
         self.processes[name] = subprocess.Popen(
-            argv, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            argv, env=self.environment | more, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def manage(self, *words: str) -> str:
@@ -163,17 +170,20 @@ class _Site:
         """Return one row of the table, and what was seen of memory and requests."""
         rounds = []
         for number in range(n_rounds if n_trials <= MOST_BARE else 1):
+            spent = self._cpu()
             run_id, wall = self.run(_spec(n_trials, number))
+            spent = self._cpu() - spent
             n_chunks, seconds, *session = json.loads(self.python(FIGURES, run_id))
-            one, two = (
-                max(self._bare(run_id, n)) if n_trials <= MOST_BARE else None for n in (1, 2)
-            )
-            rounds.append(Round(wall, seconds, one, two))
+            bare: tuple[float, ...] = ()
+            if n_trials <= MOST_BARE:
+                two, bare_cpu = self._bare(run_id, 2)
+                bare = (self._bare(run_id, 1)[0], two, bare_cpu)
+            rounds.append(Round(wall, seconds, spent, *bare))
             print(f"  {n_trials:,} trials, load {os.getloadavg()[0]:.1f}: {rounds[-1]}", flush=True)
-        wall, seconds = (min(one[at] for one in rounds) for at in range(2))
+        wall, seconds, cpu = (min(one[at] for one in rounds) for at in range(3))
         row = (f"{n_trials:,}", f"{n_chunks}", f"{wall:.1f}", f"{seconds:.1f}")
-        row += (f"{n_trials / wall:,.0f}", *_beside(rounds, wall))
-        looks = [
+        row += (f"{n_trials / wall:,.0f}", f"{cpu:.1f}", *_beside(rounds, wall, cpu))
+        looks: list[tuple[str, ...]] = [
             (name, f"{_peak(process.pid):,.0f} MB", "at most")
             for name, process in self.processes.items()
         ]
@@ -190,7 +200,7 @@ class _Site:
             "500 best trials, all columns": f"{trials}?order=-sharpe&limit=500&columns=all",
             "50 trials from the middle": f"{trials}?order=turnover&offset=5000",
         }
-        found = []
+        found: list[tuple[str, ...]] = []
         for name, path in paths.items():
             times = [_seconds_of(path, session) for _ in range(6)]
             found.append(
@@ -198,8 +208,17 @@ class _Site:
             )
         return found
 
-    def _bare(self, run_id: str, n: int) -> list[float]:
-        """Return the seconds of n bare processes side by side."""
+    def _cpu(self) -> float:
+        """Return the seconds of processors that workers and upkeep have used so far."""
+        ticks = 0
+        for name, process in self.processes.items():
+            if name != "web":
+                fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+                ticks += sum(int(field) for field in fields[11:15])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _bare(self, run_id: str, n: int) -> tuple[float, float]:
+        """Return the seconds of n bare processes side by side, and those of processors in all."""
         processes = [
             subprocess.Popen(
                 [sys.executable, "-c", BARE, run_id, str(at), str(n)], env=self.environment,
@@ -214,7 +233,8 @@ class _Site:
             assert process.stdin  # noqa: S101
             process.stdin.write("\n")
             process.stdin.flush()
-        return [float(process.communicate()[0].split()[0]) for process in processes]
+        said = [process.communicate()[0].split() for process in processes]
+        return max(float(one[0]) for one in said), sum(float(one[1]) for one in said)
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -228,12 +248,17 @@ def _queues(queues: str, number: int) -> tuple[str, ...]:
     return ("--queues", queues, "--pool", "solo", *QUIET, "--hostname", f"w{number}@%h")
 
 
-def _beside(rounds: list[Round], wall: float) -> tuple[str, ...]:
+def _beside(rounds: list[Round], wall: float, cpu: float) -> tuple[str, ...]:
     """Return the least of the bare processes, and the platform beside them."""
-    one, two = (min((r[at] for r in rounds if r[at] is not None), default=None) for at in (2, 3))
-    if one is None or two is None:
-        return ("–",) * 4
-    return f"{one:.1f}", f"{two:.1f}", f"{wall / two - 1:+.0%}", f"{two / wall:.2f}"
+    bare = [(one.one, one.two, one.bare_cpu) for one in rounds]
+    known = [(one, two, used) for one, two, used in bare if one and two and used]
+    if not known:
+        return ("–",) * 6
+    one, two, bare_cpu = (min(seconds) for seconds in zip(*known, strict=True))
+    return (
+        f"{bare_cpu:.1f}", f"{one:.1f}", f"{two:.1f}", f"{wall / two - 1:+.0%}",
+        f"{two / wall:.2f}", f"{cpu / bare_cpu - 1:+.0%}",
+    )  # fmt: skip
 
 
 def _seconds_of(path: str, session: str) -> float:
@@ -287,9 +312,17 @@ def _peak(pid: int) -> float:
 
 def _spec(n_trials: int, number: int) -> dict[str, Any]:
     """Return a sweep over as many pairs of averages, the same work in every round."""
-    fast = max(1, min(500, round(n_trials**0.5)))
-    slow = -(-n_trials // fast)
+    n_gross = 10 if n_trials > MOST_BARE else 1
+    n_pairs = -(-n_trials // n_gross)
+    fast = max(1, min(320, round(n_pairs**0.5)))
+    slow = -(-n_pairs // fast)
     least = max(260, fast + 2)
+    over: dict[str, Any] = {
+        "signals.0.fast_bars": {"low": 2, "high": 1 + fast, "step": 1},
+        "signals.0.slow_bars": {"low": least, "high": least + slow - 1, "step": 1},
+    }
+    if n_gross > 1:
+        over["portfolio.gross"] = {"low": 0.1, "high": 1.0, "step": 0.1}
     return {
         "kind": "sweep",
         "dataset": "daily",
@@ -298,13 +331,7 @@ def _spec(n_trials: int, number: int) -> dict[str, Any]:
             "signals": [{"kind": "moving_average_cross", "fast_bars": 2, "slow_bars": 900}],
             "portfolio": {"kind": "equal_weight", "rebalance": {"kind": "on_change"}},
         },
-        "search": {
-            "kind": "grid",
-            "over": {
-                "signals.0.fast_bars": {"low": 2, "high": 1 + fast, "step": 1},
-                "signals.0.slow_bars": {"low": least, "high": least + slow - 1, "step": 1},
-            },
-        },
+        "search": {"kind": "grid", "over": over},
     }
 
 

@@ -23,7 +23,11 @@ from crowetrade_site.core import canonical, provenance, storage
 
 MOST_TRIALS = 5_000
 FEWEST_CHUNKS = 16  # of a study that is large enough
-STORED: dict[str, Any] = {"compression": "zstd", "store_schema": False}  # of every table of trials
+# Of the rows of a chunk, read again but once: numbers of trials seldom repeat.
+STORED: dict[str, Any] = {
+    "compression": "lz4", "use_dictionary": ["reason"], "write_statistics": False,
+    "store_schema": False,
+}  # fmt: skip
 N_LAST = 4  # chunks at the end of a study that are planned in quarters
 LEAST_SECONDS = 0.25  # below it, messages and rows would cost more than the work
 

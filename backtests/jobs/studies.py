@@ -163,14 +163,16 @@ def _collect(run: Run, bench: trials.Bench, found: Search, path: Path, lease: Le
     collected = Collected(found, sum(chunk.n_trials for chunk in chunks), n_folds)
     columns = rows.schema(len(found.objectives), n_folds)
     whole = columns.insert(0, pa.field("number", pa.int64()))
-    with (
-        pq.ParquetWriter(path, whole, **evaluation.STORED) as writer,
-        ThreadPoolExecutor(max_workers=1) as reader,  # the next chunk is read beside this one
+    with (  # one chunk is read and one written while this thread looks at a third
+        pq.ParquetWriter(path, whole, **evaluation.STORED | {"compression": "zstd"}) as writer,
+        ThreadPoolExecutor(max_workers=1) as reader,
+        ThreadPoolExecutor(max_workers=1) as hand,
     ):
         for table in _ahead(reader, chunks):
             lease.progress(collected.n_trials, found.n_trials)
+            written = hand.submit(writer.write_table, table.select(whole.names))
             collected.take(table, columns.names)
-            writer.write_table(table.select(whole.names))
+            written.result()
     return collected
 
 
