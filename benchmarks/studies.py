@@ -76,9 +76,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bars", type=int, default=2_520)
     asked = parser.parse_args(sys.argv[2:] if sys.argv[1:2] == ["studies"] else sys.argv[1:])
-    data = reference_workloads()
-    if data is None:
-        print("The reference workloads are not there; set CROWETRADE_DATA.")
+    try:
+        data = reference_workloads()
+    except FileNotFoundError as missing:
+        print(f"{missing} Set CROWETRADE_DATA.")
         return
     rows: list[tuple[str, ...]] = [
         ("trials", "chunks", "wall s", "sum of chunks s", "trials/s", "CPU s", "bare CPU s",
@@ -180,9 +181,12 @@ class _Site:
                 bare = (self._bare(run_id, 1)[0], two, bare_cpu)
             rounds.append(Round(wall, seconds, spent, *bare))
             print(f"  {n_trials:,} trials, load {os.getloadavg()[0]:.1f}: {rounds[-1]}", flush=True)
-        wall, seconds, cpu = (min(one[at] for one in rounds) for at in range(3))
-        row = (f"{n_trials:,}", f"{n_chunks}", f"{wall:.1f}", f"{seconds:.1f}")
-        row += (f"{n_trials / wall:,.0f}", f"{cpu:.1f}", *_beside(rounds, wall, cpu))
+        wall, cpu = min(one.wall for one in rounds), min(one.cpu for one in rounds)
+        row = (
+            f"{n_trials:,}", f"{n_chunks}", f"{wall:.1f}",
+            f"{min(one.chunks for one in rounds):.1f}", f"{n_trials / wall:,.0f}", f"{cpu:.1f}",
+            *_beside(rounds, wall, cpu),
+        )  # fmt: skip
         looks: list[tuple[str, ...]] = [
             (name, f"{_peak(process.pid):,.0f} MB", "at most")
             for name, process in self.processes.items()
