@@ -45,10 +45,21 @@ class Pieces(io.RawIOBase):
         self.digest = digest
         self._digests = storage.read(pieces)
         self._file = storage.open_unverified(digest)
+        try:
+            self._require_end()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _require_end(self) -> None:
+        """Refuse an object that is longer or shorter than it was: readers begin at its end."""
         n_bytes = self._file.seek(0, io.SEEK_END)
-        self._file.seek(0)
-        if -(-n_bytes // PIECE) * _SIZE != len(self._digests):
-            self._refuse(f"it is cut off, {n_bytes} bytes long")
+        n_pieces = len(self._digests) // _SIZE
+        if -(-n_bytes // PIECE) != n_pieces:
+            self._refuse(f"it is {n_bytes} bytes long, which are not {n_pieces} pieces")
+        self.seek(max(0, n_pieces - 1) * PIECE)
+        self.read()
+        self.seek(0)
 
     def readable(self) -> bool:
         """Return True."""

@@ -65,15 +65,16 @@ class TestPieces:
         with pytest.raises(Corrupted):
             pieces.Pieces(digest, listed)
 
-    def test_refuse_an_object_that_was_cut_off(self, tmp_path):
+    @pytest.mark.parametrize("left", [0, 1, pieces.PIECE, SIZE - 1])
+    def test_refuse_an_object_that_was_cut_off(self, tmp_path, left):
         path = tmp_path / "large"
         path.write_bytes(os.urandom(SIZE))
         digest, listed = storage.put(path), pieces.put_list(path)
         file = storage.locate(digest)
         file.chmod(0o600)
-        os.truncate(file, pieces.PIECE)
+        os.truncate(file, left)
 
-        with pytest.raises(Corrupted, match="cut off"):
+        with pytest.raises(Corrupted, match="is corrupted"):
             pieces.Pieces(digest, listed)
 
     def test_of_what_is_not_there_are_not_opened(self, tmp_path):
