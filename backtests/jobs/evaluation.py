@@ -47,7 +47,7 @@ def plan(run: Run, bench: trials.Bench, n_trials: int) -> None:
     """
     n_cells = bench.bars.n_bars * bench.bars.n_assets
     size = size_of_chunks(n_trials, n_cells)
-    small = max(size // 4, int(LEAST_SECONDS / selectors.seconds_of_trial(n_cells)))
+    small = max(1, size // 4, int(LEAST_SECONDS / selectors.seconds_of_trial(n_cells)))
     whole = n_trials // size - (N_LAST if small < size else 0)
     if whole < N_LAST:
         whole = n_trials // size
