@@ -36,6 +36,14 @@ class RunKind(StrEnum):
     REPRODUCTION = "reproduction"
 
 
+class Priority(StrEnum):
+    """How large a share of the workers a study has beside others."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
 class RunStatus(StrEnum):
     """Where a run is."""
 

@@ -6,8 +6,14 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
-from backtests.lifecycle import ChunkStatus, DatasetStatus, RunKind, RunStatus
-from backtests.querysets import ChunkQuerySet, DatasetQuerySet, RunQuerySet, TrialBatchQuerySet
+from backtests.lifecycle import ChunkStatus, DatasetStatus, Priority, RunKind, RunStatus
+from backtests.querysets import (
+    IN_FLIGHT,
+    ChunkQuerySet,
+    DatasetQuerySet,
+    RunQuerySet,
+    TrialBatchQuerySet,
+)
 from crowetrade_site.core.models import BaseModel
 
 
@@ -73,6 +79,9 @@ class Run(BaseModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
     reason = models.TextField(blank=True)
+    priority = models.CharField(
+        max_length=10, choices=[(p.value, p.value) for p in Priority], default=Priority.NORMAL
+    )
     reproduces = models.ForeignKey(
         "backtests.Run", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -84,10 +93,12 @@ class Run(BaseModel):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
     attempt = models.PositiveIntegerField(default=0)
-    resumptions = models.PositiveIntegerField(default=0)  # attempts begun after waiting for chunks
+    # attempts that ended because they had to wait, for chunks or for the store
+    resumptions = models.PositiveIntegerField(default=0)
     waits_for_chunks = models.BooleanField(default=False)
     worker = models.CharField(max_length=255, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    store_away_since = models.DateTimeField(null=True, blank=True)
     phase = models.CharField(max_length=40, blank=True)
     progress_done = models.BigIntegerField(default=0)
     progress_total = models.BigIntegerField(default=0)
@@ -98,6 +109,9 @@ class Run(BaseModel):
     summary = models.JSONField(default=dict)
     artifacts = models.JSONField(default=dict)
     problem = models.JSONField(null=True, blank=True)
+    is_kept = models.BooleanField(default=False)  # its artefacts, whatever the retention policy
+    artifacts_expired_at = models.DateTimeField(null=True, blank=True)  # nobody may count on them
+    artifacts_removed_at = models.DateTimeField(null=True, blank=True)  # gone from the store
 
     objects = RunQuerySet.as_manager()
 
@@ -141,6 +155,15 @@ class Run(BaseModel):
                 condition=Q(waits_for_chunks=False) | Q(status=RunStatus.RUNNING),
                 name="run_waits_while_running",
             ),
+            models.CheckConstraint(
+                condition=Q(artifacts_expired_at=None)
+                | Q(is_kept=False, finished_at__isnull=False),
+                name="run_expired_is_over_and_not_kept",
+            ),
+            models.CheckConstraint(
+                condition=Q(artifacts_removed_at=None) | Q(artifacts_expired_at__isnull=False),
+                name="run_removed_has_expired",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -163,6 +186,7 @@ class Chunk(models.Model):
     status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in ChunkStatus])
     published_at = models.DateTimeField(null=True, blank=True)
     attempt = models.PositiveIntegerField(default=0)
+    resumptions = models.PositiveIntegerField(default=0)  # attempts that met no store
     worker = models.CharField(max_length=255, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     artifact = models.CharField(max_length=64, blank=True)
@@ -183,6 +207,13 @@ class Chunk(models.Model):
                 condition=Q(status__in=[ChunkStatus.QUEUED, ChunkStatus.RUNNING]),
                 name="chunk_active",
             ),
+            # in the order of trials, however many are done or wait
+            models.Index(
+                fields=["run", "first"],
+                condition=Q(status=ChunkStatus.QUEUED, published_at=None),
+                name="chunk_unpublished",
+            ),
+            models.Index(fields=["run", "first"], condition=IN_FLIGHT, name="chunk_in_flight"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["run", "first"], name="chunk_once"),

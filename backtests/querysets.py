@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from backtests.models import Chunk, Dataset, LedgerScope, Run, TrialBatch  # noqa: F401 - the row types below
 
 
+# Chunks that a worker is at, or a message speaks of; an index holds them in these very words.
+IN_FLIGHT = Q(status=ChunkStatus.RUNNING) | Q(status=ChunkStatus.QUEUED, published_at__isnull=False)
+
+
 class DatasetQuerySet(QuerySet["Dataset"]):
     """Dataset versions."""
 
@@ -69,8 +73,12 @@ class ChunkQuerySet(QuerySet["Chunk"]):
         return self.filter(status__in=[ChunkStatus.QUEUED, ChunkStatus.RUNNING])
 
     def done(self) -> Self:
-        """Those with rows to read."""
+        """Those that were computed."""
         return self.filter(status=ChunkStatus.DONE)
+
+    def readable(self) -> Self:
+        """Those whose rows another study may take over."""
+        return self.done().filter(run__artifacts_expired_at=None)
 
     def lease_expired(self, at: datetime) -> Self:
         """Running ones whose worker has not been heard of in time."""
@@ -83,7 +91,7 @@ class ChunkQuerySet(QuerySet["Chunk"]):
 
     def in_flight(self) -> Self:
         """Those that a worker is at, or a message speaks of."""
-        return self.unfinished().exclude(status=ChunkStatus.QUEUED, published_at=None)
+        return self.filter(IN_FLIGHT)
 
     def forgotten(self, at: datetime, *, patience: timedelta) -> Self:
         """Queued ones of which only an old message speaks: it may be lost."""

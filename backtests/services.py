@@ -9,8 +9,16 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from backtests import selectors, tasks
-from backtests.lifecycle import DATASETS, RUNS, ChunkStatus, DatasetStatus, RunKind, RunStatus
+from backtests import jobs, selectors, tasks
+from backtests.lifecycle import (
+    DATASETS,
+    RUNS,
+    ChunkStatus,
+    DatasetStatus,
+    Priority,
+    RunKind,
+    RunStatus,
+)
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
@@ -37,6 +45,7 @@ def queue_run(
     actor: User,
     at: datetime,
     reason: str = "",
+    priority: Priority = Priority.NORMAL,
     idempotency_key: str = "",
 ) -> Run:
     """Queue what a spec asks for; a worker will claim it.
@@ -47,18 +56,21 @@ def queue_run(
     Raises
     ------
     Forbidden
-        The actor may not queue runs (403).
+        The actor may not queue runs, or none of high priority (403).
     InvalidInput
         The spec is wrong: an unknown key, a value out of range, dates outside the data (422).
     NotFound
         It names a dataset that does not exist (404).
     DuplicateRequest
         The idempotency key was used for another spec (409).
+    TooMuch
+        The actor has as many runs queued or running as one may have (429).
     """
     roles.require(actor, "runs:write")
+    _require_priority(actor, priority)
     spec = documents.parse(RunSpec, document)
     strategy = get_spec(spec.strategy, within="strategy")
-    request = _request_digest(spec, strategy, reason)
+    request = _request_digest(spec, strategy, reason, priority)
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return Run.objects.with_dataset().get(public_id=earlier)
     _require_room(actor)
@@ -74,12 +86,16 @@ def queue_run(
         dataset=dataset,
         requested_by=actor,
         reason=reason,
+        priority=priority,
         queued_at=at,
     )
     idempotency.remember(actor, idempotency_key, request, run.public_id)
     audit.record(
         "backtests.run.queued", run, actor=actor, reason=reason, at=at,
-        after={"status": RunStatus.QUEUED, "spec_digest": digest, "dataset_digest": dataset.digest},
+        after={
+            "status": RunStatus.QUEUED, "spec_digest": digest, "dataset_digest": dataset.digest,
+            "priority": priority,
+        },
     )  # fmt: skip
     transaction.on_commit(lambda: tasks.publish_run(run.public_id))
     return run
@@ -151,13 +167,17 @@ def estimate_run(*, document: Mapping[str, Any], actor: User) -> "selectors.Esti
     return selectors.estimate_study(pinned, dataset)
 
 
-def _request_digest(spec: RunSpec, strategy: "StrategySpec", reason: str) -> str:
+def _request_digest(
+    spec: RunSpec, strategy: "StrategySpec", reason: str, priority: Priority
+) -> str:
     """Name a request by what was asked, not by the data of the moment.
 
     A client that asks again after a new version of the dataset arrived gets its first run.
     """
     asked = spec.document() | {"strategy": strategy.model_dump(mode="json")}
-    return canonical.digest({"verb": "queue_run", "spec": asked, "reason": reason})
+    # the usual priority is left out, so that keys from before there were any still hold
+    more = {} if priority == Priority.NORMAL else {"priority": priority}
+    return canonical.digest({"verb": "queue_run", "spec": asked, "reason": reason, **more})
 
 
 def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
@@ -218,11 +238,106 @@ def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> 
     return run
 
 
-def _require_own(run: Run, actor: User) -> None:
+def _require_own(run: Run, actor: User, verb: str = "cancel") -> None:
     """Let a researcher stop their own runs only; operators, validators and admins any."""
     beyond = roles.roles_of(actor) - {roles.Role.RESEARCHER}
     if run.requested_by_id != actor.pk and not beyond:
-        raise Forbidden("A researcher may only cancel their own runs; ask an operator.")
+        raise Forbidden(f"A researcher may only {verb} their own runs; ask an operator.")
+
+
+def _require_priority(actor: User, priority: Priority) -> None:
+    """Leave it to operators and admins to put anything before the work of others."""
+    if priority == Priority.HIGH:
+        roles.require(actor, "runs:operate")
+
+
+@transaction.atomic(durable=True)
+def prioritize_run(
+    *, run_id: UUID, priority: Priority, actor: User, at: datetime, reason: str = ""
+) -> Run:
+    """Give a study another share of the workers, from its next chunk on.
+
+    Anybody may make their own runs low or normal again; high is for operators and admins.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not, or it is another's run and the actor only a researcher (403).
+    NotFound
+        There is no such run (404).
+    Conflict
+        The run is over (409).
+    """
+    roles.require(actor, "runs:write")
+    _require_priority(actor, priority)
+    run = selectors.get_run(run_id, lock=True)
+    _require_own(run, actor, "prioritize")
+    if run.priority == Priority.HIGH:  # what an operator has raised, an operator lowers
+        roles.require(actor, "runs:operate")
+    if run.status in RUNS.terminal:
+        raise Conflict(f"The run is {run.status}; its priority is of no account any more.")
+    before, run.priority = run.priority, priority
+    if before != priority:
+        run.save(update_fields=["priority", "updated_at"])
+        audit.record(
+            "backtests.run.prioritized", run, actor=actor, at=at, reason=reason,
+            before={"priority": before}, after={"priority": priority},
+        )  # fmt: skip
+    return run
+
+
+@transaction.atomic(durable=True)
+def keep_run(*, run_id: UUID, is_kept: bool, actor: User, at: datetime, reason: str) -> Run:
+    """Keep the artefacts of a run for ever, or leave them to the retention policy again.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not, or it is another's run and the actor only a researcher (403).
+    NotFound
+        There is no such run (404).
+    InvalidInput
+        No reason was given (422).
+    Gone
+        Its artefacts were removed (410).
+    """
+    roles.require(actor, "runs:write")
+    if not reason.strip():
+        raise InvalidInput("Say why: a reason is kept with what is kept for ever, or no longer.")
+    run = selectors.get_run(run_id, lock=True)
+    _require_own(run, actor, "keep")
+    selectors.require_artifacts(run)
+    before, run.is_kept = run.is_kept, is_kept
+    if before != is_kept:
+        run.save(update_fields=["is_kept", "updated_at"])
+        verb = "kept" if is_kept else "released"
+        audit.record(
+            f"backtests.run.{verb}", run, actor=actor, at=at, reason=reason,
+            before={"is_kept": before}, after={"is_kept": is_kept},
+        )  # fmt: skip
+    return run
+
+
+def prune_artifacts(
+    *, actor: User, at: datetime, reason: str, is_dry: bool = False
+) -> "jobs.Pruned":
+    """Remove the artefacts that the retention policy no longer keeps, each run with its entry.
+
+    Not one transaction but one a run: the store cannot take back what it removed.
+
+    Raises
+    ------
+    Forbidden
+        The actor may not (403).
+    InvalidInput
+        No reason was given (422).
+    Unavailable
+        The store does not answer; what was removed until then is recorded (503).
+    """
+    roles.require(actor, "runs:operate")
+    if not is_dry and not reason.strip():
+        raise InvalidInput("Say why: a reason is kept with every run whose files are removed.")
+    return jobs.prune_artifacts(at=at, actor=actor, reason=reason, is_dry=is_dry)
 
 
 @transaction.atomic(durable=True)

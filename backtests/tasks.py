@@ -61,6 +61,12 @@ def reap_runs(**_: Any) -> None:
         publish_import(dataset_id)
 
 
+@shared_task(acks_late=True, ignore_result=True)
+def prune_artifacts(**_: Any) -> None:
+    """Remove the artefacts that the retention policy no longer keeps."""
+    jobs.prune_artifacts(at=timezone.now(), actor=None, reason="")
+
+
 def publish_run(run_id: UUID) -> None:
     """Send the message that speaks of a queued run.
 

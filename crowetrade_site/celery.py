@@ -16,6 +16,7 @@ app.autodiscover_tasks()
 app.conf.task_default_queue = "interactive"
 app.conf.task_routes = {
     "backtests.tasks.execute_chunk": {"queue": "batch"},
+    "backtests.tasks.prune_artifacts": {"queue": "interactive"},  # may take long
     "backtests.tasks.reap_runs": {"queue": "upkeep"},
     "crowetrade_site.core.tasks.seal_audit": {"queue": "upkeep"},
 }
@@ -29,6 +30,11 @@ app.conf.beat_schedule = {
         "task": "backtests.tasks.reap_runs",
         "schedule": 2.0,
         "options": {"expires": 10},
+    },
+    "prune-artifacts": {
+        "task": "backtests.tasks.prune_artifacts",
+        "schedule": float(settings.RETENTION_EVERY_SECONDS),
+        "options": {"expires": settings.RETENTION_EVERY_SECONDS},
     },
 }
 

@@ -1,12 +1,14 @@
 """Typed reading of environment variables; a bad value stops the start with its cure."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
+RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 FALSE = {"0", "false", "no", "off", ""}
 
 
@@ -36,6 +38,17 @@ def integer(name: str, *, default: int, minimum: int | None = None) -> int:
     if minimum is not None and number < minimum:
         raise ImproperlyConfigured(f"{name}={number} is below its minimum of {minimum}.")
     return number
+
+
+def rate(name: str, default: str) -> str | None:
+    """Return a number of requests in a time, such as ``60/min``; None where it is empty."""
+    value = text(name, default)
+    if value and not RATE.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is no rate; write a number and s, min, hour or day, such as 60/min, "
+            "or nothing for no limit."
+        )
+    return value or None
 
 
 def listing(name: str, default: str = "") -> list[str]:

@@ -121,6 +121,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(HOME_DIR / "celerybeat-schedule")
 ARTIFACT_ROOT = Path(env.text("CROWETRADE_ARTIFACT_ROOT") or HOME_DIR / "artifacts")
 ARTIFACT_CACHE = Path(env.text("CROWETRADE_ARTIFACT_CACHE") or HOME_DIR / "cache" / "artifacts")
 ARTIFACT_S3_BUCKET = env.text("CROWETRADE_S3_BUCKET")
+ARTIFACT_S3_TIMEOUT = env.integer("CROWETRADE_S3_TIMEOUT_SECONDS", default=20, minimum=1)
 _artifacts: dict[str, object] = {
     "BACKEND": "crowetrade_site.core.storage.WriteOnceFileSystemStorage",
     "OPTIONS": {"location": ARTIFACT_ROOT},
@@ -163,7 +164,29 @@ CHUNK_MAX_ATTEMPTS = env.integer("CROWETRADE_CHUNK_MAX_ATTEMPTS", default=5, min
 STUDY_CHUNKS_IN_FLIGHT = env.integer("CROWETRADE_STUDY_CHUNKS_IN_FLIGHT", default=64, minimum=1)
 RUN_MAX_ACTIVE_PER_USER = env.integer("CROWETRADE_RUN_MAX_ACTIVE_PER_USER", default=100, minimum=1)
 RUN_MAX_ATTEMPTS = env.integer("CROWETRADE_RUN_MAX_ATTEMPTS", default=5, minimum=1)
+# How long work waits for an artefact store that does not answer or is full, before it fails.
+STORE_PATIENCE_SECONDS = env.integer("CROWETRADE_STORE_PATIENCE_SECONDS", default=600, minimum=1)
+# Days that artefacts of runs are kept, by kind and state; 0 keeps them for ever.
+RETENTION_DAYS = {
+    "backtest": env.integer("CROWETRADE_RETAIN_BACKTEST_DAYS", default=0, minimum=0),
+    "study": env.integer("CROWETRADE_RETAIN_STUDY_DAYS", default=0, minimum=0),
+    "reproduction": env.integer("CROWETRADE_RETAIN_REPRODUCTION_DAYS", default=90, minimum=0),
+    "failed": env.integer("CROWETRADE_RETAIN_FAILED_DAYS", default=90, minimum=0),
+}
+RETENTION_EVERY_SECONDS = env.integer("CROWETRADE_RETAIN_EVERY_SECONDS", default=3600, minimum=10)
+# What nothing refers to is not removed before it is so old: somebody may be about to refer to it.
+RETENTION_GRACE_SECONDS = env.integer("CROWETRADE_RETAIN_GRACE_SECONDS", default=3600, minimum=0)
 DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, minimum=1) * 2**20
+
+# Every request is counted by its own process; what costs much, for all of them, in the database.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "rates": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "core_rate",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+}
 
 # --- REST ---------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -181,8 +204,15 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_SCHEMA_CLASS": "crowetrade_site.core.api.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "crowetrade_site.core.api.problems.exception_handler",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": env.text("CROWETRADE_API_RATE", "6000/min")},
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.UserRateThrottle",
+        "crowetrade_site.core.api.throttles.VerbRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "user": env.rate("CROWETRADE_API_RATE", "6000/min"),
+        "runs": env.rate("CROWETRADE_RUN_RATE", "120/min"),
+        "estimates": env.rate("CROWETRADE_ESTIMATE_RATE", "60/min"),
+    },
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -196,6 +226,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "OAS_VERSION": "3.1.1",  # its schemas are those of the specs
     "ENUM_NAME_OVERRIDES": {
         "RunStatus": "backtests.lifecycle.RunStatus",
         "DatasetStatus": "backtests.lifecycle.DatasetStatus",

@@ -18,21 +18,27 @@ from numerics.compilation import compile_as, kernel_part
 
 WORD = 64  # rows whose comparisons fill a word
 _NUMBER_BYTES = 8
+_LANES = 8  # compared in one step
+_GROUP = ir.VectorType(ir.DoubleType(), _LANES)
 _BITS = ir.IntType(WORD)
 
 
 def _generate_comparison(_typing: Any, _first: Any, _second: Any, _at: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         first, second, at = arguments
-        row = ir.VectorType(ir.DoubleType(), WORD)
 
-        def rows_from(address: Any) -> Any:
+        def group(address: Any, row: Any) -> Any:
             numbers = builder.inttoptr(address, ir.DoubleType().as_pointer())
-            place = builder.bitcast(builder.gep(numbers, [at]), row.as_pointer())
+            place = builder.bitcast(builder.gep(numbers, [row]), _GROUP.as_pointer())
             return builder.load(place, align=_NUMBER_BYTES)
 
-        is_above = builder.fcmp_ordered(">", rows_from(first), rows_from(second))
-        return builder.bitcast(is_above, _BITS)
+        bits = _BITS(0)
+        for offset in range(0, WORD, _LANES):
+            row = builder.add(at, _BITS(offset))
+            is_above = builder.fcmp_ordered(">", group(first, row), group(second, row))
+            few = builder.zext(builder.bitcast(is_above, ir.IntType(_LANES)), _BITS)
+            bits = builder.or_(bits, builder.shl(few, _BITS(offset)))
+        return bits
 
     return types.int64(types.int64, types.int64, types.int64), generate
 

@@ -31,6 +31,11 @@ def get_strategy(strategy_id: UUID) -> Strategy:
     return strategy
 
 
+def strategy_schema(ref_template: str) -> dict[str, Any]:
+    """Return the JSON schema of a strategy's spec, its parts named after a template."""
+    return StrategySpec.model_json_schema(ref_template=ref_template)
+
+
 def get_spec(source: Mapping[str, Any] | str, *, within: str = "") -> StrategySpec:
     """Return the spec a document describes or a name stands for, defaults filled in.
 

@@ -1,6 +1,7 @@
 """Runs in the admin: live progress, the tear sheet, and actions that call services."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -11,13 +12,18 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from backtests import selectors, services
-from backtests.lifecycle import RUNS, RunStatus
+from backtests.lifecycle import RUNS, Priority, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import documents
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin, preformatted, reasoned_action
@@ -66,6 +72,21 @@ class SpecForm(BaseDialogForm):
             raise forms.ValidationError(refusal.detail) from refusal
 
 
+class PriorityForm(ReasonForm):
+    """Asks for a priority, and why."""
+
+    priority = forms.ChoiceField(
+        choices=[(p.value, p.value) for p in Priority], widget=UnfoldAdminSelectWidget()
+    )
+
+
+PRIORITY_DIALOG = {
+    "title": "Prioritize this run",
+    "description": "Its share of the workers beside other studies, from its next chunk on. High is "
+    "for operators and admins.",
+    "form_class": PriorityForm,
+    "form_submit_text": "Prioritize",
+}
 QUEUE_DIALOG = {
     "title": "Queue a run",
     "description": "A worker takes it from here; the page shows its progress.",
@@ -86,7 +107,6 @@ class RunAdmin(ServiceAdmin):
     read_scope, write_scope = "runs:read", "runs:write"
     list_display = [
         "name",
-        "shown_kind",
         "shown_status",
         "dataset",
         "sharpe",
@@ -123,6 +143,10 @@ class RunAdmin(ServiceAdmin):
                     "created_at",
                     "started_at",
                     "finished_at",
+                    "priority",
+                    "is_kept",
+                    "artifacts_expired_at",
+                    "artifacts_removed_at",
                     "attempt",
                     "worker",
                     "shown_problem",
@@ -153,7 +177,7 @@ class RunAdmin(ServiceAdmin):
     ]
     change_form_outer_before_template = "backtests/admin/run.html"
     actions_list = ["queue"]
-    actions_detail = ["download_report", "cancel", "queue_again"]
+    actions_detail = ["download_report", "cancel", "queue_again", "prioritize", "keep", "release"]
 
     def get_urls(self) -> list[URLPattern]:
         """Add the fragment that the page polls and the report."""
@@ -206,39 +230,35 @@ class RunAdmin(ServiceAdmin):
         """What it computes, and its short id."""
         return f"{selectors.describe_run(run)} · {str(run.public_id)[:8]}"
 
-    @admin.display(description="kind", ordering="kind")
-    def shown_kind(self, run: Run) -> str:
-        """The kind in words."""
-        return run.kind.replace("_", " ")
-
     @display(description="status", ordering="status", label=STATUS_COLORS)
     def shown_status(self, run: Run) -> str:
         """The status as a colored label."""
         return run.status
 
-    def _metric(self, run: Run, name: str, form: str) -> str:
-        value = run.summary.get("metrics", {}).get(name, {}).get("value")
-        if value is None:
+    def _metric(self, run: Run, name: str) -> str:
+        """Return a figure, above of how many trials it is the best."""
+        metric = run.summary.get("metrics", {}).get(name)
+        if metric is None or metric.get("value") is None:
             return "–"
-        claim = selectors.claim_of(run)
-        return f"{value:{form}} ({claim})" if claim else f"{value:{form}}"
+        text, claim = selectors.write_figure(name, {"unit": ""} | metric), selectors.claim_of(run)
+        return format_html("{}<br><small>{}</small>", text, claim) if claim else text
 
     @admin.display(description="Sharpe")
     def sharpe(self, run: Run) -> str:
         """The annual Sharpe ratio."""
-        return self._metric(run, "sharpe", ".2f")
+        return self._metric(run, "sharpe")
 
     @admin.display(description="total return")
     def total_return(self, run: Run) -> str:
         """The whole return."""
-        return self._metric(run, "total_return", ".1%")
+        return self._metric(run, "total_return")
 
     @admin.display(description="took")
     def took(self, run: Run) -> str:
         """From claim to end."""
         if not (run.started_at and run.finished_at):
             return "–"
-        return f"{(run.finished_at - run.started_at).total_seconds():.1f} s"
+        return selectors.write_time((run.finished_at - run.started_at) / timedelta(days=1))
 
     @admin.display(description="spec")
     def shown_spec(self, run: Run) -> SafeString:
@@ -311,6 +331,48 @@ class RunAdmin(ServiceAdmin):
         )  # fmt: skip
         return self.page_of(run, object_id)
 
+    @action(
+        description="Prioritize", permissions=["write"], icon="low_priority", dialog=PRIORITY_DIALOG
+    )
+    def prioritize(self, request: HttpRequest, form: PriorityForm, object_id: str) -> HttpResponse:
+        """Give a study another share of the workers."""
+        run = self.serve(
+            request, services.prioritize_run, "The run has another priority.",
+            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
+            priority=Priority(form.cleaned_data["priority"]),
+        )  # fmt: skip
+        return self.page_of(run, object_id)
+
+    @reasoned_action(
+        "Keep",
+        icon="keep",
+        title="Keep the files of this run for ever",
+        text="The retention policy passes it by.",
+    )
+    def keep(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Keep its files whatever the retention policy."""
+        return self._keep(request, form, object_id, is_kept=True)
+
+    @reasoned_action(
+        "Keep no longer",
+        icon="keep_off",
+        title="Leave the files of this run to the retention policy",
+        text="They are removed once they are as old as it says.",
+    )
+    def release(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Leave its files to the retention policy again."""
+        return self._keep(request, form, object_id, is_kept=False)
+
+    def _keep(
+        self, request: HttpRequest, form: ReasonForm, object_id: str, *, is_kept: bool
+    ) -> HttpResponse:
+        done = "The files are kept." if is_kept else "The retention policy decides on the files."
+        run = self.serve(
+            request, services.keep_run, done, run_id=self.public_id(object_id), is_kept=is_kept,
+            reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(run, object_id)
+
     @action(description="Report", icon="download", permissions=["view"])
     def download_report(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Download the report: reading, so a plain link may do it."""
@@ -331,6 +393,9 @@ class RunAdmin(ServiceAdmin):
             "backtests_run_cancel": over in RUNS.terminal,
             "backtests_run_download_report": run is None or not selectors.has_report(run),
             "backtests_run_queue_again": over not in RUNS.terminal,
+            "backtests_run_prioritize": over in RUNS.terminal,
+            "backtests_run_keep": run is None or run.is_kept or bool(run.artifacts_expired_at),
+            "backtests_run_release": run is None or not run.is_kept,
         }
         offered = super().get_actions_detail(request, object_id)
         return [entry for entry in offered if not hidden.get(entry.action_name, False)]

@@ -6,6 +6,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backtests import selectors
+from backtests.api.specs import SpecField
+from backtests.lifecycle import Priority
 from backtests.models import Dataset, Run
 
 
@@ -46,14 +48,33 @@ class DatasetUpload(serializers.Serializer[Any]):
 class RunRequest(serializers.Serializer[Any]):
     """A run's spec with the reason for it."""
 
-    spec = serializers.JSONField(help_text="The same document as for `manage.py run`.")
+    spec = SpecField(help_text="The same document as for `manage.py run`.")
     reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+    priority = serializers.ChoiceField(
+        [(p.value, p.value) for p in Priority],
+        default=Priority.NORMAL.value,
+        help_text="The share of the workers a study has beside others; high needs runs:operate.",
+    )
 
     def validate_spec(self, spec: Any) -> dict[str, Any]:
         """Accept an object only."""
         if not isinstance(spec, dict):
             raise serializers.ValidationError("spec must be a JSON object.")
         return spec
+
+
+class PriorityRequest(serializers.Serializer[Any]):
+    """Another priority, with the reason for it."""
+
+    priority = serializers.ChoiceField([(p.value, p.value) for p in Priority])
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class KeepRequest(serializers.Serializer[Any]):
+    """Whether artefacts are kept for ever, with the reason for it."""
+
+    is_kept = serializers.BooleanField()
+    reason = serializers.CharField(max_length=500)
 
 
 class RunEstimate(serializers.Serializer[Any]):
@@ -115,8 +136,8 @@ class RunRow(serializers.ModelSerializer[Run]):
         model = Run
         fields = [
             "id", "kind", "status", "dataset", "requested_by", "created_at", "started_at",
-            "finished_at", "progress", "attempt", "spec_digest", "result_digest", "problem",
-            "reproduces",
+            "finished_at", "progress", "priority", "attempt", "spec_digest", "result_digest",
+            "problem", "reproduces",
         ]  # fmt: skip
 
     @extend_schema_field(Progress)
@@ -134,12 +155,20 @@ class RunDetail(RunRow):
     """A run with its spec and what came out."""
 
     study = serializers.SerializerMethodField()
+    spec = SpecField(read_only=True)
 
     class Meta(RunRow.Meta):
         fields = [
             *RunRow.Meta.fields, "study", "spec", "reason", "summary", "artifacts", "code_digest",
-            "environment", "worker", "cancel_requested_at",
+            "environment", "worker", "cancel_requested_at", "is_kept", "artifacts_expired_at",
+            "artifacts_removed_at",
         ]  # fmt: skip
+        extra_kwargs = {
+            "artifacts_expired_at": {
+                "help_text": "Since when its files are no longer served: they were removed, or are "
+                "about to be. Reproduce the run to have them again."
+            }
+        }
 
     @extend_schema_field(StudyState(allow_null=True))
     def get_study(self, run: Run) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ urlpatterns = [
     path("runs/estimate/", views.EstimateRunView.as_view(), name="run-estimate"),
     path("runs/<uuid:run_id>/", views.RunView.as_view(), name="run"),
     path("runs/<uuid:run_id>/cancel/", views.CancelRunView.as_view(), name="run-cancel"),
+    path("runs/<uuid:run_id>/priority/", views.PrioritizeRunView.as_view(), name="run-priority"),
+    path("runs/<uuid:run_id>/keep/", views.KeepRunView.as_view(), name="run-keep"),
     path("runs/<uuid:run_id>/trials/", views.RunTrialsView.as_view(), name="run-trials"),
     path(
         "runs/<uuid:run_id>/reproduce/",

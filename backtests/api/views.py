@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from backtests import selectors, services
 from backtests.api import filters, serializers
+from backtests.lifecycle import Priority
 from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
@@ -28,6 +29,7 @@ class RunsView(ListAPIView[Run]):
     """Runs: list them, queue another."""
 
     scopes = {"GET": "runs:read", "POST": "runs:write"}
+    rates = {"POST": "runs"}
     queryset = selectors.list_runs().defer("spec", "summary", "artifacts", "environment")
     serializer_class = serializers.RunRow
     filterset_class = filters.RunFilter
@@ -44,6 +46,7 @@ class RunsView(ListAPIView[Run]):
         run = services.queue_run(
             document=wanted["spec"],
             reason=wanted["reason"],
+            priority=Priority(wanted["priority"]),
             actor=caller(request),
             at=timezone.now(),
             idempotency_key=idempotency_key(request),
@@ -59,6 +62,7 @@ class EstimateRunView(APIView):
     """What a run would take."""
 
     scopes = {"POST": "runs:write"}
+    rates = {"POST": "estimates"}
 
     @extend_schema(request=serializers.RunRequest, responses=serializers.RunEstimate)
     def post(self, request: Request) -> Response:
@@ -115,10 +119,49 @@ class CancelRunView(APIView):
         return Response(serializers.RunDetail(run).data)
 
 
+class PrioritizeRunView(APIView):
+    """A run's share of the workers."""
+
+    scopes = {"POST": "runs:write"}
+
+    @extend_schema(request=serializers.PriorityRequest, responses=serializers.RunDetail)
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Give a study another share of the workers, from its next chunk on."""
+        wanted = valid(serializers.PriorityRequest(data=request.data))
+        run = services.prioritize_run(
+            run_id=run_id,
+            priority=Priority(wanted["priority"]),
+            actor=caller(request),
+            at=timezone.now(),
+            reason=wanted["reason"],
+        )
+        return Response(serializers.RunDetail(run).data)
+
+
+class KeepRunView(APIView):
+    """How long a run's files are kept."""
+
+    scopes = {"POST": "runs:write"}
+
+    @extend_schema(request=serializers.KeepRequest, responses=serializers.RunDetail)
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Keep a run's files for ever, or leave them to the retention policy again."""
+        wanted = valid(serializers.KeepRequest(data=request.data))
+        run = services.keep_run(
+            run_id=run_id,
+            is_kept=wanted["is_kept"],
+            actor=caller(request),
+            at=timezone.now(),
+            reason=wanted["reason"],
+        )
+        return Response(serializers.RunDetail(run).data)
+
+
 class ReproduceRunView(APIView):
     """A finished run, once more."""
 
     scopes = {"POST": "runs:write"}
+    rates = {"POST": "runs"}
 
     @extend_schema(request=Reason, responses={201: serializers.RunDetail})
     def post(self, request: Request, run_id: UUID) -> Response:

@@ -1,8 +1,9 @@
 """One instrument that follows targets by market orders, without the book's detours.
 
-Minute bars of a single instrument are the commonest run and the longest. Here at most one order
-works, nothing but the next open can meet it, and what it pays per unit does not depend on how much
-it trades: what is left of a step is the decision, the check of buying power, and the fill. The
+Minute bars of a single instrument are the commonest run and the longest. Here at most one market
+order works, nothing but the next open can meet it, and what it pays per unit does not depend on how
+much it trades: what is left of a step is the decision, the check of buying power, and the fill. The
+exits that an entry may bring with it are watched by `coasting` and filled by `guarding`. The
 numbers are those of the general step, bit for bit; a test holds the two together. Whatever is out
 of the ordinary is left to the general step: nothing has been written by then.
 """
@@ -11,8 +12,7 @@ import math
 
 import numpy as np
 
-from backtests.engine.accounting import book_trade
-from backtests.engine.book import append_order
+from backtests.engine.book import append_order, tidy
 from backtests.engine.coasting import coast
 from backtests.engine.costs import commission, outright_cost, tax, tax_rate
 from backtests.engine.deciding import wanted_change
@@ -29,8 +29,10 @@ from backtests.engine.dtypes import (
     wide,
 )
 from backtests.engine.granting import TOLERANCE, closing_part
-from backtests.engine.memory import fill_at, load, load_int, order_at, store, store_int, working_at
-from backtests.engine.settlement import total_of
+from backtests.engine.guarding import leaves_exits_alone, meet_exits, tell_exits
+from backtests.engine.memory import load, load_int, order_at, store, store_int
+from backtests.engine.relatives import attach_bracket
+from backtests.engine.settlement import record_outright
 from numerics.compilation import inlined_part, kernel_part
 
 _OPEN = wide(Moment.OPEN)
@@ -45,18 +47,33 @@ _UNITS = wide(TargetKind.UNITS)
 _FIRST = wide(0)
 _NO_FLAGS = wide(0)
 _IS_FIRST = np.bool_(True)
+_MOST_ORDERS = wide(3)  # of a decision: an entry and its two exits
 
 
 @kernel_part
 def run_alone(bar: int, stop: int, run: Run) -> int:
     """Run bars from `bar` on; return the first that needs the full step, or `stop`."""
-    while True:
-        if run.n_working > 0 and (bar == stop or not _fill(bar, run)):
+    while bar < stop:
+        if run.n_working > 0 and not _meet(bar, run):
             return bar
-        bar = coast(bar, stop, run)
+        began, bar = bar, coast(bar, stop, run)
+        if run.n_working > 0 and bar > began:
+            continue  # exits wait, and the bar may have reached one
         if bar == stop or not _decide(bar, run):
             return bar
         bar += 1
+    return bar
+
+
+@inlined_part
+def _meet(bar: int, run: Run) -> bool:
+    """Let what waits meet a bar; False where the bar needs the full step."""
+    if _has_action(bar, run):
+        return False
+    waiting = load_int(run.order_of, _FIRST)
+    if waiting < 0:
+        return meet_exits(bar, run)
+    return _fill(bar, waiting, run)
 
 
 @inlined_part
@@ -75,13 +92,15 @@ def _decide(bar: int, run: Run) -> bool:
     position = load(run.position, _FIRST)
     equity = run.cash + position * close
     is_sound = equity >= run.maintenance * abs(position) * close  # not where a price is missing
-    if not is_sound or run.n_orders == run.max_orders or run.n_fills == run.max_fills:
+    if not is_sound or run.n_orders + _MOST_ORDERS > run.max_orders:
         return False
     target = load(run.values, load_int(run.decision_row, at))
     quantity = 0.0
     if not (math.isnan(target) or _is_held(target, position, run)):
         if load_int(run.is_delisted, _FIRST) or abs(target) == math.inf or equity <= 0.0:
             return False  # refused, and with a reason
+        if position != 0.0 and target != 0.0 and _has_exits(run):
+            return False  # enlarged or turned round under its exits
         quantity = wanted_change(target, position, close, equity, run)
     if run.skips_curve == 0:
         store(run.equity_curve, bar, equity)
@@ -91,6 +110,11 @@ def _decide(bar: int, run: Run) -> bool:
     if quantity != 0.0:
         _order(bar, target, quantity, run)
     return True
+
+
+@inlined_part
+def _has_exits(run: Run) -> bool:
+    return bool(run.stop_loss == run.stop_loss or run.take_profit == run.take_profit)
 
 
 @inlined_part
@@ -105,15 +129,16 @@ def _order(bar: int, target: float, quantity: float, run: Run) -> None:
     at = append_order(bar, _FIRST, quantity, _MARKET, _TARGET, flags, run)
     order_at(at, run)["target"] = target
     store_int(run.order_of, _FIRST, at)
+    if target != 0.0 and _has_exits(run):
+        attach_bracket(at, run)
 
 
 @inlined_part
-def _fill(bar: int, run: Run) -> bool:
+def _fill(bar: int, at: int, run: Run) -> bool:
     """Fill the waiting order at the open of a bar; False where the bar needs the full step."""
     price = load(run.open, bar)
-    if math.isnan(price) or _has_action(bar, run) or run.n_working > 1:
+    if math.isnan(price) or run.n_fills == run.max_fills:
         return False
-    at = working_at(_FIRST, run)
     order = order_at(at, run)
     position = load(run.position, _FIRST)
     asked = order["quantity"]
@@ -123,6 +148,8 @@ def _fill(bar: int, run: Run) -> bool:
         return False
     spread, slip, paid = outright_cost(price, asked, run)
     if not paid > 0.0:
+        return False
+    if run.n_working > 1 and not leaves_exits_alone(bar, at, asked, price, paid, run):
         return False
     quantity = _granted(asked, position, price, spread + slip, paid, run)
     if quantity == 0.0:
@@ -135,9 +162,13 @@ def _fill(bar: int, run: Run) -> bool:
     order["reason"] = _NONE if is_whole else _BUYING_POWER
     order["closed_bar"] = bar
     store_int(run.order_of, _FIRST, -1)
-    _record(bar, at, quantity, price, spread, slip, paid, run)
-    run.n_working = 0
-    run.n_ended = 0
+    record_outright(bar, _OPEN, at, quantity, price, spread, slip, paid, run)
+    if run.n_working == 1:
+        run.n_working = 0
+    else:
+        tell_exits(bar, at, quantity, paid, run)
+        run.n_ended += 1
+        tidy(run)
     return True
 
 
@@ -173,32 +204,3 @@ def _granted(
     equity = run.cash - (run.commission_minimum + run.commission_per_order)
     share = leverage * equity / (units * price + leverage * (units * cost))
     return min(1.0, max(0.0, share)) * asked
-
-
-@inlined_part
-def _record(
-    bar: int, at: int, quantity: float, price: float, spread: float, slip: float, paid: float,
-    run: Run,
-) -> None:  # fmt: skip
-    """Write the fill and its costs, and move the account."""
-    size = abs(quantity)
-    notional = size * paid
-    fill = fill_at(run.n_fills, run)
-    fill["quantity"] = quantity
-    fill["reference_price"] = price
-    fill["price"] = paid
-    fill["commission"] = commission(quantity, notional, _IS_FIRST, run.commission_rate, run)
-    fill["tax"] = tax(quantity, notional, run)
-    fill["half_spread"] = size * spread
-    fill["slippage"] = size * slip
-    fill["impact"] = 0.0
-    fill["conversion"] = 0.0
-    book_trade(_FIRST, quantity, price, total_of(fill), run)
-    fill["position"] = load(run.position, _FIRST)
-    fill["bar"] = bar
-    fill["instrument"] = 0
-    fill["order"] = at
-    fill["moment"] = _OPEN
-    fill["is_ambiguous"] = 0
-    run.n_fills += 1
-    run.month_notional += notional

@@ -32,26 +32,19 @@ from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
 _WORKING = wide(OrderStatus.WORKING)
-_FILLED = wide(OrderStatus.FILLED)
 _PARTLY_FILLED = wide(OrderStatus.PARTLY_FILLED)
 _REJECTED = wide(OrderStatus.REJECTED)
 _CANCELLED = wide(OrderStatus.CANCELLED)
 _NONE = wide(OrderReason.NONE)
 _EXPIRED = wide(OrderReason.EXPIRED)
-_SIBLING = wide(OrderReason.SIBLING_FILLED)
 _PARENT = wide(OrderReason.PARENT_CLOSED)
-_POSITION = wide(OrderReason.POSITION_CLOSED)
 _TOO_SMALL = wide(OrderReason.TOO_SMALL)
 _MARKET = wide(OrderKind.MARKET)
-_LIMIT = wide(OrderKind.LIMIT)
-_STOP = wide(OrderKind.STOP)
-_STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
 _TRAILING_STOP = wide(OrderKind.TRAILING_STOP)
 _GTC = wide(TimeInForce.GTC)
 _DAY = wide(TimeInForce.DAY)
 _GTD = wide(TimeInForce.GTD)
 _TARGET = wide(OrderSource.TARGET)
-_BRACKET = wide(OrderSource.BRACKET)
 _INSIDE = wide(Moment.INSIDE)
 _CLOSE = wide(Moment.CLOSE)
 _NAN = math.nan
@@ -127,32 +120,6 @@ def append_refused(bar: int, asset: int, target: float, reason: int, run: Run) -
 
 
 @kernel_part
-def attach_bracket(parent: int, run: Run) -> None:
-    """Give an entry its stop-loss and take-profit; they wait for its fill."""
-    entry = order_at(parent, run)
-    first = -1
-    for leg in range(2):
-        distance = run.stop_loss if leg == 0 else run.take_profit
-        if math.isnan(distance):
-            continue
-        kind = _STOP if leg == 0 else _LIMIT
-        flags = IS_OFFSET | REDUCES_ONLY
-        at = append_order(
-            np.int64(entry["bar"]), np.int64(entry["instrument"]), 0.0, kind, _BRACKET, flags, run
-        )
-        row = order_at(at, run)
-        if leg == 0:
-            row["stop_price"] = distance
-        else:
-            row["limit_price"] = distance
-        row["parent"] = parent
-        row["first_bar"] = NEVER
-        first = at if first < 0 else first
-        row["group"] = first
-        run.linked += 1
-
-
-@kernel_part
 def is_linked(row: Row) -> bool:
     """Say whether the end of other orders or of the position bears on an order."""
     return row["parent"] >= 0 or row["group"] >= 0 or row["flags"] & REDUCES_ONLY != 0
@@ -210,105 +177,6 @@ def end_abandoned(bar: int, run: Run) -> None:
 
 
 @kernel_part
-def end_group(at: int, bar: int, run: Run) -> None:
-    """Cancel the siblings of an order that filled."""
-    group = order_at(at, run)["group"]
-    if group < 0:
-        return
-    for k in range(run.n_working):
-        other = working_at(k, run)
-        if other != at and order_at(other, run)["group"] == group:
-            withdraw(other, bar, _SIBLING, run)
-
-
-@kernel_part
-def shrink_group(at: int, bar: int, quantity: float, run: Run) -> None:
-    """Take what one order filled in part off its siblings, so that together they fill once."""
-    group = order_at(at, run)["group"]
-    if group < 0:
-        return
-    for k in range(run.n_working):
-        other = working_at(k, run)
-        row = order_at(other, run)
-        if other != at and row["group"] == group and row["status"] == _WORKING:
-            left = row["quantity"] - row["filled"]
-            row["quantity"] -= math.copysign(min(abs(quantity), abs(left)), left)
-            if row["quantity"] == row["filled"]:
-                withdraw(other, bar, _SIBLING, run)
-
-
-@kernel_part
-def activate_children(
-    parent: int, bar: int, opened: float, filled: float, price: float, moment: int, run: Run
-) -> None:
-    """Let the orders that waited for a fill work, from this moment of the bar on.
-
-    Parameters
-    ----------
-    opened : float
-        Units by which the fill opened or enlarged the position, signed: what a bracket guards.
-    filled : float
-        Units of the fill, signed.
-    price : float
-        Price paid; offsets are fractions of it.
-    """
-    for k in range(run.n_working):
-        row = order_at(working_at(k, run), run)
-        if row["parent"] != parent or row["status"] != _WORKING:
-            continue
-        if row["flags"] & IS_OFFSET or _trails_from_fill(row):
-            _price_offsets(row, filled, price, load(run.tick, np.int64(row["instrument"])))
-        if row["source"] == _BRACKET:
-            row["quantity"] -= opened
-        if row["first_bar"] == NEVER:
-            row["first_bar"] = bar + (moment == _CLOSE)
-            row["since"] = moment if moment != _CLOSE else 0
-            if row["time_in_force"] == _DAY:
-                first = min(row["first_bar"], run.n_bars - 1)
-                row["good_until"] = session_of(first, run)
-
-
-@kernel_part
-def _trails_from_fill(row: Row) -> bool:
-    return row["kind"] == _TRAILING_STOP and math.isnan(row["stop_price"])
-
-
-@kernel_part
-def _price_offsets(row: Row, filled: float, price: float, tick: float) -> None:
-    """Turn fractions of the fill price into prices: stops on the losing side, limits beyond.
-
-    Notes
-    -----
-    A stop-limit is a stop: its limit lies on the losing side too.
-    """
-    side = 1.0 if filled > 0.0 else -1.0
-    if row["kind"] == _TRAILING_STOP:
-        distance = row["trail"] * (price if row["flags"] & TRAILS_FRACTION else 1.0)
-        row["stop_price"] = price - side * distance
-    elif not math.isnan(row["stop_price"]):
-        row["stop_price"] = on_tick(price * (1.0 - side * row["stop_price"]), tick, side < 0.0)
-    if not math.isnan(row["limit_price"]):
-        away = -side if row["kind"] == _STOP_LIMIT else side
-        row["limit_price"] = on_tick(price * (1.0 + away * row["limit_price"]), tick, side > 0.0)
-    row["flags"] &= ~IS_OFFSET
-
-
-@kernel_part
-def end_orphans(asset: int, bar: int, run: Run) -> None:
-    """Cancel the reduce-only orders of an instrument that has nothing left to reduce."""
-    position = load(run.position, asset)
-    for k in range(run.n_working):
-        at = working_at(k, run)
-        row = order_at(at, run)
-        if row["status"] != _WORKING or row["instrument"] != asset:
-            continue
-        if row["flags"] & REDUCES_ONLY == 0:
-            continue
-        if row["first_bar"] != NEVER and row["quantity"] * position >= 0.0:
-            withdraw(at, bar, _POSITION, run)
-
-
-@kernel_part
 def session_of(bar: int, run: Run) -> int:
     """Return the number of a bar's trading session, by default the UTC day in which it ends."""
     if run.session != 0:
@@ -361,7 +229,7 @@ def ratchet(bar: int, run: Run) -> None:
         asset = np.int64(row["instrument"])
         selling = row["quantity"] < 0.0
         best = cell(run.high, bar, asset, run) if selling else cell(run.low, bar, asset, run)
-        if row["since"] in (_INSIDE, _CLOSE):  # it came to life after some of the bar
+        if row["since"] >= _INSIDE:  # it came to life after some of the bar
             best = cell(run.close, bar, asset, run)
         if math.isnan(best):
             continue
@@ -431,9 +299,3 @@ def accept(bar: int, at: int, run: Run) -> None:
         too_small = row["quantity"] == 0.0 if waits_for_parent else is_too_small(bar, at, run)
         if too_small:
             reject(at, bar, _TOO_SMALL, run)
-
-
-@kernel_part
-def has_equity(run: Run) -> bool:
-    """Say whether the account may open anything."""
-    return bool(run.equity > 0.0)

@@ -8,8 +8,8 @@ from backtests.engine.book import (
     accept,
     append_order,
     append_refused,
-    attach_bracket,
     is_attended,
+    is_linked,
     reject,
     withdraw,
 )
@@ -42,6 +42,7 @@ from backtests.engine.memory import (
     store_int,
     working_at,
 )
+from backtests.engine.relatives import attach_bracket
 from backtests.engine.valuation import unit_value
 from numerics.compilation import kernel_part
 
@@ -65,7 +66,6 @@ _STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
 _STOP = wide(OrderKind.STOP)
 _TRAILING_STOP = wide(OrderKind.TRAILING_STOP)
 _ON_CLOSE = wide(OrderKind.MARKET_ON_CLOSE)
-_GTD = wide(TimeInForce.GTD)
 _LAST_FORCE = wide(max(TimeInForce))
 _CLOSE = wide(Moment.CLOSE)
 _SUBMIT = wide(RequestAction.SUBMIT)
@@ -81,7 +81,6 @@ _BAD_STOP = wide(Fault.STOP_PRICE)
 _BAD_TRAIL = wide(Fault.TRAIL)
 _BAD_PARENT = wide(Fault.PARENT)
 _BAD_ORDER = wide(Fault.ORDER)
-_BAD_TARGET = wide(Fault.TARGET)
 
 # A change this small against the position or the target is rounding, not a decision.
 _ROUNDING = 1e-9
@@ -148,7 +147,8 @@ def place_target(bar: int, asset: int, target: float, called: bool, run: Run) ->
     opens = target != 0.0 and (
         position == 0.0 or quantity * position > 0.0 or target * position < 0.0
     )
-    if opens and (run.stop_loss == run.stop_loss or run.take_profit == run.take_profit):
+    may_open = opens or flags != 0  # sized at its fill, it may turn out to enlarge
+    if may_open and (run.stop_loss == run.stop_loss or run.take_profit == run.take_profit):
         attach_bracket(at, run)
     accept(bar, at, run)
 
@@ -236,7 +236,7 @@ def take_request(bar: int, at_request: int, first: int, called: bool, run: Run) 
                 row["group"] = order_at(load_int(run.request_row, other), run)["group"]
                 break
     run.attended += is_attended(row)
-    run.linked += row["parent"] >= 0 or row["group"] >= 0 or row["flags"] & REDUCES_ONLY != 0
+    run.linked += is_linked(row)
     at = load_int(run.request_row, at_request)
     if called:
         reject(at, bar, _MARGIN_CALL, run)

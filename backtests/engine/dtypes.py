@@ -90,7 +90,7 @@ NEVER = 2**31 - 1
 # Bits of ORDER.flags and REQUEST.flags.
 IS_OFFSET = 1  # prices are fractions of the parent's fill price until it fills
 REDUCES_ONLY = 2  # fills no more than the position, and goes when that is closed
-IS_TRIGGERED = 4  # a stop-limit whose stop was met
+IS_TRIGGERED = 4  # a stop of any kind that was met
 SIZED_AT_FILL = 8  # the target becomes units at the price of the fill
 TRAILS_FRACTION = 16  # `trail` is a fraction of the price, not currency
 CHARGED = 32  # the fee per order was paid
@@ -278,7 +278,7 @@ _CHOICES = (
     "is_complete",  # several instruments that all trade in every bar, plain, without actions
     "target_kind", "sized_at_fill",
     "skips_curve",  # the equity between decisions is not asked for, and no price is missing
-    "is_alone",  # one instrument, targets, and nothing but market orders at the next open
+    "is_alone",  # one instrument, targets, market orders at the next open and their exits
     "may_repeat",  # many decisions may ask for what is held already
     "hook", "hook_table",  # address of the strategy to ask at every bar; 0 = none
 )  # fmt: skip

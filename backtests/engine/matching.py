@@ -13,7 +13,6 @@ from backtests.engine.dtypes import (
 )
 from numerics.compilation import kernel_part
 
-_LIMIT = wide(OrderKind.LIMIT)
 _STOP = wide(OrderKind.STOP)
 _STOP_LIMIT = wide(OrderKind.STOP_LIMIT)
 _TRAILING_STOP = wide(OrderKind.TRAILING_STOP)
@@ -33,6 +32,14 @@ def is_limit_met(price: float, side: float, limit: float, through: bool) -> bool
 def is_stop_met(price: float, side: float, stop: float) -> bool:
     """Say whether a price has reached the stop."""
     return bool(side * (price - stop) >= 0.0)
+
+
+@kernel_part
+def is_reached(level: float, upward: bool, high: float, low: float, strictly: bool) -> bool:
+    """Say whether prices between two extremes reach a level from below, or from above."""
+    if strictly:
+        return bool(high > level if upward else low < level)
+    return bool(high >= level if upward else low <= level)
 
 
 @kernel_part

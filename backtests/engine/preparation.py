@@ -79,7 +79,9 @@ class Prepared:
         if not array.flags.c_contiguous:
             raise AssertionError(f"{name} is not contiguous")
         self.arrays[name] = array
-        self.run[name] = array.ctypes.data
+        self.run[name] = array.__array_interface__["data"][
+            0
+        ]  # a third of the time of `ctypes.data`
 
     def set(self, **values: float) -> None:
         """Set numbers of the record."""
@@ -113,9 +115,15 @@ def prepare(
 
 
 def is_alone(prepared: Prepared) -> bool:
-    """Say whether a run of targets is one of a single instrument and plain market orders."""
+    """Say whether a run of targets is one of a single instrument and plain market orders.
+
+    Notes
+    -----
+    Exits that wait for prices are plain too, unless finer bars say in which order they are met.
+    """
     numbers = prepared.run[0]
     arrays = prepared.arrays
+    has_exits = not (math.isnan(numbers["stop_loss"]) and math.isnan(numbers["take_profit"]))
     return bool(
         numbers["n_assets"] == 1
         and numbers["fills_at"] == NEXT_OPEN
@@ -125,8 +133,7 @@ def is_alone(prepared: Prepared) -> bool:
         and numbers["minimum_notional"] == 0.0
         and arrays["lot"][0] == 0.0
         and arrays["tick"][0] == 0.0
-        and math.isnan(numbers["stop_loss"])
-        and math.isnan(numbers["take_profit"])
+        and not (has_exits and numbers["fine_first"])
         and numbers["is_plain"]
         and not numbers["is_financed"]
         and not numbers["spread_open"]

@@ -1,18 +1,11 @@
 """Booking fills: what is paid, what the order and its relatives become."""
 
+import math
+
 import numpy as np
 
 from backtests.engine.accounting import book_trade
-from backtests.engine.book import (
-    activate_children,
-    end_group,
-    end_order,
-    end_orphans,
-    reject,
-    shrink_group,
-    whole_lots,
-    withdraw,
-)
+from backtests.engine.book import end_order, reject, whole_lots, withdraw
 from backtests.engine.costs import commission, commission_rate, conversion, paid_per_unit, tax
 from backtests.engine.dtypes import (
     CHARGED,
@@ -31,7 +24,15 @@ from backtests.engine.memory import (
     fill_at,
     load,
     order_at,
+    store,
     working_at,
+)
+from backtests.engine.relatives import (
+    activate_children,
+    end_group,
+    end_orphans,
+    shrink_group,
+    shrink_target,
 )
 from backtests.engine.valuation import unit_value
 from numerics.compilation import inlined_part, kernel_part
@@ -44,6 +45,9 @@ _BUYING_POWER = wide(OrderReason.BUYING_POWER)
 _SIBLING = wide(OrderReason.SIBLING_FILLED)
 _CLOSE = wide(Moment.CLOSE)
 _FOK = wide(TimeInForce.FOK)
+_FIRST = wide(0)
+_IS_FIRST = np.bool_(True)
+_PLAIN, _REDUCING = wide(0), wide(REDUCES_ONLY)
 
 # Of the order: what is left below it is rounding.
 _ROUNDING = 1e-12
@@ -55,19 +59,40 @@ def settle_batch(bar: int, moment: int, n: int, run: Run) -> None:
     for i in range(n):
         batch_at(i, run)["asked"] = batch_at(i, run)["quantity"]
     grant(bar, moment, n, run)
+    _settle_all(bar, moment, n, _PLAIN, run)
+    if run.linked > 0:
+        _settle_all(bar, moment, n, _REDUCING, run)
+
+
+@kernel_part
+def _settle_all(bar: int, moment: int, n: int, reducing: int, run: Run) -> None:
+    """Book the orders of the batch that only reduce, or the others, sells first."""
     for sells in (True, False):
         for i in range(n):
-            if (batch_at(i, run)["asked"] < 0.0) == sells:
-                _settle(bar, moment, i, run)
+            if (batch_at(i, run)["asked"] < 0.0) != sells:
+                continue
+            if order_at(batch_at(i, run)["row"], run)["flags"] & REDUCES_ONLY != reducing:
+                continue
+            booked = _settle(bar, moment, i, run)
+            if run.max_participation < math.inf:
+                _give_back(i, booked, run)
+
+
+@kernel_part
+def _give_back(i: int, booked: float, run: Run) -> None:
+    """Leave the volume that an order of the batch reserved and did not trade to others."""
+    asset = np.int64(order_at(batch_at(i, run)["row"], run)["instrument"])
+    unused = abs(batch_at(i, run)["asked"]) - abs(booked)
+    store(run.traded, asset, load(run.traded, asset) - unused)
 
 
 @inlined_part
-def _settle(bar: int, moment: int, i: int, run: Run) -> None:
-    """Book one order of the batch, unless a relative that filled before has ended it."""
+def _settle(bar: int, moment: int, i: int, run: Run) -> float:
+    """Book one order of the batch and return its units; 0 where a relative has ended it before."""
     at = batch_at(i, run)["row"]
     order = order_at(at, run)
     if order["status"] != _WORKING:
-        return
+        return 0.0
     asked = batch_at(i, run)["asked"]
     quantity = batch_at(i, run)["quantity"]
     is_cut = quantity != asked
@@ -83,7 +108,7 @@ def _settle(bar: int, moment: int, i: int, run: Run) -> None:
             withdraw(at, bar, _BUYING_POWER, run)
         else:
             reject(at, bar, _BUYING_POWER, run)
-        return
+        return 0.0
     before = load(run.position, np.int64(order["instrument"]))
     order["filled"] += quantity
     if is_cut:
@@ -92,11 +117,12 @@ def _settle(bar: int, moment: int, i: int, run: Run) -> None:
         order["filled"] = order["quantity"]
         end_order(at, bar, _FILLED, _NONE, run)
     paid = record_fill(bar, moment, i, quantity, run)
-    if run.linked > 0:
+    if run.linked > 0 or order["flags"] & REDUCES_ONLY != 0:  # of which it may have been the last
         opened = quantity - closing_part(before, quantity)
         _tell_relatives(bar, moment, at, quantity, opened, paid, run)
-        if opened == before + quantity and moment != _CLOSE:
+        if opened == before + quantity:
             _wake_reducing(bar, moment, np.int64(order["instrument"]), run)
+    return quantity
 
 
 @inlined_part
@@ -126,8 +152,10 @@ def _tell_relatives(
         shrink_group(at, bar, quantity, run)
     else:
         end_group(at, bar, run)
-    if order["flags"] & REDUCES_ONLY != 0 and order["parent"] >= 0:  # an exit: no more of the entry
-        withdraw(np.int64(order["parent"]), bar, _SIBLING, run)
+    if order["flags"] & REDUCES_ONLY != 0:
+        shrink_target(np.int64(order["instrument"]), bar, quantity, run)
+        if order["parent"] >= 0:  # an exit: no more of the entry
+            withdraw(np.int64(order["parent"]), bar, _SIBLING, run)
     activate_children(at, bar, opened, quantity, paid, moment, run)
     end_orphans(np.int64(order["instrument"]), bar, run)
 
@@ -182,6 +210,44 @@ def record_fill(bar: int, moment: int, i: int, quantity: float, run: Run) -> flo
     run.n_fills += 1
     run.month_notional += notional
     return paid
+
+
+@inlined_part
+def record_outright(
+    bar: int, moment: int, at: int, quantity: float, price: float, spread: float, slip: float,
+    paid: float, run: Run,
+) -> None:  # fmt: skip
+    """Do what `record_fill` does, for a lone instrument's order at a price known to be paid.
+
+    Notes
+    -----
+    The instrument is the first and plain; the order has not been charged before; no impact.
+    """
+    size = abs(quantity)
+    notional = size * paid
+    fee = commission(quantity, notional, _IS_FIRST, run.commission_rate, run)
+    taxed = tax(quantity, notional, run)
+    half, slipped = size * spread, size * slip
+    run.month_notional += notional
+    # As `total_of` adds them up; worked out before it is written down, so nothing is read back.
+    book_trade(_FIRST, quantity, price, fee + taxed + half + slipped, run)
+    row = fill_at(run.n_fills, run)
+    run.n_fills += 1
+    row["quantity"] = quantity
+    row["reference_price"] = price
+    row["price"] = paid
+    row["commission"] = fee
+    row["tax"] = taxed
+    row["half_spread"] = half
+    row["slippage"] = slipped
+    row["impact"] = 0.0
+    row["conversion"] = 0.0
+    row["position"] = load(run.position, _FIRST)
+    row["bar"] = bar
+    row["instrument"] = 0
+    row["order"] = at
+    row["moment"] = moment
+    row["is_ambiguous"] = 0
 
 
 @kernel_part

@@ -38,7 +38,7 @@ class ParquetSink:
         self._is_open = False
         self._writer: pq.ParquetWriter | None = None
         self._columns: list[str] = []
-        self._rows = np.empty((0, 0))  # those that wait for a whole row group
+        self._waiting = np.empty((0, 0))  # column by column, the rows that wait for a row group
         self._n_waiting = 0
 
     def __enter__(self) -> Self:
@@ -74,13 +74,13 @@ class ParquetSink:
         columns += [f"block_{at}" for at in range(chunk.blocks.shape[1])]
         if not self._columns:
             self._columns = columns
-            self._rows = np.empty((ROWS_PER_GROUP, len(columns)))
+            self._waiting = np.empty((len(columns), ROWS_PER_GROUP))
         elif self._columns != columns:
             raise SettingsError("A sink takes the rows of one kind of sweep: its columns differ.")
         whole = np.hstack(tables)
         while whole.shape[0]:
             part = whole[: ROWS_PER_GROUP - self._n_waiting]
-            self._rows[self._n_waiting : self._n_waiting + part.shape[0]] = part
+            self._waiting[:, self._n_waiting : self._n_waiting + part.shape[0]] = part.T
             self._n_waiting += part.shape[0]
             if self._n_waiting == ROWS_PER_GROUP:
                 self._flush()
@@ -90,7 +90,7 @@ class ParquetSink:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns = np.ascontiguousarray(self._rows[: self._n_waiting].T)
+        columns = self._waiting[:, : self._n_waiting]
         self._n_waiting = 0
         arrays = [pa.array(column, from_pandas=True) for column in columns]
         rows = pa.table(arrays, names=self._columns)

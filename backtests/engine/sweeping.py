@@ -157,10 +157,10 @@ def sweep(
     known = FIGURES + (tuple(DEFINITIONS) if with_metrics else ())
     if objective not in known and n_best:
         raise SettingsError(f"The objective {objective!r} is none of {', '.join(known)}.")
-    if periods_per_year is None:
-        periods_per_year, _ = infer_periods_per_year(bars.ts)
-    else:
+    if periods_per_year is not None:
         require_number("periods_per_year", periods_per_year, above=0.0)
+    elif with_metrics:
+        periods_per_year, _ = infer_periods_per_year(bars.ts)
     measuring = Measuring(bars, periods_per_year, benchmark, conventions) if with_metrics else None
     setup = Setup(bars, fills, costs, account, n_blocks, measuring)
     if callable(rule):

@@ -7,6 +7,7 @@ only queue work start quickly.
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from backtests.jobs.retention import Pruned, prune_artifacts
 from backtests.jobs.runs import execute_run, reap_runs
 from backtests.jobs.uploads import import_dataset, stalled_imports
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from backtests.jobs.chunks import Next
 
 __all__ = [
-    "execute_chunk", "execute_run", "import_dataset", "reap_chunks", "reap_runs",
-    "stalled_imports", "warm_up",
+    "Pruned", "execute_chunk", "execute_run", "import_dataset", "prune_artifacts", "reap_chunks",
+    "reap_runs", "stalled_imports", "warm_up",
 ]  # fmt: skip
 
 

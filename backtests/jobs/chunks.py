@@ -13,10 +13,12 @@ from django.utils import timezone
 
 from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost
 from backtests.jobs.problems import unexpected, worker_lost
+from backtests.jobs.sharing import whose_turn
+from backtests.jobs.waiting import postpone_chunk
 from backtests.lifecycle import CHUNKS, ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
-from crowetrade_site.core import context
-from crowetrade_site.core.errors import DomainError
+from crowetrade_site.core import context, storage
+from crowetrade_site.core.errors import DomainError, Unavailable
 
 logger = logging.getLogger(__name__)
 REPUBLISH_AFTER = timedelta(seconds=60)
@@ -32,21 +34,26 @@ class Next(NamedTuple):
 def execute_chunk(*, chunk_id: int, worker: str) -> Next:
     """Claim a chunk, compute and record it; return what comes next.
 
-    Idempotent: a second message finds it claimed, or done, and returns.
+    Idempotent: a second message finds it claimed, or done, and returns. Where several studies
+    wait, a message is a turn rather than an order: the chunk may be another user's.
     """
-    chunk = _claim(chunk_id, worker=worker)
+    turns = whose_turn(chunk_id)
+    chunk = next(filter(None, (_claim(turn, worker=worker) for turn in turns)), None)
     if chunk is None:
         ended = Chunk.objects.filter(pk=chunk_id).values_list("run_id", flat=True).first()
         return Next() if ended is None else _next(ended)
     with context.acting(run=str(chunk.run.public_id)):
         try:
-            with ChunkLease(chunk) as lease:
+            with storage.within_room(), ChunkLease(chunk) as lease:
                 outcome = _compute(chunk, lease)
         except LeaseLost:
             logger.warning("The lease was lost; another worker has the chunk")
             return Next()
         except Cancelled:
             _end(chunk, ChunkStatus.CANCELLED)
+            return Next()
+        except Unavailable as error:
+            postpone_chunk(chunk, error)
             return Next()
         except DomainError as error:
             _end(chunk, ChunkStatus.QUARANTINED, problem=error.problem())
@@ -124,7 +131,9 @@ def _end(chunk: Chunk, status: ChunkStatus, **columns: Any) -> bool:
                 won = _held(chunk).update(status=status, **columns)
                 if won and status == ChunkStatus.DONE:
                     study = Run.objects.filter(pk=chunk.run_id)
-                    study.update(progress_done=F("progress_done") + chunk.n_trials)
+                    study.update(
+                        progress_done=F("progress_done") + chunk.n_trials, store_away_since=None
+                    )
             return bool(won)
         except DATABASE_AWAY:
             if time.monotonic() > deadline:
@@ -166,7 +175,9 @@ def reap_chunks() -> tuple[list[int], list[UUID]]:
 def _rescue(chunk: Chunk) -> None:
     at = timezone.now()
     mine = Chunk.objects.lease_expired(at).filter(pk=chunk.pk, attempt=chunk.attempt)
-    if chunk.attempt >= settings.CHUNK_MAX_ATTEMPTS:
+    if not Run.objects.waiting().filter(pk=chunk.run_id).exists():
+        mine.update(status=ChunkStatus.CANCELLED)  # its study ended meanwhile
+    elif chunk.attempt - chunk.resumptions >= settings.CHUNK_MAX_ATTEMPTS:
         problem = worker_lost(chunk.attempt, chunk.worker)
         mine.update(status=ChunkStatus.QUARANTINED, problem=problem)
     else:

@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     trial: int
     train: float
     test: float  # NaN where not computed
-    rank: float  # share of all trials that did no better in the test
+    rank: float  # share of the trials that did no better in the test; NaN as `test`
 
 
 class Collected:
@@ -42,6 +42,7 @@ class Collected:
     def __init__(self, found: Search, n_trials: int, n_folds: int = 0) -> None:
         self.found, self.n_folds = found, n_folds
         self.n_trials = 0
+        self.is_partial = False  # whether some were tried on a share of the time only
         self.leaders: list[Result] = []
         self.reasons: Counter[str] = Counter()
         self.axes = rows.axes_of(found)
@@ -57,20 +58,27 @@ class Collected:
         self._names = {part: tuple(columns) for part, columns in names.items()}
         self._kept = {part: np.empty((len(names), n_trials)) for part, names in self._names.items()}
         self._numbers = np.empty(n_trials, np.int64)
+        self._is_whole = np.empty(n_trials, np.bool_)
         self._hashes: dict[str, Any] = {}  # by column: the size of chunks is of no account
 
-    def take(self, table: pa.Table, columns: Sequence[str]) -> None:
-        """Take the rows of a chunk, with their numbers; those columns have part in the digest."""
+    def take(self, table: pa.Table, columns: Sequence[str], *, is_whole: bool = True) -> None:
+        """Take the rows of a chunk, with their numbers; those columns have part in the digest.
+
+        What was tried on a share of the time cannot be compared with what ran through it all.
+        """
         place = slice(self.n_trials, self.n_trials + table.num_rows)
         self.n_trials = place.stop
+        self._is_whole[place] = is_whole
+        self.is_partial |= not is_whole
         self._numbers[place] = table["number"].to_numpy()
         for part, names in self._names.items():
             for at, name in enumerate(names):
                 self._kept[part][at, place] = _numbers_of(table[name])
         objectives = [_numbers_of(table[f"objective_{at}"]) for at in range(self._n_objectives)]
         feasible = ~np.isnan(objectives).any(axis=0) & (_numbers_of(table["violation"]) == 0.0)
-        self._kept["objective"][0, place][~feasible] = np.nan
-        self._lead(table, objectives, np.flatnonzero(feasible))
+        self._kept["objective"][0, place][~(feasible & is_whole)] = np.nan
+        if is_whole:
+            self._lead(table, objectives, np.flatnonzero(feasible))
         counted = pc.value_counts(table["reason"].filter(pa.array(~feasible)))
         self.reasons.update({str(one["values"]): one["counts"].as_py() for one in counted})
         for name in columns:
@@ -97,6 +105,13 @@ class Collected:
         """Return some columns of all trials taken, shape (n_columns, n_trials)."""
         return self._kept[part][:, : self.n_trials]
 
+    def _comparable(self, part: str) -> FloatArray:
+        """Return the same, NaN of the trials that had a share of the time only."""
+        taken = self._all(part)
+        return (
+            np.where(self._is_whole[: self.n_trials], taken, np.nan) if self.is_partial else taken
+        )
+
     @property
     def digest(self) -> str:
         """Name of every figure of every trial, in the order of the trials."""
@@ -108,30 +123,36 @@ class Collected:
         """The best feasible trial; None if there is none."""
         return self.leaders[0] if self.leaders else None
 
-    def choices(self) -> list[Choice]:
-        """Return the trial that each fold chooses by its training, of those that are feasible.
+    def strongest(self, n: int) -> list[int]:
+        """Return the trials with the largest Sharpe ratios, from the best on."""
+        ratio = _t_ratios(self._comparable("moments"))
+        order = np.argsort(-ratio, kind="stable")[:n]  # those without one come last
+        return [int(self._numbers[at]) for at in order if np.isfinite(ratio[at])]
 
-        A fold in which no trial has a figure chooses nothing.
+    @property
+    def has_choices(self) -> bool:
+        """Whether any fold has something to choose."""
+        return not np.isnan(self._all("train")).all()
+
+    def choices(self) -> list[Choice]:
+        """Return the trial that each fold chooses by its training, of those feasible there.
+
+        What came of a trial in all of the time is of no account: it knows the test. A fold in which
+        no trial has a figure chooses nothing.
         """
-        train, test = self._all("train"), self._all("test")
-        feasible = ~np.isnan(self._all("objective")[0])
         sign = 1.0 if self.found.goals.maximized[0] else -1.0
         chosen = []
-        for fold in range(self.n_folds):
-            worth = np.where(feasible & ~np.isnan(train[fold]), sign * train[fold], -np.inf)
+        sides = zip(self._all("train"), self._all("test"), strict=True)
+        for fold, (train, test) in enumerate(sides):
+            worth = np.where(np.isnan(train), -np.inf, sign * train)
             at = int(np.argmax(worth))
             if worth[at] == -np.inf:
                 continue
-            rank = float(np.mean(sign * test[fold, feasible] <= sign * test[fold, at]))
-            chosen.append(
-                Choice(
-                    fold,
-                    int(self._numbers[at]),
-                    float(train[fold, at]),
-                    float(test[fold, at]),
-                    rank,
-                )
-            )
+            tested = test[~np.isnan(test)]
+            is_tested = not np.isnan(test[at])
+            rank = float(np.mean(sign * tested <= sign * test[at])) if is_tested else np.nan
+            number = int(self._numbers[at])
+            chosen.append(Choice(fold, number, float(train[at]), float(test[at]), rank))
         return chosen
 
     def summary(self, run: Run, bench: trials.Bench) -> dict[str, Any]:
@@ -167,7 +188,7 @@ class Collected:
 
         All trials that the ledger counts on this data count, those of other studies included.
         """
-        n, mean, deviation, skewness, kurtosis = self._all("moments")
+        n, mean, deviation, skewness, kurtosis = self._comparable("moments")
         if bench.periods_per_year is None or np.all(np.isnan(mean)):
             return None
         summaries = TrialSummaries(np.nan_to_num(n), mean, deviation, skewness, kurtosis)
@@ -175,11 +196,27 @@ class Collected:
             summaries,
             periods_per_year=bench.periods_per_year,
             n_trials=n_counted,
-            block_returns=self._all("blocks").T,
-            block_squares=self._all("squares").T,
+            trial_sharpe_variance=self._sharpe_variance(),
+            block_returns=self._comparable("blocks").T,
+            block_squares=self._comparable("squares").T,
             block_bars=np.diff(rows.edges_of(bench.bars.n_bars)),
             settings=SelectionSettings(seed=bench.spec.seed),
         ).to_dict()
+
+    def _sharpe_variance(self) -> float | None:
+        """Return the variance of the trials' Sharpe ratios where some had a share of the time only.
+
+        Those that had all of it were chosen for their ratios, so that their own variance would
+        make luck look small. Ratios times the root of their length have one scale.
+        """
+        if not self.is_partial:
+            return None
+        count = self._comparable("moments")[0]
+        known = _t_ratios(self._all("moments"))
+        known = known[np.isfinite(known)]
+        if np.isnan(count).all() or known.size < 2:
+            return None
+        return float(np.var(known, ddof=1) / np.nanmax(count))
 
     def _surface(self) -> dict[str, Any] | None:
         """Return the mean objective over the first two numeric dimensions; None without two."""
@@ -211,6 +248,13 @@ class Collected:
             return None
         counts, edges = np.histogram(values, bins=min(60, max(8, int(values.size**0.5))))
         return {"counts": counts.tolist(), "edges": edges.tolist()}
+
+
+def _t_ratios(moments: FloatArray) -> FloatArray:
+    """Return Sharpe ratios times the root of their number of returns; NaN where there is none."""
+    count, mean, deviation = moments[:3]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(deviation > 0.0, mean / deviation * np.sqrt(count), np.nan)
 
 
 def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], list[float]]:

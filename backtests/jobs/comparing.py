@@ -4,16 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from backtests import search
-from backtests.engine import Result, Targets, simulate
-from backtests.jobs.folds import Parts
+from backtests.engine import Result
+from backtests.jobs import accounts
 from backtests.jobs.lease import Lease
-from backtests.jobs.settings import setup_of
 from backtests.jobs.trials import Bench
-from backtests.runspec import RunSpec
 from backtests.search import Search
 from backtests.validation import StatisticsError, compare_strategies, pareto_front
-from strategies.pipeline import StrategySpec, compose
 
 FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover")
 # Which way each figure of the front is better.
@@ -34,8 +30,8 @@ def compare(bench: Bench, found: Search, lease: Lease) -> dict[str, Any]:
     returns, weights, rows = [], [], []
     for number in range(len(names)):
         lease.progress(number, len(names))
-        result = _account(bench, found.trial(number).parameters)
-        returns.append(np.nan_to_num(Parts.of(result, bench.spec.capital).returns))
+        result = accounts.account_of(bench, found.trial(number).parameters)
+        returns.append(accounts.returns_of(bench, result))
         weights.append(_weights(result))
         metrics = result.metrics(bench.periods, bench.benchmark)
         rows.append({name: metrics[name].value for name in FIGURES})
@@ -43,6 +39,7 @@ def compare(bench: Bench, found: Search, lease: Lease) -> dict[str, Any]:
     known: dict[str, Any] = {
         "names": list(names), "figures": rows, "front": _front(rows),
         "overlap": [[_overlap(one, other) for other in weights] for one in weights],
+        "periods_per_year": bench.periods_per_year,
     }  # fmt: skip
     try:
         compared = compare_strategies(
@@ -60,15 +57,6 @@ def _front(rows: list[dict[str, Any]]) -> list[int] | None:
         return None
     chosen = pareto_front(np.array(table, dtype=np.float64), maximize=list(AXES.values()))
     return [int(at) for at in np.flatnonzero(chosen)]
-
-
-def _account(bench: Bench, parameters: dict[str, Any]) -> Result:
-    document = search.apply(bench.document, parameters)
-    spec = RunSpec.model_validate(document)
-    strategy = StrategySpec.model_validate(document["strategy"])
-    decided = compose(strategy, bench.market.history, start=bench.market.start).weights
-    targets = Targets(decided[bench.market.start :], kind="weights")
-    return simulate(bench.bars, targets, **setup_of(spec)._asdict())
 
 
 def _weights(result: Result) -> Any:

@@ -3,8 +3,9 @@
 import io
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from django.conf import settings
 
 from backtests import selectors
-from backtests.jobs import ledger, trials
+from backtests.jobs import ledger, rows, trials
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Chunk, Run
@@ -62,32 +63,48 @@ def plan(run: Run, bench: trials.Bench, n_trials: int) -> None:
 def plan_generation(run: Run, bench: trials.Bench, asked: Sequence[Trial], generation: int) -> None:
     """Write the chunks of trials that depend on the results of others."""
     size = size_of_chunks(len(asked), bench.bars.n_bars * bench.bars.n_assets)
-    parts = [asked[begin : begin + size] for begin in range(0, len(asked), size)]
     _write(
         Chunk(
             run=run, generation=generation, first=part[0].number, n_trials=len(part),
-            parameters=[{"parameters": one.parameters, "budget": one.budget} for one in part],
+            parameters=_stored(part),
         )
-        for part in parts
+        for part in _parts(asked, size)
     )  # fmt: skip
 
 
-def _write(rows: Iterable[Chunk]) -> None:
+def _parts(asked: Sequence[Trial], size: int) -> Iterator[Sequence[Trial]]:
+    """Yield the trials of each chunk: at most so many, all of one fold where folds search apart."""
+    for _, group in groupby(asked, key=lambda trial: trial.fold):
+        trials_of_fold = list(group)
+        for begin in range(0, len(trials_of_fold), size):
+            yield trials_of_fold[begin : begin + size]
+
+
+def _stored(part: Sequence[Trial]) -> list[dict[str, Any]]:
+    kept = [{"parameters": trial.parameters, "budget": trial.budget} for trial in part]
+    if part[0].fold is None:
+        return kept
+    return [one | {"fold": trial.fold} for one, trial in zip(kept, part, strict=True)]
+
+
+def _write(planned: Iterable[Chunk]) -> None:
     """Write chunks; those already there stay."""
-    queued = list(rows)
-    for row in queued:
-        row.status = ChunkStatus.QUEUED
+    queued = list(planned)
+    for chunk in queued:
+        chunk.status = ChunkStatus.QUEUED
     Chunk.objects.bulk_create(queued, ignore_conflicts=True, batch_size=1000)
 
 
-def search_for(run: Run) -> Search:
+def search_for(run: Run, *, n_folds: int = 0) -> Search:
     """Return the search of a study, told nothing; that of trials known by number is shared.
 
     A grid with conditions has to be walked through once, which is not done again for every chunk.
+    With folds a method that learns has a search of its own in each of them; to judge the trials of
+    a chunk one without folds is enough.
     """
     document = search_of(run.spec)
     shared = _planned(canonical.encode(document))
-    return shared if shared.is_indexed else selectors.plan_search(document)
+    return shared if shared.is_indexed else selectors.plan_search(document, n_folds=n_folds)
 
 
 @lru_cache(maxsize=2)
@@ -103,9 +120,9 @@ def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
     parameters = canonical.digest([trial.parameters for trial in asked])
     scope = ledger.scope_of(bench.market)
     ledger.record(chunk.run, scope, len(asked), parameters, chunk.worker)
-    content = _name(chunk.run, parameters, [trial.budget for trial in asked])
-    same = Chunk.objects.done().filter(content=content).first()
-    if same is not None:
+    content = _name(chunk.run, found, asked, parameters)
+    same = Chunk.objects.readable().filter(content=content).first()
+    if same is not None and storage.exists(same.artifact):
         return {
             "content": content, "artifact": same.artifact, "summary": same.summary,
             "is_reused": True,
@@ -122,13 +139,16 @@ def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
     }
 
 
-def _name(run: Run, parameters: str, budgets: list[float]) -> str:
+def _name(run: Run, found: Search, asked: Sequence[Trial], parameters: str) -> str:
     """Return the name of what a chunk computes: code, spec, parameters and what they are for."""
     goals = {name: search_of(run.spec).get(name) for name in ("objective", "constraints")}
-    named = {
+    named: dict[str, Any] = {
         "code": provenance.code_digest(), "spec": with_search(run.spec, goals),
-        "parameters": parameters, "budgets": budgets,
+        "parameters": parameters, "budgets": [trial.budget for trial in asked],
+        "axes": rows.axes_of(found),
     }  # fmt: skip
+    if asked[0].fold is not None:
+        named["fold"] = asked[0].fold
     if run.reproduces is not None:
         named["computed_for"] = str(run.public_id)  # what was computed before proves nothing
     return canonical.digest(named)
@@ -142,8 +162,17 @@ def _summary(table: pa.Table, found: Search) -> dict[str, Any]:
     if feasible.size:
         pick = np.argmax if found.goals.maximized[0] else np.argmin
         at = int(feasible[pick(values[feasible])])
-        best = {"value": float(values[at]), "parameters": table["parameters"][at].as_py()}
+        best = {
+            "value": float(values[at]),
+            "unit": trials.unit_of(found.objectives[0].text),
+            "parameters": table["parameters"][at].as_py(),
+        }
     return {"n_infeasible": int(values.size - feasible.size), "best": best}
+
+
+def budget_of(chunk: Chunk) -> float:
+    """Return the share of the time that each trial of a chunk has: all of them have the same."""
+    return 1.0 if chunk.parameters is None else float(chunk.parameters[0]["budget"])
 
 
 def trials_of(chunk: Chunk, found: Search) -> list[Trial]:

@@ -153,7 +153,7 @@ def wait_for_chunks(run: Run) -> list[int]:
 
     Its lease is over by then: the chunks have leases of their own.
     """
-    held_by(run).update(waits_for_chunks=True, phase="computing")
+    held_by(run).update(waits_for_chunks=True, phase="computing", store_away_since=None)
     return run.chunks.next_unpublished(settings.STUDY_CHUNKS_IN_FLIGHT)
 
 

@@ -34,6 +34,7 @@ def compare(run: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
             if original.environment.get(name) != value
         },
         "first_difference": None if is_same else first_difference(original, outcome),
+        "is_removed": original.artifacts_expired_at is not None,
     }
     columns: dict[str, Any] = {"summary": {**outcome["summary"], "reproduction": found}}
     if not is_same:
@@ -46,6 +47,8 @@ def _sentence(found: Mapping[str, Any]) -> str:
     code = "" if found["is_same_code"] else " The code is another than then."
     machine = ", ".join(found["environment_changes"])
     changed = f" The environment differs in {machine}." if machine else ""
+    if where is None and found["is_removed"]:
+        return f"Digests differ; where, the removed files would say.{code}{changed}"
     if where is None:
         return f"Digests differ, but no file does: a summary does.{code}{changed}"
     return (
@@ -56,6 +59,8 @@ def _sentence(found: Mapping[str, Any]) -> str:
 
 def first_difference(original: Run, outcome: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return file, array and element at which two results first differ; None if no file does."""
+    if original.artifacts_expired_at is not None:
+        return None  # its files were removed: the digests differ, nobody can say where
     for name in sorted(set(original.artifacts) | set(outcome["artifacts"])):
         before, now = original.artifacts.get(name), outcome["artifacts"].get(name)
         if before is None or now is None:

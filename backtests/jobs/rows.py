@@ -1,7 +1,7 @@
 """The rows of a study's trials: what is written of each, column by column."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,18 +20,27 @@ SQUARES = tuple(f"square_{at}" for at in range(N_BLOCKS))
 N_AXES = 2  # of the surface; chunks keep the values of so many searched numbers
 
 
-def schema(n_objectives: int, n_folds: int = 0) -> pa.Schema:
-    """Return the columns of a study's table of trials."""
-    texts: list[pa.Field[Any]] = [pa.field(name, pa.string()) for name in ("parameters", "reason")]
-    return pa.schema(
-        texts + [pa.field(name, pa.float64()) for name in _numbers(n_objectives, n_folds)]
-    )
+def schema(n_objectives: int, n_folds: int = 0, *, is_folded: bool = False) -> pa.Schema:
+    """Return the columns of a study's table of trials.
+
+    `is_folded`: each fold has a search of its own, which is told what its training says.
+    """
+    numbers = _numbers(n_objectives, n_folds, is_folded=is_folded)
+    fields: list[pa.Field[Any]] = [pa.field(name, pa.string()) for name in _texts(is_folded)]
+    return pa.schema(fields + [pa.field(name, pa.float64()) for name in numbers])
 
 
-def _numbers(n_objectives: int, n_folds: int) -> list[str]:
+def _texts(is_folded: bool) -> tuple[str, ...]:
+    return ("parameters", "reason", "told_reason") if is_folded else ("parameters", "reason")
+
+
+def _numbers(n_objectives: int, n_folds: int, *, is_folded: bool) -> list[str]:
     names = [f"objective_{at}" for at in range(n_objectives)]
     names += ["violation", *FIGURES, *DEFINITIONS, *MOMENTS, *BLOCKS, *SQUARES]
-    return names + [f"{side}_{at}" for at in range(n_folds) for side in ("train", "test")]
+    names += [f"{side}_{at}" for at in range(n_folds) for side in ("train", "test")]
+    if is_folded:
+        names += [*(f"told_{at}" for at in range(n_objectives)), "told_violation"]
+    return names
 
 
 def axes_of(found: Search) -> list[str]:
@@ -46,15 +55,24 @@ class Rows:
     A figure that is not computed is null; one that was computed to NaN is NaN.
     """
 
-    def __init__(self, found: Search, n_trials: int, n_folds: int) -> None:
+    def __init__(
+        self, found: Search, n_trials: int, n_folds: int, *, is_folded: bool = False
+    ) -> None:
         self._paths = axes_of(found)
         axes = [f"axis_{at}" for at in range(len(self._paths))]
-        names = [*_numbers(len(found.objectives), n_folds), *axes]
+        names = [*_numbers(len(found.objectives), n_folds, is_folded=is_folded), *axes]
         self._places = {name: at for at, name in enumerate(names)}
         self._values = np.full((len(names), n_trials), np.nan)
         self._known = np.zeros(self._values.shape, np.bool_)
         self._parameters: list[str] = []
         self._reasons: list[str] = []
+        self._texts: dict[str, list[Any]] = dict(
+            zip(
+                _texts(is_folded),
+                (self._parameters, self._reasons, [None] * n_trials),
+                strict=False,
+            )
+        )
 
     def add(self, trial: Trial, judged: Result) -> None:
         """Write what a trial is and what was said of it; trials come in their order."""
@@ -66,6 +84,13 @@ class Rows:
             self.set(f"objective_{at}", row, value)
         for at, path in enumerate(self._paths):
             self.set(f"axis_{at}", row, trial.parameters.get(path))
+
+    def tell(self, row: int, judged: Result) -> None:
+        """Write what the search inside a fold is told of a trial."""
+        self._texts["told_reason"][row] = judged.reason
+        self.set("told_violation", row, judged.violation)
+        for at, value in enumerate(judged.values or ()):
+            self.set(f"told_{at}", row, value)
 
     def set(self, name: str, row: int, value: float | None) -> None:
         """Write one number; None is none."""
@@ -84,14 +109,14 @@ class Rows:
 
     def table(self) -> pa.Table:
         """Return the table; the values of the axes stand behind the columns of `schema`."""
-        columns: Mapping[str, Any] = {
-            "parameters": pa.array(self._parameters, pa.string()),
-            "reason": pa.array(self._reasons, pa.string()),
-        } | {
+        texts: dict[str, Any] = {
+            name: pa.array(column, pa.string()) for name, column in self._texts.items()
+        }
+        numbers: dict[str, Any] = {
             name: pa.array(self._values[at], mask=~self._known[at], from_pandas=False)
             for name, at in self._places.items()
-        }  # fmt: skip
-        return pa.table(columns)
+        }
+        return pa.table(texts | numbers)
 
 
 def returns_of(equity: FloatArray) -> FloatArray:

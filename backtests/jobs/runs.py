@@ -19,11 +19,12 @@ from backtests.jobs.lease import (
     wait_for_chunks,
 )
 from backtests.jobs.problems import unexpected, worker_lost
+from backtests.jobs.waiting import postpone_run
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from backtests.runspec import SECTIONS
-from crowetrade_site.core import audit, context, provenance
-from crowetrade_site.core.errors import DomainError
+from crowetrade_site.core import audit, context, provenance, storage
+from crowetrade_site.core.errors import DomainError, Unavailable
 
 logger = logging.getLogger(__name__)
 REPUBLISH_AFTER = timedelta(seconds=60)
@@ -33,20 +34,22 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
     """Claim a queued run, compute it and record its end; return the chunks it now waits for.
 
     Idempotent: a second message for the same run finds it claimed and returns. A refusal of
-    the domain ends the run as failed with its problem; a database that stays away leaves the
-    lease to expire, so that the reaper queues the run again.
+    the domain ends the run as failed with its problem; a store that is away, and a database that
+    stays away, leave the lease to expire, so that the reaper queues the run again.
     """
     run = claim(run_id, worker=worker)
     if run is None:
         return []
     with context.acting(run=str(run_id)):
         try:
-            with Lease(run) as lease:
+            with storage.within_room(), Lease(run) as lease:
                 outcome = _compute(run, lease)
         except LeaseLost:
             logger.warning("The lease was lost; another worker has the run")
         except Cancelled:
             finish(run, RunStatus.CANCELLED)
+        except Unavailable as error:
+            postpone_run(run, error)
         except DomainError as error:
             finish(run, RunStatus.FAILED, problem=error.problem())
         except DATABASE_AWAY:
@@ -103,12 +106,13 @@ def _rescue(run: Run) -> None:
         status, columns = RunStatus.FAILED, {"finished_at": at, "problem": problem}
     else:
         status, columns = RunStatus.QUEUED, {"queued_at": at, "published_at": None}
+    reason = "the artefact store was away" if run.store_away_since else "the worker was lost"
     expired = Run.objects.lease_expired(at).filter(pk=run.pk, attempt=run.attempt)
     with transaction.atomic():
         if expired.update(status=status, phase="", **columns):
             verb = "requeued" if status == RunStatus.QUEUED else str(status)
             audit.record(
-                f"backtests.run.{verb}", run, actor=None, at=at, reason="the worker was lost",
+                f"backtests.run.{verb}", run, actor=None, at=at, reason=reason,
                 before={"status": RunStatus.RUNNING, "attempt": run.attempt},
                 after={"status": status},
             )  # fmt: skip

@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtests import search
-from backtests.jobs import backtest, comparing, evaluation, rows, trials, walking
+from backtests.jobs import backtest, comparing, evaluation, leading, rows, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Chunk, Run
 from backtests.runspec import RunSpec
-from backtests.search import Result, Search, SearchError
+from backtests.search import FoldedSearch, Result, Search, SearchError
 from crowetrade_site.core import canonical, pieces, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
 
@@ -46,8 +46,8 @@ def advance(run: Run, lease: Lease) -> dict[str, Any] | None:
     lease.phase("planning")
     bench = trials.Bench.of(run)
     with translating((SearchError,), InvalidInput):
-        found = evaluation.search_for(run)
-        is_waiting = not _is_given_up(run) and _plan(run, bench, found)
+        found = evaluation.search_for(run, n_folds=len(bench.folds))
+        is_waiting = _plan(run, bench, found)
     if is_waiting:
         Run.objects.filter(pk=run.pk).update(progress_total=found.n_trials)
         return None
@@ -68,7 +68,7 @@ def _plan(run: Run, bench: trials.Bench, found: Search) -> bool:
         return True
     for chunk in _done(run):
         found.tell(_results(chunk, found))
-    asked = found.ask()
+    asked = [] if _is_given_up(run) else found.ask()
     if asked:
         generation = run.chunks.values("generation").distinct().count()
         evaluation.plan_generation(run, bench, asked, generation)
@@ -82,23 +82,23 @@ def _done(run: Run) -> Iterable[Chunk]:
 
 
 def _results(chunk: Chunk, found: Search) -> list[Result]:
-    """Return what came of the trials of a chunk, as a method that learns is told."""
-    objectives = [f"objective_{at}" for at in range(len(found.objectives))]
-    table = pq.read_table(
-        storage.locate(chunk.artifact), columns=[*objectives, "violation", "reason"]
-    )
-    values = zip(*(table[name].to_pylist() for name in objectives), strict=True)
-    judged: Any = zip(
-        values, table["violation"].to_pylist(), table["reason"].to_pylist(), strict=True
-    )
+    """Return what a method that learns is told of the trials of a chunk.
+
+    Where folds search apart that is what the trainings of their own folds said.
+    """
+    is_folded = isinstance(found, FoldedSearch)
+    asked, prefix = evaluation.trials_of(chunk, found), "told_" if is_folded else "objective_"
+    judged = ("told_violation", "told_reason") if is_folded else ("violation", "reason")
+    objectives = [f"{prefix}{at}" for at in range(len(found.objectives))]
+    names = [*objectives, *judged, "reason"]
+    table = pq.read_table(storage.locate(chunk.artifact), columns=list(dict.fromkeys(names)))
+    columns = [table[name].to_pylist() for name in names]
     return [
         Result(
-            trial.number, trial.parameters, None if None in values else values, violation, reason,
-            trial.budget,
+            trial.number, trial.parameters, None if None in values else tuple(values),
+            violation or 0.0, failure if reason is None else reason, trial.budget,
         )
-        for trial, (values, violation, reason) in zip(
-            evaluation.trials_of(chunk, found), judged, strict=True
-        )
+        for trial, *values, violation, reason, failure in zip(asked, *columns, strict=True)
     ]  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         "progress_done": collected.n_trials,
         "progress_total": found.n_trials,
     }
-    if collected.best is not None:
+    if collected.best is not None or (bench.spec.walk_forward and collected.has_choices):
         lease.phase("running the best")
         shown, more = _shown(run, bench, found, collected, lease)
         artifacts |= shown["artifacts"]
@@ -124,6 +124,11 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         columns["summary"] |= shown["summary"]
         parts = {"trials": collected.digest, "shown": shown["result_digest"], **more}
         columns["result_digest"] = canonical.digest(parts)
+        if bench.spec.search is not None:  # no part of the digest: it knows of other studies
+            lease.phase("judging the leaders")
+            kept = columns["summary"]["study"]
+            n_counted = max(kept["ledger"]["n_on_this_data"], collected.n_trials)
+            kept["leading"] = leading.judge(bench, found, collected, n_counted, lease)
     return columns | {"artifacts": artifacts} | _problem(run)
 
 
@@ -144,7 +149,7 @@ def _shown(
     parameters = [found.trial(choice.trial).parameters for choice in choices]
     more: dict[str, Any] = {}
     if choices:
-        more["walk"] = walking.summary_of_walk(bench, choices, parameters)
+        more["walk"] = walking.summary_of_walk(bench, found, choices, parameters)
     if choices and bench.spec.walk_forward is not None:
         return walking.walk(run, bench, choices, parameters, lease), more
     if choices:
@@ -161,17 +166,19 @@ def _collect(run: Run, bench: trials.Bench, found: Search, path: Path, lease: Le
     chunks = list(_done(run))
     n_folds = len(bench.folds)
     collected = Collected(found, sum(chunk.n_trials for chunk in chunks), n_folds)
-    columns = rows.schema(len(found.objectives), n_folds)
+    is_folded = isinstance(found, FoldedSearch)
+    columns = rows.schema(len(found.objectives), n_folds, is_folded=is_folded)
     whole = columns.insert(0, pa.field("number", pa.int64()))
     with (  # one chunk is read and one written while this thread looks at a third
         pq.ParquetWriter(path, whole, **evaluation.STORED | {"compression": "zstd"}) as writer,
         ThreadPoolExecutor(max_workers=1) as reader,
         ThreadPoolExecutor(max_workers=1) as hand,
     ):
-        for table in _ahead(reader, chunks):
+        for chunk, table in zip(chunks, _ahead(reader, chunks), strict=True):
             lease.progress(collected.n_trials, found.n_trials)
             written = hand.submit(writer.write_table, table.select(whole.names))
-            collected.take(table, columns.names)
+            is_whole = evaluation.budget_of(chunk) == 1.0
+            collected.take(table, columns.names, is_whole=is_whole)
             written.result()
     return collected
 

@@ -18,13 +18,21 @@ from backtests import search
 from backtests.engine import Bars, Result, Targets, simulate
 from backtests.engine.errors import EngineError
 from backtests.engine.metrics import (
+    DEFINITIONS,
     MetricsTable,
     compute_metrics_table,
     infer_periods_per_year,
 )
-from backtests.engine.metrics.reasons import sentence_of
 from backtests.jobs.backtest import periods_per_year
-from backtests.jobs.folds import Parts, folds_of, measure_part
+from backtests.jobs.folds import (
+    Parts,
+    beginning_of,
+    figures_of,
+    folds_of,
+    judge_fold,
+    measure_part,
+    names_in,
+)
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, benchmark_of, load_market
 from backtests.jobs.rows import (
@@ -82,18 +90,22 @@ class Bench:
 
     def evaluate(self, found: Search, trials: Sequence[Trial], lease: Lease) -> pa.Table:
         """Return one row per trial: parameters, judgement, figures, metrics, moments, blocks."""
-        if trials[0].budget < 1.0:  # those of a chunk have the same
+        if trials[0].budget < 1.0:  # those of a chunk have the same, and the same fold
             whole = [replace(trial, budget=1.0) for trial in trials]
-            return self._within(trials[0].budget).evaluate(found, whole, lease)
-        rows = Rows(found, len(trials), len(self.folds))
+            return self._within(trials[0]).evaluate(found, whole, lease)
+        is_folded = trials[0].fold is not None
+        rows = Rows(found, len(trials), len(self.folds), is_folded=is_folded)
         for begin in range(0, len(trials), _TOGETHER):
             lease.progress(begin, len(trials))
             self._together(found, trials[begin : begin + _TOGETHER], begin, rows)
         return rows.table()
 
-    def _within(self, budget: float) -> "Bench":
-        """Return the bench on the first share of the bars."""
-        n_bars = max(2, math.ceil(budget * self.bars.n_bars))
+    def _within(self, trial: Trial) -> "Bench":
+        """Return the bench on the first share of the bars, or of the training of a fold."""
+        n_bars, folds = max(2, math.ceil(trial.budget * self.bars.n_bars)), list(self.folds)
+        if trial.fold is not None:
+            folds[trial.fold] = beginning_of(folds[trial.fold], trial.budget)
+            n_bars = folds[trial.fold].train_ranges[-1].stop
         last = self.market.start + n_bars
         past = self.market.history
         market = replace(
@@ -102,7 +114,9 @@ class Bench:
             history=MarketHistory(past.ts[:last], past.symbols, past.close[:last]),
         )
         levels = None if self.benchmark is None else self.benchmark[:n_bars]
-        return replace(self, market=market, bars=market.bars(), benchmark=levels)
+        return replace(
+            self, market=market, bars=market.bars(), benchmark=levels, folds=tuple(folds)
+        )
 
     def _together(self, found: Search, trials: Sequence[Trial], begin: int, rows: Rows) -> None:
         """Run some trials, measure them together and write their rows from one on."""
@@ -110,7 +124,7 @@ class Bench:
         there = [at for at, result in enumerate(results) if not isinstance(result, str)]
         done = [result for result in results if not isinstance(result, str)]
         figures = self._measure(done) if done else None
-        asked = _names_in(found)
+        asked = names_in(found)
         measured = iter(range(len(done)))
         for trial, result in zip(trials, results, strict=True):
             if isinstance(result, str) or figures is None:
@@ -129,16 +143,26 @@ class Bench:
         self, found: Search, trials: Sequence[Trial], places: NDArray[np.int64],
         results: Sequence[Result], rows: Rows,
     ) -> None:  # fmt: skip
-        """Write the objective of each trial on the two sides of each fold."""
-        objective = found.objectives[0]
+        """Write the objective of each trial on the two sides of each fold, or of its own alone.
+
+        A training in which a constraint is broken has none: it must not be chosen, whatever all of
+        the time says. The first share of a training, which has no test, is told and not chosen.
+        """
         parts = [Parts.of(result, self.spec.capital) for result in results if self.folds]
-        for number, fold in enumerate(self.folds):
+        own = trials[0].fold
+        for number in range(len(self.folds)) if own is None else [own]:
+            fold = self.folds[number]
             for side, ranges in (("train", fold.train_ranges), ("test", fold.test_ranges)):
+                if not ranges:
+                    continue
                 table = measure_part(parts, ranges, self.bars.ts, self.periods, self.benchmark)
-                for at, trial in enumerate(trials):
-                    figures = figures_of(table, at, objective.names)[0]
-                    value = objective.evaluate({**figures, **trial.parameters}).value
-                    rows.set(f"{side}_{number}", int(places[at]), value)
+                judged = judge_fold(found, trials, parts, ranges, table)
+                for row, one in zip(places.tolist(), judged, strict=True):
+                    is_kept = bool(fold.test_ranges) and (side == "test" or one.is_feasible)
+                    if one.values and is_kept:
+                        rows.set(f"{side}_{number}", row, one.values[0])
+                    if side == "train" and own is not None:
+                        rows.tell(row, one)
 
     def _run(self, trial: Trial) -> Result | str:
         """Return what came of a trial, or why nothing could."""
@@ -207,12 +231,6 @@ class Figures(NamedTuple):
         return figures | own, reasons
 
 
-def _names_in(found: Search) -> frozenset[str]:
-    """Return the names that objectives and limits speak of; nobody asks for the others."""
-    spoken = (expression.names for expression in (*found.objectives, *found.limits))
-    return frozenset().union(*spoken)
-
-
 @lru_cache(maxsize=2)
 def _open(run_pk: int) -> Bench:
     run = Run.objects.select_related("dataset").get(pk=run_pk)
@@ -227,20 +245,10 @@ def _open(run_pk: int) -> Bench:
         return Bench(spec, document, market, bars, levels, periods_per_year(run), folds)
 
 
-def figures_of(
-    table: MetricsTable, at: int, names: Collection[str] | None = None
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return metrics of one curve of a table, all or some, and why some are not computed."""
-    figures: dict[str, Any] = {}
-    reasons = {}
-    for column, name in enumerate(table.names):
-        if names is not None and name not in names:
-            continue
-        code = int(table.reasons[at, column])
-        figures[name] = None if code else float(table.values[at, column])
-        if code:
-            reasons[name] = sentence_of(code)
-    return figures, reasons
+def unit_of(objective: str) -> str:
+    """Return the unit of an objective that is a metric; empty of any other expression."""
+    known = DEFINITIONS.get(objective)
+    return "" if known is None else known.unit
 
 
 def _reason_of(refusal: Exception) -> str:

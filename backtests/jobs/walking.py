@@ -7,17 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests import search
-from backtests.engine import Targets, simulate
 from backtests.engine.metrics import compute_metrics_table
-from backtests.jobs import backtest
+from backtests.jobs import accounts, backtest
 from backtests.jobs.collecting import Choice
-from backtests.jobs.folds import Parts, paths_of
+from backtests.jobs.folds import figures_of, gaps_of, paths_of, purged_bars
 from backtests.jobs.lease import Lease
-from backtests.jobs.settings import setup_of
-from backtests.jobs.trials import Bench, figures_of
+from backtests.jobs.trials import Bench
 from backtests.models import Run
-from backtests.runspec import RunSpec
+from backtests.search import FoldedSearch, Search
 from backtests.validation import Split
 from strategies.pipeline import TargetWeights
 
@@ -42,7 +39,7 @@ def walk(
     before: Mapping[str, Any] | None = None
     for choice, chosen in zip(choices, parameters, strict=True):
         lease.progress(choice.fold, len(bench.folds))
-        composed = _compose(bench, chosen)
+        composed = accounts.composed(bench, chosen)
         if stitched is None:
             nothing = np.full(composed.weights.shape, np.nan)
             stitched = replace(composed, weights=nothing, left_out=())
@@ -72,13 +69,8 @@ def _in_force(weights: FloatArray, row: int) -> FloatArray:
     return wanted
 
 
-def _compose(bench: Bench, parameters: Mapping[str, Any]) -> TargetWeights:
-    document = search.apply(bench.document, parameters)
-    return backtest.decide(RunSpec.model_validate(document), bench.market)
-
-
 def summary_of_walk(
-    bench: Bench, choices: Sequence[Choice], parameters: Sequence[Mapping[str, Any]]
+    bench: Bench, found: Search, choices: Sequence[Choice], parameters: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return what a page shows of the folds: windows, choices, and how much was lost outside.
 
@@ -88,7 +80,9 @@ def summary_of_walk(
     """
     train = np.array([choice.train for choice in choices])
     test = np.array([choice.test for choice in choices])
-    mean_train, mean_test = float(train.mean()), float(np.nanmean(test))
+    known = ~np.isnan(test)
+    mean_train = float(train.mean())
+    mean_test = float(test[known].mean()) if known.any() else None
     distinct = {str(sorted(one.items())) for one in parameters}
     return {
         "folds": [
@@ -97,20 +91,25 @@ def summary_of_walk(
         ],
         "mean_train": mean_train,
         "mean_test": mean_test,
-        "efficiency": mean_test / mean_train if mean_train > 0.0 else None,
+        "efficiency": None if mean_test is None or mean_train <= 0.0 else mean_test / mean_train,
         "n_distinct": len(distinct),
         "n_without_choice": len(bench.folds) - len(choices),
+        "n_per_fold": found.n_per_fold if isinstance(found, FoldedSearch) else found.n_trials,
+        "is_apart": isinstance(found, FoldedSearch),  # each fold has searched by itself
     }
 
 
 def _fold(bench: Bench, fold: Split, choice: Choice, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    purge, embargo = gaps_of(fold, purged_bars(bench.spec, bench.bars.ts))
     return {
         "train": _days(bench, fold.train_ranges),
         "test": _days(bench, fold.test_ranges),
+        "purge": _days(bench, purge),
+        "embargo": _days(bench, embargo),
         "parameters": dict(chosen),
         "train_value": choice.train,
         "test_value": None if np.isnan(choice.test) else choice.test,
-        "rank": choice.rank,
+        "rank": None if np.isnan(choice.rank) else choice.rank,
     }
 
 
@@ -140,7 +139,8 @@ def paths(
             continue
         name = str(sorted(by_fold[number].items()))
         if name not in returns:
-            returns[name] = _returns(bench, by_fold[number])
+            account = accounts.account_of(bench, by_fold[number])
+            returns[name] = accounts.returns_of(bench, account)
         outcomes.append(returns[name][fold.test])
     curves = np.cumprod(1.0 + splits.assemble(outcomes).T, axis=0)
     curves = np.vstack([np.ones(curves.shape[1]), curves])
@@ -149,10 +149,3 @@ def paths(
     table = compute_metrics_table(curves, stamps, periods_per_year=bench.periods)
     figures = [figures_of(table, at)[0] for at in range(curves.shape[1])]
     return [{name: one[name] for name in PATH_FIGURES} for one in figures]
-
-
-def _returns(bench: Bench, parameters: Mapping[str, Any]) -> FloatArray:
-    spec = RunSpec.model_validate(search.apply(bench.document, parameters))
-    weights = _compose(bench, parameters).weights[bench.market.start :]
-    result = simulate(bench.bars, Targets(weights, kind="weights"), **setup_of(spec)._asdict())
-    return np.nan_to_num(Parts.of(result, spec.capital).returns)

@@ -10,6 +10,7 @@ from backtests.search.errors import (
     SpaceError,
     UnsatisfiableError,
 )
+from backtests.search.folding import FoldedSearch, plan_in_folds
 from backtests.search.grid import Grid
 from backtests.search.halving import Rung, schedule, survivors
 from backtests.search.parameters import apply, digest
@@ -22,6 +23,7 @@ __all__ = [
     "KINDS",
     "DocumentError",
     "ExpressionError",
+    "FoldedSearch",
     "Goals",
     "Grid",
     "PathError",
@@ -40,6 +42,7 @@ __all__ = [
     "digest",
     "parse",
     "plan",
+    "plan_in_folds",
     "schedule",
     "survivors",
 ]

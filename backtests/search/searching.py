@@ -60,12 +60,15 @@ class Search:
         return isinstance(self.method, Grid | RandomSearch | LatinHypercube)
 
     def trial(self, number: int) -> Trial:
-        """Return a trial by its number; only for methods that do not learn."""
-        if not isinstance(self.method, Grid | RandomSearch | LatinHypercube):
-            raise ResultsError("The trials of this method depend on the results before them.")
+        """Return a trial by its number; of a method that learns, one that was told."""
         if not 0 <= number < self.n_trials:
             raise ResultsError(f"There are {self.n_trials} trials; none has number {number}.")
-        return Trial(number, self.method.at(number))
+        if isinstance(self.method, Grid | RandomSearch | LatinHypercube):
+            return Trial(number, self.method.at(number))
+        if number not in self._told:
+            raise ResultsError("The trials of this method depend on the results before them.")
+        result = self._told[number]
+        return Trial(number, result.parameters, result.budget)
 
     @property
     def results(self) -> list[Result]:

@@ -22,11 +22,14 @@ class Trial:
         By path, active dimensions only.
     budget : float
         Share of the bars or folds to try it on, in (0, 1]; 1 but in successive halving.
+    fold : int or None
+        The fold whose training alone judges it, where each fold has a search of its own.
     """
 
     number: int
     parameters: Parameters
     budget: float = 1.0
+    fold: int | None = None
 
     def units(self, total: int) -> int:
         """Return the budget as a number of bars or folds, at least one."""

@@ -1,5 +1,6 @@
 """Questions about datasets and runs; rows and plain values come back."""
 
+from backtests.selectors.claims import claim_of
 from backtests.selectors.datasets import (
     Benchmark,
     get_dataset,
@@ -7,7 +8,7 @@ from backtests.selectors.datasets import (
     resolve_benchmark,
     resolve_dataset,
 )
-from backtests.selectors.figures import label_of, write_figure
+from backtests.selectors.figures import label_of, write_figure, write_time
 from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.progress import Progress, get_progress, is_study, unit_of_progress
@@ -20,6 +21,7 @@ from backtests.selectors.runs import (
     get_run,
     list_artifacts,
     list_runs,
+    require_artifacts,
 )
 from backtests.selectors.searches import (
     Estimate,
@@ -29,7 +31,7 @@ from backtests.selectors.searches import (
     seconds_of_trial,
 )
 from backtests.selectors.specs import spec_text
-from backtests.selectors.studies import Study, claim_of, get_study
+from backtests.selectors.studies import Study, get_study
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
 from backtests.selectors.trials import TrialPage, list_trials
 
@@ -64,6 +66,7 @@ __all__ = [
     "list_trials",
     "plan_search",
     "render_report",
+    "require_artifacts",
     "resolve_benchmark",
     "resolve_dataset",
     "seconds_of_trial",
@@ -71,4 +74,5 @@ __all__ = [
     "unit_of_progress",
     "window",
     "write_figure",
+    "write_time",
 ]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtests.models import Run
+from backtests.selectors import pictures
+from backtests.selectors.drawings import Drawing
 from backtests.selectors.figures import label_of, write_figure
 from backtests.selectors.values import write_parameters, write_value
 
@@ -22,10 +24,31 @@ class Walk:
         trials that did no better in the test.
     summary : str
         What was kept outside, in a sentence or two.
+    timeline, degradation, choices : Drawing or None
+        When each fold trained and was tested; its objective on either side; what it chose.
     """
 
     folds: list[dict[str, Any]]
     summary: str
+    timeline: Drawing | None
+    degradation: Drawing | None
+    choices: Drawing | None
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The paths of a cross-validation.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Number and figures of each.
+    drawing : Drawing or None
+        Their spread, beside the figure in sample.
+    """
+
+    rows: list[dict[str, Any]]
+    drawing: Drawing | None
 
 
 def get_walk(run: Run, objective: str) -> Walk | None:
@@ -34,18 +57,23 @@ def get_walk(run: Run, objective: str) -> Walk | None:
     if not kept:
         return None
     return Walk(
-        [_fold(run, fold, objective) for fold in kept["folds"]], _summary(run, kept, objective)
+        folds=[_fold(run, fold, objective) for fold in kept["folds"]],
+        summary=_summary(run, kept, objective),
+        timeline=pictures.draw_timeline(kept),
+        degradation=pictures.draw_degradation(run, kept, objective),
+        choices=pictures.draw_choices(run, kept),
     )
 
 
 def _fold(run: Run, fold: Mapping[str, Any], objective: str) -> dict[str, Any]:
+    rank = fold["rank"]
     return {
         "train": _days(fold["train"]),
         "test": _days(fold["test"]),
         "lines": write_parameters(fold["parameters"]),
         "train_text": write_value(run, objective, fold["train_value"]),
         "test_text": write_value(run, objective, fold["test_value"]),
-        "rank_text": f"{fold['rank']:.0%}",
+        "rank_text": "–" if rank is None else f"{rank:.0%}",
     }
 
 
@@ -62,21 +90,24 @@ def _summary(run: Run, kept: Mapping[str, Any], objective: str) -> str:
     if kept["efficiency"] is not None:
         said += f": {kept['efficiency']:.0%} was kept"
     said += f". {n_folds:,} folds chose {n_distinct:,} different parameter sets."
+    if kept.get("is_apart"):
+        said += (
+            f" Each fold searched by itself, at most {kept['n_per_fold']:,} trials, told by its "
+            "training alone."
+        )
     n_empty = kept["n_without_choice"]
     if n_empty:
         said += f" {n_empty:,} more had nothing to choose from."
     return said
 
 
-def _place(figure: tuple[str, Any]) -> int:
-    """Return where a figure stands in a row: the database keeps no order."""
-    return PATH_FIGURES.index(figure[0]) if figure[0] in PATH_FIGURES else len(PATH_FIGURES)
-
-
-def list_paths(run: Run) -> list[dict[str, Any]]:
-    """Return the figures of each path of a cross-validation; none of another study."""
+def get_paths(run: Run, objective: str) -> Paths | None:
+    """Return the paths of a cross-validation; None of another study."""
+    kept = (run.summary.get("study") or {}).get("paths")
+    if not kept:
+        return None
     metrics = run.summary.get("metrics", {})
-    return [
+    rows = [
         {
             "number": number,
             "figures": [
@@ -90,5 +121,11 @@ def list_paths(run: Run) -> list[dict[str, Any]]:
                 for name, value in sorted(path.items(), key=_place)
             ],
         }
-        for number, path in enumerate((run.summary.get("study") or {}).get("paths") or [], start=1)
+        for number, path in enumerate(kept, start=1)
     ]
+    return Paths(rows, pictures.draw_paths(run, kept, objective))
+
+
+def _place(figure: tuple[str, Any]) -> int:
+    """Return where a figure stands in a row: the database keeps no order."""
+    return PATH_FIGURES.index(figure[0]) if figure[0] in PATH_FIGURES else len(PATH_FIGURES)

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
-from backtests.selectors.runs import describe_run
+from backtests.selectors.runs import describe_run, require_artifacts
 from backtests.selectors.specs import spec_text
 from backtests.selectors.studies import get_study
 from backtests.selectors.tearsheet import get_tearsheet
@@ -20,7 +20,8 @@ SCRIPTS = ("backtests/lightweight-charts-5.2.1.js", "backtests/tearsheet.js")
 
 def has_report(run: Run) -> bool:
     """Return whether there is something to report: a study that lost chunks kept the others."""
-    return run.status == RunStatus.SUCCEEDED or "trials.parquet" in run.artifacts
+    is_there = run.artifacts_expired_at is None
+    return is_there and (run.status == RunStatus.SUCCEEDED or "trials.parquet" in run.artifacts)
 
 
 def render_report(run: Run) -> str:
@@ -30,7 +31,10 @@ def render_report(run: Run) -> str:
     ------
     Conflict
         The run has not succeeded, so there is nothing to report (409).
+    Gone
+        Its artefacts were removed (410).
     """
+    require_artifacts(run)
     if not has_report(run):
         raise Conflict(f"The run is {run.status}; only a run that succeeded has a report.")
     return render_to_string(

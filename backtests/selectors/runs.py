@@ -11,7 +11,7 @@ from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.querysets import RunQuerySet
 from backtests.selectors.progress import is_study, kind_of, unit_of_progress
-from crowetrade_site.core.errors import InvalidInput, NotFound
+from crowetrade_site.core.errors import Gone, InvalidInput, NotFound
 
 ID_START = re.compile(r"[0-9a-fA-F-]{4,36}")
 
@@ -76,8 +76,30 @@ def describe_run(run: Run) -> str:
     return f"{again}{kind_of(run).replace('_', ' ')} of {words}{trials}"
 
 
+def require_artifacts(run: Run) -> None:
+    """Refuse to look for files that the retention policy took away.
+
+    Raises
+    ------
+    Gone
+        They were removed (410).
+    """
+    if run.artifacts_expired_at is not None:
+        raise Gone(
+            f"The artefacts of this run were removed on {run.artifacts_expired_at:%Y-%m-%d}. What "
+            "it found is kept in its row; reproduce it to have the files again."
+        )
+
+
 def list_artifacts(run: Run) -> list[dict[str, Any]]:
-    """Return name, digest and size of each file a run left behind."""
+    """Return name, digest and size of each file a run left behind.
+
+    Raises
+    ------
+    Gone
+        They were removed (410).
+    """
+    require_artifacts(run)
     return [
         {"name": name, "digest": entry["digest"], "bytes": entry["bytes"]}
         for name, entry in sorted(run.artifacts.items())
@@ -91,7 +113,10 @@ def get_artifact(run: Run, name: str) -> str:
     ------
     NotFound
         The run has none of this name (404).
+    Gone
+        They were removed (410).
     """
+    require_artifacts(run)
     if name not in run.artifacts:
         there = ", ".join(sorted(run.artifacts)) or f"none, it is {run.status}"
         raise NotFound(f"This run has no artefact {name!r}; there are: {there}.")

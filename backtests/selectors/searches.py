@@ -1,7 +1,9 @@
 """Whether a search goes together with its spec."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django.db.models import Sum
@@ -11,11 +13,14 @@ from backtests.lifecycle import RunKind
 from backtests.models import Chunk, Dataset
 from backtests.runspec import RunSpec, as_backtest, search_of, with_search
 from backtests.search import SearchError
+from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import InvalidInput, translating
 from strategies.pipeline import StrategySpec
 
+MOST_SEARCHES = 1_000  # of a method that learns, one for each fold
 # Trials looked at before a search is queued: one that is valid is enough.
 MOST_TRIED = 200
+TRADING_SHARE = 5 / 7  # of all days
 # Measured: what a trial costs beside its bars, and for every bar of an instrument.
 _SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 0.6e-3, 6e-8
 
@@ -29,15 +34,23 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
         The search is no valid document, names a path the spec does not have, an unknown metric,
         or only parameter sets that the strategy refuses (422).
     """
+    if spec["kind"] == RunKind.COMPARISON:
+        _require_different(spec["comparison"]["strategies"])
     document = dict(search_of(spec))
     if "seed" in search.KINDS.get(str(document.get("kind")), search.KINDS["grid"]).model_fields:
         document.setdefault("seed", spec["seed"])
     with translating((SearchError,), InvalidInput):
-        planned = plan_search(document)
-        if spec["kind"] != RunKind.SWEEP and not planned.is_indexed:
+        if document.get("resource", "bars") != "bars":
             raise InvalidInput(
-                f"search: {document['kind']} chooses trials by the results of others, which a "
-                f"{spec['kind']} cannot do yet; use grid, random or latin_hypercube."
+                f"search: resource is {document['resource']!r}, but a trial has no folds to be "
+                "given a share of; leave it out, or say bars."
+            )
+        planned = plan_search(document)
+        if not planned.is_indexed and _count_of_combinations(spec) > MOST_SEARCHES:
+            raise InvalidInput(
+                f"search: {document['kind']} searches inside each fold, and there are "
+                f"{_count_of_combinations(spec):,} of them, more than {MOST_SEARCHES}; take fewer "
+                "groups, or grid, random or latin_hypercube, whose trials serve all folds."
             )
         n_first = min(MOST_TRIED, planned.n_trials)
         trials = planned.ask(n_first) if planned.is_indexed else planned.ask()
@@ -48,11 +61,28 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
     return with_search(spec, parsed)
 
 
-def plan_search(document: Mapping[str, Any], told: Any = ()) -> search.Search:
-    """Return the search that a document asks for, over the metrics of the engine."""
+def _require_different(strategies: Mapping[str, Any]) -> None:
+    labels: dict[str, str] = {}
+    for label, strategy in strategies.items():
+        same = labels.setdefault(canonical.digest(strategy), label)
+        if same != label:
+            raise InvalidInput(
+                f"comparison: {same!r} and {label!r} are the same strategy, which cannot be told "
+                "apart; take one away or change it."
+            )
+
+
+def plan_search(document: Mapping[str, Any], *, n_folds: int = 0) -> search.Search:
+    """Return the search that a document asks for, over the metrics of the engine.
+
+    With folds a method that learns has a search of its own in each of them.
+    """
     from backtests.engine.metrics import DEFINITIONS
 
-    return search.plan(document, metrics=[*DEFINITIONS, *EXTRA_FIGURES], told=told)
+    names = [*DEFINITIONS, *EXTRA_FIGURES]
+    if n_folds:
+        return search.plan_in_folds(document, n_folds, metrics=names)
+    return search.plan(document, metrics=names)
 
 
 @dataclass(frozen=True)
@@ -80,6 +110,8 @@ class Estimate:
 def estimate_study(spec: Mapping[str, Any], dataset: Dataset) -> Estimate:
     """Return what a checked study is estimated to take."""
     planned = plan_search(search_of(spec))
+    n_searches = 1 if planned.is_indexed else max(1, _count_folds(spec, dataset))
+    n_trials, cost = n_searches * planned.n_trials, n_searches * planned.cost
     timed = Chunk.objects.done().filter(
         run__dataset=dataset, run__kind=spec["kind"], is_reused=False, seconds__gt=0
     )
@@ -87,7 +119,27 @@ def estimate_study(spec: Mapping[str, Any], dataset: Dataset) -> Estimate:
     chosen = len(spec["instruments"] or ()) or dataset.n_instruments or 1
     n_cells = dataset.n_rows * chosen / max(1, dataset.n_instruments)
     each = sums["seconds"] / sums["n"] if sums["n"] else seconds_of_trial(n_cells)
-    return Estimate(planned.n_trials, planned.cost, planned.cost * each, bool(sums["n"]))
+    return Estimate(n_trials, cost, cost * each, bool(sums["n"]))
+
+
+def _count_folds(spec: Mapping[str, Any], dataset: Dataset) -> int:
+    """Return how many folds a study will have; of a walk-forward about so many."""
+    if spec["kind"] != RunKind.WALK_FORWARD:
+        return _count_of_combinations(spec)
+    section = spec["walk_forward"]
+    n_bars = dataset.n_rows / max(1, dataset.n_instruments)
+    first, last = (spec.get("start") or dataset.first_at), (spec.get("end") or dataset.last_at)
+    if first and last:
+        span = date.fromisoformat(str(last)[:10]) - date.fromisoformat(str(first)[:10])
+        n_bars = min(n_bars, (span.days + 1) * TRADING_SHARE)
+    before = section["train_days"] + section["purge_days"] + section["embargo_days"]
+    return max(1, math.ceil((n_bars - before) / section["test_days"]))
+
+
+def _count_of_combinations(spec: Mapping[str, Any]) -> int:
+    """Return how many folds a cross-validation has; 0 of another study."""
+    section = spec.get("cross_validation")
+    return math.comb(section["n_groups"], section["n_test_groups"]) if section else 0
 
 
 def seconds_of_trial(n_cells: float) -> float:

@@ -1,6 +1,7 @@
 """The honest statistics of a study as rows of a table: what is left of its best trial."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from backtests.selectors.figures import label_of, write_count, write_ratio, write_share
@@ -57,6 +58,71 @@ def list_statistics(selection: Mapping[str, Any]) -> list[dict[str, Any]]:
         for name, figure in shown
         if isinstance(figure, Mapping) and "value" in figure
     ]
+
+
+@dataclass(frozen=True)
+class Leading:
+    """What the bootstrap says of the leaders of a sweep, as text.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Label, text, reason and meaning of each test.
+    note : str
+        Which trials were run again for it, and what their choice does to the tests.
+    """
+
+    rows: list[dict[str, Any]]
+    note: str
+
+
+def get_leading(kept: Mapping[str, Any]) -> Leading | None:
+    """Return what the bootstrap says of the leaders; None where they were not run again."""
+    found = kept.get("leading")
+    if not found:
+        return None
+    if "spa_p_value" not in found:
+        row = {"label": "Bootstrap of the leaders", "text": "–", "meaning": ""}
+        return Leading([row | {"reason": found["reason"]}], "")
+    n, n_trials, reasons = found["n_leaders"], found["n_trials"], found["reasons"]
+    ability, superior = found["spa_p_value"], found["superior"]
+    alike, is_whole = found["confidence_set"], found["is_whole"]
+    sign, most = ("", "") if is_whole else ("≥ ", "at most ")
+    rows = [
+        {
+            "label": "p-value, superior predictive ability",
+            "text": "–" if ability["value"] is None else f"{sign}{ability['value']:.3g}",
+            "reason": ability["reason"],
+            "meaning": ability["definition"],
+        },
+        {
+            "label": "Better than cash, StepM",
+            "text": "–" if superior is None else f"{most}{len(superior['superior'])} of {n}",
+            "reason": reasons.get("superior", ""),
+            "meaning": "Leaders whose mean return is above 0, with the family-wise error held at "
+            + ("5 %." if is_whole else "5 % among the leaders only."),
+        },
+        {
+            "label": "Model confidence set",
+            "text": "–" if alike is None else f"{len(alike['included'])} of {found['n_compared']}",
+            "reason": reasons.get("confidence_set", ""),
+            "meaning": f"Of the first {found['n_compared']} leaders, those that cannot be told "
+            "from the one with the best mean return. It says how alike they are, not that they "
+            "are good.",
+        },
+    ]
+    return Leading(rows, _note(found, n, n_trials))
+
+
+def _note(found: Mapping[str, Any], n: int, n_trials: int) -> str:
+    bars = "" if found["bars_each"] == 1 else f", each the sum of {found['bars_each']} bars"
+    said = f"By {found['n_observations']:,} returns{bars}"
+    if found["is_whole"]:
+        return f"{said} of all {n_trials:,} trials ever made on this data, run again."
+    return (
+        f"{said} of the {n:,} trials with the largest Sharpe ratios, run again. They were chosen "
+        f"for these very returns among {n_trials:,}; the others would only raise the p-value."
+    )
 
 
 def verdict_of(selection: Mapping[str, Any]) -> str:

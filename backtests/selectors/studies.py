@@ -4,32 +4,19 @@ Read from the run's summary and a few counting queries over its chunks, never fr
 trials, so that the page of a million trials opens as quickly as that of ten.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backtests.lifecycle import RUNS, ChunkStatus, RunKind
+from backtests.lifecycle import RUNS, ChunkStatus
 from backtests.models import Run
-from backtests.search import SearchError
-from backtests.selectors import drawings, selection
-from backtests.selectors.comparisons import by_label, list_compared
+from backtests.selectors import claims, leaders, pictures, selection
+from backtests.selectors.comparisons import Comparison, get_comparison
 from backtests.selectors.drawings import Drawing
 from backtests.selectors.figures import write_time
-from backtests.selectors.folds import Walk, get_walk, list_paths
-from backtests.selectors.progress import (
-    DAY_SECONDS,
-    Progress,
-    best_so_far,
-    get_progress,
-    is_study,
-    kind_of,
-    search_of,
-)
-from backtests.selectors.specs import trial_text
-from backtests.selectors.values import plain, write_parameters, write_value
+from backtests.selectors.folds import Paths, Walk, get_paths, get_walk
+from backtests.selectors.progress import DAY_SECONDS, Progress, get_progress, is_study
 
-MOST_COLUMNS = 6  # of parameters in the table of leaders; more of them share one
 MOST_GIVEN_UP = 20
 
 
@@ -74,15 +61,16 @@ class Study:
     n_given_up: int
     statistics: list[dict[str, Any]]
     verdict: str
+    leading: selection.Leading | None
     walk: Walk | None
-    paths: list[dict[str, Any]]
-    compared: list[dict[str, Any]]
+    paths: Paths | None
+    comparison: Comparison | None
     effort: str
 
     @property
     def best_so_far(self) -> str:
         """What stands beside the best while the study runs."""
-        return f"best of {_trials(self.progress.n_done)} so far"
+        return f"best of {claims.write_trials(self.progress.n_done)} so far"
 
     @property
     def shown_claim(self) -> str:
@@ -96,216 +84,46 @@ def get_study(run: Run) -> Study | None:
         return None
     kept: Mapping[str, Any] = run.summary.get("study") or {}
     progress = get_progress(run)
-    goals = objectives_of(run)
-    is_maximized = bool(kept.get("is_maximized", goals[0][1]))
-    leaders = kept.get("leaders") or []
-    best = leaders[0] if leaders else None
+    goals = leaders.objectives_of(run)
+    found = kept.get("leaders") or []
+    best = found[0] if found else None
     n_given_up = progress.chunks[ChunkStatus.QUARANTINED]
     judged = kept.get("selection") or {}
-    columns = _paths(leaders)
+    columns = leaders.columns_of(found)
+    objective = goals[0][0]
     return Study(
         run=run,
         progress=progress,
-        claim=_best_of(kept),
-        sheet_title=_sheet_title(run, best),
-        sheet_claim=claim_of(run),
-        headline=_headline(kept, best),
-        ledger=_ledger(kept),
-        objectives=[_goal_text(text, direction) for text, direction in goals],
-        is_maximized=is_maximized,
-        best=_best(run, best, goals[0][0]) if best else _running_best(run, goals[0]),
-        best_spec=_spec_of(run, best),
+        claim=claims.best_of(kept),
+        sheet_title=claims.title_of_sheet(run, best),
+        sheet_claim=claims.claim_of(run),
+        headline=claims.headline_of(kept, best),
+        ledger=claims.ledger_of(kept),
+        objectives=[leaders.write_goal(text, direction) for text, direction in goals],
+        is_maximized=bool(kept.get("is_maximized", goals[0][1])),
+        best=leaders.describe_best(run, best, objective)
+        if best
+        else leaders.running_best(run, goals[0]),
+        best_spec=leaders.spec_of(run, best),
         columns=columns,
         leaders=[
-            _leader(run, at, leader, goals, columns) for at, leader in enumerate(leaders, start=1)
+            leaders.row_of(run, at, leader, goals, columns)
+            for at, leader in enumerate(found, start=1)
         ],
-        surface=_surface(run, kept, best),
-        surface_note=_surface_note(run, kept),
-        distribution=_distribution(run, kept, best, judged),
+        surface=pictures.draw_surface(run, kept, best),
+        surface_note=pictures.note_of_surface(run, kept),
+        distribution=pictures.draw_distribution(run, kept, best, judged),
         reasons=_reasons(kept),
         given_up=_given_up(run) if n_given_up else [],
         n_given_up=n_given_up,
         statistics=selection.list_statistics(judged),
         verdict=selection.verdict_of(judged),
-        walk=get_walk(run, goals[0][0]),
-        paths=list_paths(run),
-        compared=list_compared(run),
+        leading=selection.get_leading(kept),
+        walk=get_walk(run, objective),
+        paths=get_paths(run, objective),
+        comparison=get_comparison(run),
         effort=_effort(run, progress),
     )
-
-
-def claim_of(run: Run) -> str:
-    """Return what stands beside a figure of what a study shows, such as ``best of 12 trials``.
-
-    What a walk-forward shows is out of sample; still it says among how many each fold chose.
-    """
-    kept = run.summary.get("study") or {}
-    if _is_out_of_sample(run):
-        return f"out of sample, chosen among {_trials(kept['n_trials'])}"
-    return _best_of(kept)
-
-
-def _best_of(kept: Mapping[str, Any]) -> str:
-    is_known = bool(kept.get("leaders")) and "n_trials" in kept
-    return f"best of {_trials(kept['n_trials'])}" if is_known else ""
-
-
-def _is_out_of_sample(run: Run) -> bool:
-    """Whether the account that is shown follows the choices of the folds."""
-    kept = run.summary.get("study") or {}
-    return kind_of(run) == RunKind.WALK_FORWARD and bool(kept.get("walk")) and "n_trials" in kept
-
-
-def _sheet_title(run: Run, best: Mapping[str, Any] | None) -> str:
-    if _is_out_of_sample(run):
-        return "Account of the choices of all folds"
-    return f"Tear sheet of trial {best['number']}" if best else ""
-
-
-def objectives_of(run: Run) -> list[tuple[str, bool]]:
-    """Return the objectives of a study and whether each is maximized, as its spec states them."""
-    stated = search_of(run).get("objective", "sharpe")
-    goals = []
-    for goal in stated if isinstance(stated, list) else [stated]:
-        if isinstance(goal, str):
-            goals.append((goal, True))
-        else:
-            is_maximized = goal.get("maximize") is not None
-            goals.append((goal["maximize"] if is_maximized else goal["minimize"], is_maximized))
-    return goals
-
-
-def _trials(n: int) -> str:
-    return f"{n:,} trial{'' if n == 1 else 's'}"
-
-
-def _headline(kept: Mapping[str, Any], best: Mapping[str, Any] | None) -> str:
-    if "n_trials" not in kept:
-        return ""
-    if best is None:
-        return f"None of {_trials(kept['n_trials'])} is feasible"
-    return f"Best of {_trials(kept['n_trials'])} ({kept.get('n_infeasible', 0):,} infeasible)"
-
-
-def _ledger(kept: Mapping[str, Any]) -> str:
-    counted = kept.get("ledger")
-    if not counted:
-        return ""
-    n = counted["n_on_this_data"]
-    verb = "was" if n == 1 else "were"
-    return (
-        f"{_trials(n)} {verb} ever made on this data, "
-        f"{counted['n_of_this_family']:,} of this strategy family"
-    )
-
-
-def _goal_text(text: str, is_maximized: bool) -> str:
-    return f"{text}, {'the higher' if is_maximized else 'the lower'} the better"
-
-
-def _best(run: Run, leader: Mapping[str, Any], objective: str) -> dict[str, Any]:
-    values = leader.get("values") or [None]
-    return {
-        "number": leader["number"],
-        "objective": objective,
-        "value": values[0],
-        "text": write_value(run, objective, values[0]),
-        "parameters": leader["parameters"],
-        "lines": write_parameters(by_label(run, leader["parameters"])),
-    }
-
-
-def _running_best(run: Run, goal: tuple[str, bool]) -> dict[str, Any] | None:
-    """Return the best of the chunks that are done, while their study runs."""
-    if run.status in RUNS.terminal:
-        return None
-    found = best_so_far(run, is_maximized=goal[1])
-    if found is None:
-        return None
-    parameters = found["parameters"]
-    parameters = json.loads(parameters) if isinstance(parameters, str) else parameters
-    leader = {"number": None, "values": [found["value"]], "parameters": parameters}
-    return _best(run, leader, goal[0])
-
-
-def _spec_of(run: Run, best: Mapping[str, Any] | None) -> str:
-    """Return the spec that runs the best alone; one whose paths have moved cannot be told."""
-    if best is None:
-        return ""
-    try:
-        return trial_text(run, best["parameters"])
-    except SearchError:
-        return ""
-
-
-def _paths(leaders: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Return the searched paths with the shortest ends that tell them apart."""
-    paths = list(dict.fromkeys(path for one in leaders for path in one["parameters"]))
-    if len(paths) > MOST_COLUMNS:
-        return []
-    ends = [path.rsplit(".", 1)[-1] for path in paths]
-    return [
-        {"path": path, "name": end if ends.count(end) == 1 else path}
-        for path, end in zip(paths, ends, strict=True)
-    ]
-
-
-def _leader(
-    run: Run, rank: int, leader: Mapping[str, Any], goals: list[tuple[str, bool]],
-    columns: list[dict[str, str]],
-) -> dict[str, Any]:  # fmt: skip
-    parameters = by_label(run, leader["parameters"])
-    values = zip(goals, leader.get("values") or [], strict=False)
-    return {
-        "rank": rank,
-        "number": leader["number"],
-        "values": [
-            {"exact": repr(value), "text": write_value(run, text, value)}
-            for (text, _), value in values
-        ],
-        "cells": [
-            plain(parameters[column["path"]]) if column["path"] in parameters else "–"
-            for column in columns
-        ],
-        "lines": write_parameters(parameters),
-    }
-
-
-def _surface(run: Run, kept: Mapping[str, Any], best: Mapping[str, Any] | None) -> Drawing | None:
-    surface = kept.get("surface")
-    if not surface:
-        return None
-    found = best["parameters"] if best else {}
-    place = [found.get(path) for path in surface["paths"]]
-    return drawings.draw_surface(
-        surface, None if None in place else place, objective=kept["objective"],
-        write=lambda value: write_value(run, kept["objective"], value),
-        is_maximized=kept.get("is_maximized", True),
-    )  # fmt: skip
-
-
-def _surface_note(run: Run, kept: Mapping[str, Any]) -> str:
-    """Return what is averaged in a cell of the surface, if anything is."""
-    surface = kept.get("surface")
-    over = search_of(run).get("over") or {}
-    others = [path for path in over if surface and path not in surface["paths"]]
-    if not others:
-        return ""
-    return f"Each cell is a mean over {', '.join(others)}."
-
-
-def _distribution(
-    run: Run, kept: Mapping[str, Any], best: Mapping[str, Any] | None, judged: Mapping[str, Any]
-) -> Drawing | None:
-    distribution = kept.get("distribution")
-    if not distribution:
-        return None
-    objective = kept["objective"]
-    by_luck = selection.value_of(judged, "expected_maximum") if objective == "sharpe" else None
-    return drawings.draw_distribution(
-        distribution, best["values"][0] if best else None, objective=objective,
-        write=lambda value: write_value(run, objective, value), by_luck=by_luck,
-    )  # fmt: skip
 
 
 def _reasons(kept: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -334,7 +152,7 @@ def _effort(run: Run, progress: Progress) -> str:
     """Return what the study took."""
     if run.status not in RUNS.terminal or not progress.n_done:
         return ""
-    said = f"{_trials(progress.n_done)} in {_time(progress.elapsed_seconds)}"
+    said = f"{claims.write_trials(progress.n_done)} in {_time(progress.elapsed_seconds)}"
     if progress.n_reused:
         said += f", {progress.n_reused:,} of them taken over from earlier studies"
     if progress.busy_seconds:

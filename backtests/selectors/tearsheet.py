@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from backtests.selectors import figures, ledgers
+from backtests.selectors.claims import claim_of
 from backtests.selectors.progress import is_study
-from backtests.selectors.studies import claim_of
 from crowetrade_site.core import storage
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ class Tearsheet:
 
 
 def get_tearsheet(run: Run) -> Tearsheet | None:
-    """Return what there is to see of a run; None before it is over, or where nothing came out.
+    """Return what there is to see of a run; None before it is over, or where nothing is left.
 
     Of a study it is its best trial; one that lost some chunks has one too, or no trial at all
     was feasible.
     """
+    if run.artifacts_expired_at is not None:
+        return None
     is_whole = run.status == RunStatus.SUCCEEDED or "trials.parquet" in run.artifacts
     if not is_whole or (is_study(run) and "curves.parquet" not in run.artifacts):
         return None

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from backtests.models import Run
 from backtests.selectors.progress import is_study
+from backtests.selectors.runs import require_artifacts
 from crowetrade_site.core import hints, pieces, storage
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound
 
@@ -54,6 +55,8 @@ def list_trials(
         The run is no study (404).
     Conflict
         Its trials are not put together yet, or never will be (409).
+    Gone
+        They were removed (410).
     InvalidInput
         There is no such column (422).
 
@@ -69,6 +72,7 @@ def list_trials(
         raise NotFound(f"A {run.kind} has no trials; only a study has.")
     if TABLE not in run.artifacts:
         raise Conflict(f"The study is {run.status}; its trials are not put together.")
+    require_artifacts(run)
     with _source(run.artifacts[TABLE]) as source, pq.ParquetFile(source) as file:
         wanted = _wanted(file.schema_arrow, columns)
         places = _places(file, order, is_feasible)

@@ -9,14 +9,17 @@ from backtests.selectors.drawings import write_number
 from backtests.selectors.figures import write_figure
 
 
-def write_value(run: Run, objective: str, value: float | None) -> str:
-    """Return a value of an objective; one that is a metric in its own unit."""
+def write_value(run: Run, objective: str, value: float | None, unit: str = "") -> str:
+    """Return a value of an objective; one that is a metric in its own unit.
+
+    `unit` is taken where the run has no metrics yet.
+    """
     if value is None:
         return "–"
-    metric = run.summary.get("metrics", {}).get(objective)
-    if metric is None:
+    unit = run.summary.get("metrics", {}).get(objective, {}).get("unit", unit)
+    if not unit:
         return f"{value:,.2f}" if 0.1 <= abs(value) < 1e6 or value == 0 else f"{value:.3g}"
-    return write_figure(objective, {"value": value, "unit": metric["unit"]})
+    return write_figure(objective, {"value": value, "unit": unit})
 
 
 def write_parameters(parameters: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from backtests.validation.errors import (
 )
 from backtests.validation.figure import Figure
 from backtests.validation.haircut import Haircut, haircut_sharpe_ratio
+from backtests.validation.leading import LeaderReport, leader_report
 from backtests.validation.overfitting import (
     Overfitting,
     overfitting_of_blocks,
@@ -67,6 +68,7 @@ __all__ = [
     "EffectiveTrials",
     "Figure",
     "Haircut",
+    "LeaderReport",
     "NotComputedError",
     "Overfitting",
     "Range",
@@ -90,6 +92,7 @@ __all__ = [
     "effective_number_of_trials",
     "expected_maximum_sharpe",
     "haircut_sharpe_ratio",
+    "leader_report",
     "minimum_backtest_length",
     "minimum_track_record_length",
     "model_confidence_set",

@@ -18,9 +18,11 @@ from backtests.validation.checks import (
 from backtests.validation.differences import sharpe_difference
 from backtests.validation.errors import NotComputedError, SettingsError, ShapeError
 from backtests.validation.superiority import (
+    ConfidenceSet,
     Resampling,
     SuperiorAbility,
     SuperiorSet,
+    model_confidence_set,
     resampling_of,
     superior_predictive_ability,
     superior_strategies,
@@ -72,6 +74,10 @@ class Comparison:
         Of the others over the benchmark; None without one, or where it cannot be tested.
     superior : SuperiorSet or None
         Which of them; columns are numbered as in `names`.
+    confidence_set : ConfidenceSet or None
+        The strategies among which the best mean return is.
+    reasons : mapping of str to str
+        By the name of a field that is None: ``not computed, because ...``.
     confidence : float
         Of the intervals.
     resampling : Resampling
@@ -91,6 +97,8 @@ class Comparison:
     holm_p_values: FloatArray
     superiority: SuperiorAbility | None
     superior: SuperiorSet | None
+    confidence_set: ConfidenceSet | None
+    reasons: dict[str, str]
     confidence: float
     resampling: Resampling
 
@@ -165,7 +173,8 @@ def compare_strategies(
     if tested.any():
         adjusted[tested] = holm(p_values[tested])
     ranks = _ranks(sharpes)
-    superiority, superior = _superior(matrix, benchmark, how, 1.0 - confidence)
+    reasons: dict[str, str] = {}
+    superiority, superior = _superior(matrix, benchmark, how, 1.0 - confidence, reasons)
     return Comparison(
         names=labels,
         mean=mean,
@@ -181,6 +190,8 @@ def compare_strategies(
         holm_p_values=adjusted,
         superiority=superiority,
         superior=superior,
+        confidence_set=_confidence_set(matrix, how, 1.0 - confidence, reasons),
+        reasons=reasons,
         confidence=confidence,
         resampling=how,
     )
@@ -281,9 +292,12 @@ def _against(matrix: FloatArray, reference: int) -> FloatArray:
 
 
 def _superior(
-    matrix: FloatArray, benchmark: int | None, how: Resampling, size: float
-) -> tuple[SuperiorAbility | None, SuperiorSet | None]:
+    matrix: FloatArray, benchmark: int | None, how: Resampling, size: float,
+    reasons: dict[str, str],
+) -> tuple[SuperiorAbility | None, SuperiorSet | None]:  # fmt: skip
     if benchmark is None:
+        because = "no benchmark is named among the strategies"
+        reasons |= dict.fromkeys(("superiority", "superior"), _because(because))
         return None, None
     options: dict[str, Any] = {
         "n_resamples": how.n_resamples, "mean_block": how.mean_block, "seed": how.seed,
@@ -291,21 +305,38 @@ def _superior(
     try:  # the benchmark's own column differs from it by a constant and is left out
         tested = superior_predictive_ability(matrix, matrix[:, benchmark], **options)
         found = superior_strategies(matrix, matrix[:, benchmark], size=size, **options)
-    except NotComputedError:
+    except NotComputedError as refusal:
+        reasons |= dict.fromkeys(("superiority", "superior"), _because(refusal))
         return None, None
     return tested, found
+
+
+def _confidence_set(
+    matrix: FloatArray, how: Resampling, size: float, reasons: dict[str, str]
+) -> ConfidenceSet | None:
+    try:
+        return model_confidence_set(
+            matrix, size=size, n_resamples=how.n_resamples, mean_block=how.mean_block, seed=how.seed
+        )
+    except NotComputedError as refusal:
+        reasons["confidence_set"] = _because(refusal)
+        return None
+
+
+def _because(why: object) -> str:
+    return f"not computed, because {why}"
 
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Differences):
+        value = value._asdict()
+    elif isinstance(value, SuperiorAbility | SuperiorSet | ConfidenceSet | Resampling):
+        value = asdict(value)
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    elif isinstance(value, Differences):
-        value = value._asdict()
-    elif isinstance(value, SuperiorAbility | SuperiorSet | Resampling):
-        value = asdict(value)
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else value

@@ -28,7 +28,8 @@ from backtests.validation.trials import (
 )
 from numerics.multiplicity import holm
 
-_BLOCKS_FOR_BOOTSTRAP = 64  # fewer block returns are too few observations
+# With fewer observations the studentized test rejects far too often: docs/validation.md.
+FEWEST_FOR_BOOTSTRAP = 250
 _MOST_BLOCKS = 20
 _USUAL_CORRELATION, _MOST_CORRELATION = 0.2, 0.8  # of Harvey and Liu's companion tests
 
@@ -315,7 +316,7 @@ class Search:
                 raise NotComputedError("the returns of the trials are not given")
             n_blocks = blocks.sums.shape[1]
             require(
-                n_blocks >= _BLOCKS_FOR_BOOTSTRAP,
+                n_blocks >= FEWEST_FOR_BOOTSTRAP,
                 f"returns per bar are not given, and {n_blocks} blocks are too few to resample",
             )
             return blocks.sums.T

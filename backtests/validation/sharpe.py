@@ -24,7 +24,7 @@ References
 """
 
 import math
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +35,15 @@ from backtests.validation.errors import SettingsError
 from numerics.sharpe import expected_maximum, shape_factor
 
 Convention = Literal["2012", "2025"]
+
+
+class Shape(TypedDict, total=False):
+    """Of the returns of a ratio, as `probabilistic_sharpe_ratio` describes and defaults it."""
+
+    skewness: float
+    excess_kurtosis: float
+    convention: Convention
+    autocorrelation: float
 
 
 def probabilistic_sharpe_ratio(
@@ -76,7 +85,10 @@ def probabilistic_sharpe_ratio(
         The estimated variance of the ratio is not positive.
     """
     n = require_count("n_observations", n_observations, 2)
-    spread = _spread(sharpe, benchmark, skewness, excess_kurtosis, convention, autocorrelation)
+    spread = _spread(
+        sharpe, benchmark, skewness=skewness, excess_kurtosis=excess_kurtosis,
+        convention=convention, autocorrelation=autocorrelation,
+    )  # fmt: skip
     n_free = n if convention == "2025" else n - 1
     return float(ndtr((sharpe - benchmark) * math.sqrt(n_free) / spread))
 
@@ -112,21 +124,20 @@ def deflated_sharpe_ratio(
     *,
     n_trials: float,
     trial_sharpe_variance: float,
-    skewness: float = 0.0,
-    excess_kurtosis: float = 0.0,
-    convention: Convention = "2012",
-    autocorrelation: float = 0.0,
+    **shape: Unpack[Shape],
 ) -> float:
     """Return the probability that the true ratio exceeds what luck gives the best of N trials.
 
     Parameters
     ----------
-    sharpe, n_observations, skewness, excess_kurtosis, convention, autocorrelation
+    sharpe, n_observations
         As for `probabilistic_sharpe_ratio`, of the trial that was selected.
     n_trials : float
         Independent trials, those thrown away included, >= 1.
     trial_sharpe_variance : float
         Variance of the trials' Sharpe ratios *per bar*, >= 0.
+    **shape
+        skewness, excess_kurtosis, convention and autocorrelation, as there.
 
     Notes
     -----
@@ -144,10 +155,7 @@ def deflated_sharpe_ratio(
         sharpe,
         n_observations,
         benchmark=expected_maximum_sharpe(n_trials, trial_sharpe_variance),
-        skewness=skewness,
-        excess_kurtosis=excess_kurtosis,
-        convention=convention,
-        autocorrelation=autocorrelation,
+        **shape,
     )
 
 
@@ -156,16 +164,13 @@ def minimum_track_record_length(
     *,
     benchmark: float = 0.0,
     confidence: float = 0.95,
-    skewness: float = 0.0,
-    excess_kurtosis: float = 0.0,
-    convention: Convention = "2012",
-    autocorrelation: float = 0.0,
+    **shape: Unpack[Shape],
 ) -> float:
     """Return how many returns it takes to be as sure as asked that a benchmark is exceeded.
 
     Parameters
     ----------
-    sharpe, benchmark, skewness, excess_kurtosis, convention, autocorrelation
+    sharpe, benchmark, **shape
         As for `probabilistic_sharpe_ratio`.
     confidence : float
         0.5 < p < 1.
@@ -184,10 +189,10 @@ def minimum_track_record_length(
     """
     if not 0.5 < confidence < 1.0:
         raise SettingsError(f"confidence must lie between 0.5 and 1, not {confidence!r}.")
-    spread = _spread(sharpe, benchmark, skewness, excess_kurtosis, convention, autocorrelation)
+    spread = _spread(sharpe, benchmark, **shape)
     require(sharpe > benchmark, "the Sharpe ratio does not exceed the benchmark")
     needed = float(ndtri(confidence)) * spread / (sharpe - benchmark)
-    return needed * needed + (0.0 if convention == "2025" else 1.0)
+    return needed * needed + (0.0 if shape.get("convention") == "2025" else 1.0)
 
 
 def minimum_backtest_length(n_trials: float, annual_sharpe: float) -> float:
@@ -267,9 +272,16 @@ def _sign(r: float, q: float) -> float:
 
 
 def _spread(
-    sharpe: float, benchmark: float, g3: float, excess: float, convention: str, r: float
+    sharpe: float,
+    benchmark: float,
+    *,
+    skewness: float = 0.0,
+    excess_kurtosis: float = 0.0,
+    convention: str = "2012",
+    autocorrelation: float = 0.0,
 ) -> float:
     """Return the standard error of a ratio times the root of the number of returns."""
+    g3, excess, r = skewness, excess_kurtosis, autocorrelation
     require_finite(sharpe=sharpe, benchmark=benchmark, skewness=g3, excess_kurtosis=excess)
     _require_autocorrelation(r)
     if convention == "2012":

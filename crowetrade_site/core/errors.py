@@ -69,6 +69,12 @@ class StaleState(Conflict):
     slug, title = "stale-state", "Somebody else changed it first"
 
 
+class Gone(DomainError):
+    """It was there, and was removed on purpose."""
+
+    slug, status, title = "gone", 410, "It was removed"
+
+
 class DuplicateRequest(Conflict):
     """The idempotency key was used for another request."""
 

@@ -32,6 +32,7 @@ SCOPES = READS | OWN_TOKENS | {
     "experiments:write",
     "models:write",
     "models:approve",
+    "runs:operate",
     "runs:write",
     "strategies:write",
     "users:write",
@@ -43,7 +44,9 @@ GRANTS: dict[Role, frozenset[str]] = {
     Role.VALIDATOR: READS
     | OWN_TOKENS
     | {"audit:read", "evidence:write", "models:approve", "runs:write"},
-    Role.OPERATOR: READS | OWN_TOKENS | {"audit:read", "experiments:write", "runs:write"},
+    Role.OPERATOR: READS
+    | OWN_TOKENS
+    | {"audit:read", "experiments:write", "runs:operate", "runs:write"},
     Role.AUDITOR: READS | OWN_TOKENS | {"audit:read"},
     Role.ADMIN: SCOPES,
 }

@@ -5,6 +5,7 @@ never returns bytes. The place is a Django storage (`STORAGES["artifacts"]`): th
 by default, an S3-compatible bucket by setting.
 """
 
+import errno
 import filecmp
 import hashlib
 import logging
@@ -13,22 +14,52 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Protocol, cast
+from typing import IO, NamedTuple, Protocol, cast
 
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, storages
 
-from crowetrade_site.core.errors import Corrupted, NotFound
+from crowetrade_site.core.errors import Corrupted, NotFound, Unavailable
 
 CHUNK = 1 << 20
 INCOMING = ".incoming-"
 LEFTOVER_SECONDS = 24 * 3600.0
 logger = logging.getLogger(__name__)
 DIGEST = re.compile(r"[0-9a-f]{64}")
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+MOST_RACES = 5
+
+
+class StoreFull(Unavailable):
+    """A disk that files are written to has no room left."""
+
+    slug, status, title = "store-full", 507, "There is no room left for files"
+
+
+@contextmanager
+def within_room() -> Iterator[None]:
+    """Turn a full disk, quota or file size limit into a refusal that names its cure."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise StoreFull(
+            f"There is no room left for files ({error.strerror or error}). Free space, or raise "
+            "the quota, where artefacts and temporary files are kept."
+        ) from error
+
+
+class Stored(NamedTuple):
+    """How large an object is, and when it was last written or written again."""
+
+    n_bytes: int
+    written_at: datetime
 
 
 class ArtifactStorage(Protocol):
@@ -45,6 +76,12 @@ class ArtifactStorage(Protocol):
 
     def exists(self, name: str) -> bool:
         """Return whether the name is taken."""
+
+    def look(self, name: str) -> Stored | None:
+        """Return size and time of an object; None when there is none."""
+
+    def remove(self, name: str) -> None:
+        """Take an object away, with its local copy; one that is not there is no error."""
 
 
 class WriteOnceFileSystemStorage(FileSystemStorage):
@@ -64,18 +101,29 @@ class WriteOnceFileSystemStorage(FileSystemStorage):
     def adopt(self, path: Path, name: str) -> None:
         """Link a finished file to its name, durably; the first writer wins.
 
-        An object that has rotted is the one thing that is replaced, by the bytes it had.
+        An object that has rotted is the one thing that is replaced, by the bytes it had. The time
+        of one that stays is made now, so that nobody removes what was just stored again.
         """
         target = Path(self.path(name))
         _make_folder(target.parent)
         path.chmod(0o400)
-        try:
-            os.link(path, target)
-        except FileExistsError:
-            if not filecmp.cmp(path, target, shallow=False):
-                logger.warning("A corrupted artefact is whole again", extra={"artefact": name})
-                path.replace(target)
+        for _ in range(MOST_RACES):
+            with suppress(FileNotFoundError):  # it was removed meanwhile: link anew
+                _link_or_renew(path, target)
+                break
         _sync_folder(target.parent)  # also for the loser: the winner may not be that far yet
+
+    def look(self, name: str) -> Stored | None:
+        """Return size and time of an object."""
+        try:
+            found = Path(self.path(name)).stat()
+        except FileNotFoundError:
+            return None
+        return Stored(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def remove(self, name: str) -> None:
+        """Take an object away."""
+        Path(self.path(name)).unlink(missing_ok=True)
 
     def local(self, name: str) -> Path:
         """Return the object's own file."""
@@ -87,6 +135,17 @@ class WriteOnceFileSystemStorage(FileSystemStorage):
     def forget(self, name: str) -> bool:  # noqa: ARG002 - the object's file is the only one
         """Return False: the object's own file is never dropped."""
         return False
+
+
+def _link_or_renew(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        if filecmp.cmp(path, target, shallow=False):
+            os.utime(target)
+            return
+        logger.warning("A corrupted artefact is whole again", extra={"artefact": target.name})
+        path.replace(target)
 
 
 def _make_folder(folder: Path) -> None:
@@ -150,8 +209,15 @@ def put(content: IO[bytes] | bytes | Path) -> str:
 
     Streams: memory stays at one chunk whatever the size. The object appears under its name
     complete and on disk, or not at all; storing the same bytes again changes nothing.
+
+    Raises
+    ------
+    StoreFull
+        There is no room for it (507).
+    Unavailable
+        The store does not answer (503).
     """
-    with spooled(_spool_folder()) as spool:
+    with within_room(), spooled(_spool_folder()) as spool:
         digest = hashlib.sha256()
         for chunk in _chunks(content):
             digest.update(chunk)
@@ -181,6 +247,16 @@ def _chunks(content: IO[bytes] | bytes | Path) -> Iterator[bytes]:
 def exists(digest: str) -> bool:
     """Return whether an object of this name is stored (its bytes are checked when read)."""
     return _storage().exists(object_name(digest))
+
+
+def look(digest: str) -> Stored | None:
+    """Return how large an object is and when it was last stored; None when there is none."""
+    return _storage().look(object_name(digest))
+
+
+def remove(digest: str) -> None:
+    """Take an object away for good; whoever calls knows that nothing refers to it."""
+    _storage().remove(object_name(digest))
 
 
 def locate(digest: str) -> Path:
@@ -244,7 +320,8 @@ def open_unverified(digest: str) -> BufferedReader:
         Nothing is stored under the digest (404).
     """
     try:
-        return _storage().local(object_name(digest)).open("rb")
+        with within_room():
+            return _storage().local(object_name(digest)).open("rb")
     except FileNotFoundError:
         raise NotFound(f"The artefact {digest} is not in the store.") from None
 

@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import add_expect_header
 from django.conf import settings
+from django.utils import timezone
+from s3transfer.exceptions import RetriesExceededError
 from storages.backends.s3 import S3Storage
 
 from crowetrade_site.core.errors import Unavailable
-from crowetrade_site.core.storage import CHUNK, spooled
+from crowetrade_site.core.storage import CHUNK, Stored, spooled
 
 MULTIPART_FROM = 64 * CHUNK
 ATTEMPTS = 3
+RENEW_AFTER = timedelta(minutes=5)  # well below the grace of what nothing refers to
 TAKEN = {"PreconditionFailed", "412"}
 CONTENDED = {"ConditionalRequestConflict", "409"}  # another writer is at it: look again
 MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -27,14 +33,28 @@ def reaching() -> Iterator[None]:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         raise Unavailable(f"The artefact store refuses the request ({code}).") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, RetriesExceededError) as error:
         raise Unavailable("The artefact store does not answer.") from error
+    except KeyError as error:  # the library looks for a header that was cut off
+        raise Unavailable(f"The artefact store's answer lacks its {error.args[0]}.") from error
 
 
 class WriteOnceS3Storage(S3Storage):
     """Objects of a bucket, uploaded once with `If-None-Match: *` and cached locally by name."""
 
     file_overwrite = True  # the conditional PUT refuses overwriting; renaming would hide it
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # a service that hangs must not hold a worker for longer than a person waits
+        stated: Config = self.client_config  # type: ignore[has-type]  # the library has no types
+        self.client_config = stated.merge(
+            Config(
+                connect_timeout=min(5, settings.ARTIFACT_S3_TIMEOUT),
+                read_timeout=settings.ARTIFACT_S3_TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            )
+        )
 
     def exists(self, name: str) -> bool:
         """Return whether the name is taken."""
@@ -46,6 +66,7 @@ class WriteOnceS3Storage(S3Storage):
         with reaching():
             for attempt in range(1, ATTEMPTS + 1):
                 if self.exists(name):
+                    self._renew(name)
                     return
                 try:
                     self._upload(path, self._normalize_name(name))
@@ -58,8 +79,40 @@ class WriteOnceS3Storage(S3Storage):
                 else:
                     return
 
+    def look(self, name: str) -> Stored | None:
+        """Return size and time of an object."""
+        where = {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
+        with reaching():
+            try:
+                found = self.connection.meta.client.head_object(**where)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    return None
+                raise
+        return Stored(int(found["ContentLength"]), found["LastModified"])
+
+    def remove(self, name: str) -> None:
+        """Take an object away, with its cached file."""
+        self.forget(name)
+        with reaching():
+            self.connection.meta.client.delete_object(
+                Bucket=self.bucket_name, Key=self._normalize_name(name)
+            )
+
+    def _renew(self, name: str) -> None:
+        """Make the time of an object now, so that nobody removes what was just stored again."""
+        found = self.look(name)
+        if found is None or timezone.now() - found.written_at < RENEW_AFTER:
+            return
+        where = {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
+        self.connection.meta.client.copy_object(
+            **where, CopySource=where, MetadataDirective="REPLACE"
+        )
+
     def _upload(self, path: Path, key: str) -> None:
         client = self.connection.meta.client
+        # a connection that is cut within "100 Continue" has the library read its end for ever
+        client.meta.events.unregister("before-call.s3", add_expect_header)
         if path.stat().st_size >= MULTIPART_FROM:
             self._upload_parts(client, path, key)
             return

@@ -10,12 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.bits import WORD, above_bits, changed_bits, first_bit, without_first
+from numerics.bits import WORD, changed_bits, first_bit, without_first
 from numerics.compilation import njit
-from numerics.indicators.means import SHORTEST_BLOCK, block_length, fill_means, fresh_mean
+from numerics.indicators.eights import word_above
+from numerics.indicators.means import (
+    SHORTEST_BLOCK,
+    advance,
+    block_length,
+    fill_means,
+    fresh_mean,
+)
 from numerics.indicators.observed import observed_rows
 
-_ROWS = SHORTEST_BLOCK  # advanced together: what they need stays in the nearest cache
+_ROWS = SHORTEST_BLOCK  # looked at between two fresh means
 
 
 class Crossings(NamedTuple):
@@ -61,15 +68,16 @@ def moving_average_cross(values: NDArray[np.float64], fast: int, slow: int) -> C
 
     Notes
     -----
-    Both averages advance side by side, with the additions of `means`, and are looked at while they
-    are in the nearest cache.
+    Both averages advance side by side, with the additions of `means`, and are compared where they
+    are worked out: neither is ever written down.
     """
-    rows = np.empty(values.size, np.int64)
-    n_crossings = _cross(values, fast, slow, rows)
+    series = np.ascontiguousarray(values)
+    rows = np.empty(series.size, np.int64)
+    n_crossings = _cross(series, fast, slow, rows)
     if n_crossings >= 0:
         return _alternating(rows, n_crossings)
-    observed = observed_rows(values, values, values)
-    n_crossings = max(_cross(values[observed], fast, slow, rows), 0)
+    observed = observed_rows(series, series, series)
+    n_crossings = max(_cross(series[observed], fast, slow, rows), 0)
     return _alternating(observed[rows[:n_crossings]], n_crossings)
 
 
@@ -103,81 +111,44 @@ def _cross(values: NDArray[np.float64], fast: int, slow: int, rows: NDArray[np.i
     lengths = block_length(fast), block_length(slow)
     # A window of one has no steps to fuse: both lines are then written out.
     start = n_bars if min(fast, slow) == 1 else min(max(lengths), n_bars)
-    lines = np.empty((2, max(start, _ROWS)))
+    lines = np.empty((2, max(start, WORD)))
     if not fill_means(values[:start], fast, lines[0, :start]):
         return -1
     if not fill_means(values[:start], slow, lines[1, :start]):
         return -1
     n_crossings = _scan(lines[0, :start], lines[1, :start], 0, rows, 0)
 
-    a = b = 0.0
-    steps = np.empty((2, _ROWS))
-    scales = 1.0 / fast, 1.0 / slow
+    windows, scales = (fast, slow), (1.0 / fast, 1.0 / slow)
+    means = 0.0, 0.0
     while start < n_bars:
         if start % lengths[0] == 0:
-            a = fresh_mean(values, start - 1, fast)
+            means = fresh_mean(values, start - 1, fast), means[1]
         if start % lengths[1] == 0:
-            b = fresh_mean(values, start - 1, slow)
+            means = means[0], fresh_mean(values, start - 1, slow)
         stop = min(start + _ROWS, n_bars)
-        leaving = values[start - fast : stop - fast], values[start - slow : stop - slow]
-        a, b = _advance_both(values[start:stop], leaving, scales, (a, b), steps, lines)
-        if math.isnan(a) or math.isnan(b):
+        last = start + (stop - start) // WORD * WORD
+        for at in range(start, last, WORD):
+            above, a, b = word_above(values.ctypes.data, at, windows, scales, means)
+            means = a, b
+            n_crossings = _scan_word(above, at, rows, n_crossings)
+        if last < stop:
+            left = lines[:, : stop - last]
+            a = advance(values, last, fast, means[0], left[0])
+            b = advance(values, last, slow, means[1], left[1])
+            means = a, b
+            n_crossings = _scan(left[0], left[1], last, rows, n_crossings)
+        if math.isnan(means[0]) or math.isnan(means[1]):
             return -1
-        n_crossings = _scan_words(lines[:, : stop - start], start, rows, n_crossings)
         start = stop
     return n_crossings
 
 
 @njit(cache=True, error_model="numpy")
-def _advance_both(
-    entering: NDArray[np.float64],
-    leaving: tuple[NDArray[np.float64], NDArray[np.float64]],
-    scales: tuple[float, float],
-    means: tuple[float, float],
-    steps: NDArray[np.float64],
-    lines: NDArray[np.float64],
-) -> tuple[float, float]:
-    """Write both averages to `lines`, with the additions of `means` in their order.
-
-    Notes
-    -----
-    The steps wait for nothing, so a processor takes several at a time; the sums wait for each
-    other, and two chains of them side by side keep it busy.
-    """
-    n_rows = entering.size
-    p, q = scales
-    for at in range(n_rows):
-        steps[0, at] = (entering[at] - leaving[0][at]) * p
-        steps[1, at] = (entering[at] - leaving[1][at]) * q
-    a, b = means
-    n_paired = n_rows // 2 * 2
-    for at in range(0, n_paired, 2):
-        lines[0, at] = a + steps[0, at]
-        lines[1, at] = b + steps[1, at]
-        a += steps[0, at] + steps[0, at + 1]
-        b += steps[1, at] + steps[1, at + 1]
-        lines[0, at + 1] = a
-        lines[1, at + 1] = b
-    if n_paired < n_rows:
-        a += steps[0, n_paired]
-        b += steps[1, n_paired]
-        lines[0, n_paired] = a
-        lines[1, n_paired] = b
-    return a, b
-
-
-@njit(cache=True, error_model="numpy")
-def _scan_words(
-    lines: NDArray[np.float64], start: int, rows: NDArray[np.int64], n_crossings: int
-) -> int:
-    """Do what `_scan` does for lines without a NaN, sixty-four rows at a time."""
-    first, second = lines[0].ctypes.data, lines[1].ctypes.data
-    n_rows = lines.shape[1]
-    n_whole = n_rows // WORD * WORD
-    for at in range(0, n_whole, WORD):
-        changed = changed_bits(above_bits(first, second, at), n_crossings % 2 == 1)
-        while changed != 0:
-            rows[n_crossings] = start + at + first_bit(changed)
-            n_crossings += 1
-            changed = without_first(changed)
-    return _scan(lines[0, n_whole:], lines[1, n_whole:], start + n_whole, rows, n_crossings)
+def _scan_word(above: int, start: int, rows: NDArray[np.int64], n_crossings: int) -> int:
+    """Do what `_scan` does, for sixty-four rows of a comparison."""
+    changed = changed_bits(above, n_crossings % 2 == 1)
+    while changed != 0:
+        rows[n_crossings] = start + first_bit(changed)
+        n_crossings += 1
+        changed = without_first(changed)
+    return n_crossings

@@ -1,10 +1,9 @@
 """Means of a moving window over complete series, in blocks that do not depend on each other.
 
 The mean moves by ``(entering - leaving) / window`` from row to row and is worked out afresh where a
-block begins, so rounding cannot accumulate over a long series. Inside a block two rows advance
-together: the second adds both steps at once, so the chain of additions that the processor must wait
-for has half the length. Rows pair as (0, 1), (2, 3), ... and blocks begin at multiples of a power
-of two, so what is computed at a row never depends on how long the series is.
+block begins, so rounding cannot accumulate over a long series. Inside a block eight rows advance
+together, see `eights`. Groups begin at multiples of eight and blocks at multiples of a power of
+two, so what is computed at a row never depends on how long the series is.
 """
 
 import math
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.compilation import njit
+from numerics.indicators.eights import GROUP, eight_means, few_means
 from numerics.indicators.observed import is_complete
 
 SHORTEST_BLOCK = 512  # rows
@@ -76,22 +76,19 @@ def fill_means(values: NDArray[np.float64], window: int, out: NDArray[np.float64
     out[: min(window - 1, n_bars)] = np.nan
     if n_bars < window:
         return True
+    series = np.ascontiguousarray(values)
     length = block_length(window)
-    scale = 1.0 / window
-    mean = fresh_mean(values, window - 1, window)
+    mean = fresh_mean(series, window - 1, window)
     out[window - 1] = mean
-    start = window
+    start = min((window + GROUP - 1) // GROUP * GROUP, n_bars)
+    for row in range(window, start):
+        mean += (series[row] - series[row - window]) * (1.0 / window)
+        out[row] = mean
     while start < n_bars:
         if start % length == 0:
-            mean = fresh_mean(values, start - 1, window)
-        stop = start + 1 if start % 2 else min((start // length + 1) * length, n_bars)
-        mean = advance(
-            values[start:stop],
-            values[start - window : stop - window],
-            scale,
-            mean,
-            out[start:stop],
-        )
+            mean = fresh_mean(series, start - 1, window)
+        stop = min((start // length + 1) * length, n_bars)
+        mean = advance(series, start, window, mean, out[start:stop])
         if math.isnan(mean):
             return False
         start = stop
@@ -100,44 +97,26 @@ def fill_means(values: NDArray[np.float64], window: int, out: NDArray[np.float64
 
 @njit(cache=True, error_model="numpy")
 def advance(
-    entering: NDArray[np.float64],
-    leaving: NDArray[np.float64],
-    scale: float,
-    mean: float,
-    out: NDArray[np.float64],
+    values: NDArray[np.float64], start: int, window: int, mean: float, out: NDArray[np.float64]
 ) -> float:
-    """Carry a mean over rows that begin at an even one, or over a single row; return the last mean.
+    """Carry a mean over rows from a multiple of eight on, and return the last mean.
 
     Parameters
     ----------
-    entering, leaving : float64 array, shape (n_rows,) at least
-        The value at each row and the one `window` rows before it.
-    scale : float
-        ``1 / window``.
+    values : float64 array, shape (n_bars,)
+        Without gaps between its numbers.
+    start, window : int
+        First row, ``start >= window``.
     mean : float
         At the row before the first.
     out : float64 array, shape (n_rows,)
-        Written.
+        Written: row 0 is row `start` of the values. Without gaps.
     """
-    n_rows = out.size
-    n_fours, n_paired = n_rows // 4 * 4, n_rows // 2 * 2
-    for at in range(0, n_fours, 4):  # two pairs at a time: less counting, the same additions
-        step = (entering[at] - leaving[at]) * scale
-        both = step + (entering[at + 1] - leaving[at + 1]) * scale
-        next_step = (entering[at + 2] - leaving[at + 2]) * scale
-        next_both = next_step + (entering[at + 3] - leaving[at + 3]) * scale
-        out[at] = mean + step
-        mean += both
-        out[at + 1] = mean
-        out[at + 2] = mean + next_step
-        mean += next_both
-        out[at + 3] = mean
-    if n_fours < n_paired:
-        step = (entering[n_fours] - leaving[n_fours]) * scale
-        out[n_fours] = mean + step
-        mean += step + (entering[n_fours + 1] - leaving[n_fours + 1]) * scale
-        out[n_fours + 1] = mean
-    if n_paired < n_rows:
-        mean += (entering[n_paired] - leaving[n_paired]) * scale
-        out[n_paired] = mean
+    scale = 1.0 / window
+    series, means = values.ctypes.data, out.ctypes.data
+    n_whole = out.size // GROUP * GROUP
+    for at in range(0, n_whole, GROUP):
+        mean = eight_means(series, start + at, window, scale, mean, means, at)
+    if n_whole < out.size:
+        mean = few_means(values, start + n_whole, window, mean, out[n_whole:])
     return mean

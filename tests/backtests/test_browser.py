@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from backtests import jobs
 from backtests.models import Run
-from tests.factories.backtests import bars_dataset, study
+from tests.factories.backtests import STRATEGY, bars_dataset, queued, study, work_off
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -216,6 +216,59 @@ class TestStudyPage:
 
         assert_drawn(tab)
         assert tab.evaluate(CELL)[0] > 100
+        assert complaints == []
+
+
+# The words of drawings that reach out of their drawing, or into another word of it.
+OVERFLOW = """() => [...document.querySelectorAll("#ct-study svg.ct-drawing")].flatMap(svg => {
+  const frame = svg.getBoundingClientRect();
+  const words = [...svg.querySelectorAll("text")].map(text => [text, text.getBoundingClientRect()]);
+  const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1
+    || a.bottom <= b.top + 4 || b.bottom <= a.top + 4;
+  const out = words.filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1
+    || box.top < frame.top - 1 || box.bottom > frame.bottom + 1);
+  const over = words.flatMap(([text, box], at) => words.slice(at + 1)
+    .filter(([, other]) => !apart(box, other))
+    .map(([other]) => `${text.textContent} over ${other.textContent}`));
+  return [...out.map(([text]) => text.textContent), ...over];
+})"""
+
+
+class TestPagesOfFoldsAndComparisons:
+    OVER = {"signals.0.slow_bars": {"low": 5, "high": 30, "step": 1}}
+    HELD = {"quick": STRATEGY, "a rather long name of one": "buy_and_hold"}
+    SECTIONS = {
+        "walk_forward": {
+            "train_days": 40, "test_days": 20, "purge_days": 3, "embargo_days": 2,
+            "search": {"kind": "tpe", "n_trials": 6, "generation": 3, "startup": 3, "over": OVER},
+        },
+        "cross_validation": {
+            "n_groups": 4, "n_test_groups": 2, "purge_days": 3, "embargo_days": 2,
+            "search": {"kind": "random", "n_trials": 6, "over": OVER},
+        },
+        "comparison": {"strategies": HELD, "benchmark": "quick"},
+    }  # fmt: skip
+    N_DRAWINGS = {"walk_forward": 4, "cross_validation": 5, "comparison": 1}
+
+    @pytest.mark.parametrize("kind", SECTIONS)
+    def test_fit_any_screen_and_the_report(
+        self, person, live_server, owner, tmp_path, kind, complaints
+    ):
+        from backtests import selectors
+
+        dataset = bars_dataset(tmp_path, owner, n_days=120)
+        run = work_off(queued(owner, dataset.name, kind=kind, **{kind: self.SECTIONS[kind]}))
+        path = tmp_path / "report.html"
+        path.write_text(selectors.render_report(run))
+        page = live_server.url + reverse("admin:backtests_run_change", args=[run.pk])
+
+        for address in (page, path.as_uri()):
+            for width in (1400, 400):
+                person.set_viewport_size({"width": width, "height": 900})
+                person.goto(address)
+                assert person.evaluate("document.documentElement.scrollWidth") <= width
+                assert person.locator("#ct-study .ct-drawing").count() >= self.N_DRAWINGS[kind]
+                assert person.evaluate(OVERFLOW) == []
         assert complaints == []
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from backtests.selectors import drawings
+from backtests.selectors.drawings import canvas
 
 SURFACE = {
     "paths": ["signals.0.fast_bars", "costs.<b>"],
@@ -86,7 +87,7 @@ class TestDrawDistribution:
         assert "best 2.0" in picture.marks
         assert "by luck 2.5" in picture.marks  # beyond the last bar, and still inside
         places = [float(x) for x in re.findall(r'd="M([\d.]+) [\d.]+V', picture.marks)]
-        assert all(drawings.LEFT <= x <= drawings.RIGHT for x in places)
+        assert all(canvas.LEFT <= x <= canvas.RIGHT for x in places)
 
     @pytest.mark.parametrize(
         ("first", "last"), [(-1.0, 2.0), (0.123, 0.1234), (-5e9, 7e9), (1.0, 1.0 + 1e-6)]
@@ -94,5 +95,129 @@ class TestDrawDistribution:
     def test_has_round_numbers_below(self, first, last):
         ticks = drawings.nice_ticks(first, last)
 
-        assert 2 <= len(ticks) <= drawings.N_TICKS + 1
+        assert 2 <= len(ticks) <= canvas.N_TICKS + 1
         assert all(first - 1e-9 * abs(first) <= at <= last + 1e-9 * abs(last) for at in ticks)
+
+
+def fold(year: int, train: float, test: float | None, **parameters) -> dict:
+    return {
+        "train": [[f"{year}-01-01", f"{year}-12-20"]],
+        "purge": [[f"{year}-12-21", f"{year}-12-31"]],
+        "embargo": [],
+        "test": [[f"{year + 1}-01-01", f"{year + 1}-06-30"]],
+        "train_value": train,
+        "test_value": test,
+        "parameters": parameters,
+    }
+
+
+FOLDS = [
+    fold(2001, 1.5, 0.5, fast=5, kind="slow<er>"),
+    fold(2002, 1.0, None, fast=20, kind="quick"),
+    fold(2003, 0.5, 1.25, fast=5, kind="quick"),
+]
+
+
+class TestDrawTimeline:
+    def test_places_every_part_on_the_calendar(self):
+        marks = drawings.draw_timeline(FOLDS).marks
+
+        bars = re.findall(
+            r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="[\d.]+" class="ct-(\w+)">'
+            r"<title>([^<]*)", marks,
+        )  # fmt: skip
+        assert len(bars) == 9
+        assert bars[0][4] == "fold 1, train: 2001-01-01 to 2001-12-20"
+        first = {part: (float(x), float(width)) for x, _, width, part, _ in bars[:3]}
+        assert first["train"][0] == canvas.LEFT
+        for part, following in (("train", "purge"), ("purge", "test")):
+            assert sum(first[part]) == pytest.approx(first[following][0], abs=0.02)
+        last = bars[-1]
+        assert float(last[0]) + float(last[2]) == pytest.approx(canvas.RIGHT, abs=0.02)
+        assert len({y for _, y, _, _, _ in bars}) == 3
+
+    def test_names_the_years(self):
+        marks = drawings.draw_timeline(FOLDS).marks
+
+        assert [year for year in ("2001", "2002", "2003", "2004") if f">{year}</text>" in marks]
+        assert [part for part in ("train", "purge", "embargo", "test") if f">{part}<" in marks] == [
+            "train", "purge", "embargo", "test",
+        ]  # fmt: skip
+
+    def test_bounds_how_many_are_drawn(self):
+        picture = drawings.draw_timeline([FOLDS[0]] * 90)
+
+        assert "one row for each of 40 folds" in picture.description.lower()
+        assert picture.height <= canvas.HEIGHT
+
+
+class TestDrawDegradation:
+    def test_joins_training_and_test(self):
+        picture = drawings.draw_degradation(FOLDS, objective="sharpe", write="{:.2f}".format)
+
+        assert picture.marks.count("<circle") == 5  # the second fold has no test
+        assert "fold 2: 1.00 in training, none in test" in picture.marks
+        assert "In 1 it had less in the test" in picture.description
+        places = [float(y) for y in re.findall(r'cy="([\d.]+)"', picture.marks)]
+        assert all(canvas.TOP <= y <= canvas.BOTTOM for y in places)
+
+    def test_is_none_where_nothing_is_known(self):
+        empty = [one | {"train_value": None, "test_value": None} for one in FOLDS]
+
+        assert drawings.draw_degradation(empty, objective="sharpe", write=str) is None
+
+
+class TestDrawChoices:
+    def test_has_a_band_for_each_parameter(self):
+        picture = drawings.draw_choices(FOLDS, {"fast": {}, "kind": []})
+
+        assert picture.marks.count("<circle") == 6
+        assert "fold 1: slow&lt;er&gt;" in picture.marks
+        assert "<er>" not in picture.marks
+        heights = re.findall(r'cy="([\d.]+)"', picture.marks)[:3]
+        assert heights[0] == heights[2] != heights[1]
+
+    def test_is_none_where_all_chose_the_same(self):
+        assert drawings.draw_choices([FOLDS[0]] * 3, {"fast": {}, "kind": []}) is None
+
+
+class TestDrawPaths:
+    def test_marks_the_figure_in_sample(self):
+        picture = drawings.draw_paths([0.1, 0.3, 0.2], 0.9, name="Sharpe", write="{:.1f}".format)
+
+        assert picture.marks.count("<circle") == 3
+        assert "in sample 0.9" in picture.marks
+        assert "median path 0.2" in picture.marks
+        assert "more than 3 of 3 paths" in picture.description
+
+    def test_stacks_paths_that_are_alike(self):
+        marks = drawings.draw_paths([0.5, 0.5, 0.5], None, name="Sharpe", write=str).marks
+
+        assert len(set(re.findall(r'cy="([\d.]+)"', marks))) == 3
+
+    def test_turns_many_paths_into_bars(self):
+        values = [at / 100 for at in range(200)]
+
+        marks = drawings.draw_paths(values, 0.5, name="Sharpe", write="{:.2f}".format).marks
+
+        counts = [int(n) for n in re.findall(r"<title>(\d+) paths from", marks)]
+        assert sum(counts) == 200
+        assert "<circle" not in marks
+
+    def test_is_none_without_a_path(self):
+        assert drawings.draw_paths([], 1.0, name="Sharpe", write=str) is None
+
+
+class TestDrawIntervals:
+    ROWS = (("a<b>", 0.5, 0.1, 0.9), ("c", -0.1, -0.4, 0.2))
+
+    def test_sets_those_apart_that_leave_0_out(self):
+        picture = drawings.draw_intervals(self.ROWS, name="less hold", write="{:.1f}".format)
+
+        assert picture.marks.count('class="ct-apart"') == 1
+        assert picture.marks.count('class="ct-open"') == 1
+        assert "<b>" not in picture.marks
+        assert "1 of the intervals leave 0 out" in picture.description
+
+    def test_is_none_without_rows(self):
+        assert drawings.draw_intervals([], name="less hold", write=str) is None

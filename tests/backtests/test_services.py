@@ -72,6 +72,7 @@ class TestQueueRun:
         assert entry["actor"] == owner.username
         assert entry["after"] == {
             "status": "queued", "spec_digest": run.spec_digest, "dataset_digest": tiny.digest,
+            "priority": "normal",
         }  # fmt: skip
 
     def test_publishes_after_the_commit(self, tiny, queue, django_capture_on_commit_callbacks):

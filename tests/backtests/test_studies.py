@@ -13,6 +13,7 @@ from backtests import jobs, services
 from backtests.jobs import chunks, evaluation, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run, TrialBatch
+from backtests.validation import expected_maximum_sharpe
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Conflict, InvalidInput, TooMuch
 from tests.factories.backtests import AT, STRATEGY, bars_dataset, queued, spec
@@ -117,6 +118,17 @@ class TestSweep:
         assert list(second.chunks.values_list("is_reused", flat=True)) == [True] * 3
         assert second.result_digest == first.result_digest
 
+    def test_takes_over_no_rows_that_lack_an_axis(self, data, owner, small):
+        """The same parameters in a chunk, of a dimension that is not one of numbers throughout."""
+        mixed = OVER | {"signals.0.fast_bars": [2, "many"]}
+        first, second = work(sweep(owner, GRID | {"over": mixed})), work(sweep(owner))
+
+        assert first.summary["study"]["n_infeasible"] == 2
+        assert first.summary["study"]["surface"] is None
+        assert second.status == RunStatus.SUCCEEDED, second.problem
+        labels = [[2.0, 3.0, 4.0], [5.0, 8.0]]
+        assert second.summary["study"]["surface"]["labels"] == labels
+
     def test_is_planned_without_a_look_at_any_trial(self, data, owner, monkeypatch):
         run = sweep(owner)
 
@@ -206,6 +218,31 @@ class TestPlan:
         if n_trials >= 160:
             assert [n for _, n in planned[:12]] == [10] * 12
             assert max(n for _, n in planned[12:]) == 2
+
+
+class TestHalving:
+    def test_shows_only_what_ran_through_all_of_the_time(self, data, owner):
+        search = {"kind": "halving", "n_trials": 12, "eta": 2, "min_budget": 0.25, "seed": 7}
+        over = {"signals.0.slow_bars": {"low": 5, "high": 40, "step": 1}}
+        run = work(sweep(owner, search | {"over": over}))
+        rows, study = table_of(run), run.summary["study"]
+
+        whole = rows["number"].to_numpy() >= 12 + 6
+        assert (study["n_trials"], whole.sum()) == (12 + 6 + 3, 3)
+        assert {leader["number"] for leader in study["leaders"]} == {18, 19, 20}
+        assert sum(study["distribution"]["counts"]) == 3
+        mean, deviation = (rows[name].to_numpy() for name in ("mean_return", "std_return"))
+        n = rows["n_returns"].to_numpy()
+        deviation = np.where(deviation > 0.0, deviation, np.nan)  # some never traded
+        scaled = mean / deviation * np.sqrt(n / n.max())
+        figures = study["selection"]["figures"]
+        by_luck = figures["expected_maximum"]["value"]
+        year = 252**0.5
+        survivors = expected_maximum_sharpe(21, np.var(scaled[whole], ddof=1)) * year
+        assert by_luck == pytest.approx(
+            expected_maximum_sharpe(21, np.nanvar(scaled, ddof=1)) * year
+        )
+        assert by_luck > survivors
 
 
 class TestSearchDocument:
@@ -339,6 +376,23 @@ class TestChunks:
         )
         assert table_of(run)["number"].to_pylist() == [2, 3, 4, 5]
         assert run.summary["study"]["n_trials"] == 4
+
+    def test_that_are_given_up_end_a_search_that_learns(self, data, owner, small):
+        """What the first generation said is known to the conclusion, though none follows."""
+        over = {"signals.0.slow_bars": {"low": 5, "high": 40, "step": 1}}
+        tpe = {"kind": "tpe", "n_trials": 8, "generation": 4, "startup": 4, "over": over, "seed": 1}
+        run = sweep(owner, tpe)
+        poison, other = jobs.execute_run(run_id=run.public_id, worker="w1")
+        Chunk.objects.filter(pk=poison).update(
+            status=ChunkStatus.QUARANTINED, problem={"detail": "It was lost."}
+        )
+        following = jobs.execute_chunk(chunk_id=other, worker="w2")
+        jobs.execute_run(run_id=following.study, worker="w2")
+        run.refresh_from_db()
+
+        assert (run.status, run.chunks.count()) == (RunStatus.FAILED, 2)
+        assert run.problem["title"] == "A part of the study could not be computed"
+        assert set(run.summary["study"]["leading"]["numbers"]) == {2, 3}
 
     def test_of_a_cancelled_study_are_not_begun(self, data, owner, small):
         run = sweep(owner)

@@ -13,13 +13,12 @@ from backtests import jobs, selectors, services
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
 from backtests.runspec import RunSpec
-from backtests.selectors import progress, selection, studies
+from backtests.selectors import leaders, progress, selection
 from crowetrade_site.core import documents
 from crowetrade_site.core.errors import Conflict
 from tests.factories.backtests import (
     AT,
     SEARCH,
-    STRATEGY,
     bars_dataset,
     dataset_row,
     queued,
@@ -240,7 +239,7 @@ class TestGetStudy:
     def test_tells_paths_apart_that_end_alike(self):
         leader = {"parameters": {"a.bars": 1, "b.bars": 2, "c.days": None}}
 
-        names = [column["name"] for column in studies._paths([leader])]
+        names = [column["name"] for column in leaders.columns_of([leader])]
 
         assert names == ["a.bars", "b.bars", "days"]
 
@@ -256,7 +255,7 @@ class TestGetStudy:
         run = sweep_row(owner)
         run.spec["search"] = SEARCH | {"objective": stated}
 
-        assert studies.objectives_of(run) == goals
+        assert leaders.objectives_of(run) == goals
 
 
 class TestFolds:
@@ -272,6 +271,8 @@ class TestFolds:
             f"{name} = {value}" for name, value in kept[0]["parameters"].items()
         ]
         assert "folds chose" in shown.walk.summary
+        assert shown.walk.timeline.title.startswith("Folds from 2")
+        assert shown.walk.degradation.marks.count("ct-train") >= 4
         claim = "out of sample, chosen among 12 trials"
         assert (shown.sheet_claim, shown.claim) == (claim, "best of 12 trials")
         assert selectors.get_tearsheet(run).claim == claim
@@ -286,34 +287,32 @@ class TestFolds:
         shown = selectors.get_study(run)
 
         assert run.status == RunStatus.SUCCEEDED, run.problem
-        assert len(shown.paths) == len(run.summary["study"]["paths"]) == 3
-        assert [figure["label"] for figure in shown.paths[0]["figures"]][:2] == [
+        assert len(shown.paths.rows) == len(run.summary["study"]["paths"]) == 3
+        assert [figure["label"] for figure in shown.paths.rows[0]["figures"]][:2] == [
             "Total return", "CAGR",
         ]  # fmt: skip
         assert shown.sheet_claim == "best of 12 trials"
+        assert "in sample" in shown.paths.drawing.marks
         assert "Paths out of sample" in selectors.render_report(run)
+
+    def test_say_that_each_searched_by_itself(self, transactional_db, owner, tmp_path):
+        dataset = bars_dataset(tmp_path, owner, n_days=120)
+        over = {"signals.0.slow_bars": {"low": 5, "high": 30, "step": 1}}
+        searched = {"kind": "tpe", "n_trials": 6, "generation": 3, "startup": 3, "over": over}
+        section = {"train_days": 40, "test_days": 20, "purge_days": 3, "search": searched}
+        run = work_off(queued(owner, dataset.name, kind="walk_forward", walk_forward=section))
+
+        shown = selectors.get_study(run)
+
+        assert "Each fold searched by itself, at most 6 trials" in shown.walk.summary
+        assert shown.walk.choices.marks.count("<circle") == 4
+        assert "ct-purge" in shown.walk.timeline.marks
+        assert shown.sheet_claim == "out of sample, chosen among 24 trials"
 
     def test_are_none_of_a_sweep(self, finished_study):
         shown = selectors.get_study(finished_study)
 
-        assert (shown.walk, shown.paths) == (None, [])
-
-
-class TestCompared:
-    def test_stand_side_by_side_under_their_labels(self, transactional_db, owner, tmp_path):
-        slower = {**STRATEGY, "signals": [{**STRATEGY["signals"][0], "slow_bars": 8}]}
-        section = {"strategies": {"quick": STRATEGY, "slow": slower, "hold": "buy_and_hold"}}
-        dataset = bars_dataset(tmp_path, owner, n_days=120)
-
-        run = work_off(queued(owner, dataset.name, kind="comparison", comparison=section))
-
-        assert run.status == RunStatus.SUCCEEDED, run.problem
-        shown = selectors.get_study(run)
-        assert {one["name"] for one in shown.compared} == {"quick", "slow", "hold"}
-        best = max(shown.compared, key=lambda one: float(one["figures"][3]["exact"]))
-        assert shown.best["lines"] == [f"strategy = {best['name']}"]
-        assert shown.leaders[0]["cells"] == [best["name"]]
-        assert "Side by side" in selectors.render_report(run)
+        assert (shown.walk, shown.paths, shown.comparison) == (None, None, None)
 
 
 class TestReproduction:
@@ -419,6 +418,15 @@ class TestBestSoFar:
         assert len(queries) == 2
         assert (shown.best["text"], shown.best["lines"]) == ("0.75", ["fast = 3"])
         assert shown.shown_claim == "best of 10 trials so far"
+
+    def test_has_its_unit_before_there_are_metrics(self, owner, finished_study):
+        kept = finished_study.chunks.first().summary["best"]
+        run = sweep_row(owner)
+        best = {"value": 0.1234, "unit": "fraction", "parameters": kept["parameters"]}
+        chunk_row(run, summary={"n_infeasible": 0, "best": best})
+
+        assert kept["unit"] == "ratio"
+        assert selectors.get_study(run).best["text"] == "12.34%"
 
     def test_is_none_before_the_first(self, owner):
         assert selectors.get_study(sweep_row(owner)).best is None

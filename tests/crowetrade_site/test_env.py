@@ -143,3 +143,23 @@ class TestDatabase:
     def test_stops_at_another_database(self, url):
         with pytest.raises(ImproperlyConfigured, match="needs PostgreSQL"):
             env.database(url)
+
+
+class TestRate:
+    @pytest.mark.parametrize("stated", ["60/min", "1/s", "5000/day", "2/hour"])
+    def test_reads_a_number_in_a_time(self, stated, monkeypatch):
+        monkeypatch.setenv("RATE", stated)
+
+        assert env.rate("RATE", "1/s") == stated
+
+    def test_is_none_where_it_is_empty(self, monkeypatch):
+        monkeypatch.setenv("RATE", "")
+
+        assert env.rate("RATE", "1/s") is None
+
+    @pytest.mark.parametrize("stated", ["60", "0/min", "-1/s", "60/fortnight", "x/min", "60 / min"])
+    def test_stops_at_what_is_none(self, stated, monkeypatch):
+        monkeypatch.setenv("RATE", stated)
+
+        with pytest.raises(ImproperlyConfigured, match="60/min"):
+            env.rate("RATE", "1/s")

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from backtests import selectors, services
-from backtests.lifecycle import RUNS, RunStatus
+from backtests.lifecycle import RUNS, Priority, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import documents
 from crowetrade_site.core.commands import DomainCommand
@@ -34,12 +34,17 @@ class Command(DomainCommand):
         parser.add_argument("--wait", action="store_true", help="watch the run to its end")
         parser.add_argument("--timeout", type=float, help="stop watching after this many seconds")
         parser.add_argument("--reason", default="")
+        parser.add_argument(
+            "--priority", choices=[p.value for p in Priority], default=Priority.NORMAL.value,
+            help="share of the workers a study has beside others",
+        )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         run = services.queue_run(
             document=documents.read(options["spec"]),
             actor=self.actor(options),
             reason=console_reason(options["reason"]),
+            priority=Priority(options["priority"]),
             at=timezone.now(),
         )
         if not options["wait"]:

@@ -7,15 +7,11 @@ each entry with its transaction id, by which the sealer knows what is committed.
 
 from django.db import migrations
 
+from crowetrade_site.core import append_only
+
+REFUSE = "core_audit_refuse"
 TABLES = ("core_auditevent", "core_auditseal", "core_auditsealitem")
 
-REFUSE = """
-CREATE FUNCTION core_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'the audit trail is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege';
-END $$;
-"""
 STAMP = """
 ALTER TABLE core_auditevent ADD COLUMN xid xid8;
 CREATE FUNCTION core_audit_stamp() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -29,16 +25,8 @@ ALTER TABLE core_auditevent ENABLE ALWAYS TRIGGER audit_stamp;
 ALTER TABLE core_auditevent ALTER COLUMN xid SET NOT NULL;
 CREATE INDEX audit_xid ON core_auditevent (xid);
 """
-GUARD = """
-CREATE TRIGGER audit_rows BEFORE UPDATE OR DELETE ON {table}
-    FOR EACH ROW EXECUTE FUNCTION core_audit_refuse();
-CREATE TRIGGER audit_table BEFORE TRUNCATE ON {table}
-    FOR EACH STATEMENT EXECUTE FUNCTION core_audit_refuse();
-ALTER TABLE {table} ENABLE ALWAYS TRIGGER audit_rows;
-ALTER TABLE {table} ENABLE ALWAYS TRIGGER audit_table;
-"""
-UNDO = """
-DROP FUNCTION core_audit_refuse() CASCADE;
+UNDO = f"""
+{append_only.unguarding(REFUSE)}
 DROP FUNCTION core_audit_stamp() CASCADE;
 ALTER TABLE core_auditevent DROP COLUMN xid;
 """
@@ -48,6 +36,9 @@ class Migration(migrations.Migration):
     dependencies = [("core", "0001_initial")]
     operations = [
         migrations.RunSQL(
-            REFUSE + STAMP + "".join(GUARD.format(table=table) for table in TABLES), UNDO
+            append_only.refusal(REFUSE, what="the audit trail")
+            + STAMP
+            + append_only.guards(TABLES, prefix="audit", function=REFUSE),
+            UNDO,
         )
     ]

@@ -3,7 +3,12 @@
 import json
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+
+from backtests.runspec import CrossValidationSpec, RunSpec, WalkForwardSpec
+from backtests.search import KINDS
+from tests.factories.backtests import SEARCH, spec
 
 
 @pytest.fixture
@@ -41,3 +46,26 @@ class TestSchema:
         for path in ("/api/v1/runs/", "/api/v1/datasets/", "/api/v1/strategies/"):
             named = [one["name"] for one in schema["paths"][path]["post"].get("parameters", [])]
             assert "Idempotency-Key" in named
+
+    def test_describes_every_key_of_a_spec(self, schema):
+        parts = schema["components"]["schemas"]
+
+        def properties(name: str) -> set[str]:
+            return set(parts[name]["properties"])
+
+        assert properties("RunSpec") == set(RunSpec.model_fields)
+        assert properties("WalkForwardSpec") == set(WalkForwardSpec.model_fields)
+        assert properties("CrossValidationSpec") == set(CrossValidationSpec.model_fields)
+        assert set(parts["SearchSpec"]["discriminator"]["mapping"]) == set(KINDS)
+        for part in parts["SearchSpec"]["oneOf"]:
+            assert {"kind", "over", "objective"} <= properties(part["$ref"].rsplit("/", 1)[-1])
+
+    def test_accepts_a_study_and_tells_a_mistyped_key(self, schema):
+        def faults(**more):
+            document = spec(**{"kind": "sweep", "search": SEARCH} | more)
+            whole = {"$ref": "#/components/schemas/RunSpec", "components": schema["components"]}
+            return list(Draft202012Validator(whole).iter_errors(document))
+
+        assert not faults()
+        assert faults(capitol=1)
+        assert faults(search={"kind": "grid"})

@@ -16,7 +16,7 @@ from backtests.engine import (
     compiled,
     simulate,
 )
-from backtests.engine.dtypes import OrderReason
+from backtests.engine.dtypes import REDUCES_ONLY, OrderReason
 from backtests.engine.errors import OrderError, SettingsError
 from tests.backtests.engine.scenarios import DAY_NS, START_NS
 from tests.backtests.engine.test_orders import BAR, FLAT, ends, make_bars, order, prices, run
@@ -28,6 +28,17 @@ RICH = Account(1_000_000.0, max_leverage=10.0)
 def buy_with_bracket(t, view, params, desk):
     if t == 0:
         compiled.bracket(desk, 0, 10.0, params[0], params[1])
+
+
+def guarded_by_hand(t, view, params, desk):
+    """Hold 10 until bar 2, with a stop at 95 that no entry brought along."""
+    if t == 0:
+        compiled.target(desk, 0, 10.0)
+    if t == 1:
+        at = compiled.stop(desk, 0, -10.0, 95.0)
+        desk.requests[at]["flags"] = REDUCES_ONLY
+    if t == 2:
+        compiled.target(desk, 0, 0.0)
 
 
 def ways_to_enter(n_bars, stop_loss, take_profit):
@@ -161,6 +172,94 @@ class TestBracket:
 
         assert result.fills["quantity"].tolist() == [10.0, -4.0, -6.0]
 
+    @pytest.mark.parametrize("n_copies", [1, 2])
+    @pytest.mark.parametrize(
+        ("target", "fills", "held"),
+        [
+            (0.0, [10.0, -10.0], 0.0),
+            (4.0, [10.0, -6.0, -4.0], 0.0),  # the stop sells what the target leaves
+            (-5.0, [10.0, -15.0], -5.0),
+        ],
+    )
+    def test_closes_once_what_a_target_closes_too(self, n_copies, target, fills, held):
+        # Decided at a close of 97, opened at 94: the target's order and the stop at 95 both fill.
+        down = (94.0, 95.0, 93.0, 94.0)
+        bars = make_bars(FLAT, FLAT, (100.0, 101.0, 96.0, 97.0), down, down, n_copies=n_copies)
+        values = np.full((5, n_copies), NAN)
+        values[[0, 2], 0] = [10.0, target]
+
+        result = simulate(bars, Targets(values, "units", bracket=Bracket(0.05, 0.5)), account=RICH)
+
+        assert result.fills["quantity"].tolist() == fills
+        assert set(result.fills["bar"][1:].tolist()) == {3}
+        assert result.positions()[-1, 0] == held
+
+    @pytest.mark.parametrize(("target", "held"), [(0.0, 0.0), (4.0, 0.0), (-5.0, -5.0)])
+    def test_closes_once_what_a_late_target_closes_too(self, target, held):
+        # The stop fills in bar 3; the target of bar 2 works from bar 5 on.
+        down = (97.0, 98.0, 93.0, 94.0)
+        bars = make_bars(FLAT, FLAT, FLAT, FLAT, FLAT, down, down, down, down)
+        values = np.array([10.0, NAN, NAN, NAN, target, NAN, NAN, NAN, NAN])
+        decided = Targets(values, "units", bracket=Bracket(0.05, 0.5))
+
+        result = simulate(bars, decided, fills=Fills(latency_bars=2), account=RICH)
+
+        assert result.positions()[-1].tolist() == [held]
+        if held == 0.0:
+            assert result.fills["quantity"].tolist() == [10.0, -10.0]
+            assert ends(result)[-1] == ("CANCELLED", "POSITION_CLOSED")
+
+    def test_closes_once_what_an_order_closes_too(self):
+        bars = make_bars(FLAT, FLAT, (100.0, 101.0, 96.0, 97.0), (94.0, 95.0, 93.0, 94.0))
+
+        result = run(bars, order(10, bracket=Bracket(0.05, 0.5)), order(-10, bar=2))
+
+        assert result.fills["quantity"].tolist() == [10.0, -10.0]
+        assert ends(result)[1:3] == [("CANCELLED", "POSITION_CLOSED")] * 2
+
+    def test_is_not_bought_again_for_a_part_that_was_to_be_kept(self):
+        # 0.5 of 0.9 was to be kept; the stop at 95 sells all of it before that order's turn.
+        bars = make_bars(FLAT, FLAT, FLAT, (98.0, 99.0, 94.0, 96.0), FLAT)
+        targets = Targets([0.9, NAN, 0.5, NAN, NAN], bracket=Bracket(0.05, 0.5), sized_at="fill")
+
+        result = simulate(bars, targets, fills=Fills("next_close"), account=RICH)
+
+        assert result.positions()[-1].tolist() == [0.0]
+        assert prices(result) == [100.0, 95.0]
+
+    def test_comes_with_what_turns_out_to_enlarge_at_its_fill(self):
+        # Decided as a sale at a close of 106, filled as a purchase at 80: its stop is at 76.
+        bars = make_bars(FLAT, (100.0, 106.0, 100.0, 106.0), (80.0, 81.0, 79.0, 80.0),
+                         (75.0, 76.0, 74.0, 75.0))  # fmt: skip
+        targets = Targets([0.5, 0.5, NAN, NAN], bracket=Bracket(0.05), sized_at="fill")
+
+        result = simulate(bars, targets)
+
+        bought = result.fills["quantity"] > 0.0
+        assert result.fills["quantity"][bought].sum() == pytest.approx(
+            -result.fills["quantity"][~bought].sum()
+        )
+        assert result.positions()[-1].tolist() == [0.0]
+
+    def test_guards_the_rest_of_an_entry_after_a_first_part_was_sold(self):
+        # 5 of 10 bought and sold again; the other 5 come later and have their stop at 95.
+        dear, down = (101.0, 102.0, 101.0, 101.0), (94.0, 95.0, 93.0, 94.0)
+        bars = make_bars(FLAT, FLAT, dear, FLAT, down, volume=[50.0, 50.0, 50.0, 50.0, 500.0])
+        entry = order(10, "limit", limit_price=100.0, bracket=Bracket(0.05, 0.5))
+
+        result = run(bars, entry, order(-5, bar=1), fills=Fills(max_participation=0.1))
+
+        assert result.fills["quantity"].tolist() == [5.0, -5.0, 5.0, -5.0]
+        assert prices(result)[-1] == 94.0
+
+    def test_shrinks_a_waiting_target_whoever_placed_the_exit(self):
+        bars = make_bars(FLAT, FLAT, FLAT, (98.0, 99.0, 94.0, 96.0), FLAT, FLAT)
+
+        result = simulate(bars, Compiled(guarded_by_hand), fills=Fills("next_close"), account=RICH)
+
+        assert result.fills["quantity"].tolist() == [10.0, -10.0]
+        assert result.positions()[-1].tolist() == [0.0]
+
     def test_ends_the_rest_of_an_entry_with_its_exit(self):
         # 10 of 30 bought in bar 1, stopped out in bar 2: the 20 that still wait are withdrawn.
         bars = make_bars(FLAT, FLAT, (94.0, 95.0, 90.0, 92.0), FLAT, volume=[100.0, 100, 400, 400])
@@ -214,6 +313,45 @@ class TestReducesOnly:
         result = run(bars, order(1), guard)  # bought at 90, already below the stop
 
         assert prices(result) == [90.0, 90.0]
+
+    def test_waits_for_the_close_after_the_one_that_opened_its_position(self):
+        # Bars of closes alone: bought at 94, below its stop of 95, and not sold there too.
+        closes = np.array([100.0, 100.0, 94.0, 97.0, 93.0])
+        bars = Bars(START_NS + np.arange(5) * DAY_NS, closes, symbols="A")
+        guard = order(-10, "stop", stop_price=95.0, reduces_only=True, bar=1)
+
+        assert prices(run(bars, order(10, bar=1), guard)) == [94.0, 93.0]
+
+    def test_sells_at_the_close_of_the_bar_whose_open_was_bought_whatever_orders_the_inside(self):
+        bars = make_bars(FLAT, FLAT, (100.0, 103.0, 99.0, 102.0), FLAT)
+        ends = START_NS + np.arange(8) * (DAY_NS // 2) - DAY_NS // 2
+        table = np.repeat(np.array([FLAT, FLAT, (100.0, 103.0, 99.0, 102.0), FLAT]), 2, axis=0)
+        table[4, 3] = table[5, 0] = 102.0
+        finer = Bars(ends, table[:, 3], table[:, 0], table[:, 1], table[:, 2], symbols="A")
+        asked = order(10, bar=1), order(-10, "market_on_close", reduces_only=True, bar=1)
+
+        assert prices(run(bars, *asked)) == [100.0, 102.0]
+        assert prices(run(bars, *asked, intrabar=finer)) == [100.0, 102.0]
+
+    def test_is_booked_after_what_enlarges_the_position(self):
+        # Long 5; one open at 90 meets a purchase of 10 and a stop of 15: nothing is left.
+        down = (90.0, 91.0, 89.0, 90.0)
+        guard = order(-15, "stop", stop_price=95.0, reduces_only=True, bar=1)
+
+        result = run(make_bars(FLAT, FLAT, down, down), order(5), guard, order(10, bar=1))
+
+        assert result.fills["quantity"].tolist() == [5.0, 10.0, -15.0]
+        assert result.positions()[-1].tolist() == [0.0]
+
+    def test_finds_the_volume_that_a_refused_order_left(self):
+        # Ten units of volume at 90; the purchase that comes first cannot be paid.
+        down = (90.0, 91.0, 89.0, 90.0)
+        bars = make_bars(FLAT, FLAT, down, FLAT, volume=[1000.0, 1000.0, 100.0, 1000.0])
+        asked = order(10, bracket=Bracket(0.05, 0.5)), order(10, bar=1)
+
+        result = run(bars, *asked, fills=Fills(max_participation=0.1), account=Account(1000.0))
+
+        assert prices(result) == [100.0, 90.0]
 
     @pytest.mark.parametrize(("policy", "exits"), [("pessimistic", []), ("optimistic", [103.0])])
     def test_does_not_use_what_may_have_come_before_the_position(self, policy, exits):

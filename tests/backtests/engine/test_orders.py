@@ -16,13 +16,14 @@ FLAT = (100.0, 100.0, 100.0, 100.0)
 BAR = (100.0, 110.0, 90.0, 104.0)
 
 
-def make_bars(*bars, step_ns=DAY_NS, **columns):
-    """Return bars of one instrument from (open, high, low, close) each."""
-    table = np.array(bars, float)
+def make_bars(*bars, step_ns=DAY_NS, n_copies=1, **columns):
+    """Return bars of one instrument, or of copies of it, from (open, high, low, close) each."""
+    table = np.repeat(np.array(bars, float)[:, :, None], n_copies, axis=2)
     ts = START_NS + np.arange(len(bars)) * step_ns
+    symbols = [chr(ord("A") + copy) for copy in range(n_copies)]
     columns = {name: np.asarray(values, float) for name, values in columns.items()}
     session = columns.pop("session", None)
-    return Bars(ts, table[:, 3], table[:, 0], table[:, 1], table[:, 2], symbols="A",
+    return Bars(ts, table[:, 3], table[:, 0], table[:, 1], table[:, 2], symbols=symbols,
                 session=None if session is None else session.astype(int), **columns)  # fmt: skip
 
 

@@ -103,3 +103,17 @@ class TestRows:
         assert table["skew_return"].to_pylist()[1:] == [None, 0.5]
         assert table["axis_0"].to_pylist() == [1.0, 2.0, 1.0]
         assert json.loads(table["parameters"][1].as_py()) == {"a": 2, "b": "x"}
+
+    def test_have_what_the_search_of_a_fold_is_told(self):
+        written = rows.Rows(self.FOUND, 2, 1, is_folded=True)
+        judged = self.FOUND.judge(self.FOUND.trial(0), {"sharpe": 1.5})
+        for number in range(2):
+            written.add(self.FOUND.trial(number), judged)
+        written.tell(1, self.FOUND.judge(self.FOUND.trial(1), {"sharpe": -0.5}))
+
+        table = written.table()
+
+        assert table.column_names == [*rows.schema(1, 1, is_folded=True).names, "axis_0"]
+        assert table["told_0"].to_pylist() == [None, -0.5]
+        assert table["told_violation"].to_pylist() == [None, 0.0]
+        assert table["told_reason"].to_pylist() == [None, ""], "the first was not told at all"

@@ -49,6 +49,17 @@ class TestCompareStrategies:
             np.testing.assert_allclose(table.lower, -table.upper.T, atol=1e-12)
             assert np.all(table.lower <= table.upper)
         assert found.superiority is None
+        because = "not computed, because no benchmark is named among the strategies"
+        assert found.reasons == {"superiority": because, "superior": because}
+
+    def test_says_among_which_the_best_is(self, returns):
+        apart = compare_strategies(returns)
+        twice = compare_strategies(np.column_stack([returns, returns[:, 0]]))
+
+        assert apart.confidence_set.included == (1,)
+        assert json.loads(json.dumps(apart.to_dict()))["confidence_set"]["included"] == [1]
+        assert twice.confidence_set is None
+        assert "differ by no more than a constant" in twice.reasons["confidence_set"]
 
     def test_has_resamples_that_are_the_returns_drawn_again(self, returns):
         from numerics.resampling import stationary_indices

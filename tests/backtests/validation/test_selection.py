@@ -149,7 +149,7 @@ class TestSelectionReport:
         found = selection_report(
             trials,
             periods_per_year=252,
-            block_returns=returns.reshape(64, 10, 30).sum(axis=1).T,
+            block_returns=returns.reshape(320, 2, 30).sum(axis=1).T,
             settings=QUICK,
         )
 

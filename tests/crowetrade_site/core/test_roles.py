@@ -19,6 +19,7 @@ SCOPES = """
     models:write           x          -        -       -       x
     strategies:write       x          -        -       -       x
     runs:write             x          x        x       -       x
+    runs:operate           -          -        x       -       x
     experiments:write      x          -        x       -       x
     evidence:write         -          x        -       -       x
     models:approve         -          x        -       -       x

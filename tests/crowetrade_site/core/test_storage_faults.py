@@ -129,8 +129,8 @@ class TestPutThatFails:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 21, 1 << 21))
             try:
                 storage.put(io.BytesIO(b"x" * (1 << 23)))
-            except OSError as error:
-                print("refused", error.errno)
+            except storage.StoreFull as error:
+                print("refused", error.__cause__.errno)
             print(storage.put(b"small"))
             """,
             root,

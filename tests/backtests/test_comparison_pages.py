@@ -1,0 +1,133 @@
+"""What people see of compared strategies, and of a sweep's leaders judged by the bootstrap."""
+
+import pytest
+from django.utils import timezone
+
+from backtests import selectors, services
+from backtests.lifecycle import RunStatus
+from backtests.models import Run
+from crowetrade_site.core.errors import InvalidInput
+from tests.factories.backtests import STRATEGY, bars_dataset, queued, study, swept, work_off
+
+
+@pytest.fixture
+def finished_study(transactional_db, owner, tmp_path):
+    return study(owner, tmp_path)
+
+
+class TestCompared:
+    def test_stand_side_by_side_under_their_labels(self, transactional_db, owner, tmp_path):
+        slower = {**STRATEGY, "signals": [{**STRATEGY["signals"][0], "slow_bars": 8}]}
+        section = {"strategies": {"quick": STRATEGY, "slow": slower, "hold": "buy_and_hold"}}
+        dataset = bars_dataset(tmp_path, owner, n_days=120)
+
+        run = work_off(queued(owner, dataset.name, kind="comparison", comparison=section))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        shown = selectors.get_study(run)
+        assert {one["name"] for one in shown.comparison.strategies} == {"quick", "slow", "hold"}
+        best = max(shown.comparison.strategies, key=lambda one: float(one["figures"][3]["exact"]))
+        assert shown.best["lines"] == [f"strategy = {best['name']}"]
+        assert shown.leaders[0]["cells"] == [best["name"]]
+        assert "Side by side" in selectors.render_report(run)
+
+    @pytest.fixture
+    def compared(self, transactional_db, owner, tmp_path):
+        """Return what compares three strategies, with or without a benchmark."""
+        slower = {**STRATEGY, "signals": [{**STRATEGY["signals"][0], "slow_bars": 8}]}
+        section = {"strategies": {"quick": STRATEGY, "slow": slower, "hold": "buy_and_hold"}}
+        dataset = bars_dataset(tmp_path, owner, n_days=120)
+
+        def compare(**more) -> Run:
+            asked = section | more
+            return work_off(queued(owner, dataset.name, kind="comparison", comparison=asked))
+
+        return compare
+
+    def test_are_held_against_the_benchmark(self, compared):
+        run = compared(benchmark="hold")
+
+        shown = selectors.get_study(run).comparison
+
+        assert shown.reference_text == "hold, the benchmark"
+        rows = {row["name"]: row for row in shown.against}
+        assert set(rows) == {"quick", "slow"}
+        kept = run.summary["study"]["comparison"]
+        quick, hold = (kept["names"].index(name) for name in ("quick", "hold"))
+        apart = kept["sharpe_differences"]["estimate"][quick][hold]
+        assert rows["quick"]["sharpe"] == f"{apart * kept['periods_per_year'] ** 0.5:.2f}"
+        assert {row["label"]: bool(row["text"]) for row in shown.tests} == {
+            "Superior predictive ability": True, "StepM": True, "Model confidence set": True,
+            "Pareto front": True,
+        }  # fmt: skip
+        assert len({row["name"] for row in shown.pairs}) == 3
+        assert [matrix["title"] for matrix in shown.matrices] == [
+            "Correlation of returns", "Overlap of positions",
+        ]  # fmt: skip
+        assert shown.matrices[0]["rows"][0]["cells"][0]["text"] == "1.00"
+        assert len(shown.ranks) == len(shown.n_ranks) == 3
+        html = selectors.render_report(run)
+        for words in ("How sure the order is", "Model confidence set", "resamples of whole bars"):
+            assert words in html
+
+    def test_say_what_was_not_computed_and_why(self, compared):
+        run = compared()
+
+        shown = selectors.get_study(run).comparison
+
+        assert "no benchmark is named" in shown.reference_text
+        reasons = {row["label"]: row["reason"] for row in shown.tests}
+        because = "not computed, because no benchmark is named among the strategies"
+        assert reasons["Superior predictive ability"] == reasons["StepM"] == because
+        assert because.capitalize() in selectors.render_report(run)
+
+    def test_show_their_figures_where_nothing_else_is_known(self, compared):
+        run = compared()
+        kept = run.summary["study"]["comparison"]
+        run.summary["study"]["comparison"] = {
+            name: kept[name] for name in ("names", "figures", "front", "overlap")
+        } | {"reason": "not computed, because the returns of hold never vary"}
+
+        shown = selectors.get_study(run).comparison
+
+        assert (shown.tests, shown.against, shown.ranks) == ([], [], [])
+        assert len(shown.strategies) == 3
+        assert "the returns of hold never vary" in selectors.render_report(run)
+
+    def test_are_not_the_same_twice(self, compared):
+        twice = {"quick": STRATEGY, "again": {**STRATEGY}}
+
+        with pytest.raises(InvalidInput, match="'quick' and 'again' are the same strategy"):
+            compared(strategies=twice)
+
+
+class TestLeading:
+    def test_bounds_the_p_value_and_says_so(self, transactional_db, owner, tmp_path):
+        dataset = bars_dataset(tmp_path, owner, n_days=300)
+        run = work_off(swept(owner, dataset.name))
+        more = work_off(swept(owner, dataset.name, capital=5e5))
+
+        whole, part = (selectors.get_study(one).leading for one in (run, more))
+
+        kept = run.summary["study"]["leading"]
+        best = run.summary["study"]["leaders"][0]["number"]
+        assert kept["numbers"][0] == best
+        assert kept["n_leaders"] < kept["n_trials"] == 12  # three were refused, and count
+        assert whole.rows[0]["text"] == f"≥ {kept['spa_p_value']['value']:.3g}"
+        assert "among 24" in part.note
+        assert "The leaders by the bootstrap" in selectors.render_report(more)
+
+    def test_says_why_there_is_none(self, finished_study):
+        shown = selectors.get_study(finished_study).leading
+
+        assert shown.rows[0]["text"] == "–"
+        assert "are fewer than the 250 that the bootstrap needs" in shown.rows[0]["reason"]
+
+    def test_does_not_change_the_digest_of_the_result(self, finished_study, owner):
+        """It knows how many trials others made; the result must not."""
+        work_off(swept(owner, capital=5e5))
+        again = services.reproduce_run(
+            run_id=finished_study.public_id, actor=owner, at=timezone.now()
+        )
+
+        assert work_off(again).result_digest == finished_study.result_digest

@@ -1,0 +1,152 @@
+"""Methods that learn inside the folds of a walk-forward or a cross-validation."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from backtests import jobs, services
+from backtests.jobs import evaluation, trials
+from backtests.lifecycle import RunStatus
+from backtests.models import Chunk, Run, TrialBatch
+from crowetrade_site.core import storage
+from crowetrade_site.core.errors import InvalidInput
+from tests.factories.backtests import bars_dataset, queued, spec
+from tests.factories.backtests import work_off as work
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WIDE = {
+    "signals.0.fast_bars": {"low": 2, "high": 6, "step": 1},
+    "signals.0.slow_bars": {"low": 7, "high": 30, "step": 1},
+}
+LEARNING = [
+    {"kind": "tpe", "n_trials": 8, "generation": 4, "startup": 4},
+    {"kind": "cma_es", "n_trials": 8, "generation": 4},
+    {"kind": "genetic", "n_trials": 8, "generation": 4},
+    {"kind": "halving", "n_trials": 6, "eta": 2, "min_budget": 0.5},
+    {"kind": "nsga2", "n_trials": 8, "generation": 4, "objective": ["sharpe", "total_return"]},
+]
+
+
+@pytest.fixture
+def data(transactional_db, owner, tmp_path):
+    """A real dataset that other connections see."""
+    trials._open.cache_clear()
+    return bars_dataset(tmp_path, owner, n_days=120)
+
+
+def table_of(run: Run):
+    return pq.read_table(storage.locate(run.artifacts["trials.parquet"]["digest"]))
+
+
+class TestLearningInsideFolds:
+    SECTION = {"train_days": 40, "test_days": 20, "purge_days": 2}
+
+    def walk(self, owner, search, dataset="tiny") -> Run:
+        section = self.SECTION | {"search": {"over": WIDE, "seed": 7} | search}
+        return queued(owner, dataset, kind="walk_forward", walk_forward=section)
+
+    @pytest.mark.parametrize("search", LEARNING, ids=lambda search: search["kind"])
+    def test_chooses_for_each_fold_among_its_own_trials(self, data, owner, search):
+        run = work(self.walk(owner, search))
+        rows = table_of(run)
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        walk = run.summary["study"]["walk"]
+        assert len(walk["folds"]) == 4
+        n_per_fold = walk["n_per_fold"]
+        fold = rows["number"].to_numpy() // n_per_fold
+        for number, chosen in enumerate(walk["folds"]):
+            train = rows[f"train_{number}"].to_numpy()
+            assert np.isnan(train[fold != number]).all()
+            at = int(np.nanargmax(train))
+            assert json.loads(rows["parameters"][at].as_py()) == chosen["parameters"]
+            assert chosen["train_value"] == train[at] == rows["told_0"][at].as_py()
+        assert len(set(run.chunks.values_list("generation", flat=True))) == 2
+        counted = TrialBatch.objects.filter(run=run).values_list("n_trials", flat=True)
+        assert sum(counted) == run.summary["study"]["n_trials"] == rows.num_rows
+
+    @pytest.mark.parametrize("search", LEARNING[:4:3], ids=lambda search: search["kind"])
+    def test_does_not_depend_on_the_order_of_the_work(self, data, owner, search, monkeypatch):
+        straight = work(self.walk(owner, search))
+        again = self.walk(owner, search)
+        Chunk.objects.all().update(content="0" * 64)  # nothing is taken over
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 3)
+        messages = jobs.execute_run(run_id=again.public_id, worker="w1")
+        while messages:  # the last one first
+            following = jobs.execute_chunk(chunk_id=messages.pop(), worker="w2")
+            messages += following.chunks
+            if following.study is not None:
+                messages += jobs.execute_run(run_id=following.study, worker="w3")
+        again.refresh_from_db()
+
+        assert again.chunks.count() > straight.chunks.count()
+        assert not again.chunks.filter(is_reused=True).exists()
+        assert again.result_digest == straight.result_digest
+
+    def test_does_not_look_ahead(self, owner, transactional_db, tmp_path):
+        """Neither what a fold's search tries nor what it chooses knows what comes after."""
+        trials._open.cache_clear()
+        bars_dataset(tmp_path, owner, "long", n_days=120)
+        bars_dataset(tmp_path, owner, "short", n_days=85)
+        long, short = (work(self.walk(owner, LEARNING[0], name)) for name in ("long", "short"))
+        one, other = table_of(long).to_pylist(), table_of(short).to_pylist()
+        n_same = 2 * 8  # the short one's last test is cut off
+
+        assert [row["parameters"] for row in one[:n_same]] == [
+            row["parameters"] for row in other[:n_same]
+        ]
+        assert [row["told_0"] for row in one[:n_same]] == pytest.approx(
+            [row["told_0"] for row in other[:n_same]], rel=1e-12, nan_ok=True
+        )
+
+    def test_gives_a_trial_a_share_of_its_own_training(self, data, owner):
+        run = work(self.walk(owner, LEARNING[3]))
+        rows = table_of(run)
+        place = rows["number"].to_numpy() % run.summary["study"]["walk"]["n_per_fold"]
+        is_whole = place >= 6  # the second rung
+
+        train = np.column_stack([rows[f"train_{fold}"].to_numpy() for fold in range(4)])
+        assert np.isnan(train[~is_whole]).all()
+        assert (~np.isnan(train[is_whole])).any(axis=1).all()
+        assert not np.isnan(rows["told_0"].to_numpy()[~is_whole]).all()  # short as it is
+        leaders = [leader["number"] for leader in run.summary["study"]["leaders"]]
+        assert set(leaders) == set(rows["number"].to_numpy()[is_whole])
+
+    def test_judges_constraints_by_the_training(self, data, owner):
+        free = work(self.walk(owner, LEARNING[2]))
+        bound = work(self.walk(owner, LEARNING[2] | {"constraints": ["n_fills > 3"]}))
+        rows = table_of(bound)
+
+        assert free.status == bound.status == RunStatus.SUCCEEDED
+        broken = rows["told_violation"].to_numpy() > 0
+        train = np.column_stack([rows[f"train_{fold}"].to_numpy() for fold in range(4)])
+        assert broken.any()
+        assert np.isnan(train[broken]).all()
+        assert "n_fills" in rows["told_reason"].to_pylist()[int(np.flatnonzero(broken)[0])]
+
+    def test_covers_the_paths_of_a_cross_validation(self, data, owner):
+        section = {"n_groups": 4, "n_test_groups": 2, "search": {"over": WIDE} | LEARNING[0]}
+        run = work(queued(owner, kind="cross_validation", cross_validation=section))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert len(run.summary["study"]["walk"]["folds"]) == 6
+        assert len(run.summary["study"]["paths"]) == 3
+        assert run.summary["study"]["n_trials"] == 6 * 8
+
+    def test_is_estimated_with_all_its_folds(self, data, owner):
+        section = self.SECTION | {"search": {"over": WIDE} | LEARNING[0]}
+        document = spec(kind="walk_forward", walk_forward=section)
+
+        assert services.estimate_run(document=document, actor=owner).n_trials == 4 * 8
+
+    def test_has_no_folds_to_share_out(self, data, owner):
+        with pytest.raises(InvalidInput, match="say bars"):
+            self.walk(owner, LEARNING[3] | {"resource": "folds"})
+
+    def test_is_refused_in_more_folds_than_it_can_search(self, data, owner):
+        section = {"n_groups": 20, "n_test_groups": 5, "search": {"over": WIDE} | LEARNING[0]}
+        with pytest.raises(InvalidInput, match=r"15,504 .* grid"):
+            queued(owner, kind="cross_validation", cross_validation=section)
