@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from backtests.jobs import ledger, rows, trials
+from backtests.jobs.blocks import Blocks
 from backtests.models import Run, TrialBatch
 from backtests.search import Result, Search
 from backtests.validation import SelectionSettings, TrialSummaries, selection_report
@@ -36,7 +37,8 @@ class Choice(NamedTuple):
 class Collected:
     """All trials of a study, taken chunk by chunk in their order.
 
-    Of each some 350 bytes are kept, in arrays; no trial is an object but the few that lead.
+    Of each some 70 bytes are kept, in arrays, and 256 in a file; no trial is an object but the few
+    that lead.
     """
 
     def __init__(self, found: Search, n_trials: int, n_folds: int = 0) -> None:
@@ -50,13 +52,12 @@ class Collected:
             "objective": ["objective_0"],
             "points": [f"axis_{at}" for at in range(len(self.axes))],
             "moments": rows.MOMENTS,
-            "blocks": rows.BLOCKS,
-            "squares": rows.SQUARES,
             "train": [f"train_{at}" for at in range(n_folds)],
             "test": [f"test_{at}" for at in range(n_folds)],
         }
         self._names = {part: tuple(columns) for part, columns in names.items()}
         self._kept = {part: np.empty((len(names), n_trials)) for part, names in self._names.items()}
+        self._blocks = Blocks()  # of trials that ran through all of the time
         self._numbers = np.empty(n_trials, np.int64)
         self._is_whole = np.empty(n_trials, np.bool_)
         self._hashes: dict[str, Any] = {}  # by column: the size of chunks is of no account
@@ -78,6 +79,11 @@ class Collected:
         feasible = ~np.isnan(objectives).any(axis=0) & (_numbers_of(table["violation"]) == 0.0)
         self._kept["objective"][0, place][~(feasible & is_whole)] = np.nan
         if is_whole:
+            sums, squares = (
+                np.array([_numbers_of(table[name]) for name in names])
+                for names in (rows.BLOCKS, rows.SQUARES)
+            )
+            self._blocks.take(sums, squares)
             self._lead(table, objectives, np.flatnonzero(feasible))
         counted = pc.value_counts(table["reason"].filter(pa.array(~feasible)))
         self.reasons.update({str(one["values"]): one["counts"].as_py() for one in counted})
@@ -197,8 +203,7 @@ class Collected:
             periods_per_year=bench.periods_per_year,
             n_trials=n_counted,
             trial_sharpe_variance=self._sharpe_variance(),
-            block_returns=self._comparable("blocks").T,
-            block_squares=self._comparable("squares").T,
+            block_returns=self._blocks.stored(),
             block_bars=np.diff(rows.edges_of(bench.bars.n_bars)),
             settings=SelectionSettings(seed=bench.spec.seed),
         ).to_dict()

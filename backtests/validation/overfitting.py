@@ -12,13 +12,21 @@ References
 """
 
 import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backtests.validation.checks import FloatArray, matrix_of, require, require_count, vector_of
+from backtests.validation.checks import (
+    FloatArray,
+    StoredBlocks,
+    matrix_of,
+    require,
+    require_count,
+    vector_of,
+)
 from backtests.validation.errors import NotComputedError, SettingsError, ShapeError
 from numerics.compilation import njit
 
@@ -71,7 +79,7 @@ class Overfitting:
 
 
 class _Blocks(NamedTuple):
-    """Per-block sums of all trials, contiguous by trial."""
+    """Per-block sums of some trials, contiguous by trial."""
 
     mean: FloatArray  # (n_trials,), per bar, of the whole
     sums: FloatArray  # (n_blocks, n_trials), of r
@@ -129,7 +137,7 @@ def probability_of_backtest_overfitting(
     bars = np.array([rows.stop - rows.start for rows in slices], dtype=np.float64)
     mean = sums.sum(axis=0) / bars.sum()
     squares = np.array([np.square(matrix[rows] - mean).sum(axis=0) for rows in slices])
-    return _measure(_Blocks(mean, sums, squares, bars, is_centered=True), score)
+    return _measure_at_once(_Blocks(mean, sums, squares, bars, is_centered=True), score)
 
 
 def overfitting_of_blocks(
@@ -162,7 +170,7 @@ def overfitting_of_blocks(
     if block_squares is None:
         mean = sums.mean(axis=0)
         squares, bars = np.square(sums - mean), np.ones(sums.shape[0])
-        return _measure(_Blocks(mean, sums, squares, bars, is_centered=True), score)
+        return _measure_at_once(_Blocks(mean, sums, squares, bars, is_centered=True), score)
     raw = np.ascontiguousarray(matrix_of(block_squares, "block_squares").T)
     if block_bars is None:
         raise SettingsError("Squares by block need the number of bars in each block.")
@@ -170,7 +178,30 @@ def overfitting_of_blocks(
     if raw.shape != sums.shape or bars.shape != sums.shape[:1] or bool(np.any(bars < 1.0)):
         raise ShapeError("Sums, squares and bars by block do not fit.")
     mean = sums.sum(axis=0) / bars.sum()
-    return _measure(_Blocks(mean, sums, raw, bars, is_centered=False), score)
+    return _measure_at_once(_Blocks(mean, sums, raw, bars, is_centered=False), score)
+
+
+def overfitting_of_stored(
+    blocks: StoredBlocks, *, block_bars: ArrayLike, score: Score = "sharpe"
+) -> Overfitting:
+    """Return the same of trials whose sums do not stay in memory; they are read three times.
+
+    Raises
+    ------
+    ShapeError, SampleError, SettingsError, NotComputedError
+        As `overfitting_of_blocks`.
+    """
+    bars = vector_of(block_bars, "block_bars")
+    _require_blocks(blocks.n_blocks)
+    if bars.size != blocks.n_blocks or bool(np.any(bars < 1.0)):
+        raise ShapeError("Sums and bars by block do not fit.")
+
+    def read() -> Iterable[_Blocks]:
+        for sums, squares in blocks.read():
+            mean = sums.sum(axis=0) / bars.sum()
+            yield _Blocks(mean, sums, squares, bars, is_centered=False)
+
+    return _measure(read, bars.size, score)
 
 
 def _require_blocks(n_blocks: int) -> None:
@@ -179,23 +210,34 @@ def _require_blocks(n_blocks: int) -> None:
         raise SettingsError(f"Blocks must be even in number and at most 20, not {n_blocks}.")
 
 
-def _measure(blocks: _Blocks, score: Score) -> Overfitting:
+def _measure_at_once(blocks: _Blocks, score: Score) -> Overfitting:
+    return _measure(lambda: (blocks,), blocks.bars.size, score)
+
+
+def _measure(read: Callable[[], Iterable[_Blocks]], n_blocks: int, score: Score) -> Overfitting:
     if score not in ("sharpe", "mean"):
         raise SettingsError(f'score must be "sharpe" or "mean", not {score!r}.')
-    n_blocks = blocks.bars.size
-    total = _variation(blocks)
-    size = np.abs(blocks.mean) * np.sqrt(blocks.bars.sum())
-    moves = np.sqrt(total) > 1e-13 * size  # a constant varies by what rounding makes of it
-    kept = np.flatnonzero(moves) if score == "sharpe" else np.arange(total.size)
-    require(kept.size >= 2, "there are fewer than two trials that vary")
+    kept = [_compared(blocks, score) for blocks in read()]
+    n_trials, n_kept = sum(moves.size for moves in kept), sum(int(moves.sum()) for moves in kept)
+    require(n_kept >= 2, "there are fewer than two trials that vary")
     halves = np.array(list(itertools.combinations(range(n_blocks), n_blocks // 2)), dtype=np.int64)
     n_splits = halves.shape[0]
-    pairs = np.empty((n_splits, 3))
-    best = np.empty(n_splits, dtype=np.int64)
-    sound = _rank_halves(halves, *blocks, kept, score == "sharpe", pairs, best)
-    if not sound:
-        raise NotComputedError("a trial earns a constant return throughout half of the blocks")
-    place = pairs[:, 2] / (kept.size + 1.0)
+    pairs, best = np.zeros((n_splits, 3)), np.full(n_splits, -1, dtype=np.int64)
+    pairs[:, 0] = -np.inf
+    is_sharpe = score == "sharpe"
+    for is_ranking in (False, True):  # which is the best of a half, and then its rank elsewhere
+        first = 0
+        for blocks, moves in zip(read(), kept, strict=True):
+            here = np.flatnonzero(moves)
+            if not _pass_halves(is_ranking, halves, *blocks, here, first, is_sharpe, pairs, best):
+                raise NotComputedError(
+                    "a trial earns a constant return throughout half of the blocks"
+                )
+            first += moves.size
+    pairs[:, 2] += 0.5
+    if is_sharpe:
+        pairs[:, :2] = np.copysign(np.sqrt(np.abs(pairs[:, :2])), pairs[:, :2])
+    place = pairs[:, 2] / (n_kept + 1.0)
     logits = np.log(place / (1.0 - place))
     slope, intercept, r_squared = _line(pairs[:, 0], pairs[:, 1])
     return Overfitting(
@@ -209,11 +251,21 @@ def _measure(blocks: _Blocks, score: Score) -> Overfitting:
         out_of_sample=pairs[:, 1].copy(),
         best=best,
         score=score,
-        n_trials=int(kept.size),
-        n_still=int(total.size - kept.size),
+        n_trials=n_kept,
+        n_still=n_trials - n_kept,
         n_blocks=n_blocks,
         n_splits=n_splits,
     )
+
+
+def _compared(blocks: _Blocks, score: Score) -> NDArray[np.bool_]:
+    """Return which trials are compared: by their ratios those that vary."""
+    if score == "mean":
+        return np.ones(blocks.mean.size, np.bool_)
+    size = np.abs(blocks.mean) * np.sqrt(blocks.bars.sum())
+    # a constant varies by what rounding makes of it
+    moves: NDArray[np.bool_] = np.sqrt(_variation(blocks)) > 1e-13 * size
+    return moves
 
 
 def _variation(blocks: _Blocks) -> FloatArray:
@@ -240,7 +292,8 @@ def _line(x: FloatArray, y: FloatArray) -> tuple[float | None, float | None, flo
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _rank_halves(
+def _pass_halves(
+    is_ranking: bool,
     halves: NDArray[np.int64],
     mean: FloatArray,
     sums: FloatArray,
@@ -248,55 +301,51 @@ def _rank_halves(
     bars: FloatArray,
     is_centered: bool,
     kept: NDArray[np.int64],
+    first: int,
     is_sharpe: bool,
     pairs: FloatArray,
     best: NDArray[np.int64],
 ) -> bool:
-    """Write score, score elsewhere and rank elsewhere of every half's best trial.
+    """Bring every half's best trial up to date with some trials, or its rank less one half.
+
+    Written are score and score elsewhere, and in the second pass what each trial adds to the rank:
+    1 where it scores less than the best, 0.5 where it scores as much.
 
     Notes
     -----
     In the order of combinations the complement of half c is half C - 1 - c, so the two are scored
     together; and one half differs from the one before in two blocks on average, so sums are kept
     for every number of blocks. Trials go by in tiles that stay in the processor's cache, twice: to
-    find the best, and to rank it. Sums are taken trial by trial in one order, which keeps the
-    scores of equal trials equal to the last bit. Scores are compared by their squares with the
-    sign kept, which saves the root. Returns whether every score exists.
+    find the best, and to rank it; `first` is the number of the first of these trials. Sums are
+    taken trial by trial in one order, which keeps the scores of equal trials equal to the last bit.
+    Scores are compared by their squares with the sign kept, which saves the root. Returns whether
+    every score exists.
     """
     n_splits, depth = halves.shape[0], halves.shape[1]
     off, square = np.zeros((depth + 1, _TILE)), np.zeros((depth + 1, _TILE))
     tile_off, tile_square = np.empty((bars.size, _TILE)), np.empty((bars.size, _TILE))
     total_off, total_square, tile_mean = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
     one, other = np.empty(_TILE), np.empty(_TILE)
-    n_below, n_equal = np.zeros(n_splits, np.int64), np.zeros(n_splits, np.int64)
-    pairs[:, 0] = -np.inf
-    best[:] = -1
-    for is_ranking in (False, True):
-        for begin in range(0, kept.size, _TILE):
-            n = min(_TILE, kept.size - begin)
-            _lay_tile(
-                mean, sums, squares, bars, is_centered, kept[begin : begin + n],
-                tile_mean, tile_off, tile_square, total_off, total_square,
-            )  # fmt: skip
-            for c in range(n_splits // 2):
-                n_bars = _add_blocks(halves, c, n, tile_off, tile_square, bars, off, square)
-                if not _write_scores(
-                    n, tile_mean, off[depth], square[depth], n_bars, bars.sum() - n_bars,
-                    total_off, total_square, is_sharpe, one, other,
-                ):  # fmt: skip
-                    return False
-                mirror = n_splits - 1 - c
-                if is_ranking:
-                    _count(n, other, pairs[c, 1], c, n_below, n_equal)
-                    _count(n, one, pairs[mirror, 1], mirror, n_below, n_equal)
-                else:
-                    _choose(n, one, other, kept, begin, c, pairs, best)
-                    _choose(n, other, one, kept, begin, mirror, pairs, best)
-    for c in range(n_splits):
-        pairs[c, 2] = n_below[c] + 0.5 * (n_equal[c] + 1)
-        if is_sharpe:
-            for side in range(2):
-                pairs[c, side] = np.copysign(np.sqrt(abs(pairs[c, side])), pairs[c, side])
+    for begin in range(0, kept.size, _TILE):
+        n = min(_TILE, kept.size - begin)
+        _lay_tile(
+            mean, sums, squares, bars, is_centered, kept[begin : begin + n],
+            tile_mean, tile_off, tile_square, total_off, total_square,
+        )  # fmt: skip
+        for c in range(n_splits // 2):
+            n_bars = _add_blocks(halves, c, n, tile_off, tile_square, bars, off, square)
+            if not _write_scores(
+                n, tile_mean, off[depth], square[depth], n_bars, bars.sum() - n_bars,
+                total_off, total_square, is_sharpe, one, other,
+            ):  # fmt: skip
+                return False
+            mirror = n_splits - 1 - c
+            if is_ranking:
+                _count(n, other, pairs[c, 1], c, pairs)
+                _count(n, one, pairs[mirror, 1], mirror, pairs)
+            else:
+                _choose(n, one, other, kept, begin, first, c, pairs, best)
+                _choose(n, other, one, kept, begin, first, mirror, pairs, best)
     return True
 
 
@@ -424,6 +473,7 @@ def _choose(
     elsewhere: FloatArray,
     kept: NDArray[np.int64],
     begin: int,
+    first: int,
     half: int,
     pairs: FloatArray,
     best: NDArray[np.int64],
@@ -438,7 +488,7 @@ def _choose(
         if chosen[j] > most:
             leader, most = j, chosen[j]
     if leader >= 0:
-        best[half] = kept[begin + leader]
+        best[half] = first + kept[begin + leader]
         pairs[half, 0], pairs[half, 1] = most, elsewhere[leader]
 
 
@@ -448,13 +498,11 @@ def _count(
     elsewhere: FloatArray,
     score: float,
     half: int,
-    n_below: NDArray[np.int64],
-    n_equal: NDArray[np.int64],
+    pairs: FloatArray,
 ) -> None:
-    """Count the trials that score less than a half's best elsewhere, and as much."""
+    """Add to a rank the trials that score less than a half's best elsewhere, or as much."""
     below, equal = 0, 0
     for j in range(n):
         below += int(elsewhere[j] < score)
         equal += int(elsewhere[j] == score)
-    n_below[half] += below
-    n_equal[half] += equal
+    pairs[half, 2] += below + 0.5 * equal

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backtests.validation.checks import FloatArray, require_count
+from backtests.validation.checks import FloatArray, StoredBlocks, require_count
 from backtests.validation.errors import SettingsError
 from backtests.validation.figure import Figure
 from backtests.validation.judging import BlockSums, Search
@@ -81,7 +81,7 @@ def selection_report(
     periods_per_year: float,
     n_trials: int | None = None,
     trial_sharpe_variance: float | None = None,
-    block_returns: ArrayLike | None = None,
+    block_returns: ArrayLike | StoredBlocks | None = None,
     block_squares: ArrayLike | None = None,
     block_bars: ArrayLike | None = None,
     returns: ArrayLike | None = None,
@@ -102,7 +102,7 @@ def selection_report(
     trial_sharpe_variance : float, optional
         Variance of the trials' Sharpe ratios *per bar*, >= 0; that of the summarized trials
         (ddof 1) when not given.
-    block_returns : float array, shape (k, n_blocks), optional
+    block_returns : float array, shape (k, n_blocks), or StoredBlocks, optional
         Returns summed by block, of as many trials as kept them. Rows with missing values are left
         out.
     block_squares, block_bars : float arrays, optional

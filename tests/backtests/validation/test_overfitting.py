@@ -12,7 +12,7 @@ from backtests.validation.errors import (
     ShapeError,
 )
 from backtests.validation.overfitting import (
-    _rank_halves,
+    _pass_halves,
     overfitting_of_blocks,
     probability_of_backtest_overfitting,
 )
@@ -61,10 +61,11 @@ class TestProbabilityOfBacktestOverfitting:
         cut = returns.reshape(4, 100, 15)
         mean, kept = returns.mean(axis=0), np.arange(15)
         blocks = (mean, cut.sum(axis=1), np.square(cut).sum(axis=1), np.full(4, 100.0), False)
-        compiled, plain = (np.empty((6, 3)) for _ in range(2))
+        compiled, plain = (np.full((6, 3), [-np.inf, 0.0, 0.0]) for _ in range(2))
 
-        _rank_halves(halves, *blocks, kept, True, compiled, np.empty(6, np.int64))
-        _rank_halves.py_func(halves, *blocks, kept, True, plain, np.empty(6, np.int64))
+        for is_ranking in (False, True):
+            for written, run in ((compiled, _pass_halves), (plain, _pass_halves.py_func)):
+                run(is_ranking, halves, *blocks, kept, 0, True, written, np.empty(6, np.int64))
 
         np.testing.assert_array_equal(compiled, plain)
 
