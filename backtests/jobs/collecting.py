@@ -1,15 +1,18 @@
 """What a study keeps in memory of its trials: a few numbers each, whatever their figures."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from backtests.jobs import ledger, trials
+from backtests.jobs import ledger, rows, trials
+from backtests.jobs.blocks import Blocks
 from backtests.models import Run, TrialBatch
 from backtests.search import Result, Search
 from backtests.validation import SelectionSettings, TrialSummaries, selection_report
@@ -32,56 +35,88 @@ class Choice(NamedTuple):
 
 
 class Collected:
-    """All trials of a study, taken chunk by chunk in their order."""
+    """All trials of a study, taken chunk by chunk in their order.
 
-    def __init__(self, found: Search, n_folds: int = 0) -> None:
+    Of each some 70 bytes are kept, in arrays, and 256 in a file; no trial is an object but the few
+    that lead.
+    """
+
+    def __init__(self, found: Search, n_trials: int, n_folds: int = 0) -> None:
         self.found, self.n_folds = found, n_folds
         self.n_trials = 0
         self.is_partial = False  # whether some were tried on a share of the time only
         self.leaders: list[Result] = []
         self.reasons: Counter[str] = Counter()
-        self.axes = [path for path, axis in found.space.dimensions.items() if axis.is_numeric]
-        self._numbers: list[NDArray[np.int64]] = []
-        self._objective: list[FloatArray] = []
-        self._points: list[FloatArray] = []
-        self._moments: list[FloatArray] = []
-        self._t_ratios: list[FloatArray] = []  # of all trials, those with a share of the time too
-        self._blocks: list[FloatArray] = []
-        self._squares: list[FloatArray] = []
-        self._train: list[FloatArray] = []
-        self._test: list[FloatArray] = []
+        self.axes = rows.axes_of(found)
+        names = {
+            "objective": ["objective_0"],
+            "points": [f"axis_{at}" for at in range(len(self.axes))],
+            "moments": rows.MOMENTS,
+            "train": [f"train_{at}" for at in range(n_folds)],
+            "test": [f"test_{at}" for at in range(n_folds)],
+        }
+        self._names = {part: tuple(columns) for part, columns in names.items()}
+        self._kept = {part: np.empty((len(names), n_trials)) for part, names in self._names.items()}
+        self._blocks = Blocks()  # of trials that ran through all of the time
+        self._numbers = np.empty(n_trials, np.int64)
+        self._is_whole = np.empty(n_trials, np.bool_)
         self._hashes: dict[str, Any] = {}  # by column: the size of chunks is of no account
 
-    def take(self, table: pa.Table, results: Sequence[Result]) -> None:
-        """Take the rows of a chunk."""
-        self.n_trials += len(results)
-        # What was tried on a share of the time cannot be compared with what ran through it all.
-        whole = np.array([result.budget == 1.0 for result in results])
-        self.is_partial |= not whole.all()
-        feasible = [result for result in results if result.is_feasible and result.budget == 1.0]
-        self.leaders = sorted([*self.leaders, *feasible], key=self.found.goals.order)[:N_LEADERS]
-        self.reasons.update(result.reason for result in results if not result.is_feasible)
-        self._numbers.append(np.array([result.number for result in results], np.int64))
-        values = [r.values[0] if r.is_feasible and r.values else np.nan for r in results]
-        self._objective.append(np.where(whole, values, np.nan))
-        self._points.append(
-            np.array(
-                [[r.parameters.get(path, np.nan) for path in self.axes] for r in results],
-                dtype=np.float64,
-            ).reshape(len(results), len(self.axes))
-        )
-        moments = _matrix(table, trials.MOMENTS)
-        self._t_ratios.append(_t_ratios(moments))
-        self._moments.append(np.where(whole[:, None], moments, np.nan))
-        for part, name in ((self._blocks, "block"), (self._squares, "square")):
-            sums = _matrix(table, [f"{name}_{at}" for at in range(trials.N_BLOCKS)])
-            part.append(np.where(whole[:, None], sums, np.nan))
-        for part, side in ((self._train, "train"), (self._test, "test")):
-            if self.n_folds:
-                part.append(_matrix(table, [f"{side}_{at}" for at in range(self.n_folds)]))
-        for name in table.column_names:
+    def take(self, table: pa.Table, columns: Sequence[str], *, is_whole: bool = True) -> None:
+        """Take the rows of a chunk, with their numbers; those columns have part in the digest.
+
+        What was tried on a share of the time cannot be compared with what ran through it all.
+        """
+        place = slice(self.n_trials, self.n_trials + table.num_rows)
+        self.n_trials = place.stop
+        self._is_whole[place] = is_whole
+        self.is_partial |= not is_whole
+        self._numbers[place] = table["number"].to_numpy()
+        for part, names in self._names.items():
+            for at, name in enumerate(names):
+                self._kept[part][at, place] = _numbers_of(table[name])
+        objectives = [_numbers_of(table[f"objective_{at}"]) for at in range(self._n_objectives)]
+        feasible = ~np.isnan(objectives).any(axis=0) & (_numbers_of(table["violation"]) == 0.0)
+        self._kept["objective"][0, place][~(feasible & is_whole)] = np.nan
+        if is_whole:
+            sums, squares = (
+                np.array([_numbers_of(table[name]) for name in names])
+                for names in (rows.BLOCKS, rows.SQUARES)
+            )
+            self._blocks.take(sums, squares)
+            self._lead(table, objectives, np.flatnonzero(feasible))
+        counted = pc.value_counts(table["reason"].filter(pa.array(~feasible)))
+        self.reasons.update({str(one["values"]): one["counts"].as_py() for one in counted})
+        for name in columns:
             column = self._hashes.setdefault(name, hashlib.sha256())
             column.update(_bytes_of(table[name]))
+
+    @property
+    def _n_objectives(self) -> int:
+        return len(self.found.objectives)
+
+    def _lead(
+        self, table: pa.Table, objectives: Sequence[FloatArray], feasible: NDArray[np.int64]
+    ) -> None:
+        """Keep the best of the leaders so far and the feasible rows of a chunk."""
+        sign = -1.0 if self.found.goals.maximized[0] else 1.0
+        order = np.argsort(sign * objectives[0][feasible], kind="stable")
+        for at in feasible[order[:N_LEADERS]].tolist():
+            parameters = json.loads(table["parameters"][at].as_py())
+            values = tuple(float(column[at]) for column in objectives)
+            self.leaders.append(Result(table["number"][at].as_py(), parameters, values))
+        self.leaders = sorted(self.leaders, key=self.found.goals.order)[:N_LEADERS]
+
+    def _all(self, part: str) -> FloatArray:
+        """Return some columns of all trials taken, shape (n_columns, n_trials)."""
+        return self._kept[part][:, : self.n_trials]
+
+    def _comparable(self, part: str) -> FloatArray:
+        """Return the same, NaN of the trials that had a share of the time only."""
+        taken = self._all(part)
+        return (
+            np.where(self._is_whole[: self.n_trials], taken, np.nan) if self.is_partial else taken
+        )
 
     @property
     def digest(self) -> str:
@@ -96,15 +131,14 @@ class Collected:
 
     def strongest(self, n: int) -> list[int]:
         """Return the trials with the largest Sharpe ratios, from the best on."""
-        ratio = _t_ratios(np.vstack(self._moments))
+        ratio = _t_ratios(self._comparable("moments"))
         order = np.argsort(-ratio, kind="stable")[:n]  # those without one come last
-        numbers = np.concatenate(self._numbers)
-        return [int(numbers[at]) for at in order if np.isfinite(ratio[at])]
+        return [int(self._numbers[at]) for at in order if np.isfinite(ratio[at])]
 
     @property
     def has_choices(self) -> bool:
         """Whether any fold has something to choose."""
-        return any(not np.isnan(train).all() for train in self._train)
+        return not np.isnan(self._all("train")).all()
 
     def choices(self) -> list[Choice]:
         """Return the trial that each fold chooses by its training, of those feasible there.
@@ -112,21 +146,19 @@ class Collected:
         What came of a trial in all of the time is of no account: it knows the test. A fold in which
         no trial has a figure chooses nothing.
         """
-        train, test = np.vstack(self._train), np.vstack(self._test)
         sign = 1.0 if self.found.goals.maximized[0] else -1.0
-        numbers = np.concatenate(self._numbers)
         chosen = []
-        for fold in range(self.n_folds):
-            worth = np.where(np.isnan(train[:, fold]), -np.inf, sign * train[:, fold])
+        sides = zip(self._all("train"), self._all("test"), strict=True)
+        for fold, (train, test) in enumerate(sides):
+            worth = np.where(np.isnan(train), -np.inf, sign * train)
             at = int(np.argmax(worth))
             if worth[at] == -np.inf:
                 continue
-            tested = test[~np.isnan(test[:, fold]), fold]
-            is_tested = not np.isnan(test[at, fold])
-            rank = float(np.mean(sign * tested <= sign * test[at, fold])) if is_tested else np.nan
-            chosen.append(
-                Choice(fold, int(numbers[at]), float(train[at, fold]), float(test[at, fold]), rank)
-            )
+            tested = test[~np.isnan(test)]
+            is_tested = not np.isnan(test[at])
+            rank = float(np.mean(sign * tested <= sign * test[at])) if is_tested else np.nan
+            number = int(self._numbers[at])
+            chosen.append(Choice(fold, number, float(train[at]), float(test[at]), rank))
         return chosen
 
     def summary(self, run: Run, bench: trials.Bench) -> dict[str, Any]:
@@ -162,19 +194,17 @@ class Collected:
 
         All trials that the ledger counts on this data count, those of other studies included.
         """
-        moments = np.vstack(self._moments)
-        if bench.periods_per_year is None or np.all(np.isnan(moments[:, 1])):
+        n, mean, deviation, skewness, kurtosis = self._comparable("moments")
+        if bench.periods_per_year is None or np.all(np.isnan(mean)):
             return None
-        n, mean, deviation, skewness, kurtosis = moments.T
         summaries = TrialSummaries(np.nan_to_num(n), mean, deviation, skewness, kurtosis)
         return selection_report(
             summaries,
             periods_per_year=bench.periods_per_year,
             n_trials=n_counted,
             trial_sharpe_variance=self._sharpe_variance(),
-            block_returns=np.vstack(self._blocks),
-            block_squares=np.vstack(self._squares),
-            block_bars=np.diff(trials.edges_of(bench.bars.n_bars)),
+            block_returns=self._blocks.stored(),
+            block_bars=np.diff(rows.edges_of(bench.bars.n_bars)),
             settings=SelectionSettings(seed=bench.spec.seed),
         ).to_dict()
 
@@ -186,8 +216,8 @@ class Collected:
         """
         if not self.is_partial:
             return None
-        count = np.vstack(self._moments)[:, 0]
-        known = np.concatenate(self._t_ratios)
+        count = self._comparable("moments")[0]
+        known = _t_ratios(self._all("moments"))
         known = known[np.isfinite(known)]
         if np.isnan(count).all() or known.size < 2:
             return None
@@ -197,11 +227,11 @@ class Collected:
         """Return the mean objective over the first two numeric dimensions; None without two."""
         if len(self.axes) < 2:
             return None
-        points, values = np.vstack(self._points)[:, :2], np.concatenate(self._objective)
-        sides = [np.unique(points[:, axis][~np.isnan(points[:, axis])]) for axis in range(2)]
+        points, values = self._all("points"), self._all("objective")[0]
+        sides = [np.unique(axis[~np.isnan(axis)]) for axis in points]
         if any(side.size < 2 for side in sides):
             return None
-        places, labels = zip(*(_cells(points[:, at], sides[at]) for at in range(2)), strict=True)
+        places, labels = zip(*map(_cells, points, sides), strict=True)
         shape = (len(labels[0]), len(labels[1]))
         known = ~np.isnan(values) & (places[0] >= 0) & (places[1] >= 0)
         cell = places[0][known] * shape[1] + places[1][known]
@@ -210,14 +240,14 @@ class Collected:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(n > 0, total / n, np.nan).reshape(shape)
         return {
-            "paths": self.axes[:2],
+            "paths": self.axes,
             "labels": [list(side) for side in labels],
             "mean": [[None if np.isnan(v) else float(v) for v in row] for row in mean],
         }
 
     def _distribution(self) -> dict[str, Any] | None:
         """Return a histogram of the objective over all feasible trials."""
-        values = np.concatenate(self._objective)
+        values = self._all("objective")[0]
         values = values[~np.isnan(values)]
         if values.size < 2 or values.min() == values.max():
             return None
@@ -227,7 +257,7 @@ class Collected:
 
 def _t_ratios(moments: FloatArray) -> FloatArray:
     """Return Sharpe ratios times the root of their number of returns; NaN where there is none."""
-    count, mean, deviation = moments[:, :3].T
+    count, mean, deviation = moments[:3]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(deviation > 0.0, mean / deviation * np.sqrt(count), np.nan)
 
@@ -243,12 +273,13 @@ def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], lis
 
 
 def _bytes_of(column: pa.ChunkedArray) -> bytes:
+    """Return what is hashed of a column: texts with a zero behind each, numbers as they are."""
     if pa.types.is_string(column.type):
         return "".join(f"{text or ''}\0" for text in column.to_pylist()).encode()
-    numbers = column.to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(numbers, dtype=np.float64).tobytes()
+    return np.ascontiguousarray(_numbers_of(column)).tobytes()
 
 
-def _matrix(table: pa.Table, names: Sequence[str]) -> FloatArray:
-    columns = [table[name].to_numpy(zero_copy_only=False) for name in names]
-    return np.column_stack(columns).astype(np.float64)
+def _numbers_of(column: pa.ChunkedArray) -> FloatArray:
+    """Return a column of numbers, NaN where there is none."""
+    numbers: FloatArray = column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    return numbers

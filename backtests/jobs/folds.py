@@ -1,7 +1,7 @@
 """Parts of time: how a study splits it, and what an account did in each part."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from backtests.engine.metrics import (
     compute_metrics_table,
 )
 from backtests.engine.metrics.reasons import sentence_of
+from backtests.jobs.rows import FIGURES
 from backtests.runspec import RunSpec
 from backtests.search import Result as Judged
 from backtests.search import Search, Trial
@@ -102,11 +103,21 @@ def beginning_of(fold: Split, share: float) -> Split:
     return Split(tuple(kept), ())
 
 
-def figures_of(table: MetricsTable, at: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the metrics of one curve of a table, and why some are not computed."""
+def names_in(found: Search) -> frozenset[str]:
+    """Return the names that objectives and limits speak of; nobody asks for the others."""
+    spoken = (expression.names for expression in (*found.objectives, *found.limits))
+    return frozenset().union(*spoken)
+
+
+def figures_of(
+    table: MetricsTable, at: int, names: Collection[str] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return metrics of one curve of a table, all or some, and why some are not computed."""
     figures: dict[str, Any] = {}
     reasons = {}
     for column, name in enumerate(table.names):
+        if names is not None and name not in names:
+            continue
         code = int(table.reasons[at, column])
         figures[name] = None if code else float(table.values[at, column])
         if code:
@@ -205,9 +216,10 @@ def judge_fold(
     table: MetricsTable,
 ) -> list[Judged]:  # fmt: skip
     """Return what one side of a fold, measured, says of each trial: that side and nothing else."""
-    rows = rows_of(ranges)
+    rows, asked = rows_of(ranges), names_in(found)
     judged = []
     for at, (trial, part) in enumerate(zip(trials, parts, strict=True)):
-        figures, reasons = figures_of(table, at)
-        judged.append(found.judge(trial, figures | part.figures_in(rows), reasons))
+        figures, reasons = figures_of(table, at, asked)
+        beside = {} if asked.isdisjoint(FIGURES) else part.figures_in(rows)
+        judged.append(found.judge(trial, figures | beside, reasons))
     return judged

@@ -1,8 +1,6 @@
 """The ledger of trials: what the platform evaluated, counted once, whatever it was called."""
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from django.utils import timezone
@@ -25,10 +23,13 @@ def scope_of(market: Market) -> LedgerScope:
     return scope
 
 
-def record(
-    run: Run, scope: LedgerScope, parameters: Sequence[Mapping[str, Any]], worker: str
-) -> None:
+def record(run: Run, scope: LedgerScope, n_trials: int, parameters: str, worker: str) -> None:
     """Count some trials of a run; those that were counted before are not counted again.
+
+    Parameters
+    ----------
+    parameters : str
+        Digest of the list of their parameter sets.
 
     Notes
     -----
@@ -37,12 +38,12 @@ def record(
     even if the worker is lost.
     """
     spec = as_backtest(run.spec)
-    digest = canonical.digest({"spec": spec, "parameters": [dict(one) for one in parameters]})
+    digest = canonical.digest({"spec": spec, "parameters": parameters})
     TrialBatch.objects.bulk_create(
         [
             TrialBatch(
                 digest=digest, scope=scope, family=run.strategy_digest,
-                n_trials=len(parameters), run=run, code_digest=provenance.code_digest(),
+                n_trials=n_trials, run=run, code_digest=provenance.code_digest(),
                 worker=worker, recorded_at=timezone.now(),
             )
         ],

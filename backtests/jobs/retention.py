@@ -176,9 +176,18 @@ def _record_removal(
 
 def _objects_of(run: Run) -> set[str]:
     """Return the digests of everything a run left in the store."""
-    named = {str(entry["digest"]) for entry in run.artifacts.values()}
+    named = _named_by(run.artifacts)
     rows = Chunk.objects.filter(run=run).exclude(artifact="")
     return named | set(rows.values_list("artifact", flat=True))
+
+
+def _named_by(artifacts: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the digests that the row of a run names: files, and lists of the pieces of some."""
+    return {
+        str(entry[name])
+        for entry in artifacts.values()
+        for name in ("digest", "pieces") if name in entry
+    }  # fmt: skip
 
 
 def referred_to(digests: Iterable[str]) -> set[str]:
@@ -187,7 +196,7 @@ def referred_to(digests: Iterable[str]) -> set[str]:
     found = wanted & _of_datasets()
     kept = Run.objects.filter(artifacts_expired_at=None).exclude(artifacts={})
     for artifacts in kept.values_list("artifacts", flat=True).iterator():
-        found |= wanted & {str(entry["digest"]) for entry in artifacts.values()}
+        found |= wanted & _named_by(artifacts)
     live = Chunk.objects.filter(run__artifacts_expired_at=None)
     sought = sorted(wanted - found)
     for begin in range(0, len(sought), 1000):

@@ -6,24 +6,26 @@ again; the next attempt plans the next generation, or puts the rows together. Ev
 attempt needs is in the database and in the store, so any worker can go on with it.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtests import search, selectors
-from backtests.jobs import backtest, comparing, evaluation, leading, trials, walking
+from backtests import search
+from backtests.jobs import backtest, comparing, evaluation, leading, rows, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
-from backtests.models import Run
-from backtests.runspec import RunSpec, search_of
-from backtests.search import FoldedSearch, Result, Search, SearchError, Trial
-from crowetrade_site.core import canonical, storage
+from backtests.models import Chunk, Run
+from backtests.runspec import RunSpec
+from backtests.search import FoldedSearch, Result, Search, SearchError
+from crowetrade_site.core import canonical, pieces, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
 
 
@@ -44,11 +46,9 @@ def advance(run: Run, lease: Lease) -> dict[str, Any] | None:
     lease.phase("planning")
     bench = trials.Bench.of(run)
     with translating((SearchError,), InvalidInput):
-        found = selectors.plan_search(search_of(run.spec), n_folds=len(bench.folds))
-        asked = _next(run, found)
-    if asked:
-        generation = run.chunks.values("generation").distinct().count()
-        evaluation.plan(run, bench, found, asked, generation)
+        found = evaluation.search_for(run, n_folds=len(bench.folds))
+        is_waiting = _plan(run, bench, found)
+    if is_waiting:
         Run.objects.filter(pk=run.pk).update(progress_total=found.n_trials)
         return None
     return _conclude(run, bench, found, lease)
@@ -59,55 +59,47 @@ def _is_given_up(run: Run) -> bool:
     return run.chunks.filter(status=ChunkStatus.QUARANTINED).exists()
 
 
-def _next(run: Run, found: Search) -> list[Trial]:
-    """Return the trials of the next generation; none when all are there, or one is lost."""
+def _plan(run: Run, bench: trials.Bench, found: Search) -> bool:
+    """Write the chunks of the next generation; return whether there is one."""
     if found.is_indexed:
-        missing = not run.chunks.exists()
-        return [found.trial(number) for number in range(found.n_trials)] if missing else []
-    for table, results in told(run, found):
-        found.tell(_trainings(table, results) if isinstance(found, FoldedSearch) else results)
-    return [] if _is_given_up(run) else found.ask()
+        if run.chunks.exists():
+            return False
+        evaluation.plan(run, bench, found.n_trials)
+        return True
+    for chunk in _done(run):
+        found.tell(_results(chunk, found))
+    asked = [] if _is_given_up(run) else found.ask()
+    if asked:
+        generation = run.chunks.values("generation").distinct().count()
+        evaluation.plan_generation(run, bench, asked, generation)
+    return bool(asked)
 
 
-def told(run: Run, found: Search) -> Iterator[tuple[pa.Table, list[Result]]]:
-    """Yield the rows of each chunk that is done, in the order of its trials, and their results."""
-    for chunk in run.chunks.done().order_by("first"):
-        table = pq.read_table(storage.locate(chunk.artifact))
-        yield table, _results(evaluation.trials_of(chunk, found), table, len(found.objectives))
+def _done(run: Run) -> Iterable[Chunk]:
+    """Return the chunks that are done in the order of their trials."""
+    done: Iterable[Chunk] = run.chunks.done().order_by("first")
+    return done
 
 
-def _results(asked: list[Trial], table: pa.Table, n_objectives: int) -> list[Result]:
-    columns = [table[f"objective_{at}"].to_pylist() for at in range(n_objectives)]
-    judged: Any = zip(
-        zip(*columns, strict=True), table["violation"].to_pylist(), table["reason"].to_pylist(),
-        strict=True,
-    )  # fmt: skip
+def _results(chunk: Chunk, found: Search) -> list[Result]:
+    """Return what a method that learns is told of the trials of a chunk.
+
+    Where folds search apart that is what the trainings of their own folds said.
+    """
+    is_folded = isinstance(found, FoldedSearch)
+    asked, prefix = evaluation.trials_of(chunk, found), "told_" if is_folded else "objective_"
+    judged = ("told_violation", "told_reason") if is_folded else ("violation", "reason")
+    objectives = [f"{prefix}{at}" for at in range(len(found.objectives))]
+    names = [*objectives, *judged, "reason"]
+    table = pq.read_table(storage.locate(chunk.artifact), columns=list(dict.fromkeys(names)))
+    columns = [table[name].to_pylist() for name in names]
     return [
         Result(
-            trial.number, trial.parameters, None if None in values else values, violation, reason,
-            trial.budget,
+            trial.number, trial.parameters, None if None in values else tuple(values),
+            violation or 0.0, failure if reason is None else reason, trial.budget,
         )
-        for trial, (values, violation, reason) in zip(asked, judged, strict=True)
+        for trial, *values, violation, reason, failure in zip(asked, *columns, strict=True)
     ]  # fmt: skip
-
-
-def _trainings(table: pa.Table, results: list[Result]) -> list[Result]:
-    """Return what the trainings of their own folds said of some trials."""
-    n_objectives = sum(name.startswith("told_") for name in table.column_names) - 2
-    columns = [table[f"told_{at}"].to_pylist() for at in range(n_objectives)]
-    judged: Any = zip(
-        zip(*columns, strict=True), table["told_violation"].to_pylist(),
-        table["told_reason"].to_pylist(), strict=True,
-    )  # fmt: skip
-    return [
-        replace(
-            result,
-            values=None if None in values else values,
-            violation=violation or 0.0,
-            reason=result.reason if reason is None else reason,
-        )
-        for result, (values, violation, reason) in zip(results, judged, strict=True)
-    ]
 
 
 def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dict[str, Any]:
@@ -116,7 +108,7 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trials.parquet"
         collected = _collect(run, bench, found, path, lease)
-        artifacts = {"trials.parquet": {"digest": storage.put(path), "bytes": path.stat().st_size}}
+        artifacts: dict[str, Any] = {"trials.parquet": _put(path)}
     lease.phase("judging")
     columns: dict[str, Any] = {
         "summary": {"study": collected.summary(run, bench)},
@@ -138,6 +130,12 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
             n_counted = max(kept["ledger"]["n_on_this_data"], collected.n_trials)
             kept["leading"] = leading.judge(bench, found, collected, n_counted, lease)
     return columns | {"artifacts": artifacts} | _problem(run)
+
+
+def _put(path: Path) -> dict[str, Any]:
+    """Store the table of trials, and the digests of its pieces: pages of it are read alone."""
+    entry = {"digest": storage.put(path), "pieces": pieces.put_list(path)}
+    return entry | {"bytes": path.stat().st_size}
 
 
 def _shown(
@@ -165,18 +163,42 @@ def _shown(
 
 def _collect(run: Run, bench: trials.Bench, found: Search, path: Path, lease: Lease) -> Collected:
     """Write one table of all trials, chunk after chunk, and return what is kept in memory."""
+    chunks = list(_done(run))
     n_folds = len(bench.folds)
-    collected = Collected(found, n_folds)
-    columns = trials.schema(
-        len(found.objectives), n_folds, is_folded=isinstance(found, FoldedSearch)
-    ).insert(0, pa.field("number", pa.int64()))
-    with pq.ParquetWriter(path, columns, compression="zstd", store_schema=False) as writer:
-        for table, results in told(run, found):
+    collected = Collected(found, sum(chunk.n_trials for chunk in chunks), n_folds)
+    is_folded = isinstance(found, FoldedSearch)
+    columns = rows.schema(len(found.objectives), n_folds, is_folded=is_folded)
+    whole = columns.insert(0, pa.field("number", pa.int64()))
+    with (  # one chunk is read and one written while this thread looks at a third
+        pq.ParquetWriter(path, whole, **evaluation.STORED | {"compression": "zstd"}) as writer,
+        ThreadPoolExecutor(max_workers=1) as reader,
+        ThreadPoolExecutor(max_workers=1) as hand,
+    ):
+        for chunk, table in zip(chunks, _ahead(reader, chunks), strict=True):
             lease.progress(collected.n_trials, found.n_trials)
-            collected.take(table, results)
-            numbers = pa.array([result.number for result in results], pa.int64())
-            writer.write_table(table.add_column(0, columns.field(0), numbers))
+            written = hand.submit(writer.write_table, table.select(whole.names))
+            is_whole = evaluation.budget_of(chunk) == 1.0
+            collected.take(table, columns.names, is_whole=is_whole)
+            written.result()
     return collected
+
+
+def _ahead(reader: ThreadPoolExecutor, chunks: Sequence[Chunk]) -> Iterator[pa.Table]:
+    """Yield the rows of each chunk while those of the next are read."""
+    coming: deque[Future[pa.Table]] = deque()
+    for chunk in chunks:
+        coming.append(reader.submit(_rows_of, chunk))
+        if len(coming) > 1:
+            yield coming.popleft().result()
+    while coming:
+        yield coming.popleft().result()
+
+
+def _rows_of(chunk: Chunk) -> pa.Table:
+    """Return the rows of a chunk with the numbers of their trials."""
+    table = pq.read_table(storage.locate(chunk.artifact), use_threads=False)
+    numbers = np.arange(chunk.first, chunk.first + chunk.n_trials)
+    return table.append_column("number", pa.array(numbers, pa.int64()))
 
 
 def _problem(run: Run) -> dict[str, Any]:

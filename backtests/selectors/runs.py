@@ -100,7 +100,10 @@ def list_artifacts(run: Run) -> list[dict[str, Any]]:
         They were removed (410).
     """
     require_artifacts(run)
-    return [{"name": name, **entry} for name, entry in sorted(run.artifacts.items())]
+    return [
+        {"name": name, "digest": entry["digest"], "bytes": entry["bytes"]}
+        for name, entry in sorted(run.artifacts.items())
+    ]
 
 
 def get_artifact(run: Run, name: str) -> str:

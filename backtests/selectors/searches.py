@@ -22,7 +22,7 @@ MOST_SEARCHES = 1_000  # of a method that learns, one for each fold
 MOST_TRIED = 200
 TRADING_SHARE = 5 / 7  # of all days
 # Measured: what a trial costs beside its bars, and for every bar of an instrument.
-_SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 1.2e-3, 6e-8
+_SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 0.6e-3, 6e-8
 
 
 def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Splits and honest statistics: plain arrays in, figures with their reasons out."""
 
+from backtests.validation.checks import StoredBlocks
 from backtests.validation.comparison import (
     Comparison,
     Differences,
@@ -24,6 +25,7 @@ from backtests.validation.leading import LeaderReport, leader_report
 from backtests.validation.overfitting import (
     Overfitting,
     overfitting_of_blocks,
+    overfitting_of_stored,
     probability_of_backtest_overfitting,
 )
 from backtests.validation.selection import SelectionReport, selection_report
@@ -80,6 +82,7 @@ __all__ = [
     "SharpeDifference",
     "Split",
     "StatisticsError",
+    "StoredBlocks",
     "SuperiorAbility",
     "SuperiorSet",
     "TrialSummaries",
@@ -97,6 +100,7 @@ __all__ = [
     "minimum_track_record_length",
     "model_confidence_set",
     "overfitting_of_blocks",
+    "overfitting_of_stored",
     "pareto_front",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",

@@ -1,6 +1,8 @@
 """Checks at the border of every public function."""
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +11,27 @@ from backtests.validation.errors import NotComputedError, SampleError, SettingsE
 
 FloatArray = NDArray[np.float64]
 
+AT_ONCE = 65_536  # trials looked at together, which bounds the memory
 _NO_SPREAD = 1e-13  # of the largest value: what rounding makes of a constant
+
+
+@dataclass(frozen=True)
+class StoredBlocks:
+    """Sums by block of trials that do not stay in memory: read in segments, as often as needed.
+
+    Attributes
+    ----------
+    n_trials : int
+        Trials that have a finite sum, and sum of squares, in every block.
+    n_blocks : int
+    read : callable
+        Yields sums and sums of squares, float64 arrays of shape (n_blocks, k), trial by trial in
+        one order, whenever it is called.
+    """
+
+    n_trials: int
+    n_blocks: int
+    read: Callable[[], Iterator[tuple[FloatArray, FloatArray]]]
 
 
 def require(condition: bool, because: str) -> None:

@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backtests.validation.checks import FloatArray, matrix_of, require, vector_of
+from backtests.validation.checks import FloatArray, StoredBlocks, matrix_of, require, vector_of
 from backtests.validation.errors import NotComputedError, SettingsError, ShapeError
 from backtests.validation.figure import Figure, figure_of
 from backtests.validation.haircut import Adjusted, Haircut, haircut_sharpe_ratio
-from backtests.validation.overfitting import Overfitting, overfitting_of_blocks
+from backtests.validation.overfitting import (
+    Overfitting,
+    overfitting_of_blocks,
+    overfitting_of_stored,
+)
 from backtests.validation.settings import SelectionSettings
 from backtests.validation.sharpe import (
     deflated_sharpe_ratio,
@@ -38,17 +42,26 @@ class BlockSums:
     """Sums by block of the trials that have all of them."""
 
     def __init__(
-        self, returns: ArrayLike, squares: ArrayLike | None, bars: ArrayLike | None
+        self,
+        returns: ArrayLike | StoredBlocks,
+        squares: ArrayLike | None,
+        bars: ArrayLike | None,
     ) -> None:
+        self.squares: FloatArray | None = None
+        self.bars: FloatArray | None = None
+        self.sums: FloatArray | StoredBlocks
+        if isinstance(returns, StoredBlocks):
+            if bars is None or squares is not None:
+                raise SettingsError("Stored blocks have squares, and need the bars in each block.")
+            self.sums, self.bars = returns, vector_of(bars, "block_bars")
+            return
         given = np.asarray(returns, dtype=np.float64)
         if given.ndim != 2 or 0 in given.shape:
             raise ShapeError(
                 f"block_returns must be a matrix that is not empty, not {given.shape}."
             )
         complete = np.isfinite(given).all(axis=1)
-        self.sums = given[complete]
-        self.squares: FloatArray | None = None
-        self.bars: FloatArray | None = None
+        self.sums = given if complete.all() else given[complete]  # of a million trials, 128 MB
         if squares is None:
             return
         table = np.asarray(squares, dtype=np.float64)
@@ -57,13 +70,32 @@ class BlockSums:
         self.bars = vector_of(bars, "block_bars")
         if table.shape != given.shape or self.bars.shape != given.shape[1:]:
             raise ShapeError("Sums, squares and bars by block do not fit.")
-        self.squares = table[complete]
+        self.squares = table if complete.all() else table[complete]
 
-    def merged(self) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
+    @property
+    def n_trials(self) -> int:
+        """How many trials have all sums."""
+        return self.sums.n_trials if isinstance(self.sums, StoredBlocks) else self.sums.shape[0]
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return self.sums.n_blocks if isinstance(self.sums, StoredBlocks) else self.sums.shape[1]
+
+    def overfitting(self) -> Overfitting:
+        """Return the probability of overfitting and what goes with it."""
+        if isinstance(self.sums, StoredBlocks):
+            assert self.bars is not None  # noqa: S101 - stored ones have them
+            return overfitting_of_stored(self.sums, block_bars=self.bars)
+        sums, squares, bars = self._merged(self.sums)
+        require(sums.shape[1] >= 4, "there are fewer than four blocks")
+        return overfitting_of_blocks(sums, block_squares=squares, block_bars=bars)
+
+    def _merged(self, sums: FloatArray) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
         """Return the sums over neighboring blocks, few enough to try every half of them."""
-        n_blocks = self.sums.shape[1]
+        n_blocks = self.n_blocks
         if n_blocks <= _MOST_BLOCKS and n_blocks % 2 == 0:
-            return self.sums, self.squares, self.bars
+            return sums, self.squares, self.bars
         fit = [s for s in range(_MOST_BLOCKS, 3, -2) if n_blocks % s == 0]
         require(bool(fit), f"{n_blocks} blocks cannot be merged into an even number of at most 20")
         size = 16 if 16 in fit else fit[0]
@@ -74,7 +106,7 @@ class BlockSums:
 
         squares = None if self.squares is None else merge(self.squares)
         bars = None if self.bars is None else self.bars.reshape(size, -1).sum(axis=1)
-        return merge(self.sums), squares, bars
+        return merge(sums), squares, bars
 
 
 class Search:
@@ -104,7 +136,7 @@ class Search:
         if blocks is None:
             return
         try:
-            require(blocks.sums.shape[0] > 0, "no trial has a return in every block")
+            require(blocks.n_trials > 0, "no trial has a return in every block")
             self.effective = effective_number_of_trials(blocks.sums, seed=self.settings.seed)
         except NotComputedError as refusal:
             self.no_effective = str(refusal)
@@ -314,12 +346,13 @@ class Search:
                 return matrix_of(returns, "returns")
             if blocks is None:
                 raise NotComputedError("the returns of the trials are not given")
-            n_blocks = blocks.sums.shape[1]
             require(
-                n_blocks >= FEWEST_FOR_BOOTSTRAP,
-                f"returns per bar are not given, and {n_blocks} blocks are too few to resample",
+                blocks.n_blocks >= FEWEST_FOR_BOOTSTRAP
+                and not isinstance(blocks.sums, StoredBlocks),
+                f"returns per bar are not given, and {blocks.n_blocks} blocks are too few to "
+                "resample",
             )
-            return blocks.sums.T
+            return np.asarray(blocks.sums).T
 
         def p_value() -> float:
             matrix = family()
@@ -352,12 +385,8 @@ class Search:
             if self.overfitting is None:
                 if blocks is None:
                     raise NotComputedError("the returns of trials by block are not given")
-                require(blocks.sums.shape[0] > 0, "no trial has a return in every block")
-                sums, squares, bars = blocks.merged()
-                require(sums.shape[1] >= 4, "there are fewer than four blocks")
-                self.overfitting = overfitting_of_blocks(
-                    sums, block_squares=squares, block_bars=bars
-                )
+                require(blocks.n_trials > 0, "no trial has a return in every block")
+                self.overfitting = blocks.overfitting()
             return self.overfitting
 
         def slope() -> float:

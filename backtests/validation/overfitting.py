@@ -12,18 +12,27 @@ References
 """
 
 import itertools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backtests.validation.checks import FloatArray, matrix_of, require, require_count, vector_of
+from backtests.validation.checks import (
+    FloatArray,
+    StoredBlocks,
+    matrix_of,
+    require,
+    require_count,
+    vector_of,
+)
 from backtests.validation.errors import NotComputedError, SettingsError, ShapeError
 from numerics.compilation import njit
 
 Score = Literal["sharpe", "mean"]
 _MOST_BLOCKS = 20  # 184,756 halves
+_TILE = 256  # trials; their sums take some 100 kB
 _STILL = 1e-13  # of a trial's squares: what rounding leaves of a half without variation
 
 
@@ -70,12 +79,13 @@ class Overfitting:
 
 
 class _Blocks(NamedTuple):
-    """Per-block sums of all trials, contiguous by trial."""
+    """Per-block sums of some trials, contiguous by trial."""
 
     mean: FloatArray  # (n_trials,), per bar, of the whole
-    deviations: FloatArray  # (n_blocks, n_trials), sums of r - mean
-    squares: FloatArray  # (n_blocks, n_trials), sums of (r - mean)^2
+    sums: FloatArray  # (n_blocks, n_trials), of r
+    squares: FloatArray  # (n_blocks, n_trials), of r, or of r - mean
     bars: FloatArray  # (n_blocks,)
+    is_centered: bool  # whether the squares are those of r - mean
 
 
 def probability_of_backtest_overfitting(
@@ -127,7 +137,7 @@ def probability_of_backtest_overfitting(
     bars = np.array([rows.stop - rows.start for rows in slices], dtype=np.float64)
     mean = sums.sum(axis=0) / bars.sum()
     squares = np.array([np.square(matrix[rows] - mean).sum(axis=0) for rows in slices])
-    return _measure(_Blocks(mean, sums - np.outer(bars, mean), squares, bars), score)
+    return _measure_at_once(_Blocks(mean, sums, squares, bars, is_centered=True), score)
 
 
 def overfitting_of_blocks(
@@ -159,8 +169,8 @@ def overfitting_of_blocks(
     _require_blocks(sums.shape[0])
     if block_squares is None:
         mean = sums.mean(axis=0)
-        off = sums - mean
-        return _measure(_Blocks(mean, off, off * off, np.ones(sums.shape[0])), score)
+        squares, bars = np.square(sums - mean), np.ones(sums.shape[0])
+        return _measure_at_once(_Blocks(mean, sums, squares, bars, is_centered=True), score)
     raw = np.ascontiguousarray(matrix_of(block_squares, "block_squares").T)
     if block_bars is None:
         raise SettingsError("Squares by block need the number of bars in each block.")
@@ -168,8 +178,30 @@ def overfitting_of_blocks(
     if raw.shape != sums.shape or bars.shape != sums.shape[:1] or bool(np.any(bars < 1.0)):
         raise ShapeError("Sums, squares and bars by block do not fit.")
     mean = sums.sum(axis=0) / bars.sum()
-    squares = np.maximum(raw - 2.0 * mean * sums + np.outer(bars, mean * mean), 0.0)
-    return _measure(_Blocks(mean, sums - np.outer(bars, mean), squares, bars), score)
+    return _measure_at_once(_Blocks(mean, sums, raw, bars, is_centered=False), score)
+
+
+def overfitting_of_stored(
+    blocks: StoredBlocks, *, block_bars: ArrayLike, score: Score = "sharpe"
+) -> Overfitting:
+    """Return the same of trials whose sums do not stay in memory; they are read three times.
+
+    Raises
+    ------
+    ShapeError, SampleError, SettingsError, NotComputedError
+        As `overfitting_of_blocks`.
+    """
+    bars = vector_of(block_bars, "block_bars")
+    _require_blocks(blocks.n_blocks)
+    if bars.size != blocks.n_blocks or bool(np.any(bars < 1.0)):
+        raise ShapeError("Sums and bars by block do not fit.")
+
+    def read() -> Iterable[_Blocks]:
+        for sums, squares in blocks.read():
+            mean = sums.sum(axis=0) / bars.sum()
+            yield _Blocks(mean, sums, squares, bars, is_centered=False)
+
+    return _measure(read, bars.size, score)
 
 
 def _require_blocks(n_blocks: int) -> None:
@@ -178,32 +210,34 @@ def _require_blocks(n_blocks: int) -> None:
         raise SettingsError(f"Blocks must be even in number and at most 20, not {n_blocks}.")
 
 
-def _measure(blocks: _Blocks, score: Score) -> Overfitting:
+def _measure_at_once(blocks: _Blocks, score: Score) -> Overfitting:
+    return _measure(lambda: (blocks,), blocks.bars.size, score)
+
+
+def _measure(read: Callable[[], Iterable[_Blocks]], n_blocks: int, score: Score) -> Overfitting:
     if score not in ("sharpe", "mean"):
         raise SettingsError(f'score must be "sharpe" or "mean", not {score!r}.')
-    n_blocks = blocks.bars.size
-    total = blocks.squares.sum(axis=0)
-    size = np.abs(blocks.mean) * np.sqrt(blocks.bars.sum())
-    moves = np.sqrt(total) > 1e-13 * size  # a constant varies by what rounding makes of it
-    kept = np.flatnonzero(moves) if score == "sharpe" else np.arange(total.size)
-    require(kept.size >= 2, "there are fewer than two trials that vary")
+    kept = [_compared(blocks, score) for blocks in read()]
+    n_trials, n_kept = sum(moves.size for moves in kept), sum(int(moves.sum()) for moves in kept)
+    require(n_kept >= 2, "there are fewer than two trials that vary")
     halves = np.array(list(itertools.combinations(range(n_blocks), n_blocks // 2)), dtype=np.int64)
     n_splits = halves.shape[0]
-    pairs = np.empty((n_splits, 3))
-    best = np.empty(n_splits, dtype=np.int64)
-    sound = _rank_halves(
-        halves,
-        blocks.mean[kept],
-        np.ascontiguousarray(blocks.deviations[:, kept]),
-        np.ascontiguousarray(blocks.squares[:, kept]),
-        blocks.bars,
-        score == "sharpe",
-        pairs,
-        best,
-    )
-    if not sound:
-        raise NotComputedError("a trial earns a constant return throughout half of the blocks")
-    place = pairs[:, 2] / (kept.size + 1.0)
+    pairs, best = np.zeros((n_splits, 3)), np.full(n_splits, -1, dtype=np.int64)
+    pairs[:, 0] = -np.inf
+    is_sharpe = score == "sharpe"
+    for is_ranking in (False, True):  # which is the best of a half, and then its rank elsewhere
+        first = 0
+        for blocks, moves in zip(read(), kept, strict=True):
+            here = np.flatnonzero(moves)
+            if not _pass_halves(is_ranking, halves, *blocks, here, first, is_sharpe, pairs, best):
+                raise NotComputedError(
+                    "a trial earns a constant return throughout half of the blocks"
+                )
+            first += moves.size
+    pairs[:, 2] += 0.5
+    if is_sharpe:
+        pairs[:, :2] = np.copysign(np.sqrt(np.abs(pairs[:, :2])), pairs[:, :2])
+    place = pairs[:, 2] / (n_kept + 1.0)
     logits = np.log(place / (1.0 - place))
     slope, intercept, r_squared = _line(pairs[:, 0], pairs[:, 1])
     return Overfitting(
@@ -215,13 +249,35 @@ def _measure(blocks: _Blocks, score: Score) -> Overfitting:
         logits=logits,
         in_sample=pairs[:, 0].copy(),
         out_of_sample=pairs[:, 1].copy(),
-        best=kept[best].astype(np.int64),
+        best=best,
         score=score,
-        n_trials=int(kept.size),
-        n_still=int(total.size - kept.size),
+        n_trials=n_kept,
+        n_still=n_trials - n_kept,
         n_blocks=n_blocks,
         n_splits=n_splits,
     )
+
+
+def _compared(blocks: _Blocks, score: Score) -> NDArray[np.bool_]:
+    """Return which trials are compared: by their ratios those that vary."""
+    if score == "mean":
+        return np.ones(blocks.mean.size, np.bool_)
+    size = np.abs(blocks.mean) * np.sqrt(blocks.bars.sum())
+    # a constant varies by what rounding makes of it
+    moves: NDArray[np.bool_] = np.sqrt(_variation(blocks)) > 1e-13 * size
+    return moves
+
+
+def _variation(blocks: _Blocks) -> FloatArray:
+    """Return each trial's sum of squares about its mean, block by block: no copy of them all."""
+    total = np.zeros(blocks.mean.size)
+    for sums, squares, n_bars in zip(blocks.sums, blocks.squares, blocks.bars, strict=True):
+        if blocks.is_centered:
+            total += squares
+        else:
+            about = squares - 2.0 * blocks.mean * sums + n_bars * blocks.mean * blocks.mean
+            total += np.maximum(about, 0.0)
+    return total
 
 
 def _line(x: FloatArray, y: FloatArray) -> tuple[float | None, float | None, float | None]:
@@ -235,98 +291,218 @@ def _line(x: FloatArray, y: FloatArray) -> tuple[float | None, float | None, flo
     return slope, float(y.mean() - slope * x.mean()), explained
 
 
-@njit(cache=True, error_model="numpy")
-def _rank_halves(
+@njit(cache=True, error_model="numpy", nogil=True)
+def _pass_halves(
+    is_ranking: bool,
     halves: NDArray[np.int64],
     mean: FloatArray,
-    deviations: FloatArray,
+    sums: FloatArray,
     squares: FloatArray,
     bars: FloatArray,
+    is_centered: bool,
+    kept: NDArray[np.int64],
+    first: int,
     is_sharpe: bool,
     pairs: FloatArray,
     best: NDArray[np.int64],
 ) -> bool:
-    """Write score, score elsewhere and rank elsewhere of every half's best trial.
+    """Bring every half's best trial up to date with some trials, or its rank less one half.
+
+    Written are score and score elsewhere, and in the second pass what each trial adds to the rank:
+    1 where it scores less than the best, 0.5 where it scores as much.
 
     Notes
     -----
     In the order of combinations the complement of half c is half C - 1 - c, so the two are scored
-    together. Sums are taken trial by trial in one order, which keeps the scores of equal trials
-    equal to the last bit. Returns whether every score exists.
+    together; and one half differs from the one before in two blocks on average, so sums are kept
+    for every number of blocks. Trials go by in tiles that stay in the processor's cache, twice: to
+    find the best, and to rank it; `first` is the number of the first of these trials. Sums are
+    taken trial by trial in one order, which keeps the scores of equal trials equal to the last bit.
+    Scores are compared by their squares with the sign kept, which saves the root. Returns whether
+    every score exists.
     """
-    n_splits, n = halves.shape[0], mean.size
-    off, rest_off = np.zeros(n), np.zeros(n)
-    square, rest_square = np.zeros(n), np.zeros(n)
-    for block in range(bars.size):
-        for j in range(n):
-            rest_off[j] += deviations[block, j]
-            rest_square[j] += squares[block, j]
-    total_off, total_square, total_bars = rest_off.copy(), rest_square.copy(), bars.sum()
-    one, other = np.empty(n), np.empty(n)
-    for c in range(n_splits // 2):
-        off[:] = 0.0
-        square[:] = 0.0
-        n_bars = 0.0
-        for block in halves[c]:
-            n_bars += bars[block]
-            for j in range(n):
-                off[j] += deviations[block, j]
-                square[j] += squares[block, j]
-        for j in range(n):
-            rest_off[j] = total_off[j] - off[j]
-            rest_square[j] = total_square[j] - square[j]
-        mirror, rest = n_splits - 1 - c, total_bars - n_bars
-        if not (
-            _write_scores(mean, off, square, n_bars, total_square, is_sharpe, one)
-            and _write_scores(mean, rest_off, rest_square, rest, total_square, is_sharpe, other)
-        ):
-            return False
-        best[c] = np.argmax(one)
-        best[mirror] = np.argmax(other)
-        _write_pair(one, other, best[c], pairs[c])
-        _write_pair(other, one, best[mirror], pairs[mirror])
+    n_splits, depth = halves.shape[0], halves.shape[1]
+    off, square = np.zeros((depth + 1, _TILE)), np.zeros((depth + 1, _TILE))
+    tile_off, tile_square = np.empty((bars.size, _TILE)), np.empty((bars.size, _TILE))
+    total_off, total_square, tile_mean = np.empty(_TILE), np.empty(_TILE), np.empty(_TILE)
+    one, other = np.empty(_TILE), np.empty(_TILE)
+    for begin in range(0, kept.size, _TILE):
+        n = min(_TILE, kept.size - begin)
+        _lay_tile(
+            mean, sums, squares, bars, is_centered, kept[begin : begin + n],
+            tile_mean, tile_off, tile_square, total_off, total_square,
+        )  # fmt: skip
+        for c in range(n_splits // 2):
+            n_bars = _add_blocks(halves, c, n, tile_off, tile_square, bars, off, square)
+            if not _write_scores(
+                n, tile_mean, off[depth], square[depth], n_bars, bars.sum() - n_bars,
+                total_off, total_square, is_sharpe, one, other,
+            ):  # fmt: skip
+                return False
+            mirror = n_splits - 1 - c
+            if is_ranking:
+                _count(n, other, pairs[c, 1], c, pairs)
+                _count(n, one, pairs[mirror, 1], mirror, pairs)
+            else:
+                _choose(n, one, other, kept, begin, first, c, pairs, best)
+                _choose(n, other, one, kept, begin, first, mirror, pairs, best)
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
+def _lay_tile(
+    mean: FloatArray,
+    sums: FloatArray,
+    squares: FloatArray,
+    bars: FloatArray,
+    is_centered: bool,
+    trials: NDArray[np.int64],
+    tile_mean: FloatArray,
+    tile_off: FloatArray,
+    tile_square: FloatArray,
+    total_off: FloatArray,
+    total_square: FloatArray,
+) -> None:
+    """Write the sums of some trials about their means, and those of all blocks."""
+    total_off[:] = 0.0
+    total_square[:] = 0.0
+    for j in range(trials.size):
+        tile_mean[j] = mean[trials[j]]
+    for block in range(bars.size):
+        for j in range(trials.size):
+            at, m = trials[j], tile_mean[j]
+            around = squares[block, at]
+            if not is_centered:
+                around = max(around - 2.0 * m * sums[block, at] + bars[block] * m * m, 0.0)
+            tile_off[block, j] = sums[block, at] - bars[block] * m
+            tile_square[block, j] = around
+            total_off[j] += tile_off[block, j]
+            total_square[j] += around
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _add_blocks(
+    halves: NDArray[np.int64],
+    c: int,
+    n: int,
+    tile_off: FloatArray,
+    tile_square: FloatArray,
+    bars: FloatArray,
+    off: FloatArray,
+    square: FloatArray,
+) -> float:
+    """Bring the sums over the first blocks of a half up to date, and return the half's bars."""
+    first, n_bars = 0, 0.0
+    if c > 0:
+        while halves[c, first] == halves[c - 1, first]:
+            first += 1
+    for k in range(halves.shape[1]):
+        n_bars += bars[halves[c, k]]
+    for k in range(first, halves.shape[1]):
+        block = halves[c, k]
+        for j in range(n):
+            off[k + 1, j] = off[k, j] + tile_off[block, j]
+            square[k + 1, j] = square[k, j] + tile_square[block, j]
+    return n_bars
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def _write_scores(
+    n: int,
     mean: FloatArray,
     off: FloatArray,
     square: FloatArray,
     n_bars: float,
+    n_rest: float,
+    total_off: FloatArray,
     total_square: FloatArray,
     is_sharpe: bool,
-    out: FloatArray,
+    one: FloatArray,
+    other: FloatArray,
 ) -> bool:
-    """Write every trial's score in a half from its sums about the mean of the whole."""
+    """Write every trial's score in a half and in the other, from its sums about its mean.
+
+    The score is the mean, or the square of the Sharpe ratio with the ratio's sign.
+    """
+    share, rest = 1.0 / n_bars, 1.0 / n_rest
     if not is_sharpe:
-        for j in range(mean.size):
-            out[j] = mean[j] + off[j] / n_bars
+        for j in range(n):
+            one[j] = mean[j] + off[j] * share
+            other[j] = mean[j] + (total_off[j] - off[j]) * rest
         return True
     n_still = 0
-    for j in range(mean.size):
-        spread = square[j] - off[j] * off[j] / n_bars
-        still = spread <= _STILL * total_square[j]
-        out[j] = (mean[j] + off[j] / n_bars) / np.sqrt(spread / (n_bars - 1.0))
-        n_still += int(still)
-    if n_still > 0:
-        for j in range(mean.size):
-            if square[j] - off[j] * off[j] / n_bars <= _STILL * total_square[j]:
-                earned = mean[j] + off[j] / n_bars
-                if earned * earned * n_bars > _STILL * total_square[j]:
-                    return False
-                out[j] = 0.0
+    for j in range(n):
+        earned = mean[j] + off[j] * share
+        spread = square[j] - off[j] * off[j] * share
+        one[j] = earned * abs(earned) * (n_bars - 1.0) / spread
+        rest_off = total_off[j] - off[j]
+        rest_earned = mean[j] + rest_off * rest
+        rest_spread = total_square[j] - square[j] - rest_off * rest_off * rest
+        other[j] = rest_earned * abs(rest_earned) * (n_rest - 1.0) / rest_spread
+        still = _STILL * total_square[j]
+        n_still += int(spread <= still) + int(rest_spread <= still)
+    if n_still == 0:
+        return True
+    for j in range(n):
+        rest_off = total_off[j] - off[j]
+        rest_square = total_square[j] - square[j]
+        if not (
+            _settle_still(j, mean[j], off[j], square[j], n_bars, total_square[j], one)
+            and _settle_still(j, mean[j], rest_off, rest_square, n_rest, total_square[j], other)
+        ):
+            return False
     return True
 
 
-@njit(cache=True, error_model="numpy")
-def _write_pair(chosen: FloatArray, elsewhere: FloatArray, best: int, out: FloatArray) -> None:
-    """Write the best trial's score, its score elsewhere and its rank there, ties shared."""
-    score = elsewhere[best]
-    n_below, n_equal = 0, 0
-    for j in range(elsewhere.size):
-        n_below += int(elsewhere[j] < score)
-        n_equal += int(elsewhere[j] == score)
-    out[0] = chosen[best]
-    out[1] = score
-    out[2] = n_below + 0.5 * (n_equal + 1)
+@njit(cache=True, error_model="numpy", nogil=True)
+def _settle_still(
+    j: int, mean: float, off: float, square: float, n_bars: float, total: float, score: FloatArray
+) -> bool:
+    """Score a half without variation 0; return False where something was earned in it."""
+    if square - off * off * (1.0 / n_bars) > _STILL * total:
+        return True
+    earned = mean + off * (1.0 / n_bars)
+    score[j] = 0.0
+    return earned * earned * n_bars <= _STILL * total
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _choose(
+    n: int,
+    chosen: FloatArray,
+    elsewhere: FloatArray,
+    kept: NDArray[np.int64],
+    begin: int,
+    first: int,
+    half: int,
+    pairs: FloatArray,
+    best: NDArray[np.int64],
+) -> None:
+    """Write the best so far of a half, of equal ones the first, with its score elsewhere."""
+    leader, most, n_better = -1, pairs[half, 0], 0
+    for j in range(n):  # counted first, which takes many at once: seldom is there one
+        n_better += int(chosen[j] > most)
+    if n_better == 0:
+        return
+    for j in range(n):
+        if chosen[j] > most:
+            leader, most = j, chosen[j]
+    if leader >= 0:
+        best[half] = first + kept[begin + leader]
+        pairs[half, 0], pairs[half, 1] = most, elsewhere[leader]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _count(
+    n: int,
+    elsewhere: FloatArray,
+    score: float,
+    half: int,
+    pairs: FloatArray,
+) -> None:
+    """Add to a rank the trials that score less than a half's best elsewhere, or as much."""
+    below, equal = 0, 0
+    for j in range(n):
+        below += int(elsewhere[j] < score)
+        equal += int(elsewhere[j] == score)
+    pairs[half, 2] += below + 0.5 * equal

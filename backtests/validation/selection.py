@@ -6,6 +6,7 @@ so that it works for a million trials whose curves are gone. What is not determi
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backtests.validation.checks import FloatArray, require_count
+from backtests.validation.checks import FloatArray, StoredBlocks, require_count
 from backtests.validation.errors import SettingsError
 from backtests.validation.figure import Figure
 from backtests.validation.judging import BlockSums, Search
@@ -80,7 +81,7 @@ def selection_report(
     periods_per_year: float,
     n_trials: int | None = None,
     trial_sharpe_variance: float | None = None,
-    block_returns: ArrayLike | None = None,
+    block_returns: ArrayLike | StoredBlocks | None = None,
     block_squares: ArrayLike | None = None,
     block_bars: ArrayLike | None = None,
     returns: ArrayLike | None = None,
@@ -101,7 +102,7 @@ def selection_report(
     trial_sharpe_variance : float, optional
         Variance of the trials' Sharpe ratios *per bar*, >= 0; that of the summarized trials
         (ddof 1) when not given.
-    block_returns : float array, shape (k, n_blocks), optional
+    block_returns : float array, shape (k, n_blocks), or StoredBlocks, optional
         Returns summed by block, of as many trials as kept them. Rows with missing values are left
         out.
     block_squares, block_bars : float arrays, optional
@@ -130,11 +131,13 @@ def selection_report(
         raise SettingsError(f"trial_sharpe_variance may not be {trial_sharpe_variance!r}.")
     search = Search(trials, n, periods_per_year, trial_sharpe_variance, asked)
     blocks = None if block_returns is None else BlockSums(block_returns, block_squares, block_bars)
-    search.count_effective(blocks)
-    figures = search.sharpe_figures() | search.adjusted_figures() | search.length_figures()
-    figures |= search.haircut_figures()
-    figures |= search.bootstrap_figures(returns, blocks)
-    figures |= search.overfitting_figures(blocks)
+    with ThreadPoolExecutor(max_workers=1) as beside:  # half of the work, and compiled
+        overfitting = beside.submit(search.overfitting_figures, blocks)
+        search.count_effective(blocks)
+        figures = search.sharpe_figures() | search.adjusted_figures() | search.length_figures()
+        figures |= search.haircut_figures()
+        figures |= search.bootstrap_figures(returns, blocks)
+        figures |= overfitting.result()
     decided = figures["holm_p_value"].value
     return SelectionReport(
         figures=MappingProxyType(figures),

@@ -1,13 +1,21 @@
 """What is kept of every trial of a search, and how many independent ones they amount to."""
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backtests.validation.checks import FloatArray, matrix_of, require, require_count
+from backtests.validation.checks import (
+    AT_ONCE,
+    FloatArray,
+    StoredBlocks,
+    matrix_of,
+    require,
+    require_count,
+)
 from backtests.validation.errors import SettingsError, ShapeError
 from numerics.sharpe import write_luck
 
@@ -176,13 +184,13 @@ class EffectiveTrials:
 
 
 def effective_number_of_trials(
-    block_returns: ArrayLike, *, n_sampled: int = 1_000, seed: int = 0
+    block_returns: ArrayLike | StoredBlocks, *, n_sampled: int = 1_000, seed: int = 0
 ) -> EffectiveTrials:
     """Return how many independent trials the trials of a search amount to.
 
     Parameters
     ----------
-    block_returns : float array, shape (n_trials, n_blocks), n_blocks >= 4
+    block_returns : float array, shape (n_trials, n_blocks), or StoredBlocks, n_blocks >= 4
         Returns of each trial summed by block; finite. Blocks longer than positions are held are
         as good as independent.
     n_sampled : int
@@ -211,21 +219,20 @@ def effective_number_of_trials(
     .. [3] Lopez de Prado and Lewis (2019), "Detection of false investment strategies using
        unsupervised learning methods", Quantitative Finance 19(9).
     """
-    matrix = matrix_of(block_returns, "block_returns")
     require_count("n_sampled", n_sampled, 2)
-    m = matrix.shape[1]
+    read, m = _reader(block_returns)
     require(m >= 4, "there are fewer than four blocks")
-    moves = np.ptp(matrix, axis=1) > 1e-13 * np.abs(matrix).max(axis=1)
-    require(bool(moves.any()), "no trial varies")
-    unit = matrix[moves]
-    unit = unit - unit.mean(axis=1, keepdims=True)
-    unit /= np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, np.newaxis]
-    n = unit.shape[0]
-    gram = unit.T @ unit
-    chosen = unit
+    gram, total, n = np.zeros((m, m)), np.zeros(m), 0
+    for rows in read():
+        unit = _standardized(_moving(rows))
+        gram += unit.T @ unit
+        total += unit.sum(axis=0)
+        n += unit.shape[0]
+    require(n > 0, "no trial varies")
+    drawn = np.arange(n)
     if n > n_sampled:
-        drawn = np.random.default_rng(seed).choice(n, n_sampled, replace=False)
-        chosen = unit[np.sort(drawn)]
+        drawn = np.sort(np.random.default_rng(seed).choice(n, n_sampled, replace=False))
+    chosen = _standardized(_picked(read(), drawn))
     participation, rank = _participation(gram, n), _entropy_rank(gram)
     n_clusters, silhouette = _clusters(chosen)
     return EffectiveTrials(
@@ -235,12 +242,49 @@ def effective_number_of_trials(
         rank_ceiling=min(n, m - 1),
         n_clusters=n_clusters,
         silhouette=silhouette,
-        mean_correlation=_mean_correlation(unit),
+        mean_correlation=_mean_correlation(total, n),
         n_trials=n,
         n_sampled=chosen.shape[0],
         n_blocks=m,
         seed=seed,
     )
+
+
+def _reader(
+    block_returns: ArrayLike | StoredBlocks,
+) -> tuple[Callable[[], Iterator[FloatArray]], int]:
+    """Return what yields the trials, some at a time, and the number of blocks."""
+    if isinstance(block_returns, StoredBlocks):
+        stored = block_returns
+        return (lambda: (sums.T for sums, _ in stored.read())), stored.n_blocks
+    matrix = matrix_of(block_returns, "block_returns")
+    firsts = range(0, matrix.shape[0], AT_ONCE)
+    return (lambda: (matrix[first : first + AT_ONCE] for first in firsts)), matrix.shape[1]
+
+
+def _moving(rows: FloatArray) -> FloatArray:
+    """Return the trials that vary by more than rounding."""
+    highest, lowest = rows.max(axis=1), rows.min(axis=1)
+    moving: FloatArray = rows[highest - lowest > 1e-13 * np.maximum(highest, -lowest)]
+    return moving
+
+
+def _picked(segments: Iterator[FloatArray], places: NDArray[np.int64]) -> FloatArray:
+    """Return some of the trials that vary, by their ascending places among them."""
+    found, begin = [], 0
+    for rows in segments:
+        moving = _moving(rows)
+        here = (places >= begin) & (places < begin + moving.shape[0])
+        found.append(moving[places[here] - begin])
+        begin += moving.shape[0]
+    return np.vstack(found)
+
+
+def _standardized(rows: FloatArray) -> FloatArray:
+    """Return rows less their mean, of length 1."""
+    unit: FloatArray = rows - rows.mean(axis=1, keepdims=True)
+    unit /= np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, np.newaxis]
+    return unit
 
 
 def _participation(gram: FloatArray, n: int) -> float:
@@ -253,8 +297,7 @@ def _participation(gram: FloatArray, n: int) -> float:
     return float(n / (1.0 + (n - 1.0) * true))
 
 
-def _mean_correlation(unit: FloatArray) -> float:
-    n, total = unit.shape[0], unit.sum(axis=0)
+def _mean_correlation(total: FloatArray, n: int) -> float:
     return (float(total @ total) - n) / (n * (n - 1.0)) if n > 1 else 0.0
 
 
@@ -291,9 +334,8 @@ def _clusters(unit: FloatArray) -> tuple[int, float | None]:
 def _mean_silhouette(distance: FloatArray, labels: NDArray[np.int64]) -> float:
     """Return the mean of ``(b - a) / max(a, b)``; a cluster of one counts 0."""
     n, sizes = labels.size, np.bincount(labels)
-    member = np.zeros((n, sizes.size))
-    member[np.arange(n), labels] = 1.0
-    sums = distance @ member
+    order = np.argsort(labels, kind="stable")
+    sums = np.add.reduceat(distance[:, order], np.cumsum(sizes) - sizes, axis=1)
     own = sizes[labels]
     within = sums[np.arange(n), labels] / np.maximum(own - 1, 1)
     sums /= sizes

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, NamedTuple, Protocol, cast
@@ -300,7 +301,7 @@ def stream(digest: str) -> IO[bytes]:
     file, actual = _hashed(digest)
     if actual != digest:
         file.close()
-        if not _storage().forget(object_name(digest)):
+        if not forget(digest):
             raise _corrupted(digest, actual)
         file, actual = _hashed(digest)
     if actual != digest:
@@ -310,12 +311,28 @@ def stream(digest: str) -> IO[bytes]:
     return file
 
 
-def _hashed(digest: str) -> tuple[IO[bytes], str]:
+def open_unverified(digest: str) -> BufferedReader:
+    """Return an open file over an object's bytes, for readers that verify what they read.
+
+    Raises
+    ------
+    NotFound
+        Nothing is stored under the digest (404).
+    """
     try:
         with within_room():
-            file = _storage().local(object_name(digest)).open("rb")
+            return _storage().local(object_name(digest)).open("rb")
     except FileNotFoundError:
         raise NotFound(f"The artefact {digest} is not in the store.") from None
+
+
+def forget(digest: str) -> bool:
+    """Drop a local copy that turned out wrong; False when there is no copy to drop."""
+    return _storage().forget(object_name(digest))
+
+
+def _hashed(digest: str) -> tuple[IO[bytes], str]:
+    file = open_unverified(digest)
     try:
         return file, hashlib.file_digest(file, "sha256").hexdigest()
     except BaseException:

@@ -131,6 +131,22 @@ class TestPruneArtifacts:
         assert TrialBatch.objects.count_trials() == counted
         assert there(objects(second)) == objects(second)
 
+    def test_removes_the_list_of_pieces_with_its_table_but_not_from_another_study(
+        self, data, owner
+    ):
+        first, second = work_off(swept(owner)), work_off(swept(owner))
+        entry = first.artifacts["trials.parquet"]
+        assert entry == second.artifacts["trials.parquet"]
+        Run.objects.filter(pk=second.pk).update(is_kept=True)
+
+        prune_twice()
+        assert there({entry["digest"], entry["pieces"]}) == {entry["digest"], entry["pieces"]}
+
+        Run.objects.filter(pk=second.pk).update(is_kept=False)
+        Run.objects.filter(pk=first.pk).update(artifacts_removed_at=None)
+        prune_twice()
+        assert not there({entry["digest"], entry["pieces"]})
+
     def test_keeps_what_another_run_refers_to(self, data, owner):
         first, second = work_off(swept(owner)), work_off(swept(owner))
         assert second.chunks.filter(is_reused=True).exists()

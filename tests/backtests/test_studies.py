@@ -118,6 +118,53 @@ class TestSweep:
         assert list(second.chunks.values_list("is_reused", flat=True)) == [True] * 3
         assert second.result_digest == first.result_digest
 
+    def test_takes_over_no_rows_that_lack_an_axis(self, data, owner, small):
+        """The same parameters in a chunk, of a dimension that is not one of numbers throughout."""
+        mixed = OVER | {"signals.0.fast_bars": [2, "many"]}
+        first, second = work(sweep(owner, GRID | {"over": mixed})), work(sweep(owner))
+
+        assert first.summary["study"]["n_infeasible"] == 2
+        assert first.summary["study"]["surface"] is None
+        assert second.status == RunStatus.SUCCEEDED, second.problem
+        labels = [[2.0, 3.0, 4.0], [5.0, 8.0]]
+        assert second.summary["study"]["surface"]["labels"] == labels
+
+    def test_is_planned_without_a_look_at_any_trial(self, data, owner, monkeypatch):
+        run = sweep(owner)
+
+        def look(*_):
+            raise AssertionError("a trial was looked at")
+
+        monkeypatch.setattr("backtests.search.grid.Grid.at", look)
+        jobs.execute_run(run_id=run.public_id, worker="w1")
+
+        assert sum(run.chunks.values_list("n_trials", flat=True)) == 6
+        assert set(run.chunks.values_list("content", flat=True)) == {""}
+
+    def test_walks_through_a_grid_with_constraints_once(self, data, owner, small, monkeypatch):
+        from backtests.search.grid import Grid
+
+        walks = []
+        walk = Grid._walk
+        monkeypatch.setattr(Grid, "_walk", lambda *given: walks.append(1) or walk(*given))
+        run = sweep(owner, GRID | {"constraints": ["fast_bars < slow_bars - 1"]})
+        walks.clear()
+        evaluation._planned.cache_clear()
+
+        run = work(run)
+
+        assert run.chunks.count() == 3
+        assert len(walks) == 1
+        assert run.summary["study"]["n_trials"] == 5
+
+    def test_searches_beside_the_strategy_too(self, data, owner):
+        over = {"costs.commission_bps": [0, 50], "signals.0.fast_bars": [3]}
+        rows = table_of(work(sweep(owner, GRID | {"over": over, "objective": "total_return"})))
+
+        cheap, dear = rows["average_cost_bps"].to_pylist()
+        assert dear == pytest.approx(cheap + 50.0)
+        assert rows["objective_0"].to_pylist()[0] > rows["objective_0"].to_pylist()[1]
+
     def test_keeps_a_parameter_set_the_strategy_refuses_and_says_why(self, data, owner):
         over = {"signals.0.fast_bars": [2, 9], "signals.0.slow_bars": [5]}
         run = work(sweep(owner, GRID | {"over": over}))
@@ -153,6 +200,24 @@ class TestSweep:
         assert one.status == RunStatus.SUCCEEDED, one.problem
         assert one.result_digest == other.result_digest
         assert len(set(one.chunks.values_list("generation", flat=True))) >= 1
+
+
+class TestPlan:
+    @pytest.mark.parametrize(("n_trials", "most"), [(1, 5000), (6, 2), (160, 10), (163, 10)])
+    def test_covers_every_trial_once_and_ends_small(self, data, owner, monkeypatch, n_trials, most):
+        run = sweep(owner)
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", most)
+        monkeypatch.setattr(evaluation, "LEAST_SECONDS", 0.0)
+
+        evaluation.plan(run, trials.Bench.of(run), n_trials)
+
+        planned = list(run.chunks.order_by("first").values_list("first", "n_trials"))
+        numbers = [number for first, n in planned for number in range(first, first + n)]
+        assert numbers == list(range(n_trials))
+        assert max(n for _, n in planned) <= most
+        if n_trials >= 160:
+            assert [n for _, n in planned[:12]] == [10] * 12
+            assert max(n for _, n in planned[12:]) == 2
 
 
 class TestHalving:
@@ -311,6 +376,23 @@ class TestChunks:
         )
         assert table_of(run)["number"].to_pylist() == [2, 3, 4, 5]
         assert run.summary["study"]["n_trials"] == 4
+
+    def test_that_are_given_up_end_a_search_that_learns(self, data, owner, small):
+        """What the first generation said is known to the conclusion, though none follows."""
+        over = {"signals.0.slow_bars": {"low": 5, "high": 40, "step": 1}}
+        tpe = {"kind": "tpe", "n_trials": 8, "generation": 4, "startup": 4, "over": over, "seed": 1}
+        run = sweep(owner, tpe)
+        poison, other = jobs.execute_run(run_id=run.public_id, worker="w1")
+        Chunk.objects.filter(pk=poison).update(
+            status=ChunkStatus.QUARANTINED, problem={"detail": "It was lost."}
+        )
+        following = jobs.execute_chunk(chunk_id=other, worker="w2")
+        jobs.execute_run(run_id=following.study, worker="w2")
+        run.refresh_from_db()
+
+        assert (run.status, run.chunks.count()) == (RunStatus.FAILED, 2)
+        assert run.problem["title"] == "A part of the study could not be computed"
+        assert set(run.summary["study"]["leading"]["numbers"]) == {2, 3}
 
     def test_of_a_cancelled_study_are_not_begun(self, data, owner, small):
         run = sweep(owner)

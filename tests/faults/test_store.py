@@ -1,6 +1,5 @@
 """Whatever the artefact store does while a study is at work, the study ends whole or says why."""
 
-import shutil
 import socket
 import sys
 import time
@@ -145,7 +144,9 @@ class TestBucket:
     def test_that_cannot_be_read_keeps_the_end_of_a_study_waiting(self, remote):
         site, proxy, *_ = remote
         run_id = at_work(site, "e")
-        shutil.rmtree(site.home / "cache" / "artifacts")  # the same rows were read before
+        # the same rows were read before; workers are writing beside them, so the folders stay
+        for cached in (site.home / "cache" / "artifacts").glob("??/??/*"):
+            cached.unlink()
 
         proxy.become("refuse_reads")
         wait_until(lambda: site.run(run_id)["phase"] == "waiting for the store", LONG)

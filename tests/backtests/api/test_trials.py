@@ -167,6 +167,15 @@ class TestTrials:
         problem(client(owner, "datasets:read").get(address), 403)
         assert client(account("auditor")).get(address).status_code == 200
 
+    def test_are_read_in_pieces_or_of_older_studies_whole(self, trials, swept):
+        query = "?order=-sharpe&columns=all"
+        in_pieces = trials(query).json()
+        entry = swept.artifacts["trials.parquet"]
+        del entry["pieces"]
+        swept.save()
+
+        assert trials(query).json() == in_pieces
+
     def test_refuse_a_corrupted_table(self, trials, swept, settings):
         digest = swept.artifacts["trials.parquet"]["digest"]
         path = settings.ARTIFACT_ROOT / digest[:2] / digest[2:4] / digest

@@ -12,7 +12,7 @@ from backtests.validation.errors import (
     ShapeError,
 )
 from backtests.validation.overfitting import (
-    _rank_halves,
+    _pass_halves,
     overfitting_of_blocks,
     probability_of_backtest_overfitting,
 )
@@ -59,14 +59,24 @@ class TestProbabilityOfBacktestOverfitting:
     def test_compiled_agrees_with_plain_python(self, returns):
         halves = np.array(list(itertools.combinations(range(4), 2)))
         cut = returns.reshape(4, 100, 15)
-        mean, off = returns.mean(axis=0), cut - returns.mean(axis=0)
-        blocks = (mean, off.sum(axis=1), np.square(off).sum(axis=1), np.full(4, 100.0))
-        compiled, plain = (np.empty((6, 3)) for _ in range(2))
+        mean, kept = returns.mean(axis=0), np.arange(15)
+        blocks = (mean, cut.sum(axis=1), np.square(cut).sum(axis=1), np.full(4, 100.0), False)
+        compiled, plain = (np.full((6, 3), [-np.inf, 0.0, 0.0]) for _ in range(2))
 
-        _rank_halves(halves, *blocks, True, compiled, np.empty(6, np.int64))
-        _rank_halves.py_func(halves, *blocks, True, plain, np.empty(6, np.int64))
+        for is_ranking in (False, True):
+            for written, run in ((compiled, _pass_halves), (plain, _pass_halves.py_func)):
+                run(is_ranking, halves, *blocks, kept, 0, True, written, np.empty(6, np.int64))
 
         np.testing.assert_array_equal(compiled, plain)
+
+    def test_agrees_with_the_paper_where_trials_go_by_in_many_tiles(self):
+        many = np.random.default_rng(5).normal(0.0002, 0.01, (120, 700))
+
+        found = probability_of_backtest_overfitting(many, n_blocks=6)
+
+        logits, pairs = plainly(many, 6)
+        np.testing.assert_allclose(found.logits, logits, atol=1e-12)
+        np.testing.assert_allclose(found.out_of_sample, pairs[:, 1], rtol=1e-9, atol=1e-12)
 
     def test_shares_the_ranks_of_equal_trials(self):
         alone = np.random.default_rng(1).normal(size=(64, 1))
