@@ -190,17 +190,20 @@ class Collected:
         }
 
     def _selection(self, bench: trials.Bench, n_counted: int) -> dict[str, Any] | None:
-        """Return what is left of the best Sharpe ratio once the search is accounted for.
+        """Return what is left of the best trial once the search is accounted for.
 
-        All trials that the ledger counts on this data count, those of other studies included.
+        Of the one that leads by objective and constraints, whose figures the page shows; None where
+        none is feasible. All trials that the ledger counts on this data count, those of other
+        studies included.
         """
         n, mean, deviation, skewness, kurtosis = self._comparable("moments")
-        if bench.periods_per_year is None or np.all(np.isnan(mean)):
+        if bench.periods_per_year is None or self.best is None:
             return None
         summaries = TrialSummaries(np.nan_to_num(n), mean, deviation, skewness, kurtosis)
         return selection_report(
             summaries,
             periods_per_year=bench.periods_per_year,
+            chosen=int(np.flatnonzero(self._numbers == self.best.number)[0]),
             n_trials=n_counted,
             trial_sharpe_variance=self._sharpe_variance(),
             block_returns=self._blocks.stored(),

@@ -131,7 +131,10 @@ def verdict_of(selection: Mapping[str, Any]) -> str:
     if accepted is None:
         return ""
     if accepted:
-        return "The best passes: luck alone seldom gives so good a result in so many trials."
+        return (
+            "The best passes against cash: luck alone seldom gives so good a result in so many "
+            "trials. Whether it beats a benchmark is another question."
+        )
     return "The best does not pass: so many trials give a result like this by luck."
 
 

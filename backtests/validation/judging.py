@@ -119,11 +119,17 @@ class Search:
         periods: float,
         variance: float | None,
         settings: SelectionSettings,
+        chosen: int | None = None,
     ) -> None:
         self.trials, self.n, self.periods, self.settings = trials, n_trials, periods, settings
         self.sharpe, self.year = trials.sharpe, math.sqrt(periods)
         known = np.flatnonzero(np.isfinite(self.sharpe))
-        self.best = int(known[np.argmax(self.sharpe[known])]) if known.size else None
+        self.chosen = chosen
+        self.best = chosen
+        if chosen is None:
+            self.best = int(known[np.argmax(self.sharpe[known])]) if known.size else None
+        elif not np.isfinite(self.sharpe[chosen]):
+            self.best = None
         self.given_variance = variance
         self.n_known = known.size
         self.effective: EffectiveTrials | None = None
@@ -143,7 +149,11 @@ class Search:
 
     def _best(self) -> int:
         if self.best is None:
-            raise NotComputedError("no trial has a Sharpe ratio")
+            raise NotComputedError(
+                "no trial has a Sharpe ratio"
+                if self.chosen is None
+                else "the best trial has no Sharpe ratio"
+            )
         return self.best
 
     def _n_effective(self) -> float:
@@ -190,6 +200,10 @@ class Search:
     def _against(self) -> float:
         return self.settings.benchmark_sharpe / self.year
 
+    def _hurdle(self) -> str:
+        hurdle = self.settings.benchmark_sharpe
+        return "that of cash" if hurdle == 0.0 else f"{hurdle:g} a year"
+
     def sharpe_figures(self) -> dict[str, Figure]:
         """Return the best ratio, what luck gives, and probabilities before and after."""
 
@@ -211,7 +225,9 @@ class Search:
             "best_sharpe": figure_of(
                 lambda: self._ratio() * self.year,
                 "ratio per year",
-                f"Largest Sharpe ratio of {self.n} trials, as observed.",
+                f"Largest Sharpe ratio of {self.n} trials, as observed."
+                if self.chosen is None
+                else f"Of the trial that was chosen among {self.n}, as observed.",
             ),
             "n_effective": figure_of(
                 self._n_effective,
@@ -225,7 +241,7 @@ class Search:
                 f"What the best of {self.n} independent trials without skill is expected to show.",
             ),
             "probabilistic_sharpe": figure_of(
-                psr, "probability", "That the best's true ratio exceeds the benchmark's; no search."
+                psr, "probability", f"That its true ratio exceeds {self._hurdle()}; no search."
             ),
             "deflated_sharpe": figure_of(
                 lambda: deflated(self._n_effective()),
@@ -290,7 +306,7 @@ class Search:
             "minimum_track_record_bars": figure_of(
                 track_record,
                 "bars",
-                f"Returns until the benchmark is exceeded with {self.settings.confidence:.0%}.",
+                f"Returns until {self._hurdle()} is exceeded with {self.settings.confidence:.0%}.",
             ),
             "minimum_track_record_years": figure_of(
                 lambda: track_record() / self.periods, "years", "The same in years."

@@ -35,7 +35,7 @@ class SelectionReport:
     figures : mapping of str to Figure
         In the order a page shows them.
     best : int or None
-        Number of the trial with the largest Sharpe ratio; None where no trial has one.
+        Row of the trial that was judged; None where it has no Sharpe ratio.
     is_accepted : bool or None
         Whether the Holm-adjusted p-value of the best is at most 1 - confidence: the decision. None
         where that p-value is not computed.
@@ -79,6 +79,7 @@ def selection_report(
     trials: TrialSummaries,
     *,
     periods_per_year: float,
+    chosen: int | None = None,
     n_trials: int | None = None,
     trial_sharpe_variance: float | None = None,
     block_returns: ArrayLike | StoredBlocks | None = None,
@@ -96,6 +97,9 @@ def selection_report(
         `trial_sharpe_variance`.
     periods_per_year : float
         Bars per year, >= 1.
+    chosen : int, optional
+        Row of the trial to judge: the one that the search chose, by whatever objective and
+        constraints. By default that with the largest Sharpe ratio.
     n_trials : int, optional
         Trials ever made on these bars, at least as many as are summarized; their number when not
         given. Those that are not summarized count as worse than those that are.
@@ -129,7 +133,9 @@ def selection_report(
         raise SettingsError(f"{trials.n_trials} trials are summarized, but only {n} were made.")
     if trial_sharpe_variance is not None and not 0.0 <= trial_sharpe_variance < math.inf:
         raise SettingsError(f"trial_sharpe_variance may not be {trial_sharpe_variance!r}.")
-    search = Search(trials, n, periods_per_year, trial_sharpe_variance, asked)
+    if chosen is not None and not 0 <= chosen < trials.n_trials:
+        raise SettingsError(f"There is no trial {chosen} of {trials.n_trials} to judge.")
+    search = Search(trials, n, periods_per_year, trial_sharpe_variance, asked, chosen)
     blocks = None if block_returns is None else BlockSums(block_returns, block_squares, block_bars)
     with ThreadPoolExecutor(max_workers=1) as beside:  # half of the work, and compiled
         overfitting = beside.submit(search.overfitting_figures, blocks)

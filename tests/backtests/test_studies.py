@@ -173,11 +173,25 @@ class TestSweep:
         assert "must be smaller than slow_bars" in run.summary["study"]["reasons"][0]["reason"]
         assert table_of(run)["objective_0"].to_pylist()[1] is None
 
+    def test_judges_the_trial_that_it_shows(self, data, owner):
+        every = work(sweep(owner))
+        winner = every.summary["study"]["leaders"][0]["number"]
+        most = table_of(every)["total_return"][winner].as_py()
+
+        limited = GRID | {"constraints": [f"total_return < {most!r}"]}
+        study = work(sweep(owner, limited)).summary["study"]
+
+        shown = study["leaders"][0]
+        assert shown["number"] != winner
+        judged = study["selection"]["figures"]["best_sharpe"]["value"]
+        assert judged == pytest.approx(shown["values"][0], rel=1e-9)
+
     def test_ends_without_a_best_where_no_trial_is_feasible(self, data, owner):
         run = work(sweep(owner, GRID | {"constraints": ["max_drawdown < 0"]}))
 
         assert run.status == RunStatus.SUCCEEDED
         assert run.summary["study"]["leaders"] == []
+        assert run.summary["study"]["selection"] is None
         assert set(run.artifacts) == {"trials.parquet"}
 
     @pytest.mark.parametrize(

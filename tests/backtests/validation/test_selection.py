@@ -74,6 +74,24 @@ class TestSelectionReport:
         assert found["pbo"].value == expected.probability
         assert found["performance_degradation"].value == pytest.approx(expected.slope)
 
+    def test_judges_the_trial_that_was_chosen(self, trials, returns, blocks):
+        found = selection_report(trials, periods_per_year=252, chosen=7, **blocks, settings=QUICK)
+
+        sharpe = returns[:, 7].mean() / returns[:, 7].std(ddof=1)
+        law = {
+            "skewness": trials.skewness[7],
+            "excess_kurtosis": trials.excess_kurtosis[7],
+        }
+        assert found.best == 7
+        assert not found.is_accepted
+        assert found["best_sharpe"].value == pytest.approx(sharpe * math.sqrt(252))
+        assert found["probabilistic_sharpe"].value == pytest.approx(
+            probabilistic_sharpe_ratio(sharpe, 640, **law)
+        )
+        assert found["n_accepted"].value == 1.0  # trial 4 still would pass
+        with pytest.raises(SettingsError, match="There is no trial 30 of 30 to judge"):
+            selection_report(trials, periods_per_year=252, chosen=30)
+
     def test_is_json(self, trials, returns, blocks):
         found = selection_report(
             trials, periods_per_year=252, returns=returns, **blocks, settings=QUICK
