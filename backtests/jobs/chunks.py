@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost
+from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost, held_chunk
 from backtests.jobs.problems import unexpected, worker_lost
 from backtests.jobs.sharing import whose_turn
 from backtests.jobs.waiting import postpone_chunk
@@ -101,17 +101,13 @@ class ChunkLease(Lease):
         self.chunk = chunk
 
     def _renew(self) -> None:
-        kept = _held(self.chunk).update(
+        kept = held_chunk(self.chunk).update(
             lease_expires_at=timezone.now() + timedelta(seconds=settings.RUN_LEASE_SECONDS)
         )
         if not kept:
             self._lost.set()
         elif not Run.objects.waiting().filter(pk=self.chunk.run_id).exists():
             self._cancelled.set()
-
-
-def _held(chunk: Chunk) -> Any:
-    return Chunk.objects.filter(pk=chunk.pk, status=ChunkStatus.RUNNING, attempt=chunk.attempt)
 
 
 def _compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
@@ -128,7 +124,7 @@ def _end(chunk: Chunk, status: ChunkStatus, **columns: Any) -> bool:
     while True:
         try:
             with transaction.atomic():
-                won = _held(chunk).update(status=status, **columns)
+                won = held_chunk(chunk).update(status=status, **columns)
                 if won and status == ChunkStatus.DONE:
                     study = Run.objects.filter(pk=chunk.run_id)
                     study.update(

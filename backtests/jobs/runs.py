@@ -14,6 +14,7 @@ from backtests.jobs.lease import (
     Cancelled,
     Lease,
     LeaseLost,
+    cancel_chunks,
     claim,
     finish,
     wait_for_chunks,
@@ -110,6 +111,8 @@ def _rescue(run: Run) -> None:
     expired = Run.objects.lease_expired(at).filter(pk=run.pk, attempt=run.attempt)
     with transaction.atomic():
         if expired.update(status=status, phase="", **columns):
+            if status != RunStatus.QUEUED:
+                cancel_chunks(run.pk)
             verb = "requeued" if status == RunStatus.QUEUED else str(status)
             audit.record(
                 f"backtests.run.{verb}", run, actor=None, at=at, reason=reason,

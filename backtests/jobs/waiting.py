@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from backtests.jobs.lease import finish, held_by
+from backtests.jobs.lease import cancel_chunks, finish, held_by, held_chunk
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
 from crowetrade_site.core import audit
@@ -50,11 +50,9 @@ def postpone_chunk(chunk: Chunk, error: Unavailable) -> None:
         _end_study(chunk, _problem(error, since, at), at)
         return
     logger.warning("The artefact store is away; the chunk waits", extra={"detail": error.detail})
-    _held(chunk).update(lease_expires_at=at + _pause(since, at), resumptions=F("resumptions") + 1)
-
-
-def _held(chunk: Chunk) -> Any:
-    return Chunk.objects.filter(pk=chunk.pk, status=ChunkStatus.RUNNING, attempt=chunk.attempt)
+    held_chunk(chunk).update(
+        lease_expires_at=at + _pause(since, at), resumptions=F("resumptions") + 1
+    )
 
 
 def _is_over(since: datetime, at: datetime) -> bool:
@@ -78,15 +76,14 @@ def _end_study(chunk: Chunk, problem: dict[str, Any], at: datetime) -> None:
     Its other chunks that are at work find it over and stop.
     """
     with transaction.atomic():
-        _held(chunk).update(status=ChunkStatus.QUARANTINED, problem=problem)
+        held_chunk(chunk).update(status=ChunkStatus.QUARANTINED, problem=problem)
         ended = Run.objects.waiting().filter(pk=chunk.run_id).update(
             status=RunStatus.FAILED, finished_at=at, waits_for_chunks=False, phase="",
             problem=problem,
         )  # fmt: skip
         if not ended:
             return
-        waiting = Chunk.objects.filter(run=chunk.run_id, status=ChunkStatus.QUEUED)
-        waiting.update(status=ChunkStatus.CANCELLED)
+        cancel_chunks(chunk.run_id)
         audit.record(
             "backtests.run.failed", chunk.run, actor=None, at=at,
             before={"status": RunStatus.RUNNING},

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from backtests import jobs, services
-from backtests.jobs import chunks, evaluation, trials
+from backtests.jobs import chunks, evaluation, lease, studies, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run, TrialBatch
 from backtests.validation import expected_maximum_sharpe
@@ -570,3 +570,61 @@ def test_a_spec_of_a_backtest_is_stored_as_before(data, owner):
 
     assert not {"search", "walk_forward", "cross_validation"} & set(run.spec)
     assert spec()["dataset"] == "tiny"
+
+
+class TestPlannedStudy:
+    """A study whose worker or database is lost between its plan and its waiting."""
+
+    @pytest.fixture
+    def planned(self, data, owner, small):
+        run = sweep(owner)
+        claimed = lease.claim(run.public_id, worker="lost")
+        studies.advance(claimed, lease.Lease(claimed))
+        Run.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        return run
+
+    def test_waits_for_the_chunks_that_were_planned(self, planned):
+        jobs.reap_runs()
+
+        run = work(planned)
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert run.chunks.count() == 3
+        assert run.summary["study"]["n_trials"] == 6
+
+    def test_leaves_no_chunk_behind_when_it_was_asked_to_stop(self, planned, owner):
+        services.cancel_run(run_id=planned.public_id, actor=owner, at=AT)
+
+        jobs.reap_runs()
+
+        planned.refresh_from_db()
+        assert planned.status == RunStatus.CANCELLED
+        assert set(planned.chunks.values_list("status", flat=True)) == {ChunkStatus.CANCELLED}
+
+    def test_stops_instead_of_waiting_when_it_was_asked_to_while_it_planned(
+        self, data, owner, small, monkeypatch
+    ):
+        run = sweep(owner)
+        plan = evaluation.plan
+
+        def plan_and_ask(*given):
+            plan(*given)
+            services.cancel_run(run_id=run.public_id, actor=owner, at=AT)
+
+        monkeypatch.setattr(evaluation, "plan", plan_and_ask)
+
+        assert jobs.execute_run(run_id=run.public_id, worker="w1") == []
+        run.refresh_from_db()
+        assert (run.status, run.waits_for_chunks) == (RunStatus.CANCELLED, False)
+        assert set(run.chunks.values_list("status", flat=True)) == {ChunkStatus.CANCELLED}
+
+    def test_ends_at_once_when_asked_again_while_it_waits(self, data, owner, small):
+        run = sweep(owner)
+        jobs.execute_run(run_id=run.public_id, worker="w1")
+        Run.objects.filter(pk=run.pk).update(cancel_requested_at=AT)
+
+        services.cancel_run(run_id=run.public_id, actor=owner, at=AT)
+
+        run.refresh_from_db()
+        assert run.status == RunStatus.CANCELLED
+        assert set(run.chunks.values_list("status", flat=True)) == {ChunkStatus.CANCELLED}
