@@ -299,10 +299,13 @@ def prioritize_run(
 def keep_run(*, run_id: UUID, is_kept: bool, actor: User, at: datetime, reason: str) -> Run:
     """Keep the artefacts of a run for ever, or leave them to the retention policy again.
 
+    What somebody else keeps, only an operator or admin releases: it may be evidence.
+
     Raises
     ------
     Forbidden
-        The actor may not, or it is another's run and the actor only a researcher (403).
+        The actor may not, it is another's run and the actor only a researcher, or another keeps
+        it (403).
     NotFound
         There is no such run (404).
     InvalidInput
@@ -317,8 +320,13 @@ def keep_run(*, run_id: UUID, is_kept: bool, actor: User, at: datetime, reason: 
     _require_own(run, actor, "keep")
     selectors.require_artifacts(run)
     before, run.is_kept = run.is_kept, is_kept
-    if before != is_kept:
-        run.save(update_fields=["is_kept", "updated_at"])
+    is_operator = "runs:operate" in roles.grants(actor)
+    is_anothers = before and run.kept_by_id != actor.pk
+    if is_anothers and not is_kept and not is_operator:
+        raise Forbidden("Somebody else keeps this run; ask an operator to release it.")
+    if before != is_kept or (is_anothers and is_operator):
+        run.kept_by = actor if is_kept else None
+        run.save(update_fields=["is_kept", "kept_by", "updated_at"])
         verb = "kept" if is_kept else "released"
         audit.record(
             f"backtests.run.{verb}", run, actor=actor, at=at, reason=reason,
