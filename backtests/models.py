@@ -110,6 +110,9 @@ class Run(BaseModel):
     artifacts = models.JSONField(default=dict)
     problem = models.JSONField(null=True, blank=True)
     is_kept = models.BooleanField(default=False)  # its artefacts, whatever the retention policy
+    kept_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     artifacts_expired_at = models.DateTimeField(null=True, blank=True)  # nobody may count on them
     artifacts_removed_at = models.DateTimeField(null=True, blank=True)  # gone from the store
 

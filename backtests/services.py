@@ -35,6 +35,8 @@ from strategies.selectors import get_spec
 if TYPE_CHECKING:
     from strategies.pipeline.spec import StrategySpec
 
+# Whose right to runs goes beyond their own; an auditor only looks.
+IN_CHARGE = {roles.Role.VALIDATOR, roles.Role.OPERATOR, roles.Role.ADMIN}
 DATASET_VERBS = {DatasetStatus.QUARANTINED: "quarantined", DatasetStatus.READY: "released"}
 
 
@@ -113,8 +115,11 @@ def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") 
         There is no such run (404).
     Conflict
         The run has no result to compare with (409).
+    TooMuch
+        The actor has as many runs queued or running as one may have (429).
     """
     roles.require(actor, "runs:write")
+    _require_room(actor)
     original = selectors.get_run(run_id)
     original = original.reproduces or original
     if not original.result_digest:
@@ -140,7 +145,11 @@ def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") 
 
 
 def _require_room(actor: User) -> None:
-    """Refuse to queue more for somebody who has as much in the queue as one may have."""
+    """Refuse to queue more for somebody who has as much in the queue as one may have.
+
+    Requests of one user wait for each other here, so that two at once do not both find room.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     most = settings.RUN_MAX_ACTIVE_PER_USER
     if Run.objects.active().filter(requested_by=actor).count() >= most:
         raise TooMuch(
@@ -216,7 +225,8 @@ def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> 
     roles.require(actor, "runs:write")
     run = selectors.get_run(run_id, lock=True)
     _require_own(run, actor)
-    if run.cancel_requested_at and run.status == RunStatus.RUNNING:
+    is_asked = run.cancel_requested_at is not None and run.status == RunStatus.RUNNING
+    if is_asked and not run.waits_for_chunks:
         return run
     RUNS.check(RunStatus(run.status), RunStatus.CANCELLED)
     run.cancel_requested_at = at
@@ -240,8 +250,7 @@ def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> 
 
 def _require_own(run: Run, actor: User, verb: str = "cancel") -> None:
     """Let a researcher stop their own runs only; operators, validators and admins any."""
-    beyond = roles.roles_of(actor) - {roles.Role.RESEARCHER}
-    if run.requested_by_id != actor.pk and not beyond:
+    if run.requested_by_id != actor.pk and not roles.roles_of(actor) & IN_CHARGE:
         raise Forbidden(f"A researcher may only {verb} their own runs; ask an operator.")
 
 
@@ -290,10 +299,13 @@ def prioritize_run(
 def keep_run(*, run_id: UUID, is_kept: bool, actor: User, at: datetime, reason: str) -> Run:
     """Keep the artefacts of a run for ever, or leave them to the retention policy again.
 
+    What somebody else keeps, only an operator or admin releases: it may be evidence.
+
     Raises
     ------
     Forbidden
-        The actor may not, or it is another's run and the actor only a researcher (403).
+        The actor may not, it is another's run and the actor only a researcher, or another keeps
+        it (403).
     NotFound
         There is no such run (404).
     InvalidInput
@@ -308,8 +320,13 @@ def keep_run(*, run_id: UUID, is_kept: bool, actor: User, at: datetime, reason: 
     _require_own(run, actor, "keep")
     selectors.require_artifacts(run)
     before, run.is_kept = run.is_kept, is_kept
-    if before != is_kept:
-        run.save(update_fields=["is_kept", "updated_at"])
+    is_operator = "runs:operate" in roles.grants(actor)
+    is_anothers = before and run.kept_by_id != actor.pk
+    if is_anothers and not is_kept and not is_operator:
+        raise Forbidden("Somebody else keeps this run; ask an operator to release it.")
+    if before != is_kept or (is_anothers and is_operator):
+        run.kept_by = actor if is_kept else None
+        run.save(update_fields=["is_kept", "kept_by", "updated_at"])
         verb = "kept" if is_kept else "released"
         audit.record(
             f"backtests.run.{verb}", run, actor=actor, at=at, reason=reason,

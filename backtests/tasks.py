@@ -4,14 +4,14 @@ import logging
 from typing import Any
 from uuid import UUID
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 from celery.signals import worker_process_init
 from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from backtests import jobs
-from backtests.lifecycle import RunStatus
+from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Dataset, Run
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def reap_runs(**_: Any) -> None:
     """Queue lost runs again and publish what was never published."""
     for run_id in jobs.reap_runs():
         publish_run(run_id)
-    chunks, studies = jobs.reap_chunks()
+    chunks, studies = jobs.reap_chunks(n_messages=_count_messages("batch"))
     for chunk_id in chunks:
         publish_chunk(chunk_id)
     for run_id in studies:
@@ -78,15 +78,35 @@ def publish_run(run_id: UUID) -> None:
 
 
 def publish_chunk(chunk_id: int) -> None:
-    """Send the message that speaks of a chunk; like `publish_run`, it may wait for the beat."""
-    if _sent(execute_chunk, chunk_id=chunk_id):
-        Chunk.objects.filter(pk=chunk_id).update(published_at=timezone.now())
+    """Send the message that speaks of a chunk; like `publish_run`, it may wait for the beat.
+
+    The row is taken before the message is sent, by compare-and-set: each message is a turn, so one
+    too many would bring another with it for as long as there is work.
+    """
+    at = timezone.now()
+    queued = Chunk.objects.filter(pk=chunk_id, status=ChunkStatus.QUEUED)
+    if not queued.filter(published_at=None).update(published_at=at):
+        return
+    if not _sent(execute_chunk, chunk_id=chunk_id):
+        queued.filter(published_at=at).update(published_at=None)
 
 
 def publish_import(dataset_id: UUID) -> None:
     """Send the message that speaks of an upload; like `publish_run`, it may wait for the beat."""
     if _sent(import_dataset, dataset_id=str(dataset_id)):
         Dataset.objects.filter(public_id=dataset_id).update(published_at=timezone.now())
+
+
+def _count_messages(queue: str) -> int | None:
+    """Return how many messages wait in a queue; None while the broker is away."""
+    try:
+        with current_app.connection_for_read() as connection:
+            declared = connection.channel().queue_declare(queue=queue, passive=True)
+    except connection.channel_errors:  # nobody has sent anything yet
+        return 0
+    except (*connection.connection_errors, OperationalError):
+        return None
+    return int(declared.message_count)
 
 
 def _sent(task: Task, **keys: str | int) -> bool:

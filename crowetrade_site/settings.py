@@ -175,7 +175,7 @@ RETENTION_DAYS = {
 }
 RETENTION_EVERY_SECONDS = env.integer("CROWETRADE_RETAIN_EVERY_SECONDS", default=3600, minimum=10)
 # What nothing refers to is not removed before it is so old: somebody may be about to refer to it.
-RETENTION_GRACE_SECONDS = env.integer("CROWETRADE_RETAIN_GRACE_SECONDS", default=3600, minimum=0)
+RETENTION_GRACE_SECONDS = env.integer("CROWETRADE_RETAIN_GRACE_SECONDS", default=3600, minimum=600)
 DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, minimum=1) * 2**20
 
 # Every request is counted by its own process; what costs much, for all of them, in the database.

@@ -27,11 +27,14 @@ def execute_chunk(*, chunk_id: int, worker: str) -> "Next":
     return chunks.execute_chunk(chunk_id=chunk_id, worker=worker)
 
 
-def reap_chunks() -> tuple[list[int], list[UUID]]:
-    """Return the chunks that need a message, and the studies that can go on."""
+def reap_chunks(*, n_messages: int | None = 0) -> tuple[list[int], list[UUID]]:
+    """Return the chunks that need a message, and the studies that can go on.
+
+    `n_messages` is how many wait for a worker; None where nobody knows.
+    """
     from backtests.jobs import chunks
 
-    return chunks.reap_chunks()
+    return chunks.reap_chunks(n_messages=n_messages)
 
 
 def warm_up() -> None:

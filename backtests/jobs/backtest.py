@@ -17,7 +17,7 @@ from backtests.jobs.settings import setup_of
 from backtests.marketdata.errors import MarketDataError
 from backtests.models import Run
 from backtests.runspec import RunSpec
-from crowetrade_site.core import canonical
+from backtests.search import Trial
 from crowetrade_site.core.errors import InvalidInput, translating
 from strategies.pipeline import (
     MarketHistory,
@@ -47,7 +47,8 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     with translating(REFUSALS, InvalidInput):
         market = load_market(run, spec)
     seconds = round(time.perf_counter() - began, 4)
-    ledger.record(run, ledger.scope_of(market), 1, canonical.digest([{}]), run.worker)
+    alone = ledger.Block([Trial(0, {})])
+    ledger.record(run, ledger.scope_of(market), [alone], run.worker)
     outcome = outcome_of(run, spec, market, lease, begins_with_strategy=spec.start is None)
     outcome["summary"]["seconds"] = {"loading": seconds, **outcome["summary"]["seconds"]}
     return outcome

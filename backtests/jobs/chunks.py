@@ -2,7 +2,7 @@
 
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,10 +11,10 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost
+from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost, held_chunk
 from backtests.jobs.problems import unexpected, worker_lost
 from backtests.jobs.sharing import whose_turn
-from backtests.jobs.waiting import postpone_chunk
+from backtests.jobs.waiting import postpone_chunk, require_store
 from backtests.lifecycle import CHUNKS, ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
 from crowetrade_site.core import context, storage
@@ -22,6 +22,7 @@ from crowetrade_site.core.errors import DomainError, Unavailable
 
 logger = logging.getLogger(__name__)
 REPUBLISH_AFTER = timedelta(seconds=60)
+MOST_SENT_AGAIN = 1000  # in one look
 
 
 class Next(NamedTuple):
@@ -42,9 +43,11 @@ def execute_chunk(*, chunk_id: int, worker: str) -> Next:
     if chunk is None:
         ended = Chunk.objects.filter(pk=chunk_id).values_list("run_id", flat=True).first()
         return Next() if ended is None else _next(ended)
+    was_back = False
     with context.acting(run=str(chunk.run.public_id)):
         try:
             with storage.within_room(), ChunkLease(chunk) as lease:
+                was_back = require_store(chunk.run)
                 outcome = _compute(chunk, lease)
         except LeaseLost:
             logger.warning("The lease was lost; another worker has the chunk")
@@ -53,7 +56,7 @@ def execute_chunk(*, chunk_id: int, worker: str) -> Next:
             _end(chunk, ChunkStatus.CANCELLED)
             return Next()
         except Unavailable as error:
-            postpone_chunk(chunk, error)
+            postpone_chunk(chunk, error, was_back=was_back)
             return Next()
         except DomainError as error:
             _end(chunk, ChunkStatus.QUARANTINED, problem=error.problem())
@@ -101,17 +104,13 @@ class ChunkLease(Lease):
         self.chunk = chunk
 
     def _renew(self) -> None:
-        kept = _held(self.chunk).update(
+        kept = held_chunk(self.chunk).update(
             lease_expires_at=timezone.now() + timedelta(seconds=settings.RUN_LEASE_SECONDS)
         )
         if not kept:
             self._lost.set()
         elif not Run.objects.waiting().filter(pk=self.chunk.run_id).exists():
             self._cancelled.set()
-
-
-def _held(chunk: Chunk) -> Any:
-    return Chunk.objects.filter(pk=chunk.pk, status=ChunkStatus.RUNNING, attempt=chunk.attempt)
 
 
 def _compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _end(chunk: Chunk, status: ChunkStatus, **columns: Any) -> bool:
     while True:
         try:
             with transaction.atomic():
-                won = _held(chunk).update(status=status, **columns)
+                won = held_chunk(chunk).update(status=status, **columns)
                 if won and status == ChunkStatus.DONE:
                     study = Run.objects.filter(pk=chunk.run_id)
                     study.update(
@@ -155,21 +154,37 @@ def resume(run_pk: int) -> UUID | None:
     return Run.objects.get(pk=run_pk).public_id if won else None
 
 
-def reap_chunks() -> tuple[list[int], list[UUID]]:
+def reap_chunks(*, n_messages: int | None = 0) -> tuple[list[int], list[UUID]]:
     """Return the chunks that need a message, and the studies that can go on.
 
-    A chunk whose worker was lost is queued again; begun as often as allowed it is quarantined, so
-    that one that kills its worker cannot take the study down.
+    `n_messages` is how many wait for a worker; None where nobody knows, and nothing that was sent
+    is sent again. A chunk whose worker was lost is queued again; begun as often as allowed it is
+    quarantined, so that one that kills its worker cannot take the study down.
     """
     at = timezone.now()
     for chunk in Chunk.objects.lease_expired(at).order_by("pk"):
         _rescue(chunk)
     waiting = list(Run.objects.waiting().order_by("queued_at").values_list("pk", flat=True))
-    forgotten = Chunk.objects.filter(run__in=waiting).forgotten(at, patience=REPUBLISH_AFTER)
-    messages = list(forgotten.values_list("pk", flat=True)[:1000])
+    messages = [] if n_messages is None else _take_back(waiting, at, n_messages)
     following = [_next(pk) for pk in waiting]
     messages += [chunk for one in following for chunk in one.chunks]
     return messages, [one.study for one in following if one.study is not None]
+
+
+def _take_back(waiting: list[int], at: datetime, n_messages: int) -> list[int]:
+    """Let as many old chunks be sent again as messages were lost; return them.
+
+    A long queue is no loss: every chunk that was sent has its message as long as the queue is no
+    shorter than they are many.
+    """
+    sent = Chunk.objects.filter(run__in=waiting, status=ChunkStatus.QUEUED).in_flight()
+    n_lost = min(sent.count() - n_messages, MOST_SENT_AGAIN)
+    if n_lost <= 0:
+        return []
+    forgotten = Chunk.objects.filter(run__in=waiting).forgotten(at, patience=REPUBLISH_AFTER)
+    oldest = list(forgotten.order_by("published_at", "pk").values_list("pk", flat=True)[:n_lost])
+    forgotten.filter(pk__in=oldest).update(published_at=None)
+    return oldest
 
 
 def _rescue(chunk: Chunk) -> None:

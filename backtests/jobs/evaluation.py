@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -21,6 +22,9 @@ from backtests.models import Chunk, Run
 from backtests.runspec import search_of, with_search
 from backtests.search import Search, Trial
 from crowetrade_site.core import canonical, provenance, storage
+from crowetrade_site.core.errors import Corrupted, NotFound
+
+logger = logging.getLogger(__name__)
 
 MOST_TRIALS = 5_000
 FEWEST_CHUNKS = 16  # of a study that is large enough
@@ -63,6 +67,8 @@ def plan(run: Run, bench: trials.Bench, n_trials: int) -> None:
 def plan_generation(run: Run, bench: trials.Bench, asked: Sequence[Trial], generation: int) -> None:
     """Write the chunks of trials that depend on the results of others."""
     size = size_of_chunks(len(asked), bench.bars.n_bars * bench.bars.n_assets)
+    block = ledger.size_of_block(search_for(run).n_trials)
+    size = -(-size // block) * block  # no block of the ledger lies in two chunks
     _write(
         Chunk(
             run=run, generation=generation, first=part[0].number, n_trials=len(part),
@@ -118,11 +124,11 @@ def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
     found = search_for(chunk.run)
     asked = trials_of(chunk, found)
     parameters = canonical.digest([trial.parameters for trial in asked])
-    scope = ledger.scope_of(bench.market)
-    ledger.record(chunk.run, scope, len(asked), parameters, chunk.worker)
+    blocks = _blocks_of(chunk, bench, found, asked)
+    ledger.record(chunk.run, ledger.scope_of(bench.market), blocks, chunk.worker)
     content = _name(chunk.run, found, asked, parameters)
     same = Chunk.objects.readable().filter(content=content).first()
-    if same is not None and storage.exists(same.artifact):
+    if same is not None and _is_whole(same.artifact):
         return {
             "content": content, "artifact": same.artifact, "summary": same.summary,
             "is_reused": True,
@@ -137,6 +143,31 @@ def compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
         "summary": _summary(table, found),
         "seconds": round(time.perf_counter() - began, 6),
     }
+
+
+def _blocks_of(
+    chunk: Chunk, bench: trials.Bench, found: Search, asked: Sequence[Trial]
+) -> Iterator[ledger.Block]:
+    """Return what the ledger counts of a chunk."""
+    if chunk.parameters is None:
+        return ledger.blocks_touched(found, chunk.first, chunk.n_trials)
+    fold = asked[0].fold
+    ranges = () if fold is None else bench.folds[fold].train_ranges
+    training = [(bars.start, bars.stop) for bars in ranges]
+    return ledger.blocks_within(asked, ledger.size_of_block(found.n_trials), training)
+
+
+def _is_whole(artifact: str) -> bool:
+    """Return whether the rows of a chunk are there as they were written; else they are worth none.
+
+    Whoever computes them again writes the same bytes, and so mends them for everybody.
+    """
+    try:
+        storage.locate(artifact)
+    except (NotFound, Corrupted) as error:
+        logger.warning("The rows of a chunk are lost", extra={"detail": error.detail})
+        return False
+    return True
 
 
 def _name(run: Run, found: Search, asked: Sequence[Trial], parameters: str) -> str:

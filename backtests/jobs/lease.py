@@ -19,8 +19,8 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from backtests.lifecycle import RUNS, RunStatus
-from backtests.models import Run
+from backtests.lifecycle import RUNS, ChunkStatus, RunStatus
+from backtests.models import Chunk, Run
 from crowetrade_site.core import audit
 
 logger = logging.getLogger(__name__)
@@ -148,13 +148,28 @@ def held_by(run: Run) -> Any:
     return Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING, attempt=run.attempt)
 
 
+def held_chunk(chunk: Chunk) -> Any:
+    """Return the row of a chunk as long as this attempt holds it."""
+    return Chunk.objects.filter(pk=chunk.pk, status=ChunkStatus.RUNNING, attempt=chunk.attempt)
+
+
 def wait_for_chunks(run: Run) -> list[int]:
     """Let a claimed study wait for its chunks; return those that a message must speak of.
 
-    Its lease is over by then: the chunks have leases of their own.
+    Its lease is over by then: the chunks have leases of their own. A study that was asked to stop
+    meanwhile stops here: nobody looks at its flag while it waits.
     """
-    held_by(run).update(waits_for_chunks=True, phase="computing", store_away_since=None)
+    going_on = held_by(run).filter(cancel_requested_at=None)
+    if not going_on.update(waits_for_chunks=True, phase="computing", store_away_since=None):
+        finish(run, RunStatus.CANCELLED)
+        return []
     return run.chunks.next_unpublished(settings.STUDY_CHUNKS_IN_FLIGHT)
+
+
+def cancel_chunks(run_pk: int) -> None:
+    """Give up the chunks that nobody is at, of a study that is over."""
+    queued = Chunk.objects.filter(run=run_pk, status=ChunkStatus.QUEUED)
+    queued.update(status=ChunkStatus.CANCELLED)
 
 
 def finish(run: Run, status: RunStatus, **columns: Any) -> bool:
@@ -179,6 +194,7 @@ def _finish_once(run: Run, status: RunStatus, columns: dict[str, Any]) -> bool:
     with transaction.atomic():
         won = held_by(run).update(status=status, finished_at=at, phase="", **columns)
         if won:
+            cancel_chunks(run.pk)
             after = {"status": status, "attempt": run.attempt}
             after |= {name: columns[name] for name in ("result_digest",) if name in columns}
             if problem := columns.get("problem"):

@@ -1,6 +1,8 @@
 """The ledger of trials: what the platform evaluated, counted once, whatever it was called."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 from django.utils import timezone
@@ -8,7 +10,55 @@ from django.utils import timezone
 from backtests.jobs.market import Market
 from backtests.models import LedgerScope, Run, TrialBatch
 from backtests.runspec import as_backtest
+from backtests.search import Search, Trial
 from crowetrade_site.core import canonical, provenance
+
+MOST_BLOCKS = 4096  # that the trials of one search are counted in, as long as they stay small
+LARGEST_BLOCK = 1024  # trials, which each chunk in a block names anew
+
+
+class Block(NamedTuple):
+    """Trials that are counted together, however they were spread over chunks.
+
+    Attributes
+    ----------
+    trials : sequence of Trial
+        All of them have the same budget, and the same fold.
+    training : sequence of (int, int)
+        The bars that the fold trains on, from and to; empty where no fold judges them alone.
+    """
+
+    trials: Sequence[Trial]
+    training: Sequence[tuple[int, int]] = ()
+
+
+def size_of_block(n_trials: int) -> int:
+    """Return how many trials of a search are counted as one: a power of two, 1 of up to 4,096.
+
+    At most 1,024. It follows from the search alone, so the same search counts the same, whatever
+    its chunks.
+    """
+    size = 1 << max(0, -(-n_trials // MOST_BLOCKS) - 1).bit_length()
+    return min(size, LARGEST_BLOCK)
+
+
+def blocks_touched(found: Search, first: int, n_trials: int) -> Iterator[Block]:
+    """Yield the blocks of a search that some of its trials lie in, whole.
+
+    Blocks begin at multiples of their size. Only for searches whose trials are known by number.
+    """
+    size = size_of_block(found.n_trials)
+    for begin in range(first - first % size, first + n_trials, size):
+        end = min(begin + size, found.n_trials)
+        yield Block([found.trial(number) for number in range(begin, end)])
+
+
+def blocks_within(
+    asked: Sequence[Trial], size: int, training: Sequence[tuple[int, int]]
+) -> Iterator[Block]:
+    """Yield the blocks of a chunk that begins where a block does, and holds whole ones."""
+    for begin in range(0, len(asked), size):
+        yield Block(asked[begin : begin + size], training)
 
 
 def scope_of(market: Market) -> LedgerScope:
@@ -23,32 +73,33 @@ def scope_of(market: Market) -> LedgerScope:
     return scope
 
 
-def record(run: Run, scope: LedgerScope, n_trials: int, parameters: str, worker: str) -> None:
+def record(run: Run, scope: LedgerScope, blocks: Iterable[Block], worker: str) -> None:
     """Count some trials of a run; those that were counted before are not counted again.
-
-    Parameters
-    ----------
-    parameters : str
-        Digest of the list of their parameter sets.
 
     Notes
     -----
-    A batch is named by data, spec and parameters, not by the code or the run, so that running the
-    same again is no new trial. It is counted when a worker begins it: what was looked at counts,
-    even if the worker is lost.
+    A block is named by data, spec, parameters, budget and the fold's training, not by the code, the
+    run or its chunks, so that running the same again is no new trial. It is counted when a worker
+    begins it: what was looked at counts, even if the worker is lost.
     """
-    spec = as_backtest(run.spec)
-    digest = canonical.digest({"spec": spec, "parameters": parameters})
-    TrialBatch.objects.bulk_create(
-        [
-            TrialBatch(
-                digest=digest, scope=scope, family=run.strategy_digest,
-                n_trials=n_trials, run=run, code_digest=provenance.code_digest(),
-                worker=worker, recorded_at=timezone.now(),
-            )
-        ],
-        ignore_conflicts=True,
-    )  # fmt: skip
+    spec, at = canonical.digest(as_backtest(run.spec)), timezone.now()
+    counted = [
+        TrialBatch(
+            digest=_name(spec, block), scope=scope, family=run.strategy_digest,
+            n_trials=len(block.trials), run=run, code_digest=provenance.code_digest(),
+            worker=worker, recorded_at=at,
+        )
+        for block in blocks
+    ]  # fmt: skip
+    # in one order, so that two workers that count the same do not wait for each other
+    counted.sort(key=lambda batch: batch.digest)
+    TrialBatch.objects.bulk_create(counted, ignore_conflicts=True)
+
+
+def _name(spec: str, block: Block) -> str:
+    parameters = canonical.digest([trial.parameters for trial in block.trials])
+    named = {"spec": spec, "parameters": parameters, "budget": block.trials[0].budget}
+    return canonical.digest(named | {"training": [list(bars) for bars in block.training]})
 
 
 def _moment(stamp_ns: int) -> datetime:

@@ -8,6 +8,7 @@ files while they were there has recorded by then that they are needed.
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
@@ -30,7 +31,8 @@ RULES: Mapping[str, Q] = {
     "reproduction": Q(status=RunStatus.SUCCEEDED, kind=RunKind.REPRODUCTION),
     "failed": ENDED_WITHOUT,
 }
-MOST_RUNS = 1000  # of which a pass removes files; the next one does the rest
+MOST_RUNS = 1000  # that a pass lets expire, and of which it removes files; the next does the rest
+LARGE = ("spec", "environment", "summary", "problem")  # columns that no pass looks at
 IN_WORDS = {
     "backtest": "backtests", "study": "studies", "reproduction": "reproductions",
     "failed": "failed and cancelled runs",
@@ -78,7 +80,7 @@ def prune_artifacts(
     """
     removed, n_objects, n_bytes, n_shared = _remove(at, actor, reason, is_dry=is_dry)
     expired = [
-        one for one in _due(at)
+        one for one in islice(_due(at), MOST_RUNS)
         if is_dry or _expire(one, at=at, actor=actor, reason=reason or _sentence(one.rule))
     ]  # fmt: skip
     return Pruned(expired, removed, n_objects, n_bytes, n_shared)
@@ -95,7 +97,7 @@ def _due(at: datetime) -> Iterator[Expired]:
         days = settings.RETENTION_DAYS[rule]
         if days:
             over = _removable().filter(condition, finished_at__lt=at - timedelta(days=days))
-            for run in over.order_by("finished_at", "pk"):
+            for run in over.defer(*LARGE).order_by("finished_at", "pk")[:MOST_RUNS]:
                 yield Expired(run, rule)
 
 
@@ -131,7 +133,8 @@ def _remove(
     """Take away the objects of runs that expired a grace ago."""
     before = at - timedelta(seconds=settings.RETENTION_GRACE_SECONDS)
     expired = Run.objects.filter(artifacts_expired_at__lte=before, artifacts_removed_at=None)
-    removed = list(expired.order_by("artifacts_expired_at", "pk")[:MOST_RUNS])
+    oldest = expired.defer(*LARGE).order_by("artifacts_expired_at", "pk")
+    removed = list(oldest[:MOST_RUNS])
     objects = [_objects_of(run) for run in removed]
     shared = referred_to(set().union(*objects))
     n_objects, n_bytes, n_shared = 0, 0, 0
@@ -152,12 +155,10 @@ def _take_away(digest: str, before: datetime, *, is_dry: bool) -> int | None:
     One that was just stored again belongs to a run that is about to say so. When that run
     expires, it goes with it.
     """
-    found = storage.look(digest)
-    if found is None or found.written_at > before:
-        return None
     if not is_dry:
-        storage.remove(digest)
-    return found.n_bytes
+        return storage.remove_unless_renewed(digest, before)
+    found = storage.look(digest)
+    return None if found is None or found.written_at > before else found.n_bytes
 
 
 def _record_removal(

@@ -14,12 +14,13 @@ from backtests.jobs.lease import (
     Cancelled,
     Lease,
     LeaseLost,
+    cancel_chunks,
     claim,
     finish,
     wait_for_chunks,
 )
 from backtests.jobs.problems import unexpected, worker_lost
-from backtests.jobs.waiting import postpone_run
+from backtests.jobs.waiting import WAITING, postpone_run, require_store
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from backtests.runspec import SECTIONS
@@ -40,16 +41,18 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
     run = claim(run_id, worker=worker)
     if run is None:
         return []
+    was_back = False
     with context.acting(run=str(run_id)):
         try:
             with storage.within_room(), Lease(run) as lease:
+                was_back = require_store(run)
                 outcome = _compute(run, lease)
         except LeaseLost:
             logger.warning("The lease was lost; another worker has the run")
         except Cancelled:
             finish(run, RunStatus.CANCELLED)
         except Unavailable as error:
-            postpone_run(run, error)
+            postpone_run(run, error, was_back=was_back)
         except DomainError as error:
             finish(run, RunStatus.FAILED, problem=error.problem())
         except DATABASE_AWAY:
@@ -106,10 +109,12 @@ def _rescue(run: Run) -> None:
         status, columns = RunStatus.FAILED, {"finished_at": at, "problem": problem}
     else:
         status, columns = RunStatus.QUEUED, {"queued_at": at, "published_at": None}
-    reason = "the artefact store was away" if run.store_away_since else "the worker was lost"
+    reason = "the artefact store was away" if run.phase == WAITING else "the worker was lost"
     expired = Run.objects.lease_expired(at).filter(pk=run.pk, attempt=run.attempt)
     with transaction.atomic():
         if expired.update(status=status, phase="", **columns):
+            if status != RunStatus.QUEUED:
+                cancel_chunks(run.pk)
             verb = "requeued" if status == RunStatus.QUEUED else str(status)
             audit.record(
                 f"backtests.run.{verb}", run, actor=None, at=at, reason=reason,

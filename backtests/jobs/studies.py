@@ -60,7 +60,12 @@ def _is_given_up(run: Run) -> bool:
 
 
 def _plan(run: Run, bench: trials.Bench, found: Search) -> bool:
-    """Write the chunks of the next generation; return whether there is one."""
+    """Write the chunks of the next generation; return whether there is one to wait for.
+
+    An attempt that was lost after it had planned leaves chunks that nobody has computed.
+    """
+    if run.chunks.unfinished().exists():
+        return True
     if found.is_indexed:
         if run.chunks.exists():
             return False

@@ -28,6 +28,7 @@ from crowetrade_site.core.errors import Corrupted, NotFound, Unavailable
 
 CHUNK = 1 << 20
 INCOMING = ".incoming-"
+ASIDE = ".removed"
 LEFTOVER_SECONDS = 24 * 3600.0
 logger = logging.getLogger(__name__)
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -83,6 +84,9 @@ class ArtifactStorage(Protocol):
     def remove(self, name: str) -> None:
         """Take an object away, with its local copy; one that is not there is no error."""
 
+    def remove_unless_renewed(self, name: str, since: datetime) -> int | None:
+        """Take an object away and return its size; None where it stays, or there is none."""
+
 
 class WriteOnceFileSystemStorage(FileSystemStorage):
     """Objects as read-only files; a name once written is never written again."""
@@ -124,6 +128,29 @@ class WriteOnceFileSystemStorage(FileSystemStorage):
     def remove(self, name: str) -> None:
         """Take an object away."""
         Path(self.path(name)).unlink(missing_ok=True)
+
+    def remove_unless_renewed(self, name: str, since: datetime) -> int | None:
+        """Take an object away unless it was written, or written again, since a moment.
+
+        It is moved aside before its time is looked at, so whoever stores it again has either made
+        its time new, and it is put back, or finds none and writes it anew. What a killed process
+        had moved aside is judged by the next.
+        """
+        target = Path(self.path(name))
+        aside = target.with_name(f"{target.name}{ASIDE}")
+        with suppress(FileNotFoundError):
+            if datetime.fromtimestamp(target.stat().st_mtime, UTC) > since:
+                return None
+            target.rename(aside)
+        try:
+            found = aside.stat()
+            if is_new := datetime.fromtimestamp(found.st_mtime, UTC) > since:
+                with suppress(FileExistsError):
+                    os.link(aside, target)
+            aside.unlink()
+        except FileNotFoundError:  # there was none, or another pass has it
+            return None
+        return None if is_new else found.st_size
 
     def local(self, name: str) -> Path:
         """Return the object's own file."""
@@ -257,6 +284,17 @@ def look(digest: str) -> Stored | None:
 def remove(digest: str) -> None:
     """Take an object away for good; whoever calls knows that nothing refers to it."""
     _storage().remove(object_name(digest))
+
+
+def remove_unless_renewed(digest: str, since: datetime) -> int | None:
+    """Take an object away for good unless it was stored again since a moment.
+
+    Returns
+    -------
+    int or None
+        How large it was; None where it stays, or there is none.
+    """
+    return _storage().remove_unless_renewed(object_name(digest), since)
 
 
 def locate(digest: str) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,15 @@ class WriteOnceS3Storage(S3Storage):
         """Upload a finished file; a name that exists is left alone."""
         with reaching():
             for attempt in range(1, ATTEMPTS + 1):
-                if self.exists(name):
-                    self._renew(name)
+                if self.exists(name) and self._renew(name):
                     return
                 try:
                     self._upload(path, self._normalize_name(name))
                 except ClientError as error:
                     code = error.response["Error"]["Code"]
-                    if code in TAKEN:
+                    if code in TAKEN and self._renew(name):
                         return
-                    if code not in CONTENDED or attempt == ATTEMPTS:
+                    if code not in TAKEN | CONTENDED or attempt == ATTEMPTS:
                         raise
                 else:
                     return
@@ -99,15 +98,37 @@ class WriteOnceS3Storage(S3Storage):
                 Bucket=self.bucket_name, Key=self._normalize_name(name)
             )
 
-    def _renew(self, name: str) -> None:
-        """Make the time of an object now, so that nobody removes what was just stored again."""
+    def remove_unless_renewed(self, name: str, since: datetime) -> int | None:
+        """Take an object away unless it was written, or written again, since a moment.
+
+        The service has no deletion by time: between the look and the deletion lies one request.
+        """
         found = self.look(name)
-        if found is None or timezone.now() - found.written_at < RENEW_AFTER:
-            return
+        if found is None or found.written_at > since:
+            return None
+        self.remove(name)
+        return found.n_bytes
+
+    def _renew(self, name: str) -> bool:
+        """Make the time of an object now, so that nobody removes what was just stored again.
+
+        False where there is none, or none any more: it has to be uploaded.
+        """
+        found = self.look(name)
+        if found is None:
+            return False
+        if timezone.now() - found.written_at < RENEW_AFTER:
+            return True
         where = {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
-        self.connection.meta.client.copy_object(
-            **where, CopySource=where, MetadataDirective="REPLACE"
-        )
+        try:
+            self.connection.meta.client.copy_object(
+                **where, CopySource=where, MetadataDirective="REPLACE"
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in MISSING:
+                return False
+            raise
+        return True
 
     def _upload(self, path: Path, key: str) -> None:
         client = self.connection.meta.client

@@ -1,8 +1,10 @@
 """What the retention policy removes, and what it never does."""
 
 import json
+import os
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -66,6 +68,17 @@ def there(digests) -> set[str]:
 def verbs(run) -> list[str]:
     events = AuditEvent.objects.filter(object_id=str(run.public_id)).order_by("id")
     return [verb.removeprefix("backtests.run.") for verb in events.values_list("verb", flat=True)]
+
+
+def storing_before(take_away, path: Path, content: bytes):
+    """Return what takes a file away, after somebody has stored its bytes again."""
+
+    def taking(given, *rest, **more):
+        if given == path:
+            storage.put(content)
+        return take_away(given, *rest, **more)
+
+    return taking
 
 
 class TestPruneArtifacts:
@@ -188,6 +201,51 @@ class TestPruneArtifacts:
         assert pruned.n_objects == 0
         assert there(objects(run)) == objects(run)
 
+    def test_keeps_what_is_stored_again_while_it_is_removed(self, data, owner, monkeypatch):
+        run = work_off(queued(owner))
+        prune()
+        digest = run.artifacts["metrics.json"]["digest"]
+        path, content = storage.locate(digest), storage.read(digest)
+        for one in objects(run):
+            os.utime(storage.locate(one), (0, 0))
+        for verb in ("rename", "unlink"):  # whichever way it goes
+            monkeypatch.setattr(Path, verb, storing_before(getattr(Path, verb), path, content))
+
+        Run.objects.filter(pk=run.pk).update(artifacts_expired_at=timezone.now() - LATER)
+        prune(timedelta(0))
+
+        assert storage.read(digest) == content
+        assert there(objects(run)) == {digest}
+        assert not list(path.parent.glob("*.removed"))
+
+    def test_judges_what_a_killed_pass_had_moved_aside(self, settings):
+        stale, fresh = storage.put(b"stale"), storage.put(b"fresh")
+        os.utime(storage.locate(stale), (0, 0))
+        for digest in (stale, fresh):
+            path = storage.locate(digest)
+            path.rename(path.with_name(f"{path.name}.removed"))
+
+        since = timezone.now() - timedelta(hours=1)
+        sizes = [storage.remove_unless_renewed(digest, since) for digest in (stale, fresh)]
+
+        assert sizes == [5, None]
+        assert storage.read(fresh) == b"fresh"
+        assert not storage.exists(stale)
+
+    def test_takes_so_many_runs_a_pass_and_not_their_results(
+        self, owner, monkeypatch, django_assert_num_queries
+    ):
+        monkeypatch.setattr(retention, "MOST_RUNS", 2)
+        row = dataset_row(owner)
+        for _ in range(3):
+            columns = {"artifacts": {"a": {"digest": storage.put(b"x"), "bytes": 1}}}
+            run_row(row, owner, RunStatus.FAILED, **columns | {"finished_at": timezone.now()})
+
+        first, second = prune(), prune()
+
+        assert (len(first.expired), len(second.expired)) == (2, 1)
+        assert {"spec", "summary"} <= first.expired[0].run.get_deferred_fields()
+
     def test_only_says_what_would_go_when_dry(self, data, owner):
         run = work_off(queued(owner))
 
@@ -275,6 +333,22 @@ class TestKeepRun:
             services.keep_run(
                 run_id=run.public_id, is_kept=True, actor=account("researcher"), at=AT, reason="x"
             )
+
+    def test_is_undone_by_none_but_who_did_it_or_an_operator(self, run, owner):
+        def keep(actor, *, is_kept):
+            return services.keep_run(
+                run_id=run.public_id, is_kept=is_kept, actor=actor, at=AT, reason="evidence"
+            ).is_kept
+
+        keep(owner, is_kept=True)
+        keep(account("operator"), is_kept=True)  # takes it over
+        for other in (owner, account("validator")):
+            with pytest.raises(Forbidden, match="operator"):
+                keep(other, is_kept=False)
+
+        assert keep(account("admin"), is_kept=False) is False
+        assert keep(owner, is_kept=True)
+        assert keep(owner, is_kept=False) is False
 
     def test_works_over_the_api(self, run, owner):
         answer = client(owner).post(

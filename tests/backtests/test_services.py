@@ -352,6 +352,14 @@ class TestCancelRun:
     def test_lets_others_in_charge(self, tiny, owner, cancel, role):
         assert cancel(queued(owner), actor=account(role)).status == RunStatus.CANCELLED
 
+    def test_refuses_a_researcher_who_is_an_auditor_too(self, tiny, owner, cancel):
+        other = account("researcher")
+        other.groups.add(*account("auditor").groups.all())
+        row = run_row(tiny, owner)
+
+        with pytest.raises(Forbidden, match="their own"):
+            cancel(row, actor=other)
+
     def test_refuses_an_auditor(self, tiny, owner, cancel):
         with pytest.raises(Forbidden):
             cancel(queued(owner), actor=account("auditor"))

@@ -6,11 +6,13 @@ from datetime import timedelta
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from celery import current_app
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
-from backtests import jobs, services
-from backtests.jobs import chunks, evaluation, trials
+from backtests import jobs, services, tasks
+from backtests.jobs import chunks, evaluation, lease, ledger, studies, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run, TrialBatch
 from backtests.validation import expected_maximum_sharpe
@@ -21,6 +23,7 @@ from tests.factories.backtests import AT, STRATEGY, bars_dataset, queued, spec
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OVER = {"signals.0.fast_bars": [2, 3, 4], "signals.0.slow_bars": [5, 8]}
+WIDE = {"signals.0.slow_bars": {"low": 5, "high": 40, "step": 1}}
 GRID = {"kind": "grid", "over": OVER, "objective": "sharpe"}
 
 
@@ -293,6 +296,14 @@ class TestFairUse:
         assert (after.n_trials, after.is_measured) == (6, True)
         assert after.seconds > 0
 
+    def test_counts_reproductions_among_them(self, data, owner, settings):
+        settings.RUN_MAX_ACTIVE_PER_USER = 1
+        run = work(sweep(owner))
+        services.reproduce_run(run_id=run.public_id, actor=owner, at=AT)
+
+        with pytest.raises(TooMuch, match="1 runs queued"):
+            services.reproduce_run(run_id=run.public_id, actor=owner, at=AT)
+
     def test_refuses_more_than_one_may_have_in_the_queue(self, data, owner, settings):
         settings.RUN_MAX_ACTIVE_PER_USER = 2
         sweep(owner)
@@ -308,6 +319,45 @@ class TestLedger:
         work(sweep(owner))
 
         assert TrialBatch.objects.all().count_trials() == 6
+
+    @pytest.mark.parametrize(
+        "search",
+        [GRID, {"kind": "halving", "n_trials": 8, "eta": 2, "min_budget": 0.5, "over": WIDE}],
+        ids=lambda search: search["kind"],
+    )
+    @pytest.mark.parametrize("most_blocks", [4096, 3], ids=["single", "in blocks"])
+    def test_does_not_know_the_size_of_chunks(self, data, owner, monkeypatch, search, most_blocks):
+        monkeypatch.setattr(ledger, "MOST_BLOCKS", most_blocks)
+        run = work(sweep(owner, search))
+        counted = TrialBatch.objects.count()
+        for most in (1, 5):
+            monkeypatch.setattr(evaluation, "MOST_TRIALS", most)
+            work(sweep(owner, search))
+
+        assert TrialBatch.objects.count() == counted
+        assert TrialBatch.objects.count_trials() == run.progress_total
+
+    def test_counts_the_same_parameters_in_another_grid_once(self, data, owner):
+        work(sweep(owner))
+        work(sweep(owner, GRID | {"over": OVER | {"signals.0.fast_bars": [3, 4, 6]}}))
+
+        assert TrialBatch.objects.count_trials() == 8
+
+    def test_counts_every_trial_of_every_fold(self, data, owner):
+        over = {"signals.0.fast_bars": [2, 3]}
+        search = {"kind": "halving", "n_trials": 2, "eta": 2, "min_budget": 0.5, "over": over}
+        section = {"train_days": 40, "test_days": 20, "search": search | {"seed": 7}}
+        run = work(queued(owner, kind="walk_forward", walk_forward=section))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert run.summary["study"]["n_trials"] == 12
+        assert run.summary["study"]["ledger"]["n_on_this_data"] == 12
+
+    @pytest.mark.parametrize(
+        ("n_trials", "size"), [(1, 1), (4096, 1), (4097, 2), (8193, 4), (10**6, 256), (10**9, 1024)]
+    )
+    def test_needs_few_rows_for_many_trials(self, n_trials, size):
+        assert ledger.size_of_block(n_trials) == size
 
     def test_counts_overlapping_trials_under_whatever_name(self, data, owner, tmp_path):
         work(sweep(owner))
@@ -584,3 +634,131 @@ def test_a_spec_of_a_backtest_is_stored_as_before(data, owner):
 
     assert not {"search", "walk_forward", "cross_validation"} & set(run.spec)
     assert spec()["dataset"] == "tiny"
+
+
+class TestPlannedStudy:
+    """A study whose worker or database is lost between its plan and its waiting."""
+
+    @pytest.fixture
+    def planned(self, data, owner, small):
+        run = sweep(owner)
+        claimed = lease.claim(run.public_id, worker="lost")
+        studies.advance(claimed, lease.Lease(claimed))
+        Run.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        return run
+
+    def test_waits_for_the_chunks_that_were_planned(self, planned):
+        jobs.reap_runs()
+
+        run = work(planned)
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert run.chunks.count() == 3
+        assert run.summary["study"]["n_trials"] == 6
+
+    def test_leaves_no_chunk_behind_when_it_was_asked_to_stop(self, planned, owner):
+        services.cancel_run(run_id=planned.public_id, actor=owner, at=AT)
+
+        jobs.reap_runs()
+
+        planned.refresh_from_db()
+        assert planned.status == RunStatus.CANCELLED
+        assert set(planned.chunks.values_list("status", flat=True)) == {ChunkStatus.CANCELLED}
+
+    def test_stops_instead_of_waiting_when_it_was_asked_to_while_it_planned(
+        self, data, owner, small, monkeypatch
+    ):
+        run = sweep(owner)
+        plan = evaluation.plan
+
+        def plan_and_ask(*given):
+            plan(*given)
+            services.cancel_run(run_id=run.public_id, actor=owner, at=AT)
+
+        monkeypatch.setattr(evaluation, "plan", plan_and_ask)
+
+        assert jobs.execute_run(run_id=run.public_id, worker="w1") == []
+        run.refresh_from_db()
+        assert (run.status, run.waits_for_chunks) == (RunStatus.CANCELLED, False)
+        assert set(run.chunks.values_list("status", flat=True)) == {ChunkStatus.CANCELLED}
+
+    def test_ends_at_once_when_asked_again_while_it_waits(self, data, owner, small):
+        run = sweep(owner)
+        jobs.execute_run(run_id=run.public_id, worker="w1")
+        Run.objects.filter(pk=run.pk).update(cancel_requested_at=AT)
+
+        services.cancel_run(run_id=run.public_id, actor=owner, at=AT)
+
+        run.refresh_from_db()
+        assert run.status == RunStatus.CANCELLED
+        assert set(run.chunks.values_list("status", flat=True)) == {ChunkStatus.CANCELLED}
+
+
+class TestMessages:
+    """A message is a turn: one too many brings another with it for as long as there is work."""
+
+    @pytest.fixture
+    def sent(self, monkeypatch):
+        keys = []
+        monkeypatch.setattr(tasks.execute_chunk, "delay", lambda **given: keys.append(given))
+        return keys
+
+    @pytest.fixture
+    def waiting(self, data, owner, small):
+        """A study whose three chunks were sent two minutes ago."""
+        run = sweep(owner)
+        jobs.execute_run(run_id=run.public_id, worker="w1")
+        run.chunks.update(published_at=timezone.now() - timedelta(minutes=2))
+        return run
+
+    def test_are_one_for_a_chunk_however_many_ask_for_it(self, data, owner, small, sent):
+        run = sweep(owner)
+        chunk, *_ = jobs.execute_run(run_id=run.public_id, worker="w1")
+
+        tasks.publish_chunk(chunk)
+        tasks.publish_chunk(chunk)
+
+        assert sent == [{"chunk_id": chunk}]
+        assert run.chunks.filter(published_at__isnull=False).count() == 1
+
+    def test_are_none_for_a_chunk_that_a_worker_is_at(self, data, owner, small, sent):
+        chunk, *_ = jobs.execute_run(run_id=sweep(owner).public_id, worker="w1")
+        chunks._claim(chunk, worker="w1")
+
+        tasks.publish_chunk(chunk)
+
+        assert sent == []
+
+    def test_leave_the_row_to_the_beat_while_the_broker_is_away(
+        self, data, owner, small, monkeypatch
+    ):
+        def away(**_):
+            raise OperationalError("no broker")
+
+        monkeypatch.setattr(tasks.execute_chunk, "delay", away)
+        run = sweep(owner)
+        chunk, *_ = jobs.execute_run(run_id=run.public_id, worker="w1")
+
+        tasks.publish_chunk(chunk)
+
+        assert chunk in jobs.reap_chunks()[0]
+
+    @pytest.mark.parametrize(("n_messages", "n_again"), [(3, 0), (2, 1), (0, 3), (None, 0), (9, 0)])
+    def test_are_sent_again_only_as_far_as_the_queue_lacks_them(self, waiting, n_messages, n_again):
+        again, _ = jobs.reap_chunks(n_messages=n_messages)
+
+        assert len(set(again)) == n_again
+
+    def test_are_counted_in_the_queue_by_the_beat(self, waiting, sent):
+        with current_app.connection_for_write() as connection:
+            queue = connection.SimpleQueue("batch")
+            for _ in range(3):
+                queue.put("a turn")
+            tasks.reap_runs()
+            assert sent == []
+
+            queue.clear()
+            tasks.reap_runs()
+            assert len(sent) == 3
+            tasks.reap_runs()
+            assert len(sent) == 3, "sent again a moment ago"

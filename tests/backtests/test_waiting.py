@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from backtests import jobs
-from backtests.jobs import chunks, evaluation, trials
+from backtests.jobs import chunks, evaluation, lease, trials
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
 from crowetrade_site.core import storage
@@ -136,7 +136,117 @@ class TestRunThatMeetsNoStore:
         assert "no room left" in run.problem["detail"]
 
 
+class TestStoreThatComesBack:
+    LONG_AGO = timedelta(seconds=700)
+
+    def test_has_a_run_wait_anew(self, data, owner, monkeypatch, settings):
+        """Away for a moment, back for 700 s, and away again for a moment."""
+        run = queued(owner)
+        with monkeypatch.context() as patch:
+            away(patch)
+            jobs.execute_run(run_id=run.public_id, worker="w")
+        self.age(run)
+        self.meet_none_while_computing(run, monkeypatch)
+
+        run.refresh_from_db()
+        assert run.status == RunStatus.RUNNING, run.problem
+        assert timezone.now() - run.store_away_since < timedelta(seconds=60)
+        lapse(Run.objects.filter(pk=run.pk))
+        jobs.reap_runs()
+        assert work_off(run).status == RunStatus.SUCCEEDED
+
+    def test_is_no_reason_to_go_round_for_ever(self, data, owner, monkeypatch, settings):
+        """A store that takes a few bytes but no results."""
+        settings.RUN_MAX_ATTEMPTS = 3
+        run = queued(owner)
+        for _ in range(6):
+            if Run.objects.get(pk=run.pk).status == RunStatus.QUEUED:
+                self.meet_none_while_computing(run, monkeypatch)
+                lapse(Run.objects.filter(pk=run.pk))
+                jobs.reap_runs()
+
+        run.refresh_from_db()
+        assert (run.status, run.attempt) == (RunStatus.FAILED, 4)
+        assert "no room" in run.problem["detail"]
+
+    def test_is_not_blamed_for_a_worker_that_is_lost(self, data, owner, monkeypatch):
+        run = queued(owner)
+        with monkeypatch.context() as patch:
+            away(patch)
+            jobs.execute_run(run_id=run.public_id, worker="w")
+        lapse(Run.objects.filter(pk=run.pk))
+        jobs.reap_runs()
+        lease.claim(run.public_id, worker="lost")
+        lapse(Run.objects.filter(pk=run.pk))
+        jobs.reap_runs()
+
+        reasons = AuditEvent.objects.filter(verb="backtests.run.requeued").order_by("id")
+        assert list(reasons.values_list("reason", flat=True)) == [
+            "the artefact store was away", "the worker was lost",
+        ]  # fmt: skip
+
+    def test_has_a_study_wait_anew_though_no_chunk_is_done(self, data, owner, monkeypatch):
+        run = swept(owner)
+        first, *_ = jobs.execute_run(run_id=run.public_id, worker="w")
+        with monkeypatch.context() as patch:
+            away(patch)
+            jobs.execute_chunk(chunk_id=first, worker="w")
+        Run.objects.filter(pk=run.pk).update(store_away_since=timezone.now() - self.LONG_AGO)
+        lapse(Chunk.objects.filter(pk=first))
+        jobs.reap_chunks()
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluation, "compute", self.away_at_last)
+            jobs.execute_chunk(chunk_id=first, worker="w")
+
+        run.refresh_from_db()
+        assert run.status == RunStatus.RUNNING, run.problem
+        assert timezone.now() - run.store_away_since < timedelta(seconds=60)
+        assert work_off_chunks(run).status == RunStatus.SUCCEEDED
+
+    def age(self, run):
+        Run.objects.filter(pk=run.pk).update(store_away_since=timezone.now() - self.LONG_AGO)
+        lapse(Run.objects.filter(pk=run.pk))
+        jobs.reap_runs()
+
+    def away_at_last(self, *_):
+        raise storage.StoreFull("There is no room left for files.")
+
+    def meet_none_while_computing(self, run, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr("backtests.jobs.backtest.compute", self.away_at_last)
+            jobs.execute_run(run_id=run.public_id, worker="w")
+
+
+def work_off_chunks(run) -> Run:
+    """Do what workers and the beat do of a study that waits."""
+    while run.status == RunStatus.RUNNING:
+        lapse(Chunk.objects.filter(run=run, status=ChunkStatus.RUNNING))
+        messages, _ = jobs.reap_chunks()
+        for chunk in messages:
+            jobs.execute_chunk(chunk_id=chunk, worker="w")
+        run.refresh_from_db()
+        if run.status == RunStatus.QUEUED:
+            jobs.execute_run(run_id=run.public_id, worker="w")
+            run.refresh_from_db()
+    return run
+
+
 class TestChunkThatWasComputedBefore:
+    def test_is_computed_again_where_its_rows_have_rotted(self, data, owner, settings):
+        first = work_off(swept(owner))
+        digests = list(first.chunks.values_list("artifact", flat=True))
+        for digest in digests:
+            path = storage.locate(digest)
+            path.chmod(0o600)
+            path.write_bytes(b"rotten" * 100)
+
+        second = work_off(swept(owner))
+
+        assert second.status == RunStatus.SUCCEEDED, second.problem
+        assert set(second.chunks.values_list("is_reused", flat=True)) == {False}
+        assert second.result_digest == first.result_digest
+        assert all(storage.locate(digest) for digest in digests), "they are whole again"
+
     def test_is_computed_again_where_its_rows_are_lost(self, data, owner, settings):
         first = work_off(swept(owner))
         for digest in first.chunks.values_list("artifact", flat=True):

@@ -1,3 +1,4 @@
+import os
 import stat
 import subprocess
 import sys
@@ -163,3 +164,17 @@ class TestRate:
 
         with pytest.raises(ImproperlyConfigured, match="60/min"):
             env.rate("RATE", "1/s")
+
+
+class TestSettings:
+    def test_refuse_a_grace_shorter_than_a_bucket_renews(self):
+        command = [sys.executable, "-c", "import crowetrade_site.settings"]
+        more = {"CROWETRADE_RETAIN_GRACE_SECONDS": "599"}
+
+        ended = subprocess.run(
+            command, env=os.environ | more, capture_output=True, text=True, check=False
+        )
+
+        assert ended.returncode != 0
+        assert "CROWETRADE_RETAIN_GRACE_SECONDS" in ended.stderr
+        assert "600" in ended.stderr

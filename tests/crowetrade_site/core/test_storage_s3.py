@@ -4,9 +4,11 @@ import hashlib
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Corrupted, NotFound, Unavailable
@@ -103,6 +105,35 @@ class TestWriteOnceS3Storage:
         kept = client.get_object(Bucket=BUCKET, Key=key_of(digest))["Body"].read()
         assert kept == b"the winner's"
         assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET)
+
+    def test_uploads_what_was_removed_between_the_question_and_the_renewal(
+        self, client, monkeypatch
+    ):
+        digest = storage.put(CONTENT)
+        exists = storage_s3.WriteOnceS3Storage.exists
+
+        def removed_meanwhile(self, name):
+            found = exists(self, name)
+            client.delete_object(Bucket=BUCKET, Key=key_of(digest))
+            return found
+
+        monkeypatch.setattr(storage_s3.WriteOnceS3Storage, "exists", removed_meanwhile)
+        storage.put(CONTENT)
+
+        stored = client.get_object(Bucket=BUCKET, Key=key_of(digest))
+        assert stored["Body"].read() == CONTENT
+
+    def test_removes_what_was_not_stored_again_since(self, client, settings):
+        digest = storage.put(CONTENT)
+        storage.locate(digest)
+        now = timezone.now()
+
+        assert storage.remove_unless_renewed(digest, now - timedelta(hours=1)) is None
+        assert storage.exists(digest)
+        assert storage.remove_unless_renewed(digest, now + timedelta(hours=1)) == len(CONTENT)
+        assert not storage.exists(digest)
+        assert not cached(digest, settings).exists()
+        assert storage.remove_unless_renewed(digest, now + timedelta(hours=1)) is None
 
     def test_lets_many_writers_of_the_same_bytes_all_succeed(self, client):
         with ThreadPoolExecutor(4) as pool:
