@@ -260,7 +260,7 @@ class TrialBatch(models.Model):
 
     digest = models.CharField(max_length=64, unique=True)  # data, spec and parameters, not code
     scope = models.ForeignKey("backtests.LedgerScope", on_delete=models.PROTECT, related_name="+")
-    family = models.CharField(max_length=64)  # the strategy without what was searched
+    family = models.CharField(max_length=64)  # the strategy without its numbers
     n_trials = models.PositiveIntegerField()
     run = models.ForeignKey("backtests.Run", on_delete=models.PROTECT, related_name="+")
     code_digest = models.CharField(max_length=64)

@@ -203,7 +203,7 @@ def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[s
             document["comparison"]["strategies"][label] = found.model_dump(mode="json")
             selectors.check_market(spec, document["comparison"]["strategies"][label], dataset)
     if spec.kind != RunKind.BACKTEST:
-        document = selectors.check_search(document)
+        document = selectors.check_search(document, dataset)
     return document
 
 

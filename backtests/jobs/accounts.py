@@ -29,6 +29,6 @@ def account_of(bench: Bench, parameters: Mapping[str, Any]) -> Result:
     return simulate(bench.bars, Targets(weights, kind="weights"), **setup_of(spec)._asdict())
 
 
-def returns_of(bench: Bench, result: Result) -> NDArray[np.float64]:
+def returns_of(result: Result) -> NDArray[np.float64]:
     """Return the return of every bar, the first included; 0 once the equity is gone."""
-    return np.nan_to_num(Parts.of(result, bench.spec.capital).returns)
+    return np.nan_to_num(Parts.of(result).returns)

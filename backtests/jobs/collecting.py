@@ -15,7 +15,12 @@ from backtests.jobs import ledger, rows, trials
 from backtests.jobs.blocks import Blocks
 from backtests.models import Run, TrialBatch
 from backtests.search import Result, Search
-from backtests.validation import SelectionSettings, TrialSummaries, selection_report
+from backtests.validation import (
+    SelectionSettings,
+    TrialSummaries,
+    choose_leaders,
+    selection_report,
+)
 from crowetrade_site.core import canonical
 
 FloatArray = NDArray[np.float64]
@@ -37,7 +42,7 @@ class Choice(NamedTuple):
 class Collected:
     """All trials of a study, taken chunk by chunk in their order.
 
-    Of each some 70 bytes are kept, in arrays, and 256 in a file; no trial is an object but the few
+    Of each some 80 bytes are kept, in arrays, and 256 in a file; no trial is an object but the few
     that lead.
     """
 
@@ -57,6 +62,7 @@ class Collected:
         }
         self._names = {part: tuple(columns) for part, columns in names.items()}
         self._kept = {part: np.empty((len(names), n_trials)) for part, names in self._names.items()}
+        self._block_ratio = np.full(n_trials, np.nan)
         self._blocks = Blocks()  # of trials that ran through all of the time
         self._numbers = np.empty(n_trials, np.int64)
         self._is_whole = np.empty(n_trials, np.bool_)
@@ -84,6 +90,7 @@ class Collected:
                 for names in (rows.BLOCKS, rows.SQUARES)
             )
             self._blocks.take(sums, squares)
+            self._block_ratio[place] = _block_ratios(sums)
             self._lead(table, objectives, np.flatnonzero(feasible))
         counted = pc.value_counts(table["reason"].filter(pa.array(~feasible)))
         self.reasons.update({str(one["values"]): one["counts"].as_py() for one in counted})
@@ -130,10 +137,10 @@ class Collected:
         return self.leaders[0] if self.leaders else None
 
     def strongest(self, n: int) -> list[int]:
-        """Return the trials with the largest Sharpe ratios, from the best on."""
+        """Return the trials that look best for their risk, by descending Sharpe ratio."""
         ratio = _t_ratios(self._comparable("moments"))
-        order = np.argsort(-ratio, kind="stable")[:n]  # those without one come last
-        return [int(self._numbers[at]) for at in order if np.isfinite(ratio[at])]
+        chosen = choose_leaders(ratio, self._block_ratio[: self.n_trials], n)
+        return [int(self._numbers[at]) for at in chosen]
 
     @property
     def has_choices(self) -> bool:
@@ -166,7 +173,7 @@ class Collected:
         scope = ledger.scope_of(bench.market)
         counted = TrialBatch.objects.overlapping(scope)
         n_counted = counted.count_trials()
-        family = counted.filter(family=run.strategy_digest)
+        family = counted.filter(family=ledger.family_of(run.spec))
         return {
             "n_trials": self.n_trials,
             "n_infeasible": sum(self.reasons.values()),
@@ -263,6 +270,13 @@ def _t_ratios(moments: FloatArray) -> FloatArray:
     count, mean, deviation = moments[:3]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(deviation > 0.0, mean / deviation * np.sqrt(count), np.nan)
+
+
+def _block_ratios(sums: FloatArray) -> FloatArray:
+    """Return the mean of each trial's sums over its standard error, shape (n_blocks, n_trials)."""
+    error = sums.std(axis=0, ddof=1) / np.sqrt(sums.shape[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error > 0.0, sums.mean(axis=0) / error, np.nan)
 
 
 def _cells(values: FloatArray, side: FloatArray) -> tuple[NDArray[np.int64], list[float]]:

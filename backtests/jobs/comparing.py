@@ -31,7 +31,7 @@ def compare(bench: Bench, found: Search, lease: Lease) -> dict[str, Any]:
     for number in range(len(names)):
         lease.progress(number, len(names))
         result = accounts.account_of(bench, found.trial(number).parameters)
-        returns.append(accounts.returns_of(bench, result))
+        returns.append(accounts.returns_of(result))
         weights.append(_weights(result))
         metrics = result.metrics(bench.periods, bench.benchmark)
         rows.append({name: metrics[name].value for name in FIGURES})

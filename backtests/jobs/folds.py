@@ -129,7 +129,7 @@ def figures_of(
 class Parts:
     """What an account did in each bar, ready to be cut into parts."""
 
-    capital: float
+    capital: float  # the trial's own, where it is searched
     returns: FloatArray
     activity: TradingActivity
     fill_bar: NDArray[np.int64]
@@ -138,16 +138,18 @@ class Parts:
     exit_bar: NDArray[np.int64]
 
     @classmethod
-    def of(cls, result: Result, capital: float) -> "Parts":
+    def of(cls, result: Result) -> "Parts":
         """Take a result apart."""
-        before = np.concatenate([[capital], result.equity[:-1]])
+        before = np.concatenate([[result.capital], result.equity[:-1]])
         with np.errstate(divide="ignore", invalid="ignore"):
             returns = np.where(before > 0.0, result.equity / before - 1.0, np.nan)
         trades = result.trades()
         closed = trades["exit_bar"][trades["exit_bar"] >= 0].astype(np.int64)
         bars = result.fills["bar"].astype(np.int64)
         flat = bars[result.fills["position"] == 0.0]
-        return cls(capital, returns, result.activity(), bars, flat, result.round_trips(), closed)
+        return cls(
+            result.capital, returns, result.activity(), bars, flat, result.round_trips(), closed
+        )
 
     def curve(self, rows: NDArray[np.int64]) -> FloatArray:
         """Return the equity of one unit of money through some bars, from before the first."""

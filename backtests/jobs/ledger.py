@@ -1,8 +1,8 @@
 """The ledger of trials: what the platform evaluated, counted once, whatever it was called."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.utils import timezone
@@ -73,6 +73,32 @@ def scope_of(market: Market) -> LedgerScope:
     return scope
 
 
+def family_of(document: Mapping[str, Any]) -> str:
+    """Return the name of what a run's trials have in common: their strategy without its numbers.
+
+    Notes
+    -----
+    What a search changes is mostly numbers, so that studies and backtests which differ in those
+    alone, in the spec or in what is searched, are of one family. The family of a comparison is that
+    of all its strategies together; where whole sections are searched it is that of the spec's own.
+    """
+    compared = (document.get("comparison") or {}).get("strategies")
+    if compared is None:
+        return canonical.digest({"family": _shape(document["strategy"])})
+    shapes = sorted(canonical.digest(_shape(one)) for one in compared.values())
+    return canonical.digest({"families": shapes})
+
+
+def _shape(part: Any) -> Any:
+    """Return a part of a strategy with a blank for each number, and for null: it stands for one."""
+    if isinstance(part, Mapping):
+        return {name: _shape(inner) for name, inner in part.items()}
+    if isinstance(part, list | tuple):
+        return [_shape(inner) for inner in part]
+    is_number = isinstance(part, int | float) and not isinstance(part, bool)
+    return "" if part is None or is_number else part
+
+
 def record(run: Run, scope: LedgerScope, blocks: Iterable[Block], worker: str) -> None:
     """Count some trials of a run; those that were counted before are not counted again.
 
@@ -82,10 +108,10 @@ def record(run: Run, scope: LedgerScope, blocks: Iterable[Block], worker: str) -
     run or its chunks, so that running the same again is no new trial. It is counted when a worker
     begins it: what was looked at counts, even if the worker is lost.
     """
-    spec, at = canonical.digest(as_backtest(run.spec)), timezone.now()
+    spec, family, at = canonical.digest(as_backtest(run.spec)), family_of(run.spec), timezone.now()
     counted = [
         TrialBatch(
-            digest=_name(spec, block), scope=scope, family=run.strategy_digest,
+            digest=_name(spec, block), scope=scope, family=family,
             n_trials=len(block.trials), run=run, code_digest=provenance.code_digest(),
             worker=worker, recorded_at=at,
         )

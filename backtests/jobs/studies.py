@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backtests import search
+from backtests import search, selectors
 from backtests.jobs import backtest, comparing, evaluation, leading, rows, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
 from backtests.models import Chunk, Run
-from backtests.runspec import RunSpec
+from backtests.runspec import RunSpec, search_of
 from backtests.search import FoldedSearch, Result, Search, SearchError
 from crowetrade_site.core import canonical, pieces, storage
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
@@ -47,6 +47,9 @@ def advance(run: Run, lease: Lease) -> dict[str, Any] | None:
     bench = trials.Bench.of(run)
     with translating((SearchError,), InvalidInput):
         found = evaluation.search_for(run, n_folds=len(bench.folds))
+        selectors.require_folds(
+            search_of(run.spec), len(bench.folds), found.n_trials, is_apart=not found.is_indexed
+        )
         is_waiting = _plan(run, bench, found)
     if is_waiting:
         Run.objects.filter(pk=run.pk).update(progress_total=found.n_trials)
@@ -121,7 +124,7 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         "progress_done": collected.n_trials,
         "progress_total": found.n_trials,
     }
-    if collected.best is not None or (bench.spec.walk_forward and collected.has_choices):
+    if collected.best is not None or collected.has_choices:
         lease.phase("running the best")
         shown, more = _shown(run, bench, found, collected, lease)
         artifacts |= shown["artifacts"]
@@ -148,7 +151,8 @@ def _shown(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the account that the page shows, and what the folds add to the study's summary.
 
-    Of a walk-forward that is the account out of sample; else the best trial, in sample.
+    Of a walk-forward that is the account out of sample; else the best trial, in sample. There is
+    none where a cross-validation has choices, but no trial that is feasible in all of the time.
     """
     choices = collected.choices() if bench.folds else []
     parameters = [found.trial(choice.trial).parameters for choice in choices]
@@ -161,7 +165,8 @@ def _shown(
         more["paths"] = walking.paths(bench, choices, parameters, lease)
     if bench.spec.comparison is not None:
         more["comparison"] = comparing.compare(bench, found, lease)
-    assert collected.best is not None  # noqa: S101 - asked for where there is one
+    if collected.best is None:
+        return {"artifacts": {}, "summary": {}, "result_digest": ""}, more
     spec = RunSpec.model_validate(search.apply(bench.document, collected.best.parameters))
     return backtest.outcome_of(run, spec, bench.market, lease), more
 

@@ -148,7 +148,7 @@ class Bench:
         A training in which a constraint is broken has none: it must not be chosen, whatever all of
         the time says. The first share of a training, which has no test, is told and not chosen.
         """
-        parts = [Parts.of(result, self.spec.capital) for result in results if self.folds]
+        parts = [Parts.of(result) for result in results if self.folds]
         own = trials[0].fold
         for number in range(len(self.folds)) if own is None else [own]:
             fold = self.folds[number]

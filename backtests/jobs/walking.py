@@ -30,8 +30,9 @@ def walk(
 
     Notes
     -----
-    It is simulated once, with all costs: where a fold hands over to the next, the account trades
-    from what the one held to what the other wants.
+    It is simulated once, under the fills, costs and account of the spec, which a walk-forward does
+    not search: where a fold hands over to the next, the account trades from what the one held to
+    what the other wants.
     """
     first = bench.folds[choices[0].fold].test_ranges[0].start
     offset = bench.market.start
@@ -76,13 +77,16 @@ def summary_of_walk(
 
     Notes
     -----
-    Efficiency is the mean objective in the tests over the mean in the trainings: 1 keeps all.
+    Both means are over the folds whose test has a figure, the trainings of all if none has.
+    Efficiency is the mean in the tests over that in the trainings: 1 keeps all. An objective that
+    is minimized has none, because there more is worse.
     """
     train = np.array([choice.train for choice in choices])
     test = np.array([choice.test for choice in choices])
     known = ~np.isnan(test)
-    mean_train = float(train.mean())
     mean_test = float(test[known].mean()) if known.any() else None
+    mean_train = float(train[known].mean() if known.any() else train.mean())
+    is_share = found.goals.maximized[0] and mean_train > 0.0
     distinct = {str(sorted(one.items())) for one in parameters}
     return {
         "folds": [
@@ -91,7 +95,8 @@ def summary_of_walk(
         ],
         "mean_train": mean_train,
         "mean_test": mean_test,
-        "efficiency": None if mean_test is None or mean_train <= 0.0 else mean_test / mean_train,
+        "efficiency": mean_test / mean_train if is_share and mean_test is not None else None,
+        "n_without_test": int(np.count_nonzero(~known)),
         "n_distinct": len(distinct),
         "n_without_choice": len(bench.folds) - len(choices),
         "n_per_fold": found.n_per_fold if isinstance(found, FoldedSearch) else found.n_trials,
@@ -140,7 +145,7 @@ def paths(
         name = str(sorted(by_fold[number].items()))
         if name not in returns:
             account = accounts.account_of(bench, by_fold[number])
-            returns[name] = accounts.returns_of(bench, account)
+            returns[name] = accounts.returns_of(account)
         outcomes.append(returns[name][fold.test])
     curves = np.cumprod(1.0 + splits.assemble(outcomes).T, axis=0)
     curves = np.vstack([np.ones(curves.shape[1]), curves])

@@ -1,4 +1,4 @@
-"""Parameter search over any path of a spec, in generations that depend on results alone."""
+"""Parameter search over paths of a document, in generations that depend on results alone."""
 
 from backtests.search.document import KINDS, SearchDocument, parse
 from backtests.search.errors import (

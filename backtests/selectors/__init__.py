@@ -28,6 +28,7 @@ from backtests.selectors.searches import (
     check_search,
     estimate_study,
     plan_search,
+    require_folds,
     seconds_of_trial,
 )
 from backtests.selectors.specs import spec_text
@@ -67,6 +68,7 @@ __all__ = [
     "plan_search",
     "render_report",
     "require_artifacts",
+    "require_folds",
     "resolve_benchmark",
     "resolve_dataset",
     "seconds_of_trial",

@@ -83,7 +83,7 @@ def get_comparison(run: Run) -> Comparison | None:
         ranks=_ranks(kept, n_ranks) if is_judged else [],
         n_ranks=n_ranks,
         matrices=_matrices(kept),
-        how=_how(kept) if is_judged else "",
+        how=_how(run, kept) if is_judged else "",
     )
 
 
@@ -114,9 +114,13 @@ def _strategies(run: Run, kept: Mapping[str, Any]) -> Rows:
 
 
 def _reference_text(run: Run, name: str) -> str:
-    if (run.spec.get("comparison") or {}).get("benchmark"):
+    if _has_benchmark(run):
         return f"{name}, the benchmark"
     return f"{name}, which has the largest Sharpe ratio: no benchmark is named"
+
+
+def _has_benchmark(run: Run) -> bool:
+    return bool((run.spec.get("comparison") or {}).get("benchmark"))
 
 
 def _against(kept: Mapping[str, Any]) -> Rows:
@@ -269,8 +273,10 @@ def _shaded(value: float | None, form: str) -> dict[str, Any]:
     return {"text": form.format(value), "shade": shade, "sign": "down" if value < 0 else "up"}
 
 
-def _how(kept: Mapping[str, Any]) -> str:
-    by = kept["resampling"]
+def _how(run: Run, kept: Mapping[str, Any]) -> str:
+    by, tests = kept["resampling"], "the number of strategies"
+    if not _has_benchmark(run):
+        tests = f"all pairs, because {kept['names'][kept['reference']]} was chosen by its ratio"
     unit = (
         "a year"
         if kept.get("periods_per_year")
@@ -280,7 +286,7 @@ def _how(kept: Mapping[str, Any]) -> str:
         f"Differences are {unit}; intervals hold {kept['confidence']:.0%}, each by itself, by "
         f"{by['n_resamples']:,} resamples of whole bars in blocks of {by['mean_block']:.1f} bars "
         "on average (stationary bootstrap), all strategies drawn together. p-values: equal Sharpe "
-        "ratios, Ledoit and Wolf 2008; Holm: adjusted for the number of strategies."
+        f"ratios, Ledoit and Wolf 2008; Holm: adjusted for {tests}."
     )
 
 

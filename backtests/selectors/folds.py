@@ -89,12 +89,17 @@ def _summary(run: Run, kept: Mapping[str, Any], objective: str) -> str:
     )
     if kept["efficiency"] is not None:
         said += f": {kept['efficiency']:.0%} was kept"
+    elif not (run.summary.get("study") or {}).get("is_maximized", True):
+        said += ", where less is better"
     said += f". {n_folds:,} folds chose {n_distinct:,} different parameter sets."
     if kept.get("is_apart"):
         said += (
             f" Each fold searched by itself, at most {kept['n_per_fold']:,} trials, told by its "
             "training alone."
         )
+    n_untested = kept.get("n_without_test", 0)
+    if n_untested and kept["mean_test"] is not None:
+        said += f" {n_untested:,} without a figure outside are in neither mean."
     n_empty = kept["n_without_choice"]
     if n_empty:
         said += f" {n_empty:,} more had nothing to choose from."

@@ -1,7 +1,7 @@
 """Whether a search goes together with its spec."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,6 +18,8 @@ from crowetrade_site.core.errors import InvalidInput, translating
 from strategies.pipeline import StrategySpec
 
 MOST_SEARCHES = 1_000  # of a method that learns, one for each fold
+MOST_IN_FOLDS = 50_000_000  # trials × folds: two numbers of each are in memory at the end, 800 MB
+SEARCHED = ("strategy", "fills", "costs", "account", "capital")  # what each trial has of its own
 # Trials looked at before a search is queued: one that is valid is enough.
 MOST_TRIED = 200
 TRADING_SHARE = 5 / 7  # of all days
@@ -25,14 +27,15 @@ TRADING_SHARE = 5 / 7  # of all days
 _SECONDS_PER_TRIAL, _SECONDS_PER_CELL = 0.6e-3, 6e-8
 
 
-def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
+def check_search(spec: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Return a study's spec with the defaults of its search, after trying that on the spec.
 
     Raises
     ------
     InvalidInput
-        The search is no valid document, names a path the spec does not have, an unknown metric,
-        or only parameter sets that the strategy refuses (422).
+        The search is no valid document, names a path that the spec does not have or that a study
+        cannot search, an unknown metric, or only parameter sets that the strategy refuses; or there
+        are too many folds (422).
     """
     if spec["kind"] == RunKind.COMPARISON:
         _require_different(spec["comparison"]["strategies"])
@@ -46,12 +49,10 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
                 "given a share of; leave it out, or say bars."
             )
         planned = plan_search(document)
-        if not planned.is_indexed and _count_of_combinations(spec) > MOST_SEARCHES:
-            raise InvalidInput(
-                f"search: {document['kind']} searches inside each fold, and there are "
-                f"{_count_of_combinations(spec):,} of them, more than {MOST_SEARCHES}; take fewer "
-                "groups, or grid, random or latin_hypercube, whose trials serve all folds."
-            )
+        _require_searchable(spec, planned.space.dimensions)
+        n_folds, is_apart = _count_folds(spec, dataset), not planned.is_indexed
+        n_trials = planned.n_trials * (max(1, n_folds) if is_apart else 1)
+        require_folds(document, n_folds, n_trials, is_apart=is_apart)
         n_first = min(MOST_TRIED, planned.n_trials)
         trials = planned.ask(n_first) if planned.is_indexed else planned.ask()
         refusals = [refusal_of(spec, trial.parameters) for trial in trials[:MOST_TRIED]]
@@ -59,6 +60,58 @@ def check_search(spec: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"search: the strategy refuses every parameter set tried; {refusals[0]}")
     parsed = search.parse(document).model_dump(mode="json", exclude_none=True)
     return with_search(spec, parsed)
+
+
+def _require_searchable(spec: Mapping[str, Any], paths: Iterable[str]) -> None:
+    """Refuse paths that all trials of a study share, whatever a parameter set says."""
+    for path in paths:
+        first = path.split(".", 1)[0]
+        if first not in spec:  # within the strategy, or nowhere, which is found out later
+            continue
+        if first not in SEARCHED:
+            raise InvalidInput(
+                f"search: {path} is one for all trials of a study, which share their data, their "
+                "time and their benchmark; queue a study for each value, and search paths of "
+                f"{', '.join(SEARCHED[:-1])}, or {SEARCHED[-1]}."
+            )
+        if spec["kind"] == RunKind.WALK_FORWARD and first != "strategy":
+            raise InvalidInput(
+                f"search: a walk-forward does not search {path}, because one account under one set "
+                "of fills, costs and rules follows the choices of all its folds; state it in the "
+                "spec and search paths of strategy, or take a cross_validation or a sweep."
+            )
+
+
+def require_folds(
+    document: Mapping[str, Any], n_folds: int, n_trials: int, *, is_apart: bool
+) -> None:
+    """Refuse more folds than a study can have.
+
+    Parameters
+    ----------
+    document : mapping
+        The search.
+    n_folds, n_trials : int
+        The trials of all folds together.
+    is_apart : bool
+        Whether each fold searches by itself.
+
+    Raises
+    ------
+    InvalidInput
+        There are too many folds, or too many trials for so many (422).
+    """
+    if is_apart and n_folds > MOST_SEARCHES:
+        raise InvalidInput(
+            f"search: {document['kind']} searches inside each fold, and there are {n_folds:,} of "
+            f"them, more than {MOST_SEARCHES:,}; take fewer groups, longer tests, or grid, random "
+            "or latin_hypercube, whose trials serve all folds."
+        )
+    if n_folds * n_trials > MOST_IN_FOLDS:
+        raise InvalidInput(
+            f"search: {n_trials:,} trials in {n_folds:,} folds are {n_folds * n_trials:,} pairs, "
+            f"more than {MOST_IN_FOLDS:,}; take fewer trials, fewer groups or longer tests."
+        )
 
 
 def _require_different(strategies: Mapping[str, Any]) -> None:
@@ -123,7 +176,7 @@ def estimate_study(spec: Mapping[str, Any], dataset: Dataset) -> Estimate:
 
 
 def _count_folds(spec: Mapping[str, Any], dataset: Dataset) -> int:
-    """Return how many folds a study will have; of a walk-forward about so many."""
+    """Return how many folds a study will have, 0 of a sweep; of a walk-forward about so many."""
     if spec["kind"] != RunKind.WALK_FORWARD:
         return _count_of_combinations(spec)
     section = spec["walk_forward"]

@@ -87,17 +87,16 @@ def get_leading(kept: Mapping[str, Any]) -> Leading | None:
     n, n_trials, reasons = found["n_leaders"], found["n_trials"], found["reasons"]
     ability, superior = found["spa_p_value"], found["superior"]
     alike, is_whole = found["confidence_set"], found["is_whole"]
-    sign, most = ("", "") if is_whole else ("≥ ", "at most ")
     rows = [
         {
             "label": "p-value, superior predictive ability",
-            "text": "–" if ability["value"] is None else f"{sign}{ability['value']:.3g}",
+            "text": "–" if ability["value"] is None else f"{ability['value']:.3g}",
             "reason": ability["reason"],
             "meaning": ability["definition"],
         },
         {
             "label": "Better than cash, StepM",
-            "text": "–" if superior is None else f"{most}{len(superior['superior'])} of {n}",
+            "text": "–" if superior is None else f"{len(superior['superior'])} of {n}",
             "reason": reasons.get("superior", ""),
             "meaning": "Leaders whose mean return is above 0, with the family-wise error held at "
             + ("5 %." if is_whole else "5 % among the leaders only."),
@@ -120,8 +119,11 @@ def _note(found: Mapping[str, Any], n: int, n_trials: int) -> str:
     if found["is_whole"]:
         return f"{said} of all {n_trials:,} trials ever made on this data, run again."
     return (
-        f"{said} of the {n:,} trials with the largest Sharpe ratios, run again. They were chosen "
-        f"for these very returns among {n_trials:,}; the others would only raise the p-value."
+        f"{said} of {n:,} trials, run again: those of this study's "
+        f"{found.get('n_searched', n_trials):,} that lead by their mean return over its standard "
+        "error, by bars and by 16 blocks of time. They were chosen for these very returns, and "
+        f"{n_trials:,} trials were ever made on this data; the tests know of neither, and are no "
+        "bound for what they would say of all. Decide by Holm."
     )
 
 

@@ -21,7 +21,7 @@ from backtests.validation.errors import (
 )
 from backtests.validation.figure import Figure
 from backtests.validation.haircut import Haircut, haircut_sharpe_ratio
-from backtests.validation.leading import LeaderReport, leader_report
+from backtests.validation.leading import LeaderReport, choose_leaders, leader_report
 from backtests.validation.overfitting import (
     Overfitting,
     overfitting_of_blocks,
@@ -87,6 +87,7 @@ __all__ = [
     "SuperiorSet",
     "TrialSummaries",
     "annualized_sharpe_ratio",
+    "choose_leaders",
     "combinatorial_purged_splits",
     "compare_strategies",
     "count_bars_of_days",

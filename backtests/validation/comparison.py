@@ -17,6 +17,7 @@ from backtests.validation.checks import (
 )
 from backtests.validation.differences import sharpe_difference
 from backtests.validation.errors import NotComputedError, SettingsError, ShapeError
+from backtests.validation.judging import FEWEST_FOR_BOOTSTRAP
 from backtests.validation.superiority import (
     ConfidenceSet,
     Resampling,
@@ -69,9 +70,12 @@ class Comparison:
         Column that the tests are against: the benchmark, or the best Sharpe ratio without one.
     sharpe_p_values, holm_p_values : float64 array, shape (k,)
         Two-sided, of "the Sharpe ratio is that of the reference" (Ledoit and Wolf 2008, HAC), and
-        adjusted among the k - 1; NaN at the reference, and where the difference has no variance.
+        adjusted: among the k - 1 of a benchmark; among all k (k - 1) / 2 pairs without one, because
+        the best of the sample was chosen by these very ratios. NaN at the reference, and where the
+        difference has no variance.
     superiority : SuperiorAbility or None
-        Of the others over the benchmark; None without one, or where it cannot be tested.
+        Of the others over the benchmark; None without one, of fewer than 250 bars, or where it
+        cannot be tested.
     superior : SuperiorSet or None
         Which of them; columns are numbered as in `names`.
     confidence_set : ConfidenceSet or None
@@ -147,6 +151,9 @@ def compare_strategies(
     Notes
     -----
     In a resample in which a strategy does not vary, as where it trades once, its ratio is 0.
+
+    Without a benchmark Holm's p-values are those of all pairs where the pairs that are not asked
+    for have the largest p-values; they may be smaller, so what is stated is an upper bound.
     """
     matrix = matrix_of(returns, "returns")
     n, k = matrix.shape
@@ -168,10 +175,7 @@ def compare_strategies(
     means, sharpes = _resampled(matrix, how)
     reference = int(np.argmax(sharpe)) if benchmark is None else benchmark
     p_values = _against(matrix, reference)
-    tested = np.isfinite(p_values)
-    adjusted = np.full(k, np.nan)
-    if tested.any():
-        adjusted[tested] = holm(p_values[tested])
+    n_tests = k * (k - 1) // 2 if benchmark is None else None
     ranks = _ranks(sharpes)
     reasons: dict[str, str] = {}
     superiority, superior = _superior(matrix, benchmark, how, 1.0 - confidence, reasons)
@@ -187,7 +191,7 @@ def compare_strategies(
         mean_rank=ranks @ np.arange(1, k + 1),
         reference=reference,
         sharpe_p_values=p_values,
-        holm_p_values=adjusted,
+        holm_p_values=_adjusted(p_values, n_tests),
         superiority=superiority,
         superior=superior,
         confidence_set=_confidence_set(matrix, how, 1.0 - confidence, reasons),
@@ -291,6 +295,14 @@ def _against(matrix: FloatArray, reference: int) -> FloatArray:
     return p_values
 
 
+def _adjusted(p_values: FloatArray, n_tests: int | None) -> FloatArray:
+    """Return Holm's p-values of those that are there, among so many tests."""
+    adjusted, tested = np.full(p_values.size, np.nan), np.isfinite(p_values)
+    if tested.any():
+        adjusted[tested] = holm(p_values[tested], n_tests)
+    return adjusted
+
+
 def _superior(
     matrix: FloatArray, benchmark: int | None, how: Resampling, size: float,
     reasons: dict[str, str],
@@ -302,7 +314,13 @@ def _superior(
     options: dict[str, Any] = {
         "n_resamples": how.n_resamples, "mean_block": how.mean_block, "seed": how.seed,
     }  # fmt: skip
-    try:  # the benchmark's own column differs from it by a constant and is left out
+    try:
+        n_bars = matrix.shape[0]
+        require(
+            n_bars >= FEWEST_FOR_BOOTSTRAP,
+            f"{n_bars} bars are fewer than the {FEWEST_FOR_BOOTSTRAP} that the bootstrap needs",
+        )
+        # The benchmark's own column differs from it by a constant and is left out.
         tested = superior_predictive_ability(matrix, matrix[:, benchmark], **options)
         found = superior_strategies(matrix, matrix[:, benchmark], size=size, **options)
     except NotComputedError as refusal:

@@ -36,7 +36,7 @@ class TestCompared:
         """Return what compares three strategies, with or without a benchmark."""
         slower = {**STRATEGY, "signals": [{**STRATEGY["signals"][0], "slow_bars": 8}]}
         section = {"strategies": {"quick": STRATEGY, "slow": slower, "hold": "buy_and_hold"}}
-        dataset = bars_dataset(tmp_path, owner, n_days=120)
+        dataset = bars_dataset(tmp_path, owner, n_days=260)
 
         def compare(**more) -> Run:
             asked = section | more
@@ -50,6 +50,7 @@ class TestCompared:
         shown = selectors.get_study(run).comparison
 
         assert shown.reference_text == "hold, the benchmark"
+        assert "Holm: adjusted for the number of strategies" in shown.how
         rows = {row["name"]: row for row in shown.against}
         assert set(rows) == {"quick", "slow"}
         kept = run.summary["study"]["comparison"]
@@ -76,6 +77,7 @@ class TestCompared:
         shown = selectors.get_study(run).comparison
 
         assert "no benchmark is named" in shown.reference_text
+        assert "Holm: adjusted for all pairs" in shown.how
         reasons = {row["label"]: row["reason"] for row in shown.tests}
         because = "not computed, because no benchmark is named among the strategies"
         assert reasons["Superior predictive ability"] == reasons["StepM"] == because
@@ -102,7 +104,7 @@ class TestCompared:
 
 
 class TestLeading:
-    def test_bounds_the_p_value_and_says_so(self, transactional_db, owner, tmp_path):
+    def test_says_what_it_is_and_of_which_trials(self, transactional_db, owner, tmp_path):
         dataset = bars_dataset(tmp_path, owner, n_days=300)
         run = work_off(swept(owner, dataset.name))
         more = work_off(swept(owner, dataset.name, capital=5e5))
@@ -113,8 +115,11 @@ class TestLeading:
         best = run.summary["study"]["leaders"][0]["number"]
         assert kept["numbers"][0] == best
         assert kept["n_leaders"] < kept["n_trials"] == 12  # three were refused, and count
-        assert whole.rows[0]["text"] == f"≥ {kept['spa_p_value']['value']:.3g}"
-        assert "among 24" in part.note
+        assert whole.rows[0]["text"] == f"{kept['spa_p_value']['value']:.3g}"
+        assert "of this study's 12 that lead" in part.note
+        assert "24 trials were ever made on this data" in part.note
+        assert "no bound" in part.note
+        assert "at most" not in part.rows[1]["text"]
         assert "The leaders by the bootstrap" in selectors.render_report(more)
 
     def test_says_why_there_is_none(self, finished_study):

@@ -10,6 +10,7 @@ from backtests import jobs, services
 from backtests.jobs import evaluation, trials
 from backtests.lifecycle import RunStatus
 from backtests.models import Chunk, Run, TrialBatch
+from backtests.selectors import searches
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import InvalidInput
 from tests.factories.backtests import bars_dataset, queued, spec
@@ -150,3 +151,29 @@ class TestLearningInsideFolds:
         section = {"n_groups": 20, "n_test_groups": 5, "search": {"over": WIDE} | LEARNING[0]}
         with pytest.raises(InvalidInput, match=r"15,504 .* grid"):
             queued(owner, kind="cross_validation", cross_validation=section)
+
+    def test_is_refused_in_a_longer_walk_than_it_can_search(self, owner, tmp_path):
+        bars_dataset(tmp_path, owner, "long", symbols=("AAA",), n_days=1_100)
+        section = {"train_days": 40, "test_days": 1, "search": {"over": WIDE} | LEARNING[2]}
+
+        with pytest.raises(InvalidInput, match=r"1,0\d\d of them, more than 1,000; .*longer tests"):
+            queued(owner, "long", kind="walk_forward", walk_forward=section)
+
+    def test_is_refused_by_the_worker_that_counts_the_folds(self, data, owner, monkeypatch):
+        run = self.walk(owner, LEARNING[2])
+        monkeypatch.setattr(searches, "MOST_SEARCHES", 3)
+        run = work(run)
+
+        assert run.status == RunStatus.FAILED
+        assert "there are 4 of them, more than 3" in run.problem["detail"]
+        assert not run.chunks.exists()
+
+    @pytest.mark.parametrize("method", ["random", "genetic"])
+    def test_is_refused_with_more_trials_and_folds_than_memory_holds(
+        self, data, owner, method, monkeypatch
+    ):
+        monkeypatch.setattr(searches, "MOST_IN_FOLDS", 100)
+        search = {"random": {"kind": "random", "n_trials": 30}, "genetic": LEARNING[2]}[method]
+
+        with pytest.raises(InvalidInput, match=r"4 folds are \d+ pairs, more than 100"):
+            self.walk(owner, search)

@@ -11,8 +11,9 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from backtests import jobs, services, tasks
-from backtests.jobs import chunks, evaluation, lease, ledger, studies, trials
+from backtests import jobs, selectors, services, tasks
+from backtests.jobs import chunks, evaluation, lease, ledger, studies, trials, walking
+from backtests.jobs.collecting import Choice
 from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Run, TrialBatch
 from backtests.validation import expected_maximum_sharpe
@@ -278,6 +279,44 @@ class TestSearchDocument:
 
         assert not Run.objects.exists()
 
+    @pytest.mark.parametrize(
+        ("path", "values"),
+        [
+            ("instruments", [["AAA"], ["BBB"]]),
+            ("instruments.0", ["AAA", "BBB"]),
+            ("start", ["2024-01-02", "2024-02-01"]),
+            ("end", ["2024-03-01", "2024-04-01"]),
+            ("dataset", ["tiny", "other"]),
+            ("benchmark", [None, "tiny/AAA"]),
+            ("currency", ["USD", "EUR"]),
+            ("seed", [1, 2]),
+            ("search.seed", [1, 2]),
+        ],
+    )
+    def test_cannot_search_what_all_trials_share(self, data, owner, path, values):
+        with pytest.raises(InvalidInput, match=f"{path} is one for all trials .* queue a study"):
+            sweep(owner, GRID | {"over": {path: values}})
+
+    @pytest.mark.parametrize(
+        ("path", "values"),
+        [
+            ("strategy.signals.0.fast_bars", [2, 3]),
+            ("portfolio.rebalance", [{"kind": "on_change"}, {"kind": "once"}]),
+            ("fills.latency_bars", [0, 2]),
+            ("costs", [{"half_spread_bps": 1}, {"half_spread_bps": 30}]),
+            ("account.cash_rate", [0.0, 0.2]),
+            ("capital", [1e6, 2e6]),
+        ],
+    )
+    def test_searches_what_each_trial_has_of_its_own(self, data, owner, path, values):
+        run = work(sweep(owner, GRID | {"over": {path: values}}))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        one, other = table_of(run)["final_equity"].to_pylist()
+        assert one is not None
+        assert other is not None
+        assert one != other
+
     def test_is_what_a_sweep_needs_and_a_backtest_has_not(self, data, owner):
         with pytest.raises(InvalidInput, match="a sweep needs search"):
             queued(owner, kind="sweep")
@@ -365,6 +404,22 @@ class TestLedger:
         run = work(queued(owner, again.name, kind="sweep", search=GRID))
 
         assert run.summary["study"]["ledger"]["n_on_this_data"] == 12
+
+    def test_knows_a_family_by_its_strategy_without_numbers(self, data, owner):
+        """What is searched, and what the spec has in its place, makes no other family."""
+        cross = {"kind": "moving_average_cross", "fast_bars": 3, "slow_bars": 9}
+        work(queued(owner, strategy=STRATEGY | {"signals": [cross]}))
+        work(queued(owner, strategy="buy_and_hold"))
+        run = work(sweep(owner))
+
+        assert run.summary["study"]["ledger"] == {"n_on_this_data": 8, "n_of_this_family": 7}
+
+    def test_books_compared_strategies_under_all_of_them(self, data, owner):
+        section = {"strategies": {"cross": STRATEGY, "hold": "buy_and_hold"}}
+        work(sweep(owner))
+        run = work(queued(owner, kind="comparison", comparison=section))
+
+        assert run.summary["study"]["ledger"] == {"n_on_this_data": 8, "n_of_this_family": 2}
 
     def test_does_not_count_trials_on_other_instruments(self, data, owner, tmp_path):
         work(sweep(owner))
@@ -541,6 +596,40 @@ class TestWalkForward:
             assert one["parameters"] == other["parameters"]
             assert one["train_value"] == pytest.approx(other["train_value"], rel=1e-12)
 
+    @pytest.mark.parametrize("path", ["costs.half_spread_bps", "fills", "account", "capital"])
+    def test_does_not_search_what_its_one_account_has_once(self, data, owner, path):
+        values = {
+            "fills": [{"latency_bars": 0}, {"latency_bars": 1}],
+            "account": [{"cash_rate": 0.0}, {"cash_rate": 0.1}],
+        }
+        search = GRID | {"over": {path: values.get(path, [50, 60])}}
+        with pytest.raises(InvalidInput, match=f"does not search {path}.* cross_validation"):
+            queued(owner, kind="walk_forward", walk_forward=self.SECTION | {"search": search})
+
+    def test_says_no_share_was_kept_of_what_is_minimized(self, data, owner):
+        search = GRID | {"objective": {"minimize": "max_drawdown"}}
+        run = work(
+            queued(owner, kind="walk_forward", walk_forward=self.SECTION | {"search": search})
+        )
+        walk = run.summary["study"]["walk"]
+
+        assert walk["efficiency"] is None
+        assert walk["mean_test"] is not None
+        said = selectors.get_study(run).walk.summary
+        assert "where less is better" in said
+        assert "was kept" not in said
+
+    def test_has_both_means_over_the_same_folds(self, data, owner):
+        run = work(queued(owner, kind="walk_forward", walk_forward=self.SECTION))
+        bench = trials.Bench.of(run)
+        found = evaluation.search_for(run, n_folds=len(bench.folds))
+        chosen = [Choice(0, 0, 9.0, np.nan, np.nan), Choice(1, 0, 2.0, 1.0, 0.5)]
+
+        walk = walking.summary_of_walk(bench, found, chosen, [{}, {}])
+
+        assert (walk["mean_train"], walk["mean_test"], walk["efficiency"]) == (2.0, 1.0, 0.5)
+        assert walk["n_without_test"] == 1
+
     def test_with_too_few_days_is_refused_by_the_worker(self, data, owner):
         section = self.SECTION | {"train_days": 4000}
         run = work(queued(owner, kind="walk_forward", walk_forward=section))
@@ -559,6 +648,36 @@ class TestCrossValidation:
         assert len(study["walk"]["folds"]) == 15
         assert len(study["paths"]) == 5
         assert all(path["sharpe"] is not None for path in study["paths"])
+
+    def test_measures_a_trial_by_its_own_capital(self, data, owner):
+        search = GRID | {"over": {"capital": [1e6, 2e6]}, "objective": "total_return"}
+        section = {"n_groups": 4, "n_test_groups": 2, "search": search}
+        run = work(queued(owner, kind="cross_validation", cross_validation=section))
+        rows = table_of(run)
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        for number in range(6):
+            for side in ("train", "test"):
+                one, other = rows[f"{side}_{number}"].to_pylist()
+                assert other == pytest.approx(one, abs=1e-6)
+
+    def test_keeps_folds_and_paths_where_no_trial_is_feasible_in_all_of_the_time(self, data, owner):
+        free = work(sweep(owner))
+        fewest = min(table_of(free)["n_fills"].to_pylist())
+        search = GRID | {"constraints": [f"n_fills < {fewest}"]}
+        section = {"n_groups": 6, "n_test_groups": 4, "search": search}
+        run = work(queued(owner, kind="cross_validation", cross_validation=section))
+        study = run.summary["study"]
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        assert study["leaders"] == []
+        assert len(study["walk"]["folds"]) == 15
+        assert len(study["paths"]) == 10
+        shown = selectors.get_study(run)
+        assert shown.walk is not None
+        assert shown.paths is not None
+        report = selectors.render_report(run)
+        assert "None of 6 trials is feasible" in report
 
 
 class TestComparison:

@@ -52,6 +52,35 @@ class TestCompareStrategies:
         because = "not computed, because no benchmark is named among the strategies"
         assert found.reasons == {"superiority": because, "superior": because}
 
+    def test_adjusts_for_every_pair_where_the_sample_chose_the_reference(self, returns):
+        alone, held = compare_strategies(returns), compare_strategies(returns, benchmark=1)
+
+        assert alone.reference == held.reference == 1
+        raw = np.sort(alone.sharpe_p_values[[0, 2, 3]])
+        expected = np.maximum.accumulate(np.minimum(1.0, raw * [6, 5, 4]))
+        np.testing.assert_allclose(np.sort(alone.holm_p_values[[0, 2, 3]]), expected)
+        assert np.all(held.holm_p_values[[0, 2, 3]] <= alone.holm_p_values[[0, 2, 3]])
+
+    def test_seldom_tells_noise_apart(self):
+        rng = np.random.default_rng(5)
+        found = [
+            np.nanmin(compare_strategies(noise, n_resamples=1, mean_block=1.0).holm_p_values)
+            for noise in rng.standard_normal((200, 250, 10))
+        ]
+
+        assert np.mean(np.array(found) <= 0.05) <= 0.07
+
+    def test_does_not_test_superiority_over_too_few_bars(self, returns):
+        few = compare_strategies(returns[:249], benchmark=0)
+        enough = compare_strategies(returns[:250], benchmark=0)
+
+        because = "not computed, because 249 bars are fewer than the 250 that the bootstrap needs"
+        assert few.reasons == {"superiority": because, "superior": because}
+        assert (few.superiority, few.superior) == (None, None)
+        assert np.isfinite(few.holm_p_values[1:]).all()
+        assert enough.superiority is not None
+        assert enough.superior is not None
+
     def test_says_among_which_the_best_is(self, returns):
         apart = compare_strategies(returns)
         twice = compare_strategies(np.column_stack([returns, returns[:, 0]]))
