@@ -1,7 +1,7 @@
 """Every address of the site."""
 
+from django.conf import settings
 from django.contrib import admin
-from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -15,7 +15,7 @@ handler500 = "crowetrade_site.core.api.problems.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("favicon.ico", RedirectView.as_view(url=static("crowetrade/favicon.svg"))),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}crowetrade/favicon.svg")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("crowetrade_site.core.api.urls")),
     path("api/v1/", include("backtests.api.urls")),
