@@ -67,7 +67,9 @@ class TestLearningInsideFolds:
             assert chosen["train_value"] == train[at] == rows["told_0"][at].as_py()
         assert len(set(run.chunks.values_list("generation", flat=True))) == 2
         counted = TrialBatch.objects.filter(run=run).values_list("n_trials", flat=True)
-        assert sum(counted) == run.summary["study"]["n_trials"] == rows.num_rows
+        asked = [json.dumps(one) for chunk in run.chunks.all() for one in chunk.parameters]
+        assert len(asked) == run.summary["study"]["n_trials"] == rows.num_rows
+        assert sum(counted) == len(set(asked)), "with budget and fold; what is asked twice is one"
 
     @pytest.mark.parametrize("search", LEARNING[:4:3], ids=lambda search: search["kind"])
     def test_does_not_depend_on_the_order_of_the_work(self, data, owner, search, monkeypatch):
