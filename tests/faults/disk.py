@@ -4,7 +4,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -26,12 +26,12 @@ class SmallDisk:
         self.filler = folder / "filler"
 
     def fill(self) -> None:
+        # Large pieces first: workers must not finish meanwhile, however busy the machine is.
         with self.filler.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 12))
-            except OSError:
-                return
+            for size in (1 << 20, 1 << 12):
+                with suppress(OSError):
+                    while file.write(bytes(size)) == size:
+                        pass
 
     def free(self) -> None:
         self.filler.unlink(missing_ok=True)
