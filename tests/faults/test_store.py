@@ -67,10 +67,10 @@ def undisturbed(site: Installation) -> tuple[str, int]:
     return run["result_digest"], ledger(site)
 
 
-def at_work(site: Installation, letter: str) -> str:
+def at_work(site: Installation, letter: str, *, most: int = 40) -> str:
     """Return a study that has begun and takes nothing over."""
     forget_chunks(site, letter)
-    run_id = site.queue(spec(site))
+    run_id = site.queue(spec(site, most=most))
     wait_until(lambda: chunks(site, run_id).get("done", 0) > 2, LONG)
     return run_id
 
@@ -177,7 +177,7 @@ class TestBucket:
 
     def test_that_hangs_does_not_keep_a_study_from_being_cancelled(self, remote):
         site, proxy, *_ = remote
-        run_id = at_work(site, "h")
+        run_id = at_work(site, "h", most=150)  # more than is done before it is cancelled
         canceller = site.python(
             """
             from django.utils import timezone
