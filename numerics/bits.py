@@ -45,13 +45,21 @@ def _generate_comparison(_typing: Any, _first: Any, _second: Any, _at: Any) -> A
 
 def _generate_count(_typing: Any, _bits: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+def _generate_sum(_typing: Any, _bits: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.int64), generate
 
 
 _compare: Any = intrinsic(_generate_comparison)
 _count_zeros: Any = intrinsic(_generate_count)
+_count_ones: Any = intrinsic(_generate_sum)
 
 
 def above_bits(first: int, second: int, at: int) -> int:
@@ -75,12 +83,19 @@ def above_bits(first: int, second: int, at: int) -> int:
 
 
 def first_bit(bits: int) -> int:
-    """Return the number of the lowest bit of a word that is not 0."""
-    return (bits & -bits).bit_length() - 1
+    """Return the number of the lowest bit of a word that is not 0; `WORD` if there is none."""
+    bits = int(bits)
+    return (bits & -bits).bit_length() - 1 if bits else WORD
+
+
+def count_bits(bits: int) -> int:
+    """Return how many bits of a word are not 0."""
+    return (int(bits) & ((1 << WORD) - 1)).bit_count()
 
 
 compile_as(above_bits, lambda first, second, at: _compare(first, second, at))  # noqa: PLW0108  (numba takes no intrinsic)
 compile_as(first_bit, lambda bits: _count_zeros(bits))  # noqa: PLW0108
+compile_as(count_bits, lambda bits: _count_ones(bits))  # noqa: PLW0108
 
 
 @kernel_part

@@ -26,6 +26,7 @@ from numba import njit
 from numba.extending import overload
 
 __all__ = [
+    "bare_part",
     "cache_directory",
     "compile_as",
     "environment",
@@ -117,6 +118,16 @@ kernel_part = njit(
 # The same for parts of the hottest loops that are called from one place: no calls are left.
 inlined_part = njit(
     error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)  # type: ignore[call-overload]  # options
+
+# The same for parts of loops that neither make arrays nor keep them: arrays inside tuples are then
+# read without counting their references, which costs more than a short part itself.
+bare_part = njit(
+    error_model="numpy",
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+    forceinline=True,
+    _nrt=False,
 )  # type: ignore[call-overload]  # options
 
 

@@ -7,3 +7,7 @@ class NumericsError(ValueError):
 
 class DomainError(NumericsError):
     """An argument is outside the domain of a formula."""
+
+
+class UndeterminedError(NumericsError):
+    """A sample does not determine what is asked of it."""

@@ -139,3 +139,43 @@ def long_run_variance(deviation: NDArray[np.float64], lag: int) -> float:
         window -= deviation[t]
         total += window * window
     return total / (n * (lag + 1.0))
+
+
+def fixed_b_law(n: int, lag: int) -> tuple[float, float]:
+    """Return the mean and the degrees of freedom of `long_run_variance` of noise of variance 1.
+
+    Parameters
+    ----------
+    n : int
+        Observations, >= 2, of which the estimated mean has been taken off.
+    lag : int
+        Highest autocovariance used, 0 <= lag < n.
+
+    Returns
+    -------
+    mean : float
+        Expected value; below 1, because the mean is estimated and lags pull towards zero.
+    freedom : float
+        Degrees of freedom of the chi-square law with the same mean and variance.
+
+    Notes
+    -----
+    The estimate is ``u' K u / n`` with K the Bartlett weights, so for normal noise it has mean
+    ``tr(P K) / n`` and variance ``2 tr(P K P K) / n^2``, P taking the mean off. The estimate over
+    the first, with a Student law of the second, has the critical values of [3]_ within 2 % up to
+    b = 0.2, and is the exact t-test at lag 0.
+
+    References
+    ----------
+    .. [3] Kiefer and Vogelsang (2005), "A new asymptotic theory for heteroskedasticity-
+       autocorrelation robust tests", Econometric Theory 21(6).
+    """
+    weights = 1.0 - np.arange(1, lag + 1) / (lag + 1.0)
+    reach = np.concatenate([[0.0], np.cumsum(weights)])
+    at = np.minimum(np.arange(n), lag)
+    rows = 1.0 + reach[at] + reach[at[::-1]]  # sums of the rows of K
+    total = float(rows.sum())
+    left = n - np.arange(1, lag + 1)
+    trace = n - total / n
+    square = n + 2.0 * float(left @ weights**2) - 2.0 * float(rows @ rows) / n + (total / n) ** 2
+    return trace / n, trace * trace / square

@@ -127,9 +127,10 @@ def rows_with_action(
 
 
 @njit(cache=True, error_model="numpy")
-def rows_with_target(values: FloatArray) -> tuple[NDArray[np.bool_], int]:
-    """Return, for every bar, whether it holds a target, and the first row with an infinity."""
-    found = np.zeros(values.shape[0], np.bool_)
+def rows_with_target(values: FloatArray) -> tuple[NDArray[np.int64], int]:
+    """Return the rows that hold a target, and the first one with an infinity, or -1."""
+    found = np.empty(values.shape[0], np.int64)
+    n_found = 0
     for row in range(values.shape[0]):
         n_targets = 0
         n_infinite = 0
@@ -138,6 +139,7 @@ def rows_with_target(values: FloatArray) -> tuple[NDArray[np.bool_], int]:
             n_targets += not math.isnan(value)
             n_infinite += abs(value) == math.inf
         if n_infinite > 0:
-            return found, row
-        found[row] = n_targets > 0
-    return found, -1
+            return found[:0], row
+        found[n_found] = row
+        n_found += n_targets > 0
+    return found[:n_found] if 2 * n_found > found.size else found[:n_found].copy(), -1

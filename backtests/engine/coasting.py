@@ -16,7 +16,7 @@ from backtests.engine.dtypes import (
     TimeInForce,
     wide,
 )
-from backtests.engine.lanes import LANES, mark_lanes, reach_lanes
+from backtests.engine.lanes import LANES, fill_lanes, mark_lanes, reach_lanes, value_lanes
 from backtests.engine.memory import (
     load,
     load_int,
@@ -80,17 +80,28 @@ def coast(bar: int, stop: int, run: Run) -> int:
     if run.skips_curve != 0 and not watches and _is_safe(run):
         return _leap(bar, stop, run)
     first = bar
+    cannot_be_called = not watches and run.is_unbroken != 0 and _owes_nothing(run)
     while bar < stop:
-        bar = _glide(bar, _next_event(bar, stop, run), below, above, watches, run)
+        until = _next_event(bar, stop, run)
+        if cannot_be_called:
+            bar = _slide(bar, until, run)
+        else:
+            bar = _glide(bar, until, below, above, watches, run)
         idle = bar
         if run.may_repeat != 0 and load_int(run.order_of, _FIRST) < 0:
             idle = _idle(bar, stop, below, above, run)
         if idle == bar:
             break
         bar = idle
-    if bar > first:
-        run.equity = load(run.equity_curve, bar - 1)
+    if bar > first:  # what was written last, without waiting for it to come back
+        run.equity = run.cash + load(run.position, _FIRST) * load(run.mark, _FIRST)
     return bar
+
+
+@inlined_part
+def _owes_nothing(run: Run) -> bool:
+    """Say whether no price can bring a margin call, to the last bit."""
+    return load(run.position, _FIRST) >= 0.0 and run.cash >= 0.0
 
 
 @inlined_part
@@ -155,6 +166,32 @@ def _idle(bar: int, stop: int, below: float, above: float, run: Run) -> int:
     store(run.mark, _FIRST, worth)
     run.next_decision = at
     return bar
+
+
+@kernel_part
+def _slide(bar: int, until: int, run: Run) -> int:
+    """Mark bars to market where nothing else can happen: no level, no call, no missing price.
+
+    Notes
+    -----
+    Whole lanes are written, beyond `until` too, as in `_glide`.
+    """
+    if bar >= until:
+        return bar
+    cash = run.cash
+    position = load(run.position, _FIRST)
+    close, curve = run.close, run.equity_curve
+    last = min(until, run.n_bars - LANES + 1)
+    store(run.mark, _FIRST, load(close, until - 1))
+    while bar < last:
+        if position == 0.0:
+            fill_lanes(close, curve, bar, cash + position)
+        else:
+            value_lanes(close, curve, bar, cash, position)
+        bar += LANES
+    for at in range(bar, until):
+        store(curve, at, cash + position * load(close, at))
+    return until
 
 
 @inlined_part

@@ -11,7 +11,7 @@ import numpy as np
 from backtests.engine.errors import SettingsError
 
 # Raised with every change that can alter a result of the same inputs; part of each result's digest.
-ENGINE_VERSION = "0.3.2"
+ENGINE_VERSION = "0.3.3"
 
 # What counts as a number in a setting; those of numpy come out of every loop over an array.
 Number = int | float | np.integer | np.floating

@@ -9,11 +9,19 @@ from backtests.engine.dtypes import FloatArray, IntArray, Run, wide
 from backtests.engine.hooks import call_loop
 from backtests.engine.memory import fill_at, load, load_int, run_at, store, store_int
 from backtests.engine.settlement import total_of
-from numerics.bits import WORD, above_bits, changed_bits, first_bit, without_first
+from numerics.bits import (
+    WORD,
+    above_bits,
+    changed_bits,
+    count_bits,
+    first_bit,
+    without_first,
+)
 from numerics.compilation import kernel_part, njit
 
 _NUMBER_BYTES = 8
 _FIRST = wide(0)
+SPARE = 4  # decisions written whether they are there or not; the tables hold as many more
 FINAL_EQUITY, N_FILLS, N_TRADES, N_FIGURES = range(4)
 
 
@@ -117,10 +125,10 @@ def write_decisions(
     bar = begin + 1
     while is_complete and bar + WORD <= run.n_bars:
         changed = changed_bits(above_bits(first, second, bar), is_above)
-        while changed != 0:
-            is_above = not is_above
-            n = _write_decision(n, bar + first_bit(changed), is_above, run)
-            changed = without_first(changed)
+        _write_changes(n, bar, changed, is_above, run)
+        n_changes = count_bits(changed)
+        n += n_changes
+        is_above ^= n_changes & 1 == 1
         bar += WORD
     for t in range(bar, run.n_bars):
         above = load(first, t) > load(second, t)
@@ -129,6 +137,25 @@ def write_decisions(
         is_above = above
         n = _write_decision(n, t, above, run)
     return n
+
+
+@kernel_part
+def _write_changes(n: int, bar: int, changed: int, is_above: bool, run: Run) -> None:
+    """Write the decisions of a word of bars; `SPARE` of them whether they are there or not.
+
+    Notes
+    -----
+    What is too much is written over. A processor guesses badly how many changes the next word
+    holds, and so does not have to, as a rule.
+    """
+    for _ in range(SPARE):
+        is_above = not is_above
+        n = _write_decision(n, bar + first_bit(changed), is_above, run)
+        changed = without_first(changed)
+    while changed != 0:
+        is_above = not is_above
+        n = _write_decision(n, bar + first_bit(changed), is_above, run)
+        changed = without_first(changed)
 
 
 @kernel_part

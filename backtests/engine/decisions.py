@@ -130,11 +130,11 @@ class Targets:
         if not 0.0 <= self.band < np.inf:
             raise SettingsError(f"Targets.band must be finite and >= 0, not {self.band!r}.")
         values = as_table("targets", self.values, None, may_be_empty=self.at_bars is not None)
-        has_target, infinite_row = checks.rows_with_target(values)
+        rows, infinite_row = checks.rows_with_target(values)
         if infinite_row >= 0:
             raise TargetsError(f"Row {infinite_row} of the targets holds an infinite value.")
         object.__setattr__(self, "values", values)
-        object.__setattr__(self, "rows", np.flatnonzero(has_target))
+        object.__setattr__(self, "rows", rows)
         for side in (1.0, -1.0) if self.bracket is not None else ():
             beyond = self.bracket.beyond_zero(side)  # type: ignore[union-attr]  # not None here
             if beyond and np.any(side * values > 0.0):
@@ -145,7 +145,9 @@ class Targets:
     @property
     def bars(self) -> IntArray:
         """The bars that hold a target, shape (n_decisions,)."""
-        return self.rows if self.at_bars is None else self.at_bars[self.rows]
+        if self.at_bars is None or self.rows.size == self.at_bars.size:
+            return self.rows if self.at_bars is None else self.at_bars
+        return self.at_bars[self.rows]
 
     @property
     def kind_code(self) -> int:
@@ -430,6 +432,6 @@ def _increasing(bars: ArrayLike, n_rows: int) -> IntArray:
     at = np.ascontiguousarray(bars, dtype=np.int64)
     if at.shape != (n_rows,):
         raise ShapeError(f"at_bars has shape {at.shape} for {n_rows} rows of targets.")
-    if at.size and (at[0] < 0 or np.any(np.diff(at) <= 0)):
+    if at.size and (at[0] < 0 or checks.first_unsorted(at) >= 0):
         raise ShapeError("at_bars must be increasing rows of the bars.")
     return read_only(at)

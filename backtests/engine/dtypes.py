@@ -275,6 +275,7 @@ _CHOICES = (
     "policy", "fills_through", "latency_bars", "impact_kind", "scales_on_shortfall",
     "is_financed",
     "is_plain",  # every multiplier 1 and one currency: a unit is worth its price
+    "is_unbroken",  # one instrument that trades in every bar
     "is_complete",  # several instruments that all trade in every bar, plain, without actions
     "target_kind", "sized_at_fill",
     "skips_curve",  # the equity between decisions is not asked for, and no price is missing

@@ -34,10 +34,15 @@ def _lanes_at(builder: Any, address: Any, bar: Any) -> Any:
 
 
 def _read(builder: Any, address: Any, bar: Any) -> Any:
+    return builder.load(_ask_ahead(builder, address, bar), align=_NUMBER_BYTES)
+
+
+def _ask_ahead(builder: Any, address: Any, bar: Any) -> Any:
+    """Ask for the lanes after the next of a column, and return where those of a bar begin."""
     place = _lanes_at(builder, address, bar)
     for line in range(_AHEAD, _AHEAD + _LINES):
         _prefetch(builder, place, line)
-    return builder.load(place, align=_NUMBER_BYTES)
+    return place
 
 
 def _prefetch(builder: Any, place: Any, line: int) -> None:
@@ -90,7 +95,34 @@ def _generate_reach(
     return types.int64(types.int64, types.int64, types.int64, *numbers), generate
 
 
+def _generate_value(
+    _typing: Any, _close: Any, _curve: Any, _bar: Any, _cash: Any, _position: Any
+) -> Any:
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        close, curve, bar = arguments[:3]
+        cash, position = (_in_all_lanes(builder, number) for number in arguments[3:])
+        equity = builder.fadd(cash, builder.fmul(position, _read(builder, close, bar)))
+        builder.store(equity, _lanes_at(builder, curve, bar), align=_NUMBER_BYTES)
+        return context.get_dummy_value()
+
+    numbers = (types.float64,) * 2
+    return types.void(types.int64, types.int64, types.int64, *numbers), generate
+
+
+def _generate_fill(_typing: Any, _close: Any, _curve: Any, _bar: Any, _worth: Any) -> Any:
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        close, curve, bar, worth = arguments
+        _ask_ahead(builder, close, bar)
+        equity = _in_all_lanes(builder, worth)
+        builder.store(equity, _lanes_at(builder, curve, bar), align=_NUMBER_BYTES)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, types.float64), generate
+
+
 _mark: Any = intrinsic(_generate_mark)
+_value: Any = intrinsic(_generate_value)
+_fill: Any = intrinsic(_generate_fill)
 _reach: Any = intrinsic(_generate_reach)
 
 
@@ -120,6 +152,22 @@ def mark_lanes(close: int, curve: int, bar: int, cash: float, position: float, f
     return bits
 
 
+def value_lanes(close: int, curve: int, bar: int, cash: float, position: float) -> None:
+    """Write ``cash + position * close`` to the curve from a bar on.
+
+    Parameters
+    ----------
+    close, curve : int
+        Addresses of columns, float64, which reach at least as far as the lanes.
+    """
+    _column(curve, bar)[:] = [cash + position * worth for worth in _column(close, bar)]
+
+
+def fill_lanes(_close: int, curve: int, bar: int, worth: float) -> None:
+    """Write the same number to the curve from a bar on; the closes will be read where it ends."""
+    _column(curve, bar)[:] = [worth] * LANES
+
+
 def reach_lanes(high: int, low: int, bar: int, above: float, below: float) -> int:
     """Return a bit for each bar from `bar` on whose high or low reaches a level."""
     highs, lows = _column(high, bar), _column(low, bar)
@@ -140,4 +188,14 @@ compile_as(
 compile_as(
     reach_lanes,
     lambda high, low, bar, above, below: _reach(high, low, bar, above, below),  # noqa: PLW0108
+)
+compile_as(
+    value_lanes,
+    lambda close, curve, bar, cash, position: _value(  # noqa: PLW0108
+        close, curve, bar, cash, position
+    ),
+)
+compile_as(
+    fill_lanes,
+    lambda _close, curve, bar, worth: _fill(_close, curve, bar, worth),  # noqa: PLW0108
 )

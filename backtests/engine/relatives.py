@@ -36,6 +36,10 @@ _BRACKET = wide(OrderSource.BRACKET)
 _CLOSE = wide(Moment.CLOSE)
 
 
+# Of the order: what is left below it is rounding.
+_ROUNDING = 1e-12
+
+
 @kernel_part
 def attach_bracket(parent: int, run: Run) -> None:
     """Give an entry its stop-loss and take-profit; they wait for its fill."""
@@ -102,7 +106,8 @@ def shrink_target(asset: int, bar: int, quantity: float, run: Run) -> None:
         return
     if row["flags"] & SIZED_AT_FILL == 0:
         row["quantity"] -= math.copysign(min(abs(quantity), abs(left)), left)
-        if row["quantity"] == row["filled"]:
+        if abs(row["quantity"] - row["filled"]) <= _ROUNDING * abs(left):
+            row["quantity"] = row["filled"]
             withdraw(at, bar, _POSITION, run)
     elif load(run.position, asset) == 0.0 and row["target"] * quantity < 0.0:
         withdraw(at, bar, _POSITION, run)  # it was to keep a part of what is gone

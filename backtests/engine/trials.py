@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from backtests.engine.config import Account, Costs, Fills
 from backtests.engine.crossing import (
     N_FIGURES,
+    SPARE,
     block_returns,
     first_known_rows,
     simulate_crossings,
@@ -204,8 +205,8 @@ class _Worker:
         prepared = prepare(setup.bars, setup.fills, setup.costs, setup.account)
         n_bars = setup.bars.n_bars
         Tables(prepared, 0, least_rows=2 * n_bars)
-        prepared.point("decision_bar", np.zeros(n_bars, np.int64))
-        prepared.point("decision_row", np.zeros(n_bars, np.int64))
+        prepared.point("decision_bar", np.zeros(n_bars + SPARE, np.int64))
+        prepared.point("decision_row", np.zeros(n_bars + SPARE, np.int64))
         prepared.point("values", np.array([[0.0], [self.position.size]]))
         prepared.set(
             target_kind=("weights", "units", "notional").index(self.position.kind),

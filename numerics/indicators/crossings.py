@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.bits import WORD, changed_bits, first_bit, without_first
+from numerics.bits import WORD, changed_bits, count_bits, first_bit, without_first
 from numerics.compilation import njit
 from numerics.indicators.eights import word_above
 from numerics.indicators.means import (
@@ -23,6 +23,7 @@ from numerics.indicators.means import (
 from numerics.indicators.observed import observed_rows
 
 _ROWS = SHORTEST_BLOCK  # looked at between two fresh means
+_FEW = 4  # crossings of sixty-four rows, as a rule at most
 
 
 class Crossings(NamedTuple):
@@ -72,7 +73,7 @@ def moving_average_cross(values: NDArray[np.float64], fast: int, slow: int) -> C
     are worked out: neither is ever written down.
     """
     series = np.ascontiguousarray(values)
-    rows = np.empty(series.size, np.int64)
+    rows = np.empty(series.size + _FEW, np.int64)
     n_crossings = _cross(series, fast, slow, rows)
     if n_crossings >= 0:
         return _alternating(rows, n_crossings)
@@ -83,7 +84,10 @@ def moving_average_cross(values: NDArray[np.float64], fast: int, slow: int) -> C
 
 @njit(cache=True, error_model="numpy")
 def _alternating(rows: NDArray[np.int64], n_crossings: int) -> Crossings:
-    return Crossings(rows[:n_crossings].copy(), np.arange(n_crossings) % 2 == 0)
+    is_above = np.empty(n_crossings, np.bool_)
+    for at in range(n_crossings):
+        is_above[at] = at & 1 == 0
+    return Crossings(rows[:n_crossings].copy(), is_above)
 
 
 @njit(cache=True, error_model="numpy")
@@ -145,10 +149,22 @@ def _cross(values: NDArray[np.float64], fast: int, slow: int, rows: NDArray[np.i
 
 @njit(cache=True, error_model="numpy")
 def _scan_word(above: int, start: int, rows: NDArray[np.int64], n_crossings: int) -> int:
-    """Do what `_scan` does, for sixty-four rows of a comparison."""
-    changed = changed_bits(above, n_crossings % 2 == 1)
-    while changed != 0:
-        rows[n_crossings] = start + first_bit(changed)
-        n_crossings += 1
+    """Do what `_scan` does, for sixty-four rows of a comparison.
+
+    Notes
+    -----
+    The first few are written whether they are there or not, and what is too much is written over
+    (Langdale and Lemire 2019, "Parsing gigabytes of JSON per second", section 3.1): a processor
+    guesses badly how many crossings the next word holds, and does not have to.
+    """
+    changed = changed_bits(above, n_crossings & 1 == 1)
+    total = n_crossings + count_bits(changed)
+    for at in range(n_crossings, n_crossings + _FEW):
+        rows[at] = start + first_bit(changed)
         changed = without_first(changed)
-    return n_crossings
+    at = n_crossings + _FEW
+    while changed != 0:
+        rows[at] = start + first_bit(changed)
+        changed = without_first(changed)
+        at += 1
+    return total

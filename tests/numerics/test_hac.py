@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import stdtrit
 
 from numerics.hac import (
     andrews_bandwidth,
+    fixed_b_law,
     long_run_covariance,
     long_run_variance,
     newey_west_lag,
@@ -104,3 +106,32 @@ class TestParzenCovariance:
 
         expected = S_hac_simple(values, nlags=8, weights_func=parzen) / 117
         np.testing.assert_allclose(parzen_covariance(values, bandwidth), expected, rtol=1e-10)
+
+
+class TestFixedBLaw:
+    def test_is_the_t_test_without_lags(self):
+        assert fixed_b_law(10, 0) == pytest.approx((0.9, 9.0))
+
+    @pytest.mark.parametrize(("n", "lag"), [(2, 1), (7, 3), (30, 29)])
+    def test_has_the_traces_of_the_quadratic_form(self, n, lag):
+        apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+        form = (np.eye(n) - 1 / n) @ np.maximum(0.0, 1.0 - apart / (lag + 1))
+
+        mean, freedom = fixed_b_law(n, lag)
+
+        assert mean == pytest.approx(np.trace(form) / n)
+        assert freedom == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form))
+
+    @pytest.mark.parametrize("b", [0.02, 0.05, 0.1, 0.2])
+    @pytest.mark.parametrize(
+        ("level", "cubic"),
+        [
+            (0.95, (1.6449, 2.1859, 0.3142, -0.3427)),
+            (0.975, (1.9600, 2.9694, 0.4160, -0.5324)),
+        ],
+    )
+    def test_has_the_critical_values_of_kiefer_and_vogelsang(self, b, level, cubic):
+        mean, freedom = fixed_b_law(2_000, int(b * 2_000) - 1)
+
+        published = np.polyval(cubic[::-1], b)
+        assert stdtrit(freedom, level) / np.sqrt(mean) == pytest.approx(published, rel=0.02)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backtests.engine import Costs, runner, simulate
@@ -143,6 +143,7 @@ class TestSimulate:
             assert np.all(better[limits] >= -1e-9 * orders["limit_price"][limits])
 
     @given(full_scenarios, st.sampled_from(["fifo", "average"]))
+    @example(make_full(seed=323, n_bars=19, n_assets=3), "fifo")  # two exits at one open
     @examples(40)
     def test_explains_the_change_of_equity_by_trades_and_financing(self, scenario, method):
         result = simulate(**scenario.arguments)

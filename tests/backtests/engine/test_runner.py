@@ -1,3 +1,4 @@
+import copy
 import math
 import os
 import subprocess
@@ -414,6 +415,65 @@ class TestSimulate:
         np.testing.assert_array_equal(alone.price_pnl, beside_an_idle_one.price_pnl)
         np.testing.assert_array_equal(alone.fills, beside_an_idle_one.fills)
         assert alone.caveats == beside_an_idle_one.caveats
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"costs": Costs(commission_bps=9.0)},
+            {"account": Account(5e5)},
+            {"fills": Fills(latency_bars=1)},
+        ],
+    )
+    def test_keeps_nothing_of_the_settings_that_the_bars_ran_with_before(self, other):
+        scenario = make_scenario(5, 40, 1, "units")
+        arguments = {**scenario.arguments, "bars": scenario.bars}
+
+        first = simulate(**arguments).digest
+        between = simulate(**arguments | other).digest
+        again = simulate(**arguments | {"account": replace(scenario.account)}).digest
+
+        assert again == first
+        assert between == simulate(**scenario.arguments | other).digest
+        assert between != first
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ({"half_spread_bps": np.float64(1.0)}, {"half_spread_bps": [1.0, 1.0]}),
+            ({"commission_bps": -0.0, "slippage_bps": -0.0}, {}),
+        ],
+    )
+    def test_takes_no_settings_for_others_that_look_alike(self, before, after):
+        def bars():
+            return make_bars(np.full((50, 2), 10.0), ("A", "B"))
+
+        targets, used = Targets(np.full((50, 2), 0.3)), bars()
+
+        simulate(used, targets, costs=Costs(**before))
+
+        again = simulate(used, targets, costs=Costs(**after))
+        assert again.digest == simulate(bars(), targets, costs=Costs(**after)).digest
+
+    def test_looks_at_rates_anew(self):
+        ts = START_NS + np.arange(5) * DAY_NS
+        closes = np.full((5, 1), 10.0)
+        rates = {"EUR": np.full(5, 1.1)}
+        bars = Bars(ts, closes, symbols=["A"], currency="EUR", rates=rates)
+        targets = Targets(np.full((5, 1), 1.0))
+        first = simulate(bars, targets).fills["quantity"][0]
+
+        bars.rates["EUR"] = np.full(5, 2.2)
+
+        np.testing.assert_allclose(simulate(bars, targets).fills["quantity"][0], first / 2.0)
+
+    def test_leaves_a_result_that_can_be_copied(self):
+        scenario = make_scenario(5, 40, 1, "units")
+        result = simulate(**scenario.arguments)
+
+        copied = copy.deepcopy(result)
+
+        assert copied.digest == result.digest
+        np.testing.assert_array_equal(copied.cash, result.cash)
 
     @pytest.mark.parametrize("symbols", [["A"], ["A", "B"]])
     def test_leaves_a_cancelled_order_unfilled(self, symbols):

@@ -71,5 +71,15 @@ class TestMovingAverageCross:
 
         assert_equal_crossings(moving_average_cross(values, fast, slow), crossings(*lines))
 
+    def test_finds_many_crossings_in_few_rows(self):
+        noise = np.random.default_rng(11).normal(100.0, 1.0, 3_000)
+
+        found = moving_average_cross(noise, 2, 3)
+
+        assert found.rows.size > 1_000
+        assert_equal_crossings(
+            found, crossings(simple_moving_average(noise, 2), simple_moving_average(noise, 3))
+        )
+
     def test_of_a_constant_are_none(self):
         assert moving_average_cross(np.full(5_000, 0.1), 10, 49).rows.size == 0
