@@ -14,10 +14,10 @@ UV := $(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes --co
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench peers format lock install clean
+.PHONY: help demo serve test test-all check bench simulate peers mlflow-clients format lock install clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## the main job end to end on real prices, with nothing installed
 	@$(BIN)/python manage.py demo $(ARGS)
@@ -25,7 +25,10 @@ demo: $(VENV)/.demo ## the main job end to end on real prices, with nothing inst
 serve: $(VENV)/.base ## the whole site at http://127.0.0.1:8000: web, worker, beat
 	@$(BIN)/python manage.py serve $(ARGS)
 
-test: $(VENV)/.test ## every test
+test: $(VENV)/.test ## every test but those of scale and endurance
+	@$(BIN)/python -m pytest -n auto --dist loadscope -q -m "not long" $(ARGS)
+
+test-all: $(VENV)/.test ## every test, those that take minutes too
 	@$(BIN)/python -m pytest -n auto --dist loadscope -q $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, Django's checks, migrations
@@ -39,8 +42,17 @@ check: $(VENV)/.dev ## format, lint, types, import contracts, Django's checks, m
 bench: $(VENV)/.test ## measure the engine and the platform
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+simulate: $(VENV)/.test ## A/A, power and regret of every method into docs/experiments.md; checks what must hold
+	@$(BIN)/python -m benchmarks.simulate $(ARGS)
+
 peers: $(VENV)/.uv ## other engines to compare with, in environments of their own
 	@for name in peers peers-nautilus; do \
+		$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-$$name && \
+		$(BIN)/uv pip install --python .venv-$$name/bin/python --quiet --require-hashes \
+		--compile-bytecode -r requirements/$$name.txt || exit 1; done
+
+mlflow-clients: $(VENV)/.uv ## unmodified MLflow clients for the registry's tests, likewise
+	@for name in mlflow3 mlflow2; do \
 		$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-$$name && \
 		$(BIN)/uv pip install --python .venv-$$name/bin/python --quiet --require-hashes \
 		--compile-bytecode -r requirements/$$name.txt || exit 1; done
@@ -49,7 +61,7 @@ format: $(VENV)/.dev ## format and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 lock: $(VENV)/.uv ## pin requirements/*.in anew
-	@cd requirements && for name in base s3 test dev peers peers-nautilus; do \
+	@cd requirements && for name in base s3 test dev peers peers-nautilus mlflow3 mlflow2; do \
 		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header $$name.in -o $$name.txt || exit 1; done && \
 	../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -59,7 +71,7 @@ install: $(VENV)/.dev ## everything a developer needs, pre-commit hooks included
 	@$(BIN)/pre-commit install
 
 clean: ## remove the environment and caches; data in .crowetrade stays
-	@rm -rf $(VENV) .venv-peers .venv-peers-nautilus .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venv-peers .venv-peers-nautilus .venv-mlflow3 .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/.uv:
 	@if [ -z "$(PYTHON)" ]; then \

@@ -17,8 +17,14 @@ app.conf.task_default_queue = "interactive"
 app.conf.task_routes = {
     "backtests.tasks.execute_chunk": {"queue": "batch"},
     "backtests.tasks.prune_artifacts": {"queue": "interactive"},  # may take long
+    "backtests.tasks.collect_files": {"queue": "interactive"},
     "backtests.tasks.reap_runs": {"queue": "upkeep"},
     "crowetrade_site.core.tasks.seal_audit": {"queue": "upkeep"},
+    "experiments.tasks.keep_tables": {"queue": "upkeep"},
+    "experiments.tasks.refresh_experiments": {"queue": "upkeep"},
+    "registry.tasks.expire_promotions": {"queue": "upkeep"},
+    "registry.tasks.expire_uploads": {"queue": "upkeep"},
+    "registry.tasks.reap_versions": {"queue": "upkeep"},
 }
 app.conf.beat_schedule = {
     "seal-audit": {
@@ -30,6 +36,36 @@ app.conf.beat_schedule = {
         "task": "backtests.tasks.reap_runs",
         "schedule": 2.0,
         "options": {"expires": 10},
+    },
+    "refresh-experiments": {
+        "task": "experiments.tasks.refresh_experiments",
+        "schedule": 2.0,
+        "options": {"expires": 10},
+    },
+    "keep-experiment-tables": {
+        "task": "experiments.tasks.keep_tables",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+    "reap-versions": {
+        "task": "registry.tasks.reap_versions",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
+    "expire-promotions": {
+        "task": "registry.tasks.expire_promotions",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+    "expire-uploads": {
+        "task": "registry.tasks.expire_uploads",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "collect-files": {
+        "task": "backtests.tasks.collect_files",
+        "schedule": float(settings.RETENTION_EVERY_SECONDS),
+        "options": {"expires": settings.RETENTION_EVERY_SECONDS},
     },
     "prune-artifacts": {
         "task": "backtests.tasks.prune_artifacts",

@@ -1,33 +1,38 @@
 """The admin's first page: what waits, what runs, what came out last."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from backtests.selectors import (
-    claim_of,
     count_runs_by_status,
     describe_run,
+    get_headline,
     list_datasets,
     list_runs,
 )
 from crowetrade_site.core import roles, seals
-
-if TYPE_CHECKING:
-    from backtests.models import Run
+from registry.selectors import count_production_versions, waiting_for
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the dashboard's rows to the index page; each part by the viewer's rights."""
-    granted = roles.grants(request.user)
+    person: User = request.user  # type: ignore[assignment]  # the admin lets nobody else in
+    granted = roles.grants(person)
     context["title"] = "Overview"
     if "runs:read" in granted:
         context["run_counts"] = count_runs_by_status()
         latest = list_runs().order_by("-created_at", "-id")[:8]
         context["latest_runs"] = [
-            (run, describe_run(run), _sharpe(run), claim_of(run)) for run in latest
+            (run, describe_run(run), *get_headline(run, "sharpe")) for run in latest
         ]
+    if "models:read" in granted:
+        mine = waiting_for(person, at=timezone.now())
+        context["promotions_waiting"] = mine.count()
+        context["production_versions"] = count_production_versions()
     if "datasets:read" in granted:
         context["latest_datasets"] = list_datasets().order_by("-created_at", "-id")[:6]
     if "audit:read" in granted:
@@ -35,16 +40,25 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
-def _sharpe(run: "Run") -> str:
-    value = run.summary.get("metrics", {}).get("sharpe", {}).get("value")
-    return "–" if value is None else f"{value:.2f}"
-
-
 LINKS = (
     ("Laboratory", (
         ("Runs", "science", "admin:backtests_run_changelist", "runs:read"),
         ("Datasets", "database", "admin:backtests_dataset_changelist", "datasets:read"),
         ("Strategies", "schema", "admin:strategies_strategy_changelist", "strategies:read"),
+    )),
+    ("Experiments", (
+        (
+            "Experiments", "experiment", "admin:experiments_experiment_changelist",
+            "experiments:read",
+        ),
+    )),
+    ("Registry", (
+        ("Models", "deployed_code", "admin:registry_registeredmodel_changelist", "models:read"),
+        ("Versions", "layers", "admin:registry_modelversion_changelist", "models:read"),
+        ("Promotions", "moving", "admin:registry_promotionrequest_changelist", "models:read"),
+        ("Evidence", "fact_check", "admin:registry_evidence_changelist", "evidence:read"),
+        ("Policies", "rule", "admin:registry_promotionpolicy_changelist", "models:read"),
+        ("Trusted types", "verified", "admin:registry_trustedtype_changelist", "models:read"),
     )),
     ("Audit", (
         ("Audit trail", "history", "admin:core_auditevent_changelist", "audit:read"),

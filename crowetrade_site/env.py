@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE = {"1", "true", "yes", "on"}
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
+ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 FALSE = {"0", "false", "no", "off", ""}
 
 
@@ -49,6 +50,17 @@ def rate(name: str, default: str) -> str | None:
             "or nothing for no limit."
         )
     return value or None
+
+
+def address(name: str) -> str:
+    """Return the address of a site without a slash at its end; empty where none is given."""
+    value = text(name).rstrip("/")
+    if value and not ADDRESS.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is no address; write one such as https://lab.example.com, with "
+            "the path that a proxy adds, if it does."
+        )
+    return value
 
 
 def listing(name: str, default: str = "") -> list[str]:

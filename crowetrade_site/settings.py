@@ -6,10 +6,14 @@ Importing it starts nothing and needs no database. What each variable means is i
 
 from pathlib import Path
 
+from backtests.lifecycle import DatasetStatus, RunStatus
 from crowetrade_site import env
 from crowetrade_site.embedded.broker import Broker
 from crowetrade_site.embedded.home import home
 from crowetrade_site.embedded.postgres import Postgres
+from experiments.lifecycle import ExperimentStatus
+from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
+from strategies.lifecycle import StrategyStatus
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME_DIR = home()
@@ -18,6 +22,8 @@ DEBUG = env.boolean("CROWETRADE_DEBUG", default=False)
 SECRET_KEY = env.secret("CROWETRADE_SECRET_KEY", HOME_DIR / "secret_key")
 ALLOWED_HOSTS = env.listing("CROWETRADE_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = env.listing("CROWETRADE_CSRF_TRUSTED_ORIGINS")
+# Where clients reach the site, if their requests do not tell: behind a proxy that adds a path.
+PUBLIC_URL = env.address("CROWETRADE_PUBLIC_URL")
 HTTPS_ONLY = env.boolean("CROWETRADE_HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
@@ -173,10 +179,23 @@ RETENTION_DAYS = {
     "reproduction": env.integer("CROWETRADE_RETAIN_REPRODUCTION_DAYS", default=90, minimum=0),
     "failed": env.integer("CROWETRADE_RETAIN_FAILED_DAYS", default=90, minimum=0),
 }
+# Months that experiments keep outcomes as they came; 0 keeps them for ever. Sums always stay.
+OUTCOME_MONTHS = env.integer("CROWETRADE_OUTCOME_MONTHS", default=0, minimum=0)
 RETENTION_EVERY_SECONDS = env.integer("CROWETRADE_RETAIN_EVERY_SECONDS", default=3600, minimum=10)
 # What nothing refers to is not removed before it is so old: somebody may be about to refer to it.
 RETENTION_GRACE_SECONDS = env.integer("CROWETRADE_RETAIN_GRACE_SECONDS", default=3600, minimum=600)
 DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, minimum=1) * 2**20
+
+# --- Registry -----------------------------------------------------------------------
+MODEL_FILE_MAX_BYTES = (
+    env.integer("CROWETRADE_MODEL_FILE_MAX_MB", default=20_480, minimum=1) * 2**20
+)
+# Models that were loaded: what a process may hold in memory, and all of them on disk.
+MODEL_MEMORY_CACHE_BYTES = env.integer("CROWETRADE_MODEL_MEMORY_MB", default=512, minimum=1) * 2**20
+MODEL_DISK_CACHE_BYTES = env.integer("CROWETRADE_MODEL_DISK_MB", default=10_240, minimum=1) * 2**20
+# files that no version refers to
+FILE_KEEP_DAYS = env.integer("CROWETRADE_FILE_KEEP_DAYS", default=30, minimum=1)
+UPLOAD_KEEP_DAYS = env.integer("CROWETRADE_UPLOAD_KEEP_DAYS", default=7, minimum=1)
 
 # Every request is counted by its own process; what costs much, for all of them, in the database.
 CACHES = {
@@ -228,9 +247,22 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "OAS_VERSION": "3.1.1",  # its schemas are those of the specs
     "ENUM_NAME_OVERRIDES": {
-        "RunStatus": "backtests.lifecycle.RunStatus",
-        "DatasetStatus": "backtests.lifecycle.DatasetStatus",
-        "StrategyStatus": "strategies.lifecycle.StrategyStatus",
+        kind.__name__: [member.value for member in kind]
+        for kind in (
+            DatasetStatus,
+            EvidenceStatus,
+            ExperimentStatus,
+            RequestStatus,
+            RunStatus,
+            Stage,
+            StrategyStatus,
+            VersionStatus,
+        )
+    }
+    | {
+        "PromotionTarget": [Stage.STAGING.value, Stage.PRODUCTION.value],
+        "MetricKind": ["mean", "proportion", "ratio", "quantile"],
+        "OnBreach": ["pause", "notify"],
     },
 }
 
@@ -279,6 +311,7 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _: "/static/crowetrade/favicon.svg"}
     ],
+    "STYLES": [lambda _: "/static/crowetrade/admin.css"],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "crowetrade_site.dashboard.context",

@@ -11,7 +11,9 @@ PLANTED = {
     "backtests/engine/config.py": "import django",
     "numerics/moments.py": "import backtests",
     "backtests/validation/checks.py": "from backtests.validation import sharpe",
+    "experiments/statistics/checks.py": "from experiments.statistics import srm",
     "registry/rules/__init__.py": "from crowetrade_site.core import errors",
+    "registry/artifacts/streams.py": "from registry.artifacts import formats",
     "strategies/signals/__init__.py": "from strategies import pipeline",
     "crowetrade_site/core/canonical.py": "from backtests import models",
 }

@@ -5,20 +5,22 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import models, transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from crowetrade_site.core import audit, roles, services
+from crowetrade_site.core.dialogs import dialog_action
 from crowetrade_site.core.errors import DomainError
 from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSeal
 
@@ -32,10 +34,9 @@ class ReasonForm(BaseDialogForm):
 
 
 def reasoned_action(description: str, *, icon: str, title: str, text: str) -> Any:
-    """Return unfold's action decorator with a dialog that asks for the reason first."""
-    return action(
-        description=description,
-        permissions=["write"],
+    """Return a decorator of actions with a dialog that asks for the reason first."""
+    return dialog_action(
+        description,
         icon=icon,
         dialog={
             "title": title,
@@ -78,6 +79,23 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Nothing is deleted here."""
         return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by the page's columns or in its own way; what no text can have is found nowhere.
+
+        Django takes a search with a NUL for none at all, and would list every row.
+        """
+        if "\0" in request.GET.get(SEARCH_VAR, ""):
+            return queryset.none(), False
+        return self.find(request, queryset, search_term)
+
+    def find(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by `search_fields`, unless a page has a way of its own."""
+        return super().get_search_results(request, queryset, search_term)
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:  # noqa: ARG002
         """Return what the template of a row's page shows beside the fields."""

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 def encode(document: Any) -> str:
@@ -20,16 +23,14 @@ def encode(document: Any) -> str:
         It holds something JSON has no word for, or a key that is not text: `1` and `"1"`
         would be written alike.
     """
-    text = json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    text = _ENCODER.encode(document)
     _require_text_keys(document)
     text.encode()  # half a surrogate pair has no UTF-8: UnicodeEncodeError is a ValueError
     return text
 
 
 def _require_text_keys(document: Any) -> None:
-    if isinstance(document, Mapping):
+    if isinstance(document, dict):  # the encoder takes no other mapping
         for key, value in document.items():
             if not isinstance(key, str):
                 raise TypeError(f"The key {key!r} is not text.")

@@ -3,6 +3,8 @@
 import json
 import sys
 from argparse import ArgumentParser
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -14,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from crowetrade_site import embedded
 from crowetrade_site.core import context, services
-from crowetrade_site.core.errors import DomainError, Unavailable
+from crowetrade_site.core.errors import DomainError, InvalidInput, Unavailable
 
 MIGRATION_LOCK = 0x0C20_316A
 
@@ -78,6 +80,25 @@ class DomainCommand(BaseCommand):
         """Print the JSON answer; silent without `--json`."""
         if self.as_json:
             self.stdout.write(json.dumps(document, default=str, sort_keys=True))
+
+    def write(self, html: str, out: Path) -> None:
+        """Write a report whole or not at all, and say where it is.
+
+        Raises
+        ------
+        InvalidInput
+            The file cannot be written.
+        """
+        temporary = out.with_name(f".{out.name}.part")
+        try:
+            temporary.write_text(html)
+            temporary.replace(out)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
+            raise InvalidInput(f"{out} cannot be written: {error.strerror}.") from None
+        self.answer({"report": str(out.resolve()), "bytes": out.stat().st_size})
+        self.say(f"{out} ({out.stat().st_size / 1024:.0f} kB)")
 
 
 def prepare_tables(command: DomainCommand) -> None:

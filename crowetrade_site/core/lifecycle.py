@@ -39,9 +39,10 @@ class Lifecycle(Generic[State]):
         """
         if not self.allows(current, target):
             allowed = ", ".join(sorted(self.moves[current])) or "nothing, it is final"
+            article = "An" if self.name[0] in "aeiou" else "A"
             raise IllegalTransition(
-                f"A {self.name} cannot go from {current} to {target}; from {current} it can go "
-                f"to: {allowed}."
+                f"{article} {self.name} cannot go from {current} to {target}; from {current} it "
+                f"can go to: {allowed}."
             )
 
     @property

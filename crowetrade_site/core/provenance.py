@@ -16,7 +16,10 @@ NUMERIC_LIBRARIES = (
     "arch", "cmaes", "llvmlite", "numba", "numpy", "optuna", "pandas", "pyarrow", "scipy",
     "statsmodels",
 )  # fmt: skip
-SHELL = {"admin", "api", "management", "migrations", "templates", "static", "tests"}
+SHELL = {
+    "admin", "api", "management", "migrations", "models", "selectors", "services", "static",
+    "templates", "tests",
+}  # fmt: skip
 APPS = ("numerics", "registry", "experiments", "strategies", "backtests")
 
 

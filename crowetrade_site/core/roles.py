@@ -29,9 +29,11 @@ SCOPES = READS | OWN_TOKENS | {
     "audit:read",
     "datasets:write",
     "evidence:write",
+    "experiments:feed",
     "experiments:write",
     "models:write",
     "models:approve",
+    "models:operate",
     "runs:operate",
     "runs:write",
     "strategies:write",
@@ -40,13 +42,27 @@ SCOPES = READS | OWN_TOKENS | {
 GRANTS: dict[Role, frozenset[str]] = {
     Role.RESEARCHER: READS
     | OWN_TOKENS
-    | {"datasets:write", "experiments:write", "models:write", "runs:write", "strategies:write"},
+    | {
+        "datasets:write",
+        "experiments:feed",
+        "experiments:write",
+        "models:write",
+        "runs:write",
+        "strategies:write",
+    },
     Role.VALIDATOR: READS
     | OWN_TOKENS
     | {"audit:read", "evidence:write", "models:approve", "runs:write"},
     Role.OPERATOR: READS
     | OWN_TOKENS
-    | {"audit:read", "experiments:write", "runs:operate", "runs:write"},
+    | {
+        "audit:read",
+        "experiments:feed",
+        "experiments:write",
+        "models:operate",
+        "runs:operate",
+        "runs:write",
+    },
     Role.AUDITOR: READS | OWN_TOKENS | {"audit:read"},
     Role.ADMIN: SCOPES,
 }
@@ -57,13 +73,17 @@ def roles_of(user: "User | AnonymousUser") -> frozenset[Role]:
     if not getattr(user, "is_active", False) or not user.is_authenticated:
         return frozenset()
     cached: frozenset[Role] | None = getattr(user, "_roles", None)
-    if cached is None:
-        named = set(user.groups.values_list("name", flat=True))
-        cached = frozenset(role for role in Role if role in named)
-        if user.is_superuser:
-            cached |= {Role.ADMIN}
-        setattr(user, "_roles", cached)  # noqa: B010 - one query a request
-    return cached
+    return cached if cached is not None else know(user, user.groups.values_list("name", flat=True))
+
+
+def know(user: "User | AnonymousUser", groups: Iterable[str]) -> frozenset[Role]:
+    """Keep what the names of a user's groups say, for the length of a request, and return it."""
+    named = set(groups)
+    found = frozenset(role for role in Role if role in named)
+    if user.is_superuser:
+        found |= {Role.ADMIN}
+    setattr(user, "_roles", found)  # noqa: B010 - one query a request
+    return found
 
 
 def forget(user: "User | AnonymousUser") -> None:
@@ -83,17 +103,19 @@ def grants(user: "User | AnonymousUser") -> frozenset[str]:
     return given if allowed is None else given & allowed
 
 
-def require(user: "User | AnonymousUser", scope: str) -> None:
-    """Refuse an actor whose roles do not give `scope`.
+def require(user: "User | AnonymousUser", *scopes: str) -> None:
+    """Refuse an actor whose roles give none of `scopes`.
 
     Raises
     ------
     Forbidden
-        Names the scope and the roles that give it (403).
+        Names the scopes and the roles that give them (403).
     """
-    if scope in grants(user):
+    wanted = frozenset(scopes)
+    if wanted & grants(user):
         return
-    if any(scope in GRANTS[role] for role in roles_of(user)):
-        raise Forbidden(f"This token lacks the scope {scope}.", scope=scope)
-    able = ", ".join(role for role in Role if scope in GRANTS[role])
-    raise Forbidden(f"This needs {scope}, which these roles have: {able}.", scope=scope)
+    named = " or ".join(scopes)
+    if any(wanted & GRANTS[role] for role in roles_of(user)):
+        raise Forbidden(f"This token lacks the scope {named}.", scope=named)
+    able = ", ".join(role for role in Role if wanted & GRANTS[role])
+    raise Forbidden(f"This needs {named}, which these roles have: {able}.", scope=named)

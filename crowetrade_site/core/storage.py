@@ -24,7 +24,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, storages
 
-from crowetrade_site.core.errors import Corrupted, NotFound, Unavailable
+from crowetrade_site.core.errors import Corrupted, InvalidInput, NotFound, Unavailable
 
 CHUNK = 1 << 20
 INCOMING = ".incoming-"
@@ -40,6 +40,12 @@ class StoreFull(Unavailable):
     """A disk that files are written to has no room left."""
 
     slug, status, title = "store-full", 507, "There is no room left for files"
+
+
+class Mismatched(InvalidInput):
+    """What arrived is not what was announced."""
+
+    slug, title = "digest-mismatch", "The bytes are not those that were announced"
 
 
 @contextmanager
@@ -231,31 +237,59 @@ def object_name(digest: str) -> str:
     return f"{digest[:2]}/{digest[2:4]}/{digest}"
 
 
-def put(content: IO[bytes] | bytes | Path) -> str:
+def put(content: IO[bytes] | bytes | Path, *, expect: str = "") -> str:
     """Store bytes and return their SHA-256 in hexadecimal.
 
     Streams: memory stays at one chunk whatever the size. The object appears under its name
     complete and on disk, or not at all; storing the same bytes again changes nothing.
 
+    Parameters
+    ----------
+    expect : str, optional
+        The digest that they should have.
+
     Raises
     ------
+    Mismatched
+        They have another digest; nothing is kept (422).
     StoreFull
         There is no room for it (507).
     Unavailable
         The store does not answer (503).
     """
-    with within_room(), spooled(_spool_folder()) as spool:
+    with within_room(), spooled(spool_folder()) as spool:
         digest = hashlib.sha256()
         for chunk in _chunks(content):
             digest.update(chunk)
             spool.write(chunk)
         _force(spool)
-        name = digest.hexdigest()
+        name = _as_expected(digest.hexdigest(), expect)
         _storage().adopt(Path(spool.name), object_name(name))
     return name
 
 
-def _spool_folder() -> Path:
+def take_over(path: Path, *, expect: str) -> str:
+    """Store a finished file of the spool folder without copying it; whoever calls removes it.
+
+    Raises
+    ------
+    Mismatched, StoreFull, Unavailable
+        As `put`.
+    """
+    with within_room(), path.open("rb") as file:
+        name = _as_expected(hashlib.file_digest(file, "sha256").hexdigest(), expect)
+        os.fsync(file.fileno())
+        _storage().adopt(path, object_name(name))
+    return name
+
+
+def _as_expected(actual: str, expect: str) -> str:
+    if expect and actual != expect:
+        raise Mismatched(f"The bytes hash to {actual}, not to {expect}; send them again.")
+    return actual
+
+
+def spool_folder() -> Path:
     """Return a folder on the file system the objects end up on, so that adopting is a link."""
     return Path(settings.ARTIFACT_CACHE if settings.ARTIFACT_S3_BUCKET else settings.ARTIFACT_ROOT)
 

@@ -19,6 +19,7 @@ from crowetrade_site.core.storage import CHUNK, Stored, spooled
 
 MULTIPART_FROM = 64 * CHUNK
 ATTEMPTS = 3
+MOST_VERSIONS = 100  # of an object that are deleted at a time
 RENEW_AFTER = timedelta(minutes=5)  # well below the grace of what nothing refers to
 TAKEN = {"PreconditionFailed", "412"}
 CONTENDED = {"ConditionalRequestConflict", "409"}  # another writer is at it: look again
@@ -80,34 +81,50 @@ class WriteOnceS3Storage(S3Storage):
 
     def look(self, name: str) -> Stored | None:
         """Return size and time of an object."""
+        found = self._head(name)
+        if found is None:
+            return None
+        return Stored(int(found["ContentLength"]), found["LastModified"])
+
+    def _head(self, name: str) -> dict[str, Any] | None:
+        """Return what the service says of an object; None when there is none."""
         where = {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
         with reaching():
             try:
-                found = self.connection.meta.client.head_object(**where)
+                found: dict[str, Any] = self.connection.meta.client.head_object(**where)
             except ClientError as error:
                 if error.response["Error"]["Code"] in MISSING:
                     return None
                 raise
-        return Stored(int(found["ContentLength"]), found["LastModified"])
+        return found
 
     def remove(self, name: str) -> None:
         """Take an object away, with its cached file."""
+        self._delete(name)
+
+    def _delete(self, name: str, version: str | None = None) -> None:
         self.forget(name)
+        where = {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
         with reaching():
             self.connection.meta.client.delete_object(
-                Bucket=self.bucket_name, Key=self._normalize_name(name)
+                **where, **({} if version is None else {"VersionId": version})
             )
 
     def remove_unless_renewed(self, name: str, since: datetime) -> int | None:
         """Take an object away unless it was written, or written again, since a moment.
 
-        The service has no deletion by time: between the look and the deletion lies one request.
+        The service has no deletion by time. A bucket with versioning deletes the very version that
+        was looked at, and with it the older ones, so that one that is stored meanwhile stays;
+        without versioning lies one request between the look and the deletion.
         """
-        found = self.look(name)
-        if found is None or found.written_at > since:
-            return None
-        self.remove(name)
-        return found.n_bytes
+        n_bytes = None
+        for _ in range(MOST_VERSIONS):
+            found = self._head(name)
+            if found is None or found["LastModified"] > since:
+                break
+            self._delete(name, found.get("VersionId"))
+            n_bytes = int(found["ContentLength"])
+        return n_bytes
 
     def _renew(self, name: str) -> bool:
         """Make the time of an object now, so that nobody removes what was just stored again.

@@ -166,6 +166,31 @@ class TestRate:
             env.rate("RATE", "1/s")
 
 
+class TestAddress:
+    @pytest.mark.parametrize(
+        ("stated", "read"),
+        [
+            ("", ""),
+            ("https://lab.example.com/", "https://lab.example.com"),
+            ("http://10.0.0.1:8000/quant/lab", "http://10.0.0.1:8000/quant/lab"),
+        ],
+    )
+    def test_reads_where_a_site_is(self, stated, read, monkeypatch):
+        monkeypatch.setenv("ADDRESS", stated)
+
+        assert env.address("ADDRESS") == read
+
+    @pytest.mark.parametrize(
+        "stated",
+        ["lab.example.com", "ftp://x", "https://", "https://u:p@x", "https://x/?y", "https://x/ y"],
+    )
+    def test_stops_at_what_is_none(self, stated, monkeypatch):
+        monkeypatch.setenv("ADDRESS", stated)
+
+        with pytest.raises(ImproperlyConfigured, match="is no address"):
+            env.address("ADDRESS")
+
+
 class TestSettings:
     def test_refuse_a_grace_shorter_than_a_bucket_renews(self):
         command = [sys.executable, "-c", "import crowetrade_site.settings"]

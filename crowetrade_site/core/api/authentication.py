@@ -20,7 +20,11 @@ class TokenAuthentication(BaseAuthentication):
         keyword, _, plain = get_authorization_header(request).partition(b" ")
         if keyword.lower() not in KEYWORDS:
             return None
-        token = tokens.find(plain.strip().decode("latin-1"), at=timezone.now())
+        return self.owner(plain.strip().decode("latin-1"))
+
+    def owner(self, plain: str) -> tuple[User, ApiToken]:
+        """Return the user of a token and the token, or refuse it."""
+        token = tokens.find(plain, at=timezone.now())
         if token is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.")
         context.actor_name.set(token.user.get_username())

@@ -20,7 +20,7 @@ class NewestFirst(CursorPagination):
     fields that are never null and have an index.
     """
 
-    ordering = ("-created_at", "-id")
+    ordering: tuple[str, ...] = ("-created_at", "-id")
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 500

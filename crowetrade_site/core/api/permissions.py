@@ -9,7 +9,10 @@ from crowetrade_site.core import roles
 
 
 class HasScope(BasePermission):
-    """Ask the view's `scopes` for the request's method, such as ``{"GET": "runs:read"}``."""
+    """Ask the view's `scopes` for the request's method, such as ``{"GET": "runs:read"}``.
+
+    Of several, such as ``("models:write", "models:approve")``, one is enough.
+    """
 
     message = "You may not do this."
 
@@ -22,5 +25,5 @@ class HasScope(BasePermission):
         scope = scopes.get(method)
         if scope is None:
             return not hasattr(view, str(method).lower())  # the view answers 405 itself
-        roles.require(request.user, scope)
+        roles.require(request.user, *((scope,) if isinstance(scope, str) else scope))
         return True

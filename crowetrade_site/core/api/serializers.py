@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from crowetrade_site.core import roles
+from crowetrade_site.core.api.rows import RowSerializer
 from crowetrade_site.core.models import ApiToken, AuditEvent
 
 
@@ -46,7 +47,7 @@ class NewToken(TokenRow):
         fields = [*TokenRow.Meta.fields, "token"]
 
 
-class AuditRow(serializers.ModelSerializer[AuditEvent]):
+class AuditRow(RowSerializer[AuditEvent]):
     """An entry of the trail; `canonical` is the exact text its leaf hashes."""
 
     id = serializers.UUIDField(source="event_id")

@@ -152,7 +152,8 @@ class TestApiTokenAdmin:
         return reverse("admin:core_apitoken_revoke", args=[pk])
 
     def test_revokes_with_a_reason(self, as_role, token):
-        response = as_role("admin").post(self.url(token.pk), pressed("lost"))
+        dialog = {"HX-Request": "true"}
+        response = as_role("admin").post(self.url(token.pk), pressed("lost"), headers=dialog)
 
         assert response.status_code == 200
         assert response["HX-Redirect"] == row_of("core_apitoken", token.pk)

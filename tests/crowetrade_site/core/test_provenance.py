@@ -21,6 +21,8 @@ class TestCodeDigest:
             ("backtests/management/commands/run.py", False),
             ("backtests/migrations/0001_initial.py", False),
             ("backtests/models.py", False),
+            ("registry/services/stages.py", False),
+            ("backtests/selectors/runs.py", False),
         ],
     )
     def test_covers_what_can_change_a_number(self, source, is_counted):

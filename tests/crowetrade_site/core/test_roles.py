@@ -20,9 +20,11 @@ SCOPES = """
     strategies:write       x          -        -       -       x
     runs:write             x          x        x       -       x
     runs:operate           -          -        x       -       x
+    experiments:feed       x          -        x       -       x
     experiments:write      x          -        x       -       x
     evidence:write         -          x        -       -       x
     models:approve         -          x        -       -       x
+    models:operate         -          -        x       -       x
     users:write            -          -        -       -       x
 """
 HEADER, *ROWS = [line.split() for line in SCOPES.strip().splitlines()]
@@ -83,6 +85,12 @@ class TestRequire:
             roles.require(make_user("researcher"), "models:approve")
 
         assert refusal.value.extensions == {"scope": "models:approve"}
+
+    def test_is_content_with_one_of_several(self, make_user):
+        roles.require(make_user("operator"), "models:write", "models:operate")
+
+        with pytest.raises(Forbidden, match=r"models:write or models:operate, which these roles"):
+            roles.require(make_user("auditor"), "models:write", "models:operate")
 
     def test_says_when_it_is_the_token_that_lacks_it(self, make_user):
         user = make_user("auditor")

@@ -3,8 +3,9 @@
 import hashlib
 import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,29 @@ def client(endpoint, settings, monkeypatch):
         client.delete_object(Bucket=BUCKET, Key=version["Key"])
     client.delete_bucket(Bucket=BUCKET)
     client.close()
+
+
+@pytest.fixture
+def versioned(client):
+    """The bucket, which keeps versions."""
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    yield client
+    kept = client.list_object_versions(Bucket=BUCKET)
+    for one in kept.get("Versions", []) + kept.get("DeleteMarkers", []):
+        client.delete_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])
+
+
+def versions_of(client, digest: str) -> list[str]:
+    kept = client.list_object_versions(Bucket=BUCKET, Prefix=key_of(digest))
+    assert "DeleteMarkers" not in kept
+    return [one["VersionId"] for one in kept.get("Versions", [])]
+
+
+def stored_before(content: bytes) -> tuple[str, datetime]:
+    """Return the digest of stored bytes, and a moment since when they were not stored again."""
+    digest = storage.put(content)
+    time.sleep(1.1)  # the service counts whole seconds
+    return digest, timezone.now()
 
 
 def use(settings, endpoint: str) -> None:
@@ -134,6 +158,38 @@ class TestWriteOnceS3Storage:
         assert not storage.exists(digest)
         assert not cached(digest, settings).exists()
         assert storage.remove_unless_renewed(digest, now + timedelta(hours=1)) is None
+
+    def test_keeps_what_is_stored_again_between_the_look_and_the_deletion(
+        self, versioned, monkeypatch
+    ):
+        monkeypatch.setattr(storage_s3, "RENEW_AFTER", timedelta(0))
+        digest, moment = stored_before(CONTENT)
+        events = storage._storage().connection.meta.client.meta.events
+        renewals = iter([CONTENT])
+
+        def store_again(**_):
+            for content in renewals:  # once
+                time.sleep(1.1)
+                storage.put(content)
+
+        events.register("before-call.s3.DeleteObject", store_again)
+
+        storage.remove_unless_renewed(digest, moment)
+
+        assert next(renewals, None) is None, "it was stored meanwhile"
+        assert storage.read(digest) == CONTENT
+        assert len(versions_of(versioned, digest)) == 1
+
+    def test_removes_every_version_that_is_old(self, versioned, monkeypatch):
+        monkeypatch.setattr(storage_s3, "RENEW_AFTER", timedelta(0))
+        storage.put(CONTENT)
+        digest, moment = stored_before(CONTENT)
+        assert len(versions_of(versioned, digest)) == 2
+
+        assert storage.remove_unless_renewed(digest, moment) == len(CONTENT)
+
+        assert not storage.exists(digest)
+        assert versions_of(versioned, digest) == []
 
     def test_lets_many_writers_of_the_same_bytes_all_succeed(self, client):
         with ThreadPoolExecutor(4) as pool:

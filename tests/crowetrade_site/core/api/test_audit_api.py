@@ -69,11 +69,11 @@ class TestAuditView:
         self, client, django_assert_num_queries
     ):
         ask(client)  # notes the token's use, for a minute
-        with django_assert_num_queries(3):  # token, roles, rows
+        with django_assert_num_queries(2):  # token with roles, rows
             ask(client)
         note(30)
 
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(2):
             ask(client)
 
 

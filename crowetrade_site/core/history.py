@@ -1,0 +1,71 @@
+"""Entries of the audit trail as a person reads them."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from crowetrade_site.core.models import AuditEvent
+
+_SHORT = 12
+_LONGEST = 160
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One entry of the trail as a person reads it.
+
+    Attributes
+    ----------
+    what : str
+        Such as ``version promoted``.
+    subject : str
+        What it is about, as a person calls it.
+    changes : list of (str, str, str)
+        A field, what it was and what it became.
+    """
+
+    at: datetime
+    what: str
+    subject: str
+    actor: str
+    roles: str
+    reason: str
+    changes: list[tuple[str, str, str]]
+
+
+def happening_of(event: AuditEvent, subject: str) -> Happening:
+    """Return one entry, with its subject as the caller calls it."""
+    told = json.loads(event.canonical)
+    noun, verb = event.verb.split(".")[-2:]
+    return Happening(
+        at=event.at, what=f"{noun} {verb.replace('_', ' ')}", subject=subject, actor=event.actor,
+        roles=", ".join(told["roles"]), reason=event.reason,
+        changes=list(_changes(told["before"], told["after"])),
+    )  # fmt: skip
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what changed; a field that both sides have alike says what it is about."""
+    for field in [*before, *(name for name in after if name not in before)]:
+        was, became = _text(before.get(field)), _text(after.get(field))
+        if was or became:
+            yield field.replace("_", " "), "" if was == became else was, became
+
+
+def _text(value: Any) -> str:
+    """Write a value so that it fits a cell; digests are told apart by their beginning."""
+    if value is None or value in ("", [], {}):
+        return ""
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
+    elif isinstance(value, list):
+        text = ", ".join(_text(inner) for inner in value)
+    else:
+        text = value if isinstance(value, str) else json.dumps(value)
+    if _DIGEST.fullmatch(text):
+        return f"{text[:_SHORT]}…"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
