@@ -1,8 +1,11 @@
-"""The stages of a model version and the moves between them."""
+"""The stages of a model version, the moves between them, and who may make which."""
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from crowetrade_site.core.lifecycle import Lifecycle
+from crowetrade_site.core.roles import Role
 
 
 class Stage(StrEnum):
@@ -13,6 +16,41 @@ class Stage(StrEnum):
     STAGING = "staging"
     PRODUCTION = "production"
     ARCHIVED = "archived"
+
+
+class VersionStatus(StrEnum):
+    """Whether the files of a version were looked at, and what came of it."""
+
+    PENDING = "pending"
+    READY = "ready"
+    QUARANTINED = "quarantined"  # a pickle: opened in the sandbox alone
+    REFUSED = "refused"
+
+
+class RequestStatus(StrEnum):
+    """How a request for promotion stands."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    EXECUTED = "executed"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+class ConversionStatus(StrEnum):
+    """How a conversion of a pickle stands."""
+
+    QUEUED = "queued"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class EvidenceStatus(StrEnum):
+    """Whether evidence still counts."""
+
+    VALID = "valid"
+    SUPERSEDED = "superseded"
 
 
 STAGES = Lifecycle(
@@ -26,3 +64,119 @@ STAGES = Lifecycle(
         Stage.ARCHIVED: frozenset({Stage.DEVELOPMENT, Stage.PRODUCTION}),
     },
 )
+
+VERSIONS = Lifecycle(
+    "registration",
+    {
+        VersionStatus.PENDING: frozenset(
+            {VersionStatus.READY, VersionStatus.QUARANTINED, VersionStatus.REFUSED}
+        ),
+        VersionStatus.READY: frozenset(),
+        VersionStatus.QUARANTINED: frozenset(),
+        VersionStatus.REFUSED: frozenset(),
+    },
+)
+
+CONVERSIONS = Lifecycle(
+    "conversion",
+    {
+        ConversionStatus.QUEUED: frozenset({ConversionStatus.DONE, ConversionStatus.FAILED}),
+        ConversionStatus.DONE: frozenset(),
+        ConversionStatus.FAILED: frozenset(),
+    },
+)
+
+REQUESTS = Lifecycle(
+    "promotion request",
+    {
+        RequestStatus.OPEN: frozenset(
+            {
+                RequestStatus.APPROVED, RequestStatus.EXECUTED, RequestStatus.REJECTED,
+                RequestStatus.WITHDRAWN, RequestStatus.EXPIRED,
+            }
+        ),
+        RequestStatus.APPROVED: frozenset(
+            {
+                RequestStatus.OPEN,  # its approvals lapsed
+                RequestStatus.EXECUTED, RequestStatus.REJECTED, RequestStatus.WITHDRAWN,
+                RequestStatus.EXPIRED,
+            }
+        ),
+        RequestStatus.EXECUTED: frozenset(),
+        RequestStatus.REJECTED: frozenset(),
+        RequestStatus.WITHDRAWN: frozenset(),
+        RequestStatus.EXPIRED: frozenset(),
+    },
+)  # fmt: skip
+
+# One of these is asked for to move a version; which move it is decides about the role.
+MOVING_SCOPES = ("models:write", "models:approve", "models:operate")
+# Aliases that mean production: they stand for production versions alone, and go with them.
+PRODUCTION_ALIASES = ("champion", "production")
+_NOBODY: frozenset[Role] = frozenset()
+
+
+@dataclass(frozen=True)
+class MoveRule:
+    """Who may do what about one move.
+
+    Attributes
+    ----------
+    name : str
+        What people call the move.
+    of_own : set of Role
+        May make it at once for versions that they registered.
+    of_any : set of Role
+        May make it at once for every version.
+    requests, approves, executes : set of Role
+        Where it takes a request: who may hand one in, approve it, and carry it out.
+    needs_reason : bool
+    """
+
+    name: str
+    of_own: frozenset[Role] = _NOBODY
+    of_any: frozenset[Role] = _NOBODY
+    requests: frozenset[Role] = _NOBODY
+    approves: frozenset[Role] = _NOBODY
+    executes: frozenset[Role] = _NOBODY
+    needs_reason: bool = False
+
+    @property
+    def takes_request(self) -> bool:
+        """Whether nobody may make the move at once."""
+        return bool(self.requests)
+
+    def allows(self, held: Collection[Role], *, is_own: bool) -> bool:
+        """Say whether somebody with these roles may make the move at once."""
+        return not self.of_any.isdisjoint(held) or (is_own and not self.of_own.isdisjoint(held))
+
+
+_RESEARCHER = frozenset({Role.RESEARCHER})
+_JUDGES = frozenset({Role.VALIDATOR, Role.ADMIN})
+_IN_CHARGE = frozenset({Role.VALIDATOR, Role.OPERATOR, Role.ADMIN})
+_REWORK = MoveRule("rework", of_own=_RESEARCHER, of_any=_JUDGES, needs_reason=True)
+_REVOKE = MoveRule("revoke", of_own=_RESEARCHER, of_any=_IN_CHARGE, needs_reason=True)
+
+# Stopping never needs approval. A request for staging is carried out by its last approval.
+RULES: Mapping[tuple[Stage, Stage], MoveRule] = {
+    (Stage.DEVELOPMENT, Stage.TESTING): MoveRule("submit", of_own=_RESEARCHER, of_any=_JUDGES),
+    (Stage.TESTING, Stage.STAGING): MoveRule(
+        "promote to staging", requests=_RESEARCHER, approves=_JUDGES
+    ),
+    (Stage.STAGING, Stage.PRODUCTION): MoveRule(
+        "promote to production",
+        requests=_RESEARCHER | {Role.OPERATOR},
+        approves=_JUDGES,
+        executes=frozenset({Role.OPERATOR}),
+    ),
+    (Stage.TESTING, Stage.DEVELOPMENT): _REWORK,
+    (Stage.STAGING, Stage.DEVELOPMENT): _REWORK,
+    (Stage.DEVELOPMENT, Stage.ARCHIVED): _REVOKE,
+    (Stage.TESTING, Stage.ARCHIVED): _REVOKE,
+    (Stage.STAGING, Stage.ARCHIVED): _REVOKE,
+    (Stage.PRODUCTION, Stage.ARCHIVED): MoveRule("revoke", of_any=_IN_CHARGE, needs_reason=True),
+    (Stage.ARCHIVED, Stage.DEVELOPMENT): MoveRule(
+        "revive", of_own=_RESEARCHER, of_any=_JUDGES, needs_reason=True
+    ),
+    (Stage.ARCHIVED, Stage.PRODUCTION): MoveRule("roll back", of_any=_IN_CHARGE, needs_reason=True),
+}

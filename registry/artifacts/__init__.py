@@ -1,1 +1,1 @@
-"""Manifests, digests and formats of model files."""
+"""What a model's files are, and how they are opened: manifests, formats, sandbox, caches."""

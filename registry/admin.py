@@ -1,1 +1,0 @@
-"""Registered models, versions and promotions in the admin."""

@@ -1,0 +1,170 @@
+"""What the registry's pages share: colors of states, dialogs, and who may press anything."""
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import NoReverseMatch, reverse
+from unfold.decorators import action
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from crowetrade_site.core import roles
+from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
+from registry.lifecycle import MOVING_SCOPES, RequestStatus, Stage, VersionStatus
+from registry.models import Evidence
+
+MAIN_FIGURES = frozenset(
+    {"probability", "sharpe", "max_drawdown", "n_bars", "n_folds", "efficiency", "n_trials",
+     "is_identical", "is_same_code", "total_return"}
+)  # fmt: skip
+MOST_FIGURES = 7
+STAGE_COLORS = {
+    Stage.DEVELOPMENT: "info",
+    Stage.TESTING: "warning",
+    Stage.STAGING: "primary",
+    Stage.PRODUCTION: "success",
+}
+STATUS_COLORS = {
+    VersionStatus.PENDING: "info",
+    VersionStatus.READY: "success",
+    VersionStatus.QUARANTINED: "warning",
+    VersionStatus.REFUSED: "danger",
+}
+REQUEST_COLORS = {
+    RequestStatus.OPEN: "warning",
+    RequestStatus.APPROVED: "primary",
+    RequestStatus.EXECUTED: "success",
+    RequestStatus.REJECTED: "danger",
+}
+
+
+class RemarkForm(BaseDialogForm):
+    """Asks for a remark, which may be left out."""
+
+    reason = forms.CharField(
+        label="Reason",
+        required=False,
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget({"rows": 3}),
+    )
+
+
+def dialog_action(
+    description: str, *, icon: str, title: str, text: str, form: type[BaseDialogForm] = ReasonForm
+) -> Any:
+    """Return unfold's action decorator with a dialog that has a form of its own."""
+    return action(
+        description=description,
+        permissions=["write"],
+        icon=icon,
+        dialog={
+            "title": title, "description": text, "form_class": form,
+            "form_submit_text": description,
+        },
+    )  # fmt: skip
+
+
+def with_pieces(report: Mapping[str, Any], evidence: Iterable[Evidence]) -> dict[str, Any]:
+    """Return a report whose gates have the evidence that they weighed, to link to."""
+    pieces = {piece.digest: piece for piece in evidence}
+    gates = [
+        {**gate, "pieces": [pieces[digest] for digest in gate["evidence"] if digest in pieces]}
+        for gate in report["gates"]
+    ]
+    return {**report, "gates": gates}
+
+
+def page_of_source(source: str) -> str:
+    """Return the address of what measured, such as ``backtests.run:<id>``; empty if it has none.
+
+    The registry never asks who that is: whatever has a page in the admin under that name has one.
+    """
+    place, _, key = source.partition(":")
+    app, _, noun = place.partition(".")
+    try:
+        return reverse(f"admin:{app}_{noun}_change", args=[UUID(key)])
+    except (ValueError, NoReverseMatch):
+        return ""
+
+
+def with_pages(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """Return evidence with `source_page`, the address of its source, and `main_figures`."""
+    pieces = list(evidence)
+    for piece in pieces:
+        named = {name: value for name, value in piece.figures.items() if name != "topic"}
+        order = sorted(named, key=lambda name: (name not in MAIN_FIGURES, name))
+        piece.source_page = page_of_source(piece.source)  # type: ignore[attr-defined]
+        piece.main_figures = [  # type: ignore[attr-defined]
+            (name, _short(named[name])) for name in order[:MOST_FIGURES]
+        ]
+        piece.n_more_figures = max(0, len(order) - MOST_FIGURES)  # type: ignore[attr-defined]
+    return pieces
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)[:60]
+
+
+def person(request: HttpRequest) -> User:
+    """Return who looks at a page."""
+    user: User = request.user  # type: ignore[assignment]  # the admin lets nobody else in
+    return user
+
+
+class RegistryAdmin(ServiceAdmin):
+    """Rows of the registry; each page offers what its viewer could do with it."""
+
+    read_scope = "models:read"
+    write_scope = "models:write"
+
+    class Media:
+        css = {"all": ["registry/registry.css"]}
+
+    def has_write_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Whether the viewer could do anything here; the service says what."""
+        return not roles.grants(request.user).isdisjoint(MOVING_SCOPES)
+
+    @staticmethod
+    def is_list(request: HttpRequest) -> bool:
+        """Whether a request asks for the list, and not for a row's page."""
+        match = request.resolver_match
+        return match is not None and str(match.url_name).endswith("changelist")
+
+    def offered(self, row: Any, user: User) -> Collection[str]:  # noqa: ARG002
+        """Return the names of the actions that make sense on a row's page; none unless told."""
+        return ()
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """Fetch a row once a request: the page, its fields and its buttons all ask for it."""
+        seen: dict[Any, Any] = request.__dict__.setdefault("_rows_seen", {})
+        key = (self.opts.label, str(object_id), from_field)
+        if key not in seen:
+            seen[key] = super().get_object(request, object_id, from_field)
+        return seen[key]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Offer what the row's state and the viewer's roles allow."""
+        row = self.get_object(request, str(object_id))
+        names = set() if row is None else set(self.offered(row, person(request)))
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        return [
+            entry for entry in super().get_actions_detail(request, object_id)
+            if entry.action_name.removeprefix(prefix) in names
+        ]  # fmt: skip
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a row; the identifier that the API gives leads here too."""
+        with suppress(ValueError):
+            row = get_object_or_404(self.model, public_id=UUID(object_id))
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
+        return super().change_view(request, object_id, form_url, extra_context)

@@ -1,0 +1,224 @@
+"""Requests for promotion in the admin: the checklist, the approvals, and four buttons."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.forms import BaseDialogForm
+
+from crowetrade_site.core import roles
+from crowetrade_site.core.admin import ReasonForm
+from registry import selectors, services
+from registry.admin.base import (
+    REQUEST_COLORS,
+    RegistryAdmin,
+    RemarkForm,
+    dialog_action,
+    person,
+    with_pieces,
+)
+from registry.lifecycle import RULES, RequestStatus, Stage
+from registry.models import Evidence, PromotionRequest
+
+
+class WaitingFilter(admin.SimpleListFilter):
+    """What the viewer could decide or carry out."""
+
+    title, parameter_name = "waiting", "waiting"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        """Offer one choice."""
+        return [("me", "for me")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep what waits for the viewer."""
+        if self.value() != "me":
+            return queryset
+        mine = selectors.waiting_for(person(request), at=timezone.now())
+        return queryset.filter(pk__in=mine.values("pk"))
+
+
+class ApproveForm(RemarkForm):
+    """Shows what is agreed to, and asks for a comment."""
+
+    evidence_digest = forms.CharField(widget=forms.HiddenInput(), required=False)
+    form_before_template = "registry/admin/agreed.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        row = selectors.list_requests().filter(pk=self.object_id).first()
+        self.standing = None if row is None else selectors.standing_of(row, at=timezone.now())
+        self.version_digest = "" if row is None else row.version_digest
+        self.fields["reason"].label = "Comment"
+        if self.standing is not None:
+            self.fields["evidence_digest"].initial = self.standing.evidence_digest
+
+    def get_before_template_context(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        object_id: int | str | None = None,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Hand the dialog the gates."""
+        return {"standing": self.standing, "version_digest": self.version_digest}
+
+
+@admin.register(PromotionRequest)
+class PromotionRequestAdmin(RegistryAdmin):
+    """Requests for promotion, and what waits for whom."""
+
+    list_display = [
+        "name", "target", "shown_status", "requested_by", "author", "approved", "requested_at",
+        "expires_at",
+    ]  # fmt: skip
+    list_filter = [WaitingFilter, "status", "target", "requested_by"]
+    search_fields = ["version__registered_model__name", "version_digest"]
+    date_hierarchy = "requested_at"
+    ordering = ["-requested_at", "-id"]
+    fieldsets = [
+        (
+            "Record",
+            {
+                "fields": [
+                    "policy", "version_digest", "evidence_digest", "decided_by", "decided_at",
+                    "public_id",
+                ]
+            },
+        )
+    ]  # fmt: skip
+    readonly_fields = ["public_id"]
+    change_form_outer_before_template = "registry/admin/promotion.html"
+    change_form_outer_after_template = "registry/admin/after.html"
+    actions_detail = ["approve", "execute", "reject", "withdraw"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PromotionRequest]:  # noqa: ARG002
+        """Fetch versions, people and approvals with the rows."""
+        return selectors.list_requests().select_related("decided_by")
+
+    def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:  # noqa: ARG002
+        """Hand the page its checklist and approvals."""
+        standing = selectors.standing_of(row, at=timezone.now())
+        evidence = Evidence.objects.filter(version_id=row.version_id)
+        return {
+            "promotion": row,
+            "standing": standing,
+            "report": with_pieces(standing.report, evidence),
+            "is_pending": row.status in selectors.PENDING_REQUESTS,
+            "history": selectors.history_of(row.version.registered_model, row.version),
+        }
+
+    @admin.display(description="version", ordering="version__registered_model__name")
+    def name(self, request: PromotionRequest) -> str:
+        """Model and number."""
+        return str(request.version)
+
+    @admin.display(description="author")
+    def author(self, request: PromotionRequest) -> str:
+        """Who registered the version."""
+        return request.version.created_by.get_username()
+
+    @display(description="status", ordering="status", label=REQUEST_COLORS)
+    def shown_status(self, request: PromotionRequest) -> str:
+        """The status as a colored label."""
+        return request.status
+
+    @admin.display(description="approvals")
+    def approved(self, request: PromotionRequest) -> str:
+        """How many were given, of how many."""
+        given = sum(approval.lapsed_at is None for approval in request.approvals.all())
+        return f"{given} of {request.report.get('approvals_needed', '?')}"
+
+    def offered(self, row: PromotionRequest, user: User) -> set[str]:
+        """What the viewer could decide or carry out."""
+        if row.status not in selectors.PENDING_REQUESTS:
+            return set()
+        held, names = roles.roles_of(user), set()
+        pair = (Stage(row.version.stage), Stage(row.target))
+        rule = RULES.get(pair)
+        if "models:approve" in roles.grants(user):
+            names.add("reject")
+            if selectors.waiting_for(user, at=timezone.now()).filter(pk=row.pk).exists():
+                names |= {"approve"} if row.status == RequestStatus.OPEN else set()
+            names |= {"approve"} if self._may_renew(row, user) else set()
+        if rule and rule.executes & held and row.status == RequestStatus.APPROVED:
+            names.add("execute")
+        if user.pk in {row.requested_by_id, row.version.created_by_id}:
+            names.add("withdraw")
+        return names
+
+    @staticmethod
+    def _may_renew(row: PromotionRequest, user: User) -> bool:
+        """Whether the viewer's own approval was given to other evidence."""
+        own = [one for one in row.approvals.all() if one.approver_id == user.pk]
+        given = [one.evidence_digest for one in own if one.lapsed_at is None]
+        if not given:
+            return False
+        return given != [selectors.standing_of(row, at=timezone.now()).evidence_digest]
+
+    def called(
+        self, request: HttpRequest, verb: Any, done: str, object_id: str, **arguments: Any
+    ) -> HttpResponse:
+        """Call a service on the row of a page, and show the page again."""
+        self.serve(request, verb, done, request_id=self.public_id(object_id), **arguments)
+        return self.page_of(None, object_id)
+
+    @dialog_action(
+        "Approve",
+        icon="check_circle",
+        title="Approve this promotion",
+        text="You agree to exactly these bytes and this evidence; your approval lapses if either "
+        "changes.",
+        form=ApproveForm,
+    )
+    def approve(self, request: HttpRequest, form: ApproveForm, object_id: str) -> HttpResponse:
+        """Agree."""
+        return self.called(
+            request, services.approve_promotion, "You have approved the promotion.", object_id,
+            comment=form.cleaned_data["reason"],
+            evidence_digest=form.cleaned_data["evidence_digest"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Execute",
+        icon="rocket_launch",
+        title="Put this version into production",
+        text="Its gates are judged once more. The present production version is archived in the "
+        "same moment.",
+        form=BaseDialogForm,
+    )
+    def execute(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:  # noqa: ARG002
+        """Carry it out."""
+        return self.called(
+            request, services.execute_promotion, "The version is in production.", object_id
+        )
+
+    @dialog_action(
+        "Reject",
+        icon="cancel",
+        title="Reject this promotion",
+        text="The request ends; another may be handed in.",
+    )
+    def reject(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Refuse."""
+        return self.called(
+            request, services.reject_promotion, "The promotion is rejected.", object_id,
+            reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Withdraw",
+        icon="undo",
+        title="Take this request back",
+        text="The request ends; another may be handed in.",
+        form=RemarkForm,
+    )
+    def withdraw(self, request: HttpRequest, form: RemarkForm, object_id: str) -> HttpResponse:
+        """Take back."""
+        return self.called(
+            request, services.withdraw_promotion, "The request is withdrawn.", object_id,
+            reason=form.cleaned_data["reason"],
+        )  # fmt: skip

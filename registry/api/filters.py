@@ -1,0 +1,155 @@
+"""Filters of the registry's lists."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from registry import selectors
+from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
+from registry.models import (
+    Evidence,
+    ModelVersion,
+    PromotionPolicy,
+    PromotionRequest,
+    RegisteredModel,
+    StoredFile,
+    TrustedType,
+)
+from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
+
+
+def _choices(values: Any) -> list[tuple[str, str]]:
+    return [(value.value, value.value) for value in values]
+
+
+class ModelFilter(django_filters.FilterSet):
+    """Models by name, owner, desk, tier, tag and words."""
+
+    owner = django_filters.CharFilter(field_name="owner__username")
+    tag = django_filters.CharFilter(method="by_tag", label="A tag: key, or key:value.")
+    q = django_filters.CharFilter(
+        method="by_words", label="Beginnings of words in name, description, purpose, desk or tags."
+    )
+
+    class Meta:
+        model = RegisteredModel
+        fields = ["name", "desk", "tier", "policy"]
+
+    def by_tag(self, rows: RegisteredModelQuerySet, _: str, tag: str) -> RegisteredModelQuerySet:
+        """Keep those with a tag."""
+        return rows.tagged(tag)
+
+    def by_words(self, rows: RegisteredModelQuerySet, _: str, text: str) -> RegisteredModelQuerySet:
+        """Keep those that have every word."""
+        return rows.matching(text)
+
+
+class VersionFilter(django_filters.FilterSet):
+    """Versions by where they are, what they are made of and from, and words."""
+
+    model = django_filters.CharFilter(field_name="registered_model__name")
+    stage = django_filters.MultipleChoiceFilter(choices=_choices(Stage))
+    status = django_filters.MultipleChoiceFilter(choices=_choices(VersionStatus))
+    created_by = django_filters.CharFilter(field_name="created_by__username")
+    alias = django_filters.CharFilter(field_name="aliases__alias")
+    dataset = django_filters.CharFilter(method="by_dataset", label="The digest of a dataset.")
+    is_compromised = django_filters.BooleanFilter(
+        field_name="compromised_at", lookup_expr="isnull", exclude=True
+    )
+    tag = django_filters.CharFilter(method="by_tag", label="A tag: key, or key:value.")
+    q = django_filters.CharFilter(
+        method="by_words",
+        label="Beginnings of words in description, source, run, code or tags, or of the model.",
+    )
+
+    class Meta:
+        model = ModelVersion
+        fields = ["number", "format", "run_id", "digest", "is_held"]
+
+    def by_dataset(self, rows: ModelVersionQuerySet, _: str, digest: str) -> ModelVersionQuerySet:
+        """Keep those that were made from a dataset."""
+        return rows.filter(datasets__contains=[digest])
+
+    def by_tag(self, rows: ModelVersionQuerySet, _: str, tag: str) -> ModelVersionQuerySet:
+        """Keep those with a tag."""
+        return rows.tagged(tag)
+
+    def by_words(self, rows: ModelVersionQuerySet, _: str, text: str) -> ModelVersionQuerySet:
+        """Keep those that have every word, or whose model has."""
+        return rows.matching(text, selectors.list_models())
+
+
+class PromotionFilter(django_filters.FilterSet):
+    """Requests by state, target, version and person."""
+
+    status = django_filters.MultipleChoiceFilter(choices=_choices(RequestStatus))
+    target = django_filters.ChoiceFilter(choices=_choices((Stage.STAGING, Stage.PRODUCTION)))
+    model = django_filters.CharFilter(field_name="version__registered_model__name")
+    version = django_filters.UUIDFilter(field_name="version__public_id")
+    requested_by = django_filters.CharFilter(field_name="requested_by__username")
+    waiting = django_filters.BooleanFilter(
+        method="by_waiting", label="Only what the caller could decide or carry out."
+    )
+
+    class Meta:
+        model = PromotionRequest
+        fields: list[str] = []
+
+    def by_waiting(
+        self, rows: QuerySet[PromotionRequest], _: str, value: bool
+    ) -> QuerySet[PromotionRequest]:
+        """Keep what waits for the caller."""
+        if not value:
+            return rows
+        mine = selectors.waiting_for(self.request.user, at=timezone.now())
+        return rows.filter(pk__in=mine.values("pk"))
+
+
+class EvidenceFilter(django_filters.FilterSet):
+    """Evidence by kind, state, version and source."""
+
+    status = django_filters.ChoiceFilter(choices=_choices(EvidenceStatus))
+    model = django_filters.CharFilter(field_name="version__registered_model__name")
+    version = django_filters.UUIDFilter(field_name="version__public_id")
+    handed_in_by = django_filters.CharFilter(field_name="handed_in_by__username")
+
+    class Meta:
+        model = Evidence
+        fields = ["kind", "is_measured", "digest", "source"]
+
+
+class TrustedTypeFilter(django_filters.FilterSet):
+    """Types by desk, name and whether they are trusted now."""
+
+    is_trusted = django_filters.BooleanFilter(method="by_state", label="Approved and not revoked.")
+
+    class Meta:
+        model = TrustedType
+        fields = ["desk", "name"]
+
+    def by_state(self, rows: QuerySet[TrustedType], _: str, value: bool) -> QuerySet[TrustedType]:
+        """Keep those that are trusted now, or the others."""
+        trusted = {"approved_at__isnull": False, "revoked_at": None}
+        return rows.filter(**trusted) if value else rows.exclude(**trusted)
+
+
+class PolicyFilter(django_filters.FilterSet):
+    """Policies by name and digest."""
+
+    class Meta:
+        model = PromotionPolicy
+        fields = ["name", "number", "digest"]
+
+
+class FileFilter(django_filters.FilterSet):
+    """Files by folder and digest."""
+
+    under = django_filters.CharFilter(
+        field_name="path", lookup_expr="startswith", label="The beginning of the path."
+    )
+
+    class Meta:
+        model = StoredFile
+        fields = ["sha256"]

@@ -1,0 +1,1 @@
+"""The registry as an unmodified MLflow client sees it (docs/mlflow.md)."""

@@ -1,0 +1,57 @@
+"""Whether a version is ready, and why it may not be loaded."""
+
+from crowetrade_site.core.errors import Conflict, Corrupted, Forbidden
+from registry.lifecycle import Stage, VersionStatus
+from registry.models import ModelVersion
+
+PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
+
+
+def status_of(version: ModelVersion) -> tuple[str, str]:
+    """Return MLflow's word for the status of a version, and what a person should know of it.
+
+    A pickle in quarantine has failed to register, unless a waiver stands: a client that waits is
+    told at once, and in words.
+    """
+    if version.compromised_at is not None:
+        return FAILED, "Its stored bytes are not those that were registered."
+    match version.status:
+        case VersionStatus.PENDING:
+            return PENDING, version.status_message or "The files have not been looked at yet."
+        case VersionStatus.READY:
+            return READY, ""
+        case VersionStatus.QUARANTINED if _is_waived(version):
+            return READY, "In quarantine, with a waiver."
+        case VersionStatus.QUARANTINED:
+            return FAILED, f"In quarantine: {_findings(version) or 'the files hold a pickle.'}"
+    return FAILED, f"Refused: {_findings(version) or 'the files may not be registered.'}"
+
+
+def require_loadable(version: ModelVersion) -> None:
+    """Refuse to hand out the bytes of a version that nobody may run.
+
+    Raises
+    ------
+    Corrupted, Forbidden, Conflict
+        Its bytes are others (409), it is in quarantine without a waiver (403), it was not looked
+        at yet, was refused, or is archived (409).
+    """
+    status, message = status_of(version)
+    if version.compromised_at is not None:
+        raise Corrupted(f"{version} cannot be loaded. {message}")
+    if version.status == VersionStatus.QUARANTINED and status != READY:
+        raise Forbidden(f"{version} cannot be loaded. {message} An admin may grant a waiver.")
+    if status != READY:
+        raise Conflict(f"{version} cannot be loaded. {message}")
+    if version.stage == Stage.ARCHIVED:
+        raise Conflict(f"{version} is archived and cannot be loaded.")
+
+
+def _is_waived(version: ModelVersion) -> bool:
+    """Read what `searching.list_versions_at` noted."""
+    return bool(vars(version)["is_waived"])
+
+
+def _findings(version: ModelVersion) -> str:
+    found = "; ".join(finding["text"] for finding in version.findings)
+    return found or version.status_message

@@ -1,0 +1,188 @@
+"""Gates, promotions, approvals, evidence and policies."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from crowetrade_site.core.api.rows import RowSerializer
+from registry.lifecycle import Stage
+from registry.models import Approval, Evidence, PromotionPolicy, PromotionRequest
+from registry.rules.gates import Outcome
+from registry.rules.policies import GateKind
+from registry.selectors import Standing
+
+UP = [(stage.value, stage.value) for stage in (Stage.STAGING, Stage.PRODUCTION)]
+ABOVE = [(Stage.TESTING.value, Stage.TESTING.value), *UP]
+
+
+class EvidenceRow(RowSerializer[Evidence]):
+    """Something that speaks for a version."""
+
+    id = serializers.UUIDField(source="public_id")
+    version = serializers.UUIDField(source="version.public_id")
+    model = serializers.CharField(source="version.registered_model.name")
+    number = serializers.IntegerField(source="version.number")
+    handed_in_by = serializers.CharField(source="handed_in_by.username", default=None)
+
+    class Meta:
+        model = Evidence
+        fields = [
+            "id", "version", "model", "number", "kind", "is_measured", "status", "figures",
+            "digests", "digest", "environment", "source", "summary", "produced_at", "expires_at",
+            "handed_in_by", "created_at",
+        ]  # fmt: skip
+
+
+class AttestRequest(serializers.Serializer[Any]):
+    """What a person signs for."""
+
+    topic = serializers.CharField(max_length=80, help_text="Of the manual gate that it meets.")
+    summary = serializers.CharField(max_length=10_000)
+    figures = serializers.DictField(required=False, default=dict)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class GateRow(serializers.Serializer[Any]):
+    """What one gate answered, and why."""
+
+    name = serializers.CharField()
+    outcome = serializers.ChoiceField(
+        [(str(outcome), str(outcome)) for outcome in Outcome],
+        help_text="What was not computed is not met.",
+    )
+    reason = serializers.CharField()
+    evidence = serializers.ListField(
+        child=serializers.CharField(), help_text="Digests of the evidence that was weighed."
+    )
+
+
+class Report(serializers.Serializer[Any]):
+    """All gates of a stage."""
+
+    stage = serializers.CharField()
+    is_met = serializers.BooleanField()
+    approvals_needed = serializers.IntegerField()
+    gates = GateRow(many=True)
+
+
+class Gates(serializers.Serializer[Any]):
+    """The gates of a stage as they are judged now, and by which policy."""
+
+    report = serializers.SerializerMethodField()
+    policy = serializers.CharField(source="policy.name")
+    policy_number = serializers.IntegerField(source="policy.number")
+    policy_digest = serializers.CharField(source="policy.digest")
+    evidence_digest = serializers.CharField(help_text="What an approver would agree to.")
+
+    @extend_schema_field(Report)
+    def get_report(self, judged: Any) -> dict[str, Any]:
+        """Return what each gate answered."""
+        document: dict[str, Any] = judged.report.document()
+        return document
+
+
+class TargetQuery(serializers.Serializer[Any]):
+    """Whose gates are asked for."""
+
+    target = serializers.ChoiceField(ABOVE)
+
+
+class PromotionWanted(serializers.Serializer[Any]):
+    """Where a version shall go up to, and why."""
+
+    target = serializers.ChoiceField(UP)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class ApproveRequest(serializers.Serializer[Any]):
+    """A yes to what was seen."""
+
+    comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+    evidence_digest = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=64,
+        help_text="Of what the approver looked at: refused if it is something else by now.",
+    )  # fmt: skip
+
+
+class ApprovalRow(RowSerializer[Approval]):
+    """One person's yes."""
+
+    approver = serializers.CharField(source="approver.username")
+
+    class Meta:
+        model = Approval
+        fields = ["approver", "role", "comment", "approved_at", "lapsed_at", "evidence_digest"]
+
+
+class PromotionRow(serializers.ModelSerializer[PromotionRequest]):
+    """A request as lists show it."""
+
+    id = serializers.UUIDField(source="public_id")
+    version = serializers.UUIDField(source="version.public_id")
+    model = serializers.CharField(source="version.registered_model.name")
+    number = serializers.IntegerField(source="version.number")
+    author = serializers.CharField(source="version.created_by.username")
+    requested_by = serializers.CharField(source="requested_by.username")
+    policy = serializers.CharField(source="policy.name")
+    policy_number = serializers.IntegerField(source="policy.number")
+    approvals = ApprovalRow(many=True)
+
+    class Meta:
+        model = PromotionRequest
+        fields = [
+            "id", "version", "model", "number", "author", "target", "status", "requested_by",
+            "requested_at", "reason", "policy", "policy_number", "version_digest",
+            "evidence_digest", "expires_at", "approvals", "decided_at", "decision",
+        ]  # fmt: skip
+
+
+class StandingRow(serializers.Serializer[Standing]):
+    """How a request stands now."""
+
+    report = Report()
+    evidence_digest = serializers.CharField(help_text="What an approver would agree to now.")
+    n_standing = serializers.IntegerField(help_text="Approvals of exactly that.")
+    n_needed = serializers.IntegerField()
+    may_approve = serializers.ListField(child=serializers.CharField())
+    is_stale = serializers.BooleanField(help_text="Approvals of other evidence will lapse.")
+
+
+class PromotionDetail(PromotionRow):
+    """A request with its gates; the view hands in how it stands."""
+
+    decided_by = serializers.CharField(source="decided_by.username", default=None)
+    standing = serializers.SerializerMethodField()
+
+    class Meta(PromotionRow.Meta):
+        fields = [*PromotionRow.Meta.fields, "decided_by", "standing"]
+
+    @extend_schema_field(StandingRow)
+    def get_standing(self, request: PromotionRequest) -> dict[str, Any]:  # noqa: ARG002
+        """Return gates and approvals as they stand."""
+        return dict(StandingRow(self.context["standing"]).data)
+
+
+class PolicyRow(RowSerializer[PromotionPolicy]):
+    """One version of a policy."""
+
+    id = serializers.UUIDField(source="public_id")
+    stored_by = serializers.CharField(source="stored_by.username", default=None)
+
+    class Meta:
+        model = PromotionPolicy
+        fields = [
+            "id", "name", "number", "digest", "text", "document", "reason", "stored_by",
+            "created_at",
+        ]  # fmt: skip
+
+
+class PolicyRequest(serializers.Serializer[Any]):
+    """The next version of a policy."""
+
+    name = serializers.CharField(max_length=80)
+    text = serializers.CharField(
+        max_length=100_000, trim_whitespace=False,
+        help_text=f"YAML. Gates: {', '.join(GateKind)}.",
+    )  # fmt: skip
+    reason = serializers.CharField(max_length=500)

@@ -1,0 +1,107 @@
+"""Registered models, their cards, tags and aliases."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from crowetrade_site.core.api.rows import RowSerializer
+from registry.models import ModelAlias, RegisteredModel
+from registry.rules.names import LONGEST_TAG_KEY, LONGEST_TAG_VALUE
+from registry.services.catalog import TIERS
+
+MOST_ENTRIES = 200
+
+
+class AliasRow(RowSerializer[ModelAlias]):
+    """A word and the version that it stands for."""
+
+    version = serializers.IntegerField(source="version.number")
+    version_id = serializers.UUIDField(source="version.public_id")
+
+    class Meta:
+        model = ModelAlias
+        fields = ["alias", "version", "version_id"]
+
+
+class ModelRow(RowSerializer[RegisteredModel]):
+    """A registered model with its card."""
+
+    id = serializers.UUIDField(source="public_id")
+    owner = serializers.CharField(source="owner.username")
+    aliases = AliasRow(many=True)
+    n_versions = serializers.IntegerField(source="n_numbers", help_text="Numbers given so far.")
+
+    class Meta:
+        model = RegisteredModel
+        fields = [
+            "id", "name", "description", "owner", "desk", "purpose", "tier", "operators", "limits",
+            "dependencies", "review_date", "tags", "policy", "aliases", "n_versions", "created_at",
+            "changed_at",
+        ]  # fmt: skip
+
+
+class CardRequest(serializers.Serializer[Any]):
+    """Fields of a model's card; those that are left out stay as they are."""
+
+    description = serializers.CharField(required=False, allow_blank=True, max_length=100_000)
+    desk = serializers.CharField(required=False, allow_blank=True, max_length=100)
+    purpose = serializers.CharField(required=False, allow_blank=True, max_length=100_000)
+    tier = serializers.ChoiceField(
+        [tier for tier in TIERS if tier], required=False, allow_blank=True,
+        help_text="Of materiality: exposure and purpose.",
+    )  # fmt: skip
+    operators = serializers.ListField(
+        child=serializers.CharField(max_length=150), required=False, max_length=MOST_ENTRIES,
+        help_text="Who is approved to operate it.",
+    )  # fmt: skip
+    limits = serializers.DictField(required=False, help_text="Of use: instruments, size, venues.")
+    dependencies = serializers.ListField(
+        child=serializers.CharField(max_length=255), required=False, max_length=MOST_ENTRIES
+    )
+    review_date = serializers.DateField(required=False, allow_null=True)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class ModelRequest(CardRequest):
+    """A name to register, with what is known of its card."""
+
+    name = serializers.CharField(max_length=256)
+    tags = serializers.DictField(
+        child=serializers.CharField(allow_blank=True, max_length=LONGEST_TAG_VALUE),
+        required=False, default=dict,
+    )  # fmt: skip
+    reason = None  # type: ignore[assignment]  # a first entry of the trail needs none
+
+
+class NewName(serializers.Serializer[Any]):
+    """Another name."""
+
+    name = serializers.CharField(max_length=256)
+
+
+class Tag(serializers.Serializer[Any]):
+    """A tag to set."""
+
+    key = serializers.CharField(max_length=LONGEST_TAG_KEY)
+    value = serializers.CharField(allow_blank=True, default="", max_length=LONGEST_TAG_VALUE)
+
+
+class TagKey(serializers.Serializer[Any]):
+    """Which tag to take off."""
+
+    key = serializers.CharField(max_length=LONGEST_TAG_KEY)
+
+
+class AliasRequest(serializers.Serializer[Any]):
+    """A word, and the number of the version that it shall stand for."""
+
+    alias = serializers.CharField(max_length=255)
+    version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class PolicyChoice(serializers.Serializer[Any]):
+    """The policy that shall judge a model, and why."""
+
+    policy = serializers.CharField(max_length=80)
+    reason = serializers.CharField(max_length=500)

@@ -1,0 +1,190 @@
+"""The program that opens one model inside the sandbox; started by `sandbox`, never imported there.
+
+It imports what the format needs, forks so that a single thread is left, locks that process up and
+only then reads the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import math
+import os
+import sys
+import time
+from typing import Any
+
+from registry.artifacts.contents import Format
+from registry.artifacts.errors import ArtifactError, DigestMismatchError, NotAllowedError
+from registry.artifacts.limits import Limits
+from registry.artifacts.loading import EstimatorModel, open_bytes
+from registry.artifacts.locks import (
+    LockError,
+    SandboxLimits,
+    die_with_parent,
+    library_folders,
+    lock_down,
+)
+from registry.artifacts.trusted import open_skops
+from registry.artifacts.unpickling import import_allowed, unpickle
+
+MAX_PREDICTIONS = 16
+_SIGNAL_BASE = 128
+_WITHOUT_PREDICTIONS = frozenset({Format.PARAMETERS, Format.SAFETENSORS})
+
+
+def main() -> None:
+    """Read the request, open the model in a locked process, and end as that process ended."""
+    die_with_parent()
+    request_file, answer_file = int(sys.argv[1]), int(sys.argv[2])
+    request = json.loads(os.pread(request_file, os.fstat(request_file).st_size, 0))
+    _prepare(request)
+    pid = os.fork()
+    if pid == 0:
+        os.close(request_file)
+        _locked(request, answer_file)
+    os.close(answer_file)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    sys.exit(_SIGNAL_BASE - code if code < 0 else code)
+
+
+def _prepare(request: dict[str, Any]) -> None:
+    """Import everything that opening needs: nobody may be unable to read it afterwards."""
+    import numpy  # noqa: F401 - before the lock
+    import yaml  # noqa: F401 - before the lock
+
+    for encoding in ("ascii", "latin-1"):
+        codecs.lookup(encoding)
+    model_format = Format(request["format"])
+    rows = request["rows"] or [[0.0]]
+    if isinstance(rows[0], dict):
+        import pandas as pd
+
+        rows = pd.DataFrame({"a": ["x", "y"]})
+    if model_format is Format.ONNX:
+        import onnxruntime  # noqa: F401 - before the lock
+    if model_format in {Format.SKOPS, Format.PICKLE}:
+        import skops.io  # imports every estimator of scikit-learn
+        from sklearn.preprocessing import OneHotEncoder
+
+        # Rehearsed on something small: what these import at their first call is there then.
+        again = skops.io.dumps(OneHotEncoder().fit(rows))
+        skops.io.loads(again, trusted=["numpy.dtype"]).transform(rows)
+    if model_format is Format.PICKLE:
+        import_allowed(frozenset(request["names"]))
+
+
+def _locked(request: dict[str, Any], answer_file: int) -> None:
+    """Lock up, work, answer, end: this process returns to nobody."""
+    payload = b""
+    try:
+        limits = SandboxLimits(**request["limits"])
+        locks = lock_down(limits, library_folders(), needs_landlock=request["needs_landlock"])
+    except (LockError, OSError) as error:
+        _answer(answer_file, {"status": "pending", "reason": str(error)}, payload)
+        os._exit(0)
+    try:
+        answer, payload = _work(request)
+    except NotAllowedError as error:
+        answer = {"status": "refused", "reason": str(error)}
+    except Exception as error:
+        answer = {"status": "failed", "reason": f"{type(error).__name__}: {error}"[:2000]}
+    _answer(answer_file, answer | {"locks": locks}, payload)
+    os._exit(0)
+
+
+def _answer(answer_file: int, answer: dict[str, Any], payload: bytes) -> None:
+    with os.fdopen(answer_file, "wb") as file:
+        file.write(json.dumps(answer, default=str).encode() + b"\n")
+        file.write(payload)
+
+
+def _work(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    began = time.perf_counter()
+    content = _read(request)
+    rows = _rows(request["rows"])
+    task = _convert if request["task"] == "convert" else _probe
+    answer, payload = task(request, content, rows)
+    return answer | {"seconds": time.perf_counter() - began}, payload
+
+
+def _read(request: dict[str, Any]) -> bytes:
+    with os.fdopen(request["file"], "rb") as file:
+        content = file.read(request["n_bytes"] + 1)
+    if hashlib.sha256(content).hexdigest() != request["sha256"]:
+        raise DigestMismatchError("The bytes are not those that were registered.")
+    return content
+
+
+def _rows(rows: list[Any] | None) -> Any:
+    """Return rows as the array or the table a model expects."""
+    import numpy as np
+
+    if not rows:
+        return None
+    if isinstance(rows[0], dict):
+        import pandas as pd
+
+        return pd.DataFrame(rows)
+    is_text = any(isinstance(value, str) for row in rows for value in row)
+    return np.array(rows, dtype=object if is_text else np.float64)
+
+
+def _open(request: dict[str, Any], content: bytes) -> Any:
+    """Return something that predicts, or parameters."""
+    model_format = Format(request["format"])
+    if model_format is not Format.PICKLE:
+        return open_bytes(content, model_format, trusted=request["trusted"])
+    if not request["opens_pickles"]:
+        raise NotAllowedError("A pickle is opened only where that was asked for.")
+    estimator = unpickle(content, frozenset(request["names"]), Limits())
+    return EstimatorModel(estimator, len(content), Format.PICKLE)
+
+
+def _probe(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str, Any], bytes]:
+    import numpy as np
+
+    model = _open(request, content)
+    answer: dict[str, Any] = {"status": "opened", "predictions": [], "n_predictions": 0}
+    if rows is not None and model.format not in _WITHOUT_PREDICTIONS:
+        predictions = np.asarray(model.predict(rows))
+        answer["n_predictions"] = len(predictions)
+        answer["predictions"] = predictions.ravel()[:MAX_PREDICTIONS].tolist()
+    return answer, b""
+
+
+def _convert(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str, Any], bytes]:
+    import skops.io
+
+    estimator = _open(request, content).estimator
+    before = _outputs(estimator, rows)
+    payload = skops.io.dumps(estimator)
+    after = _outputs(open_skops(payload, request["trusted"]), rows)
+    if before.keys() != after.keys():
+        raise ArtifactError("The converted model has other methods.")
+    difference = max(_difference(before[name], after[name]) for name in before)
+    answer = {"status": "opened", "n_predictions": len(before["predict"])}
+    return answer | {"max_abs_difference": difference}, payload
+
+
+def _outputs(estimator: Any, rows: Any) -> dict[str, Any]:
+    import numpy as np
+
+    names = ("predict", "predict_proba", "decision_function")
+    methods = {name: getattr(estimator, name, None) for name in names}
+    return {name: np.asarray(call(rows)) for name, call in methods.items() if call is not None}
+
+
+def _difference(before: Any, after: Any) -> float:
+    """Return the largest absolute difference; infinite where shapes, labels or NaN differ."""
+    import numpy as np
+
+    if before.shape != after.shape:
+        return math.inf
+    if not (np.issubdtype(before.dtype, np.number) and np.issubdtype(after.dtype, np.number)):
+        return 0.0 if np.array_equal(before, after) else math.inf
+    differs = ~((before == after) | (np.isnan(before) & np.isnan(after)))
+    differences = np.abs(before[differs] - after[differs])
+    return float(np.max(np.where(np.isnan(differences), math.inf, differences), initial=0.0))

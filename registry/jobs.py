@@ -1,1 +1,0 @@
-"""Worker-side verbs of registered models, versions and promotions."""

@@ -1,0 +1,20 @@
+"""Worker-side verbs of the registry: look at what was handed in, end what is over."""
+
+from registry.jobs.admission import admit_version, materialized, stalled_versions
+from registry.jobs.collection import Collected, InUse, collect_files, note_loose
+from registry.jobs.conversion import convert_version, stalled_conversions
+from registry.jobs.expiry import expire_promotions, expire_uploads
+
+__all__ = [
+    "Collected",
+    "InUse",
+    "admit_version",
+    "collect_files",
+    "convert_version",
+    "expire_promotions",
+    "expire_uploads",
+    "materialized",
+    "note_loose",
+    "stalled_conversions",
+    "stalled_versions",
+]

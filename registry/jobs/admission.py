@@ -1,0 +1,191 @@
+"""Worker-side verbs of the registry: look at the files that were handed in.
+
+The row of a version is the queue of record, as that of a run is: claimed by compare-and-set, held
+by a lease, and written once, under the number of the attempt.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from crowetrade_site.core import audit, storage
+from crowetrade_site.core.errors import Corrupted, DomainError
+from registry.artifacts import sandbox
+from registry.artifacts.contents import Format
+from registry.artifacts.errors import ArtifactError
+from registry.artifacts.findings import Decision
+from registry.artifacts.formats import Verdict, inspect_folder
+from registry.artifacts.manifest import Manifest
+from registry.artifacts.sandbox import Probe, ProbeStatus
+from registry.artifacts.trusted import TRUSTED_TYPES
+from registry.lifecycle import VersionStatus
+from registry.models import ModelVersion
+from registry.querysets import ModelVersionQuerySet
+from registry.selectors import trusted_types_of
+
+logger = logging.getLogger(__name__)
+LEASE = timedelta(seconds=300)
+REPUBLISH_AFTER = timedelta(seconds=60)
+MOST_ATTEMPTS = 3
+PROBED = (Format.SKOPS, Format.ONNX, Format.PICKLE)
+STATUS_OF = {
+    Decision.ACCEPTED: VersionStatus.READY,
+    Decision.QUARANTINED: VersionStatus.QUARANTINED,
+    Decision.REFUSED: VersionStatus.REFUSED,
+}
+
+
+def admit_version(*, version_id: UUID) -> None:
+    """Look at the files of a pending version and record what they are.
+
+    Idempotent: a second message finds the version claimed, or no longer pending. A store that does
+    not answer leaves the lease to expire, and the beat speaks of the version again.
+    """
+    version = _claim(version_id)
+    if version is None:
+        return
+    try:
+        with materialized(version) as folder:
+            manifest = Manifest.from_json(version.manifest)
+            trusted = trusted_types_of(version.registered_model.desk)
+            verdict = inspect_folder(folder, manifest, trusted=trusted)
+            probe = _probe(folder, manifest, verdict, trusted)
+            added = _added(folder, manifest) if trusted > TRUSTED_TYPES else []
+            _record(version, verdict, probe, added)
+    except (ArtifactError, Corrupted) as refusal:
+        _refuse(version, str(refusal))
+    except DomainError:
+        raise  # the store is away
+    except Exception as error:
+        if version.attempt >= MOST_ATTEMPTS:
+            _refuse(version, f"The files could not be looked at: {type(error).__name__}.")
+        raise
+
+
+def stalled_versions() -> list[UUID]:
+    """Return pending versions that need a message: theirs, or their worker, was lost."""
+    at = timezone.now()
+    untold = Q(lease_expires_at=None) & (
+        Q(published_at=None) | Q(published_at__lt=at - REPUBLISH_AFTER)
+    )
+    waiting = ModelVersion.objects.pending().filter(untold | Q(lease_expires_at__lt=at))
+    return list(waiting.order_by("pk").values_list("public_id", flat=True)[:1000])
+
+
+@contextmanager
+def materialized(version: ModelVersion) -> Iterator[Path]:
+    """Give a private folder with the verified files of a version under their own paths.
+
+    Raises
+    ------
+    NotFound, Corrupted
+        A file is not in the store, or holds other bytes (404, 409).
+    """
+    root = Path(settings.ARTIFACT_CACHE)
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="version-", dir=root) as folder:
+        for entry in Manifest.from_json(version.manifest).files:
+            target = Path(folder, entry.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(storage.locate(entry.sha256), target)
+        yield Path(folder)
+
+
+def _link_or_copy(stored: Path, target: Path) -> None:
+    try:
+        os.link(stored, target)
+    except OSError:  # another file system
+        shutil.copyfile(stored, target)
+
+
+def _claim(version_id: UUID) -> ModelVersion | None:
+    at = timezone.now()
+    free = ModelVersion.objects.pending().filter(
+        Q(lease_expires_at=None) | Q(lease_expires_at__lt=at), public_id=version_id
+    )
+    if not free.update(attempt=F("attempt") + 1, lease_expires_at=at + LEASE):
+        return None
+    return ModelVersion.objects.with_names().get(public_id=version_id)
+
+
+def _held(version: ModelVersion) -> ModelVersionQuerySet:
+    """Return the row as long as this attempt holds it: the fence round the one write."""
+    return ModelVersion.objects.pending().filter(pk=version.pk, attempt=version.attempt)
+
+
+def _added(folder: Path, manifest: Manifest) -> list[str]:
+    """Return the types that only the desk's list lets pass: what ends with its approval."""
+    findings = inspect_folder(folder, manifest).findings
+    return sorted({one.text for one in findings if one.code == "untrusted_type"})
+
+
+def _probe(
+    folder: Path, manifest: Manifest, verdict: Verdict, trusted: Collection[str]
+) -> Probe | None:
+    """Open the model once where it can do no harm; None for what only numbers are read from."""
+    entry = manifest.get(verdict.model_path)
+    if verdict.decision == Decision.REFUSED or entry is None or verdict.format not in PROBED:
+        return None
+    return sandbox.probe(folder, entry, verdict.format, opens_pickles=True, trusted=trusted)
+
+
+def _record(version: ModelVersion, verdict: Verdict, probe: Probe | None, added: list[str]) -> None:
+    if probe is not None and probe.status == ProbeStatus.PENDING:
+        _held(version).update(
+            lease_expires_at=None, published_at=timezone.now(),
+            status_message=f"No sandbox to open it in: {probe.reason}",
+        )  # fmt: skip
+        return
+    if probe is not None and not probe.is_opened:
+        _refuse(version, f"It does not open in the sandbox: {probe.reason}")
+        return
+    fields: dict[str, Any] = {
+        "format": verdict.format, "model_path": verdict.model_path,
+        "findings": [finding.to_json() for finding in verdict.findings],
+        "status_message": verdict.summary[:2000], "trusted_types": added,
+    }  # fmt: skip
+    if not version.signature and verdict.signature:
+        fields["signature"] = verdict.signature
+    if verdict.mlmodel is not None:
+        fields["framework"] = verdict.mlmodel.to_json()
+    _finish(version, STATUS_OF[verdict.decision], fields)
+
+
+def _refuse(version: ModelVersion, why: str) -> None:
+    finding = {"code": "unreadable", "path": "", "text": why}
+    _finish(version, VersionStatus.REFUSED, {"status_message": why[:2000], "findings": [finding]})
+
+
+def _finish(version: ModelVersion, status: VersionStatus, fields: dict[str, Any]) -> None:
+    at = timezone.now()
+    with transaction.atomic():
+        won = _held(version).update(
+            **fields, status=status, lease_expires_at=None, changed_at=at, updated_at=at
+        )
+        if not won:
+            logger.warning("Another worker has looked at the version")
+            return
+        audit.record(
+            f"registry.version.{_VERBS[status]}", version, actor=None, at=at,
+            reason=fields["status_message"], before={"status": VersionStatus.PENDING},
+            after={"status": status, "findings": fields["findings"], "digest": version.digest},
+        )  # fmt: skip
+
+
+_VERBS = {
+    VersionStatus.READY: "admitted",
+    VersionStatus.QUARANTINED: "quarantined",
+    VersionStatus.REFUSED: "refused",
+}

@@ -1,1 +1,0 @@
-"""Tables of registered models, versions and promotions."""

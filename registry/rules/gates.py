@@ -1,0 +1,268 @@
+"""Evidence against a policy: which gates a version meets, and why not.
+
+A gate answers met, not met, or not computed; what was not computed is never met. Gates with figures
+take measured evidence alone; what a person attests meets manual gates.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from registry.rules.policies import Gate, GateKind, StagePolicy
+
+_CLOCKS = timedelta(minutes=5)  # between those of two machines
+
+
+class Outcome(StrEnum):
+    """What a gate answers."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    NOT_COMPUTED = "not computed"
+
+
+@dataclass(frozen=True)
+class EvidenceFacts:
+    """What a gate reads of a piece of evidence.
+
+    Attributes
+    ----------
+    version_digest : str
+        Of the artifact that it speaks of; empty where it names none.
+    is_current : bool
+        Whether code and data are still those that it was measured with.
+    """
+
+    name: str
+    kind: str
+    topic: str
+    is_measured: bool
+    figures: Mapping[str, Any]
+    version_digest: str
+    produced_at: datetime
+    expires_at: datetime | None = None
+    is_current: bool = True
+
+
+@dataclass(frozen=True)
+class VersionFacts:
+    """What the registry knows of a version by itself.
+
+    Attributes
+    ----------
+    scan : {"ready", "quarantined", "pending", "refused"}
+    waived_until : datetime, optional
+        Until when a quarantined version may be above development.
+    missing : sequence of str
+        Fields of the model card that are empty.
+    """
+
+    digest: str
+    scan: str
+    is_intact: bool
+    has_signature: bool
+    missing: Sequence[str] = ()
+    waived_until: datetime | None = None
+    findings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What one gate answered, and why."""
+
+    name: str
+    outcome: Outcome
+    reason: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What all gates of a stage answered."""
+
+    stage: str
+    results: tuple[GateResult, ...]
+    approvals_needed: int
+    evidence: tuple[str, ...] = field(default=())
+
+    @property
+    def is_met(self) -> bool:
+        """Whether every gate is met."""
+        return all(result.outcome == Outcome.MET for result in self.results)
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each gate that is not met."""
+        return [
+            f"gate {result.name}: {result.reason}"
+            for result in self.results
+            if result.outcome != Outcome.MET
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as it is stored and shown."""
+        return {
+            "stage": self.stage,
+            "is_met": self.is_met,
+            "approvals_needed": self.approvals_needed,
+            "gates": [
+                {
+                    "name": result.name, "outcome": str(result.outcome), "reason": result.reason,
+                    "evidence": list(result.evidence),
+                }
+                for result in self.results
+            ],
+        }  # fmt: skip
+
+
+def standing(version: VersionFacts, now: datetime) -> list[str]:
+    """Return a sentence for each gate that no policy leaves out and that is not met."""
+    return [f"gate {one.name}: {one.reason}" for _, one in _unmet(version, now)]
+
+
+def _unmet(version: VersionFacts, now: datetime) -> list[tuple[GateKind, GateResult]]:
+    judged = [(kind, GateResult(str(kind), *judge(version, now))) for kind, judge in _ALWAYS]
+    return [(kind, one) for kind, one in judged if one.outcome != Outcome.MET]
+
+
+def evaluate(
+    stage: str,
+    policy: StagePolicy,
+    version: VersionFacts,
+    evidence: Sequence[EvidenceFacts],
+    now: datetime,
+) -> GateReport:
+    """Judge every gate of a stage, and those that no policy leaves out.
+
+    Whether the files were looked at, may be opened and have their bytes is asked at every stage,
+    and told where it is not so: a waiver ends, and a type is trusted no more, after the first.
+
+    Parameters
+    ----------
+    evidence : sequence of EvidenceFacts
+        All valid evidence of the version, in any order.
+    now : datetime
+        With a time zone.
+    """
+    asked = [_judge(gate, version, evidence, now) for gate in policy.gates]
+    own = {gate.kind for gate in policy.gates}
+    results = (*(one for kind, one in _unmet(version, now) if kind not in own), *asked)
+    named = tuple(sorted({name for result in results for name in result.evidence}))
+    return GateReport(stage, results, policy.approvals.number, named)
+
+
+def _judge(
+    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts], now: datetime
+) -> GateResult:
+    built_in = {
+        GateKind.ARTIFACT_SCAN: _scan,
+        GateKind.INTEGRITY: _integrity,
+        GateKind.SIGNATURE_SCHEMA: _schema,
+        GateKind.MODEL_CARD_COMPLETE: _card,
+    }.get(gate.kind)
+    if built_in is not None:
+        outcome, reason = built_in(version, now)
+        return GateResult(gate.name, outcome, reason)
+    return _weigh(gate, version, evidence, now)
+
+
+def _scan(version: VersionFacts, now: datetime) -> tuple[Outcome, str]:
+    if version.scan == "ready":
+        return Outcome.MET, "nothing hostile was found"
+    if version.scan == "quarantined":
+        if version.waived_until is None:
+            return Outcome.NOT_MET, "it is a pickle in quarantine, without a waiver"
+        if version.waived_until <= now:
+            return Outcome.NOT_MET, f"its waiver ended on {version.waived_until:%Y-%m-%d}"
+        return Outcome.MET, f"a pickle, with a waiver until {version.waived_until:%Y-%m-%d}"
+    if version.scan == "pending":
+        return Outcome.NOT_COMPUTED, "the files have not been looked at yet"
+    return Outcome.NOT_MET, "; ".join(version.findings) or "the files were refused"
+
+
+def _integrity(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
+    if version.is_intact:
+        return Outcome.MET, f"version digest {version.digest[:12]}"
+    return Outcome.NOT_MET, "stored bytes were found to be others than those registered"
+
+
+_ALWAYS = ((GateKind.ARTIFACT_SCAN, _scan), (GateKind.INTEGRITY, _integrity))
+
+
+def _schema(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
+    if version.has_signature:
+        return Outcome.MET, "inputs and outputs are described"
+    return Outcome.NOT_MET, "the version does not say what goes in and what comes out"
+
+
+def _card(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
+    if not version.missing:
+        return Outcome.MET, "the model card is complete"
+    return Outcome.NOT_MET, f"the model card lacks: {', '.join(version.missing)}"
+
+
+def _weigh(
+    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts], now: datetime
+) -> GateResult:
+    """Take the newest evidence that counts; none is no answer."""
+    of_kind = [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
+    if not of_kind:
+        return GateResult(gate.name, Outcome.NOT_COMPUTED, "no evidence")
+    newest = max(of_kind, key=lambda piece: (piece.produced_at, piece.name))
+    if why := _does_not_count(gate, version, newest, now):
+        return GateResult(gate.name, Outcome.NOT_MET, why, (newest.name,))
+    faults, unknown = _against_figures(gate, newest.figures)
+    if unknown:
+        return GateResult(
+            gate.name, Outcome.NOT_COMPUTED, f"the evidence has no {', '.join(unknown)}",
+            (newest.name,),
+        )  # fmt: skip
+    if faults:
+        return GateResult(gate.name, Outcome.NOT_MET, "; ".join(faults), (newest.name,))
+    return GateResult(gate.name, Outcome.MET, _praise(gate, newest), (newest.name,))
+
+
+def _does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now: datetime) -> str:
+    """Return the first reason why evidence does not count, or nothing."""
+    age = now - piece.produced_at
+    oldest = timedelta(days=gate.max_age_days) if gate.max_age_days is not None else timedelta.max
+    reasons = (
+        (
+            gate.kind != GateKind.MANUAL and not piece.is_measured,
+            "the evidence was attested, and this gate takes what was measured",
+        ),
+        (
+            piece.version_digest not in ("", version.digest),
+            "the evidence is of other bytes",
+        ),
+        (not piece.is_current, "the code or the data have changed since it was measured"),
+        (
+            piece.expires_at is not None and piece.expires_at <= now,
+            f"the evidence ended at {piece.expires_at}",
+        ),
+        (age < -_CLOCKS, "the evidence is dated in the future; check the clocks"),
+        (age > oldest, f"the evidence is {age.days} days old, {gate.max_age_days} may be"),
+    )
+    return next((text for is_so, text in reasons if is_so), "")
+
+
+def _against_figures(gate: Gate, figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return what is out of bounds, and what was not computed."""
+    faults, unknown = [], []
+    bounds = [(name, least, "at least") for name, least in gate.minimum.items()]
+    bounds += [(name, most, "at most") for name, most in gate.maximum.items()]
+    for name, bound, word in bounds:
+        value = figures.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            unknown.append(name)
+        elif (value < bound) if word == "at least" else (value > bound):
+            faults.append(f"{name} is {value:.6g}, {word} {bound:.6g} is asked")
+    return faults, unknown
+
+
+def _praise(gate: Gate, piece: EvidenceFacts) -> str:
+    shown = [f"{name} {piece.figures[name]:.6g}" for name in (*gate.minimum, *gate.maximum)]
+    return ", ".join(shown) or f"{piece.kind} of {piece.produced_at:%Y-%m-%d}"

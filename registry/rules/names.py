@@ -1,0 +1,64 @@
+"""What models, aliases and tags may be called, as MLflow's clients expect it."""
+
+import re
+
+from registry.rules.errors import RuleError
+
+LONGEST_NAME, LONGEST_ALIAS = 256, 255
+LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 250, 100_000
+OWN_TAGS = "registry."
+_ALIAS = re.compile(r"[\w-]+", re.ASCII)
+_VERSION_LIKE = re.compile(r"v\d+", re.IGNORECASE)
+
+
+def require_model_name(name: str) -> str:
+    """Return a model's name, or refuse it.
+
+    Raises
+    ------
+    RuleError
+        It is empty, too long, path-like, or holds ``/``, ``:`` or a control character.
+    """
+    if not name.strip() or name != name.strip():
+        raise RuleError("A model needs a name without spaces at its ends.")
+    if len(name) > LONGEST_NAME:
+        raise RuleError(f"A model's name has at most {LONGEST_NAME} characters.")
+    if any(sign in name for sign in "/:\\") or not name.isprintable():
+        raise RuleError(f"The name {name!r} may hold no '/', ':', '\\' or control character.")
+    if set(name) <= {"."} or ".." in name:
+        raise RuleError(f"The name {name!r} looks like a path; choose one without '..'.")
+    return name
+
+
+def require_alias(alias: str) -> str:
+    """Return an alias, or refuse it.
+
+    Raises
+    ------
+    RuleError
+        It holds other signs than letters, digits, ``_`` and ``-``, or stands for something else.
+    """
+    if len(alias) > LONGEST_ALIAS or not _ALIAS.fullmatch(alias):
+        raise RuleError(
+            f"The alias {alias!r} must be letters, digits, '_' and '-', at most {LONGEST_ALIAS}."
+        )
+    if alias.lower() == "latest" or _VERSION_LIKE.fullmatch(alias):
+        raise RuleError(f"The alias {alias!r} is reserved: it would stand for a version number.")
+    return alias
+
+
+def require_tag(key: str, value: str) -> tuple[str, str]:
+    """Return a tag, or refuse it.
+
+    Raises
+    ------
+    RuleError
+        The key is empty, too long or the registry's own, or the value is too long.
+    """
+    if not key or len(key) > LONGEST_TAG_KEY or "\x00" in key:
+        raise RuleError(f"A tag's key has 1 to {LONGEST_TAG_KEY} characters.")
+    if key.startswith(OWN_TAGS):
+        raise RuleError(f"Tags under {OWN_TAGS!r} are the registry's own; {key!r} is not set.")
+    if len(value) > LONGEST_TAG_VALUE or "\x00" in value:
+        raise RuleError(f"A tag's value has at most {LONGEST_TAG_VALUE} characters.")
+    return key, value

@@ -1,0 +1,120 @@
+"""Promotion policies: what each stage asks for, as a strict document."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class GateKind(StrEnum):
+    """What a gate looks at."""
+
+    # what the registry knows by itself
+    ARTIFACT_SCAN = "artifact_scan"
+    INTEGRITY = "integrity"
+    SIGNATURE_SCHEMA = "signature_schema"
+    MODEL_CARD_COMPLETE = "model_card_complete"
+    # measured evidence
+    BACKTEST = "backtest"
+    WALK_FORWARD = "walk_forward"
+    DEFLATED_SHARPE = "deflated_sharpe"
+    PBO = "pbo"
+    CAUSALITY = "causality"
+    REPRODUCTION = "reproduction"
+    EXPERIMENT = "experiment"
+    STRESS = "stress"
+    DATA_QUALITY = "data_quality"
+    KILL_DRILL = "kill_drill"
+    # attested by a person
+    MANUAL = "manual"
+
+
+BUILT_IN = frozenset(
+    {
+        GateKind.ARTIFACT_SCAN, GateKind.INTEGRITY, GateKind.SIGNATURE_SCHEMA,
+        GateKind.MODEL_CARD_COMPLETE,
+    }
+)  # fmt: skip
+Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gate(_Strict):
+    """One thing that is asked for.
+
+    Attributes
+    ----------
+    minimum, maximum : dict of str to float
+        Figures of the evidence, and the least or the most that they may be.
+    max_age_days : int, optional
+        Older evidence does not count.
+    topic : str
+        Of a manual gate: what is attested, such as ``risk-committee``.
+    """
+
+    kind: GateKind
+    minimum: dict[str, float] = Field(default_factory=dict)
+    maximum: dict[str, float] = Field(default_factory=dict)
+    max_age_days: Days | None = None
+    topic: Annotated[str, Field(max_length=80)] = ""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> "Gate":
+        if self.kind in BUILT_IN and (self.minimum or self.maximum or self.max_age_days):
+            raise ValueError(f"the gate {self.kind} has no figures and no age")
+        if (self.kind == GateKind.MANUAL) != bool(self.topic):
+            raise ValueError("a manual gate names its topic, and no other gate does")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the gate is called in a report."""
+        return f"{self.kind}:{self.topic}" if self.topic else str(self.kind)
+
+
+class Approvals(_Strict):
+    """How many people must agree, other than requester and author."""
+
+    number: Annotated[int, Field(ge=0, le=10)] = 0
+    roles: tuple[Literal["validator", "admin"], ...] = ("validator", "admin")
+
+
+class StagePolicy(_Strict):
+    """What one stage asks for."""
+
+    gates: tuple[Gate, ...] = ()
+    approvals: Approvals = Approvals()
+
+    @model_validator(mode="after")
+    def _names_each_gate_once(self) -> "StagePolicy":
+        names = [gate.name for gate in self.gates]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"the gate {min(twice)} is named twice")
+        return self
+
+
+class Policy(_Strict):
+    """What every stage asks for, and how long a request lives."""
+
+    testing: StagePolicy = StagePolicy()
+    staging: StagePolicy = StagePolicy()
+    production: StagePolicy = StagePolicy()
+    request_days: Days = 30
+
+    @model_validator(mode="after")
+    def _keeps_four_eyes(self) -> "Policy":
+        if self.staging.approvals.number < 1:
+            raise ValueError("staging needs at least one approval")
+        if self.production.approvals.number < 2:
+            raise ValueError("production needs at least two approvals")
+        return self
+
+    def of(self, stage: str) -> StagePolicy:
+        """Return what a stage asks for; nothing for stages that ask for nothing."""
+        found = {
+            "testing": self.testing, "staging": self.staging, "production": self.production
+        }.get(stage)  # fmt: skip
+        return StagePolicy() if found is None else found

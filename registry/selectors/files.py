@@ -1,0 +1,104 @@
+"""Files that were handed in, and which of them may leave again."""
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from crowetrade_site.core.errors import Conflict, DomainError, Forbidden, NotFound
+from crowetrade_site.core.roles import Role
+from registry.artifacts.manifest import FileEntry, Manifest
+from registry.lifecycle import Stage, VersionStatus
+from registry.models import ModelVersion, StoredFile, Upload
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# Who may have the bytes of a version out of use: to look at the record, not to trade on it.
+KEEPERS = frozenset({Role.VALIDATOR, Role.AUDITOR, Role.ADMIN})
+_NOT_READY = {
+    VersionStatus.PENDING: "its files have not been looked at yet",
+    VersionStatus.QUARANTINED: "it is in quarantine: opening it could run somebody's code",
+    VersionStatus.REFUSED: "its files were refused",
+}
+
+
+def list_files() -> QuerySet[StoredFile]:
+    """Return every file that was handed in under a path."""
+    return StoredFile.objects.select_related("uploaded_by")
+
+
+def list_uploads(user: "User") -> QuerySet[Upload]:
+    """Return the uploads that somebody began."""
+    return Upload.objects.filter(started_by=user)
+
+
+def get_upload(upload_id: UUID, user: "User") -> Upload:
+    """Return an upload that somebody began.
+
+    Raises
+    ------
+    NotFound
+        They began none of this id, or it is over (404).
+    """
+    found = list_uploads(user).filter(public_id=upload_id).first()
+    if found is None:
+        raise NotFound(f"You have no upload {upload_id}.")
+    return found
+
+
+def get_file(version: ModelVersion, path: str) -> FileEntry:
+    """Return the entry of a file of a version; of a version of one file, without its path.
+
+    Raises
+    ------
+    NotFound
+        It has no such file (404).
+    """
+    entries = Manifest.from_json(version.manifest).files
+    if not path and len(entries) == 1:
+        return entries[0]
+    for entry in entries:
+        if entry.path == path:
+            return entry
+    raise NotFound(f"{version} has no file {path!r}; it has {len(entries)}, listed under files/.")
+
+
+def refusal_to_serve(version: ModelVersion, held: Collection[Role]) -> DomainError | None:
+    """Return why the bytes of a version do not leave for somebody with these roles, if so.
+
+    What was archived is kept for the record: who keeps it may look at it, nobody runs it.
+    """
+    if version.compromised_at is not None:
+        return Conflict(f"{version} is compromised: its bytes are not those that were registered.")
+    if reason := _NOT_READY.get(VersionStatus(version.status)):
+        return Conflict(f"{version} is {version.status} and not served: {reason}.")
+    if version.stage == Stage.ARCHIVED and KEEPERS.isdisjoint(held):
+        return Forbidden(
+            f"{version} is archived: validators, auditors and admins may have its files. "
+            "Revive it to use it."
+        )
+    return None
+
+
+def referred_to(digests: Iterable[str]) -> set[str]:
+    """Return those of some stored objects that the registry refers to."""
+    wanted = set(digests)
+    files = StoredFile.objects.filter(sha256__in=wanted)
+    found = set(files.values_list("sha256", flat=True).distinct())
+    return found | _of_versions(wanted - found)  # whatever became of the rows of their files
+
+
+def _of_versions(digests: set[str]) -> set[str]:
+    """Return those of some digests that the manifest of any version names, by one pass."""
+    if not digests:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT f->>'sha256' FROM registry_modelversion, "
+            "jsonb_array_elements(manifest->'files') f WHERE f->>'sha256' = ANY(%s)",
+            [sorted(digests)],
+        )
+        return {str(row[0]) for row in cursor.fetchall()}

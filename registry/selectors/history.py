@@ -1,0 +1,30 @@
+"""What happened to a model and its versions, read off the audit trail."""
+
+from django.db.models import Q
+
+from crowetrade_site.core.history import Happening, happening_of
+from crowetrade_site.core.models import AuditEvent
+from registry.models import ModelVersion, PromotionRequest, RegisteredModel
+
+MOST_SUBJECTS = 500  # the newest versions, and their newest requests
+
+
+def history_of(
+    model: RegisteredModel, version: ModelVersion | None = None, *, limit: int = 100
+) -> list[Happening]:
+    """Return the newest entries about a model and its versions, or about one version."""
+    versions = model.versions.order_by("-changed_at", "-id")
+    requests = PromotionRequest.objects.filter(version__registered_model=model).order_by("-id")
+    if version is not None:
+        versions, requests = versions.filter(pk=version.pk), requests.filter(version=version)
+    names = {("registry.RegisteredModel", str(model.public_id)): str(model)} if not version else {}
+    for public_id, number in versions.values_list("public_id", "number")[:MOST_SUBJECTS]:
+        names["registry.ModelVersion", str(public_id)] = f"version {number}"
+    asked = requests.values_list("public_id", "version__number", "target")[:MOST_SUBJECTS]
+    for public_id, number, target in asked:
+        names["registry.PromotionRequest", str(public_id)] = f"version {number} to {target}"
+    about = Q(pk__in=[])
+    for kind in {kind for kind, _ in names}:
+        about |= Q(object_type=kind, object_id__in=[key for k, key in names if k == kind])
+    events = AuditEvent.objects.filter(about).order_by("-at", "-id")[:limit]
+    return [happening_of(event, names[event.object_type, event.object_id]) for event in events]

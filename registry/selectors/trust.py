@@ -1,0 +1,43 @@
+"""Which types skops files may name: the registry's list, and what a desk has added to it."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from crowetrade_site.core.errors import NotFound
+from registry.artifacts.trusted import TRUSTED_TYPES
+from registry.models import ModelVersion, TrustedType
+
+
+def list_trusted_types() -> QuerySet[TrustedType]:
+    """Return every type that a desk has proposed, approved or revoked, with the people."""
+    return TrustedType.objects.select_related("proposed_by", "approved_by", "revoked_by")
+
+
+def get_trusted_type(type_id: UUID) -> TrustedType:
+    """Return a type that a desk has proposed.
+
+    Raises
+    ------
+    NotFound
+        There is none (404).
+    """
+    found = list_trusted_types().filter(public_id=type_id).first()
+    if found is None:
+        raise NotFound(f"There is no trusted type {type_id}.")
+    return found
+
+
+def trusted_types_of(desk: str) -> frozenset[str]:
+    """Return all types that files of a desk may name now."""
+    if not desk:
+        return TRUSTED_TYPES
+    added = TrustedType.objects.filter(desk=desk, approved_at__isnull=False, revoked_at=None)
+    return TRUSTED_TYPES | set(added.values_list("name", flat=True))
+
+
+def trusted_no_more(version: ModelVersion) -> list[str]:
+    """Return types that a version was admitted with and its desk trusts no longer."""
+    if not version.trusted_types:
+        return []
+    return sorted(set(version.trusted_types) - trusted_types_of(version.registered_model.desk))

@@ -1,0 +1,140 @@
+"""Who is waited for: requests for promotion as they stand, and for whom they wait."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.models import User
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from crowetrade_site.core import roles
+from crowetrade_site.core.errors import DomainError
+from registry.lifecycle import RULES, RequestStatus, Stage
+from registry.models import Approval, ModelVersion, PromotionRequest
+from registry.rules.policies import Policy
+from registry.selectors.records import PENDING_REQUESTS, judge, list_requests
+
+if TYPE_CHECKING:
+    from registry.selectors.records import Judgement
+
+MOST_PEOPLE = 20
+MOST_RENEWED = 100  # own approvals that are judged anew
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a request stands now.
+
+    Attributes
+    ----------
+    report : dict
+        The gates; of a request that ended, as they were last judged.
+    evidence_digest : str
+        What an approver agrees to now.
+    n_standing, n_needed : int
+        Approvals of exactly that, and how many it takes.
+    may_approve : list of User
+        Who could give another one.
+    is_stale : bool
+        Whether approvals were given to other evidence: they lapse.
+    """
+
+    report: dict[str, Any]
+    evidence_digest: str
+    n_standing: int
+    n_needed: int
+    may_approve: list[User]
+    is_stale: bool
+
+
+def standing_of(request: PromotionRequest, *, at: datetime) -> Standing:
+    """Return how a request stands; one that waits is judged anew."""
+    judged = _judged(request, at)
+    report = request.report if judged is None else judged.report.document()
+    digest = request.evidence_digest if judged is None else judged.evidence_digest
+    given = [one for one in request.approvals.all() if one.lapsed_at is None]
+    standing = [one for one in given if one.evidence_digest == digest]
+    able = [] if judged is None else list(may_approve(request, digest)[:MOST_PEOPLE])
+    return Standing(
+        report, digest, len(standing), int(report["approvals_needed"]), able,
+        len(standing) < len(given),
+    )  # fmt: skip
+
+
+def _judged(request: PromotionRequest, at: datetime) -> "Judgement | None":
+    if request.status not in PENDING_REQUESTS:
+        return None
+    try:
+        return judge(request.version, Stage(request.target), at=at)
+    except DomainError:  # its policy is gone: what was judged last is all there is
+        return None
+
+
+def may_approve(request: PromotionRequest, evidence_digest: str) -> QuerySet[User]:
+    """Return who may still approve a request: by role, and neither requester nor author.
+
+    Whoever approved other evidence may approve anew.
+    """
+    asked = Policy.model_validate(request.policy.document).of(request.target).approvals.roles
+    named = Q(groups__name__in=asked)
+    if roles.Role.ADMIN in asked:
+        named |= Q(is_superuser=True)
+    gone = {request.requested_by_id, request.version.created_by_id}
+    gone |= {
+        one.approver_id
+        for one in request.approvals.all()
+        if one.lapsed_at is None and one.evidence_digest == evidence_digest
+    }
+    able = User.objects.filter(named, is_active=True).exclude(pk__in=gone)
+    return able.distinct().order_by("username")
+
+
+def waiting_for(user: User, *, at: datetime) -> QuerySet[PromotionRequest]:
+    """Return the requests that somebody could decide or carry out."""
+    held = roles.roles_of(user)
+    allowed = roles.grants(user)
+    wanted = Q(pk__in=[])
+    if "models:approve" in allowed:
+        for (_, target), rule in RULES.items():
+            if rule.approves & held:
+                wanted |= _to_approve(user, target, sorted(rule.approves & held))
+        wanted |= Q(pk__in=_to_renew(user, at))
+    for (_, target), rule in RULES.items():
+        if rule.executes & held:
+            wanted |= Q(status=RequestStatus.APPROVED, target=target)
+    return list_requests().filter(wanted, expires_at__gt=at)
+
+
+def _to_approve(user: User, target: Stage, held: list[roles.Role]) -> Q:
+    by_role = Q(pk__in=[])
+    for role in held:
+        key = f"policy__document__{target}__approvals__roles__contains"
+        by_role |= Q(**{key: [str(role)]})
+    own = Q(requested_by=user) | Q(version__created_by=user)
+    given = Approval.objects.filter(request=OuterRef("pk"), approver=user, lapsed_at=None)
+    is_open = Q(status=RequestStatus.OPEN, target=target)
+    return is_open & by_role & ~own & Q(~Exists(given))
+
+
+def _to_renew(user: User, at: datetime) -> list[int]:
+    """Return the requests that somebody approved on other evidence than there is now.
+
+    Only a judgement tells; somebody's own approvals of what still waits are few.
+    """
+    given = Approval.objects.filter(approver=user, lapsed_at=None, request__expires_at__gt=at)
+    seen = dict(
+        given.filter(request__status__in=PENDING_REQUESTS)
+        .order_by("-id")
+        .values_list("request", "evidence_digest")[:MOST_RENEWED]
+    )
+    stale = []
+    for request in list_requests().filter(pk__in=seen):
+        judged = _judged(request, at)
+        if judged is not None and judged.evidence_digest != seen[request.pk]:
+            stale.append(request.pk)
+    return stale
+
+
+def count_production_versions() -> int:
+    """Return how many versions are in production."""
+    return ModelVersion.objects.in_stage(Stage.PRODUCTION).count()

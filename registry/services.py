@@ -1,1 +1,0 @@
-"""Web-side verbs of registered models, versions and promotions."""

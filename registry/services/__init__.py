@@ -1,0 +1,97 @@
+"""Web-side verbs of the registry: check, move, audit, enqueue."""
+
+from registry.services.catalog import (
+    create_model,
+    delete_alias,
+    delete_model,
+    rename_model,
+    set_alias,
+    tag_model,
+    transfer_model,
+    untag_model,
+    update_model,
+)
+from registry.services.conversions import convert_version
+from registry.services.evidence import (
+    Measured,
+    attest_evidence,
+    record_evidence,
+    record_measurements,
+)
+from registry.services.policies import assign_policy, store_policy
+from registry.services.promotions import (
+    approve_promotion,
+    execute_promotion,
+    reject_promotion,
+    request_promotion,
+    withdraw_promotion,
+)
+from registry.services.signatures import attach_signature
+from registry.services.stages import move_version, roll_back
+from registry.services.trust import approve_type, propose_type, revoke_type
+from registry.services.uploads import (
+    abandon_upload,
+    collect_files,
+    collect_files_by_rule,
+    complete_upload,
+    release_object,
+    require_may_store,
+    start_upload,
+    store_file,
+)
+from registry.services.versions import (
+    delete_version,
+    grant_waiver,
+    hold_version,
+    register_version,
+    report_tampering,
+    tag_version,
+    untag_version,
+    update_version,
+)
+
+__all__ = [
+    "Measured",
+    "abandon_upload",
+    "approve_promotion",
+    "approve_type",
+    "assign_policy",
+    "attach_signature",
+    "attest_evidence",
+    "collect_files",
+    "collect_files_by_rule",
+    "complete_upload",
+    "convert_version",
+    "create_model",
+    "delete_alias",
+    "delete_model",
+    "delete_version",
+    "execute_promotion",
+    "grant_waiver",
+    "hold_version",
+    "move_version",
+    "propose_type",
+    "record_evidence",
+    "record_measurements",
+    "register_version",
+    "reject_promotion",
+    "release_object",
+    "rename_model",
+    "report_tampering",
+    "request_promotion",
+    "require_may_store",
+    "revoke_type",
+    "roll_back",
+    "set_alias",
+    "start_upload",
+    "store_file",
+    "store_policy",
+    "tag_model",
+    "tag_version",
+    "transfer_model",
+    "untag_model",
+    "untag_version",
+    "update_model",
+    "update_version",
+    "withdraw_promotion",
+]

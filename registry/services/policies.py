@@ -1,0 +1,91 @@
+"""Promotion policies: stored, never changed, assigned to models."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from crowetrade_site.core import audit, canonical, documents, idempotency, roles
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput
+from registry import selectors
+from registry.models import PromotionPolicy, RegisteredModel
+from registry.rules.policies import Policy
+
+_LOCK = 7_404_001  # of PostgreSQL's advisory locks: numbers of policies are given one at a time
+
+
+@transaction.atomic(durable=True)
+def store_policy(
+    *, name: str, text: str, actor: User, at: datetime, reason: str, idempotency_key: str = ""
+) -> PromotionPolicy:
+    """Store the next version of a policy; it is in force from then on.
+
+    Raises
+    ------
+    Forbidden
+        Only validators and admins set policies (403).
+    InvalidInput
+        It is no policy: an unknown key or gate, a value out of range (422).
+    Conflict
+        It says what the version in force says (409).
+    """
+    _require_judge(actor)
+    if not reason.strip():
+        raise InvalidInput("A new policy needs a reason.")
+    if not name or len(name) > 80 or not all(c.isalnum() or c in "-_" for c in name):
+        raise InvalidInput(f"{name!r} is no name of a policy: use letters, digits, '-' and '_'.")
+    request = canonical.digest({"verb": "store_policy", "name": name, "text": text})
+    if earlier := idempotency.recall(actor, idempotency_key, request):
+        return selectors.get_policy(earlier)
+    policy = documents.parse(Policy, documents.loads(text, name="The policy"))
+    document = policy.model_dump(mode="json")
+    digest = canonical.digest(document)
+    with transaction.get_connection().cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    newest = PromotionPolicy.objects.filter(name=name).order_by("-number").first()
+    if newest is not None and newest.digest == digest:
+        raise Conflict(f"The policy {newest} says the same.")
+    stored = PromotionPolicy.objects.create(
+        name=name, number=newest.number + 1 if newest else 1, text=text, document=document,
+        digest=digest, stored_by=actor, reason=reason,
+    )  # fmt: skip
+    idempotency.remember(actor, idempotency_key, request, stored.public_id)
+    audit.record(
+        "registry.policy.stored", stored, actor=actor, at=at, reason=reason,
+        before={"digest": newest.digest if newest else None},
+        after={"name": name, "number": stored.number, "digest": digest},
+    )  # fmt: skip
+    return stored
+
+
+@transaction.atomic(durable=True)
+def assign_policy(
+    *, model_name: str, policy: str, actor: User, at: datetime, reason: str
+) -> RegisteredModel:
+    """Let another policy judge a model from now on.
+
+    Raises
+    ------
+    Forbidden, NotFound, InvalidInput
+        Neither validator nor admin, or it is their own (403), no such model or policy (404), no
+        reason (422).
+    """
+    _require_judge(actor)
+    if not reason.strip():
+        raise InvalidInput("To assign a policy needs a reason.")
+    model = selectors.get_model(model_name)
+    if actor.pk == model.owner_id or model.versions.filter(created_by=actor).exists():
+        raise Forbidden("Nobody chooses the policy of a model of their own.")
+    stored = selectors.policy_in_force(policy)
+    RegisteredModel.objects.filter(pk=model.pk).update(policy=policy, updated_at=at)
+    audit.record(
+        "registry.policy.assigned", model, actor=actor, at=at, reason=reason,
+        before={"policy": model.policy}, after={"policy": policy, "digest": stored.digest},
+    )  # fmt: skip
+    return selectors.get_model(model_name)
+
+
+def _require_judge(actor: User) -> None:
+    roles.require(actor, "models:approve")
+    if not {roles.Role.VALIDATOR, roles.Role.ADMIN} & roles.roles_of(actor):
+        raise Forbidden("Validators and admins set policies.")

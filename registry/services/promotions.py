@@ -1,0 +1,365 @@
+"""Promotion under four eyes: request, approve, reject, withdraw, execute, expire."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from crowetrade_site.core import audit, canonical, idempotency, roles
+from crowetrade_site.core.errors import (
+    Conflict,
+    Forbidden,
+    GateNotMet,
+    IllegalTransition,
+    InvalidInput,
+    NotFound,
+    StaleState,
+)
+from registry import selectors
+from registry.lifecycle import REQUESTS, RULES, RequestStatus, Stage
+from registry.models import Approval, PromotionPolicy, PromotionRequest
+from registry.rules.policies import Policy
+from registry.selectors import Judgement
+from registry.services.steps import move, require_mover, require_sound, rule_of
+
+
+@transaction.atomic(durable=True)
+def request_promotion(
+    *, version_id: UUID, target: Stage, actor: User, at: datetime, reason: str = "",
+    idempotency_key: str = "",
+) -> PromotionRequest:  # fmt: skip
+    """Ask for a version to go up; its gates are judged now, and again when it goes.
+
+    Raises
+    ------
+    NotFound, Forbidden
+        No such version (404), the actor's roles may not request this (403).
+    IllegalTransition, Conflict
+        No such move, no request needed, or one is open already; it is compromised (409).
+    GateNotMet
+        A gate is not met; nothing is written (422).
+    """
+    require_mover(actor)
+    asked = canonical.digest(
+        {"verb": "request_promotion", "version": str(version_id), "target": target}
+    )
+    if earlier := idempotency.recall(actor, idempotency_key, asked):
+        return selectors.get_request(earlier)
+    version = selectors.get_version(version_id)
+    rule = rule_of(Stage(version.stage), target)
+    if not rule.takes_request:
+        raise IllegalTransition(f"From {version.stage} to {target} it takes no request.")
+    if rule.requests.isdisjoint(roles.roles_of(actor)):
+        raise Forbidden(f"Your roles may not request to {rule.name}.")
+    require_sound(version)
+    judged = selectors.judge(version, target, at=at)
+    _require_met(judged, f"{version} does not meet the gates of {target}")
+    days = Policy.model_validate(judged.policy.document).request_days
+    try:
+        with transaction.atomic():
+            request = PromotionRequest.objects.create(
+                version=version, target=target, requested_by=actor, requested_at=at, reason=reason,
+                policy=judged.policy, version_digest=version.digest,
+                evidence_digest=judged.evidence_digest, report=judged.report.document(),
+                expires_at=at + timedelta(days=days),
+            )  # fmt: skip
+    except IntegrityError:
+        raise Conflict(f"There is an open request for {version} to {target} already.") from None
+    idempotency.remember(actor, idempotency_key, asked, request.public_id)
+    audit.record(
+        "registry.promotion.requested", request, actor=actor, at=at, reason=reason,
+        after={
+            "version": str(version.public_id), "target": target, "digest": version.digest,
+            "evidence_digest": judged.evidence_digest, "policy": judged.policy.digest,
+        },
+    )  # fmt: skip
+    return request
+
+
+@transaction.atomic(durable=True)
+def approve_promotion(
+    *, request_id: UUID, actor: User, at: datetime, comment: str = "", evidence_digest: str = ""
+) -> PromotionRequest:
+    """Agree to a request, to the bytes and evidence as they are now.
+
+    Parameters
+    ----------
+    evidence_digest : str, optional
+        What the approver saw; refused if it is something else by now.
+
+    Raises
+    ------
+    NotFound
+        There is no such request (404).
+    Forbidden
+        The actor's roles do not approve this, or it is their own request or version (403).
+    Conflict, StaleState, IllegalTransition
+        It has ended, or was approved by the actor; the version or its evidence changed (409).
+    GateNotMet
+        A gate is no longer met (422).
+    """
+    request = _locked(request_id)
+    _require_may_approve(request, actor)
+    _require_pending(request, at)
+    judged = _judge_again(request, at)
+    role = _role_by(judged.policy, request, actor)
+    if evidence_digest and evidence_digest != judged.evidence_digest:
+        raise StaleState("The evidence has changed since you looked; look again.")
+    _let_lapse(request, judged, at)
+    if request.approvals.filter(approver=actor, lapsed_at=None).exists():
+        raise Conflict("You have approved this request already.")
+    Approval.objects.create(
+        request=request, approver=actor, requester=request.requested_by,
+        author=request.version.created_by, role=role, comment=comment, approved_at=at,
+        version_digest=request.version_digest, evidence_digest=judged.evidence_digest,
+    )  # fmt: skip
+    audit.record(
+        "registry.promotion.approved", request, actor=actor, at=at, reason=comment,
+        after={
+            "role": role, "version_digest": request.version_digest,
+            "evidence_digest": judged.evidence_digest,
+        },
+    )  # fmt: skip
+    if _n_approvals(request) >= judged.report.approvals_needed:
+        _complete(request, judged, actor=actor, at=at)
+    request.refresh_from_db()
+    return request
+
+
+@transaction.atomic(durable=True)
+def reject_promotion(
+    *, request_id: UUID, actor: User, at: datetime, reason: str
+) -> PromotionRequest:
+    """Refuse a request, and say why.
+
+    Raises
+    ------
+    NotFound, Forbidden, InvalidInput, IllegalTransition
+        No such request (404), not an approver's role (403), no reason (422), it ended (409).
+    """
+    request = _locked(request_id)
+    _role_by(request.policy, request, actor)
+    if not reason.strip():
+        raise InvalidInput("A rejection needs a reason.")
+    end_request(request, RequestStatus.REJECTED, actor=actor, at=at, reason=reason)
+    return request
+
+
+@transaction.atomic(durable=True)
+def withdraw_promotion(
+    *, request_id: UUID, actor: User, at: datetime, reason: str = ""
+) -> PromotionRequest:
+    """Take back a request of one's own, or one for a version of one's own.
+
+    Raises
+    ------
+    NotFound, Forbidden, IllegalTransition
+        No such request (404), somebody else's (403), it ended (409).
+    """
+    require_mover(actor)
+    request = _locked(request_id)
+    if actor.pk not in {request.requested_by_id, request.version.created_by_id}:
+        raise Forbidden("Who asked, or registered the version, withdraws a request.")
+    end_request(request, RequestStatus.WITHDRAWN, actor=actor, at=at, reason=reason)
+    return request
+
+
+@transaction.atomic(durable=True)
+def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> PromotionRequest:
+    """Carry out an approved request: judge the gates once more, and move the version.
+
+    Raises
+    ------
+    NotFound, Forbidden
+        No such request (404), the actor's roles do not execute it (403).
+    IllegalTransition, Conflict, StaleState
+        It is not approved, its approvals lapsed, the version was moved or compromised (409).
+    GateNotMet
+        A gate is no longer met (422).
+    """
+    require_mover(actor)
+    request = _locked(request_id)
+    rule = RULES[Stage(request.version.stage), Stage(request.target)] if _is_due(request) else None
+    if rule is None:
+        raise Conflict(f"{request.version} is in {request.version.stage}; the request is stale.")
+    if rule.executes.isdisjoint(roles.roles_of(actor)):
+        raise Forbidden("Operators carry out promotions to production.")
+    _require_pending(request, at)
+    if request.status != RequestStatus.APPROVED:
+        raise IllegalTransition(
+            f"The request has {_n_approvals(request)} of "
+            f"{request.report['approvals_needed']} approvals."
+        )
+    judged = _judge_again(request, at)
+    if _n_standing(request, judged) < judged.report.approvals_needed:
+        raise StaleState(
+            "The evidence changed after the approvals; they have lapsed: approve anew."
+        )
+    _carry_out(request, judged, actor=actor, at=at)
+    request.refresh_from_db()
+    return request
+
+
+def _require_may_approve(request: PromotionRequest, actor: User) -> None:
+    roles.require(actor, "models:approve")
+    if actor.pk == request.requested_by_id:
+        raise Forbidden("Nobody approves a request of their own.")
+    if actor.pk in selectors.authors_of(request.version):
+        raise Forbidden("Nobody approves a version of their own.")
+
+
+def _role_by(policy: PromotionPolicy, request: PromotionRequest, actor: User) -> roles.Role:
+    """Return the role by which somebody may decide about a request under a policy."""
+    roles.require(actor, "models:approve")
+    target = Stage(request.target)
+    asked = Policy.model_validate(policy.document).of(target).approvals.roles
+    held = roles.roles_of(actor) & {roles.Role(name) for name in asked}
+    if not held:
+        raise Forbidden(f"These roles decide about {target}: {', '.join(asked)}.")
+    return min(held)
+
+
+def _is_due(request: PromotionRequest) -> bool:
+    return (Stage(request.version.stage), Stage(request.target)) in RULES
+
+
+def _require_pending(request: PromotionRequest, at: datetime) -> None:
+    if request.status not in selectors.PENDING_REQUESTS:
+        raise IllegalTransition(f"The request was {request.status}.")
+    if request.expires_at <= at:
+        raise Conflict(f"The request ended on {request.expires_at:%Y-%m-%d}; hand in another.")
+
+
+def _judge_again(request: PromotionRequest, at: datetime) -> Judgement:
+    version = request.version
+    rule_of(Stage(version.stage), Stage(request.target))
+    require_sound(version)
+    if version.digest != request.version_digest:
+        raise StaleState(f"The files of {version} are not those of the request.")
+    judged = selectors.judge(version, Stage(request.target), at=at)
+    _require_met(judged, f"{version} no longer meets the gates of {request.target}")
+    return judged
+
+
+def _require_met(judged: Judgement, what: str) -> None:
+    report = judged.report
+    if not report.is_met:
+        raise GateNotMet(
+            f"{what}: {'; '.join(report.failures)}.", failures=report.failures,
+            report=report.document(),
+        )  # fmt: skip
+
+
+def _let_lapse(request: PromotionRequest, judged: Judgement, at: datetime) -> None:
+    """End approvals of other evidence, and bind the request to what there is now.
+
+    A request that had all its approvals is open again.
+    """
+    stale = request.approvals.filter(lapsed_at=None).exclude(evidence_digest=judged.evidence_digest)
+    lapsed = list(stale.values_list("approver__username", flat=True))
+    changes: dict[str, object] = {}
+    if lapsed:
+        stale.update(lapsed_at=at, updated_at=at)
+        changes["status"] = request.status = RequestStatus.OPEN
+        audit.record(
+            "registry.promotion.lapsed", request, actor=None, at=at,
+            before={"evidence_digest": request.evidence_digest, "approvals": lapsed},
+            after={"evidence_digest": judged.evidence_digest},
+        )  # fmt: skip
+    PromotionRequest.objects.filter(pk=request.pk).update(
+        evidence_digest=judged.evidence_digest, report=judged.report.document(),
+        policy=judged.policy, updated_at=at, **changes,
+    )  # fmt: skip
+
+
+def _n_approvals(request: PromotionRequest) -> int:
+    return request.approvals.filter(lapsed_at=None).count()
+
+
+def _n_standing(request: PromotionRequest, judged: Judgement) -> int:
+    standing = request.approvals.filter(lapsed_at=None, evidence_digest=judged.evidence_digest)
+    return standing.count()
+
+
+def _complete(request: PromotionRequest, judged: Judgement, *, actor: User, at: datetime) -> None:
+    """Carry out what no operator has to, and leave the rest approved."""
+    rule = RULES[Stage(request.version.stage), Stage(request.target)]
+    if not rule.executes:
+        _carry_out(request, judged, actor=actor, at=at)
+        return
+    won = PromotionRequest.objects.filter(pk=request.pk, status=RequestStatus.OPEN).update(
+        status=RequestStatus.APPROVED, updated_at=at
+    )
+    if not won and request.status != RequestStatus.APPROVED:
+        raise StaleState("The request was decided by somebody else.")
+
+
+def _carry_out(request: PromotionRequest, judged: Judgement, *, actor: User, at: datetime) -> None:
+    version, target = request.version, Stage(request.target)
+    told: dict[str, Any] = {
+        "request": str(request.public_id), "evidence_digest": judged.evidence_digest
+    }  # fmt: skip
+    if target == Stage.PRODUCTION:
+        present = selectors.list_versions().filter(
+            registered_model=version.registered_model, stage=Stage.PRODUCTION
+        )
+        for replaced in present:
+            move(
+                replaced, Stage.ARCHIVED, actor=actor, at=at, reason=request.reason,
+                verb="superseded", heir=version, replaced_by=str(version.public_id), **told,
+            )  # fmt: skip
+    try:
+        with transaction.atomic():
+            move(
+                version, target, actor=actor, at=at, reason=request.reason, verb="promoted", **told
+            )
+    except IntegrityError:
+        raise StaleState(f"{version.registered_model} has another production version.") from None
+    won = PromotionRequest.objects.filter(
+        pk=request.pk, status__in=selectors.PENDING_REQUESTS
+    ).update(
+        status=RequestStatus.EXECUTED, decided_at=at, decided_by=actor,
+        report=judged.report.document(), updated_at=at,
+    )  # fmt: skip
+    if not won:
+        raise StaleState("The request was decided by somebody else.")
+
+
+def end_request(
+    request: PromotionRequest, status: RequestStatus, *, actor: User, at: datetime, reason: str
+) -> None:
+    """End a request that is locked, within the caller's transaction.
+
+    Raises
+    ------
+    IllegalTransition, StaleState
+        It has ended already, or somebody else was first (409).
+    """
+    before = RequestStatus(request.status)
+    REQUESTS.check(before, status)
+    won = PromotionRequest.objects.filter(pk=request.pk, status=before).update(
+        status=status, decided_at=at, decided_by=actor, decision=reason, updated_at=at
+    )
+    if not won:
+        raise StaleState("The request was decided by somebody else.")
+    audit.record(
+        f"registry.promotion.{status}", request, actor=actor, at=at, reason=reason,
+        before={"status": before}, after={"status": status},
+    )  # fmt: skip
+    request.refresh_from_db()
+
+
+def _locked(request_id: UUID) -> PromotionRequest:
+    found = (
+        PromotionRequest.objects.select_for_update(of=("self",), no_key=True)
+        .select_related(
+            "version__registered_model__owner", "version__created_by", "requested_by", "policy"
+        )
+        .filter(public_id=request_id)
+        .first()
+    )
+    if found is None:
+        raise NotFound(f"There is no promotion request {request_id}.")
+    return found

@@ -1,0 +1,135 @@
+"""Steps that several verbs share, each inside the transaction of its caller."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from crowetrade_site.core import audit, roles
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, StaleState
+from registry.lifecycle import (
+    MOVING_SCOPES,
+    PRODUCTION_ALIASES,
+    RULES,
+    STAGES,
+    MoveRule,
+    Stage,
+)
+from registry.models import Conversion, ModelVersion, RegisteredModel
+
+
+def require_owner(model: RegisteredModel, actor: User) -> None:
+    """Refuse whoever may not write to a model: not its owner, and no admin.
+
+    Raises
+    ------
+    Forbidden
+        (403)
+    """
+    roles.require(actor, "models:write")
+    if model.owner_id != actor.pk and roles.Role.ADMIN not in roles.roles_of(actor):
+        raise Forbidden(f"The model {model} belongs to {model.owner.get_username()}.")
+
+
+def require_author(version: ModelVersion, actor: User) -> None:
+    """Refuse whoever may not write to a version: not its author, nor the model's owner, no admin.
+
+    Raises
+    ------
+    Forbidden
+        (403)
+    """
+    roles.require(actor, "models:write")
+    is_theirs = actor.pk in {version.created_by_id, version.registered_model.owner_id}
+    if not is_theirs and roles.Role.ADMIN not in roles.roles_of(actor):
+        raise Forbidden(f"{version} was registered by {version.created_by.get_username()}.")
+
+
+def require_mover(actor: User) -> None:
+    """Refuse whose token, or roles, give nothing of what moves versions.
+
+    Raises
+    ------
+    Forbidden
+        (403)
+    """
+    roles.require(actor, *MOVING_SCOPES)
+
+
+def rule_of(before: Stage, target: Stage) -> MoveRule:
+    """Return the rule of a move.
+
+    Raises
+    ------
+    IllegalTransition
+        There is no such move (409).
+    """
+    STAGES.check(before, target)
+    return RULES[before, target]
+
+
+def require_reason(rule: MoveRule, reason: str) -> None:
+    """Refuse a move that says nothing, where it must.
+
+    Raises
+    ------
+    InvalidInput
+        (422)
+    """
+    if rule.needs_reason and not reason.strip():
+        raise InvalidInput(f"To {rule.name} needs a reason.")
+
+
+def require_sound(version: ModelVersion) -> None:
+    """Refuse to move a version up whose bytes are not those that were registered.
+
+    Raises
+    ------
+    Conflict
+        (409)
+    """
+    if version.compromised_at is not None:
+        raise Conflict(f"{version} is compromised: its bytes are not those that were registered.")
+
+
+def move(
+    version: ModelVersion, target: Stage, *, actor: User | None, at: datetime, reason: str,
+    verb: str, heir: ModelVersion | None = None, **told: Any,
+) -> None:  # fmt: skip
+    """Compare and set a version's stage, and record it.
+
+    Of one that leaves, the aliases that mean production go to its `heir`; all others end.
+
+    Raises
+    ------
+    StaleState
+        Somebody else moved it first (409).
+    """
+    before = Stage(version.stage)
+    changes: dict[str, Any] = {"stage": target, "stage_changed_at": at, "changed_at": at}
+    if before == Stage.DEVELOPMENT and target != Stage.ARCHIVED:
+        changes["left_development_at"] = version.left_development_at or at
+    if target == Stage.PRODUCTION:
+        changes["was_production_at"] = at
+    won = ModelVersion.objects.filter(pk=version.pk, stage=before).update(**changes)
+    if not won:
+        raise StaleState(f"{version} has left {before}.")
+    if target == Stage.ARCHIVED:
+        if heir is not None:
+            version.aliases.filter(alias__in=PRODUCTION_ALIASES).update(version=heir)
+        version.aliases.all().delete()
+    audit.record(
+        f"registry.version.{verb}", version, actor=actor, reason=reason, at=at,
+        before={"stage": before}, after={"stage": target, "digest": version.digest, **told},
+    )  # fmt: skip
+    version.refresh_from_db()
+
+
+def erase(version: ModelVersion) -> None:
+    """Delete a version that is no part of the record, with what hangs on it."""
+    version.requests.all().delete()
+    version.waivers.all().delete()
+    version.signatures.all().delete()
+    Conversion.objects.filter(result=version).update(result=None)
+    version.conversions.all().delete()
+    version.delete()

@@ -1,0 +1,108 @@
+"""The smallest valid models and versions, with real files in the store."""
+
+from datetime import date, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from crowetrade_site.core import storage
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import services
+from registry.lifecycle import Stage, VersionStatus
+from registry.models import ModelVersion, PromotionRequest, RegisteredModel
+from registry.rules.policies import GateKind
+from registry.services.versions import VersionCard
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+
+_numbers = count(1)
+CARD: dict[str, Any] = {
+    "desk": "g10", "purpose": "Timing of majors.", "tier": "high", "operators": ["ops"],
+    "limits": {"instruments": ["EURUSD"], "gross": 1.0}, "review_date": date(2099, 1, 1),
+}  # fmt: skip
+SIGNATURE = {"inputs": [{"name": "x", "type": "double"}], "outputs": [{"type": "double"}]}
+FIGURES: dict[str, dict[str, Any]] = {
+    GateKind.BACKTEST: {"n_bars": 2520},
+    GateKind.WALK_FORWARD: {"sharpe": 0.8},
+    GateKind.DEFLATED_SHARPE: {"probability": 0.97},
+    GateKind.REPRODUCTION: {"is_identical": True},
+    GateKind.PBO: {"probability": 0.2},
+}
+
+
+def registered_model(owner: User, name: str = "", **card: Any) -> RegisteredModel:
+    """Register a name with a complete card."""
+    name = name or f"model-{next(_numbers)}"
+    return services.create_model(name=name, card=CARD | card, actor=owner, at=AT)
+
+
+def hand_in(owner: User, *, content: bytes = b"", folder: str = "") -> str:
+    """Store one parameter file and return the folder it is in."""
+    number = next(_numbers)
+    folder = folder or f"desk/upload-{number}"
+    content = content or f'{{"lookback_days": {number}}}'.encode()
+    services.store_file(
+        path=f"{folder}/parameters.json", sha256=storage.put(content), n_bytes=len(content),
+        actor=owner, at=AT,
+    )  # fmt: skip
+    return folder
+
+
+def model_version(
+    owner: User, *, model: RegisteredModel | None = None, stage: Stage = Stage.DEVELOPMENT,
+    status: VersionStatus = VersionStatus.READY, content: bytes = b"",
+) -> ModelVersion:  # fmt: skip
+    """Register a version; its status and stage are set as if all before had happened."""
+    model = model or registered_model(owner)
+    version = services.register_version(
+        name=model.name, source=hand_in(owner, content=content),
+        card=VersionCard(signature=SIGNATURE), actor=owner, at=AT,
+    )  # fmt: skip
+    climbed = stage not in (Stage.DEVELOPMENT, Stage.ARCHIVED)
+    ModelVersion.objects.filter(pk=version.pk).update(
+        status=status, stage=stage, left_development_at=AT if climbed else None,
+        was_production_at=AT if stage == Stage.PRODUCTION else None,
+    )  # fmt: skip
+    version.refresh_from_db()
+    return version
+
+
+def bring_evidence(
+    version: ModelVersion, *kinds: str, days_ago: int = 1, at: datetime = AT, **figures: Any
+) -> None:
+    """Hand in measured evidence of these kinds, or of all that the default policy asks for."""
+    for kind in kinds or tuple(FIGURES):
+        services.record_evidence(
+            version_id=version.public_id, kind=kind, figures=FIGURES[kind] | figures,
+            digests={"artifact": version.digest}, source=f"backtests.run:{next(_numbers)}",
+            produced_at=at - timedelta(days=days_ago), at=at,
+        )  # fmt: skip
+
+
+def attest_drill(version: ModelVersion, validator: User, at: datetime = AT) -> None:
+    """Hand in the kill-switch drill that the default policy asks for."""
+    services.attest_evidence(
+        version_id=version.public_id, topic="kill-switch-drill", summary="Stopped in 0.4 s.",
+        actor=validator, at=at,
+    )  # fmt: skip
+
+
+def promotion(
+    version: ModelVersion, requester: User, *, validator: User | None = None, at: datetime = AT
+) -> PromotionRequest:
+    """Bring what the default policy asks for and request the next stage up."""
+    target = {Stage.TESTING: Stage.STAGING, Stage.STAGING: Stage.PRODUCTION}[Stage(version.stage)]
+    bring_evidence(version, at=at)
+    if target == Stage.PRODUCTION:
+        attest_drill(version, validator or account(Role.VALIDATOR), at)
+    return services.request_promotion(
+        version_id=version.public_id, target=target, actor=requester, at=at
+    )
+
+
+def events_of(row: Any) -> list[str]:
+    """Return the verbs of what the trail has about a row, in order."""
+    about = AuditEvent.objects.filter(object_id=str(row.public_id)).order_by("id")
+    return [verb.removeprefix("registry.") for verb in about.values_list("verb", flat=True)]

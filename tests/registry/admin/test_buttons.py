@@ -1,0 +1,317 @@
+"""Buttons of the registry: offered where they make sense, doing what the services do."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import services
+from registry.lifecycle import RequestStatus, Stage, VersionStatus
+from registry.models import ModelVersion, PromotionPolicy, TrustedType
+from tests.factories.accounts import account
+from tests.factories.registry import (
+    bring_evidence,
+    events_of,
+    model_version,
+    promotion,
+    registered_model,
+)
+from tests.registry.admin.browser import address, login, offered, press, said
+
+pytestmark = pytest.mark.django_db
+VERSION = (
+    "submit", "request_promotion", "rework", "revoke", "revive", "hold", "release", "waive",
+)  # fmt: skip
+PROMOTION = ("approve", "execute", "reject", "withdraw")
+TEXT = "staging: {approvals: {number: 1}}\nproduction: {approvals: {number: 2}}\n"
+
+
+class TestVersion:
+    @pytest.mark.parametrize(
+        ("stage", "target", "action", "reason"),
+        [
+            (Stage.DEVELOPMENT, Stage.TESTING, "submit", ""),
+            (Stage.TESTING, Stage.DEVELOPMENT, "rework", "leaks"),
+            (Stage.TESTING, Stage.ARCHIVED, "revoke", "runaway"),
+            (Stage.ARCHIVED, Stage.DEVELOPMENT, "revive", "again"),
+        ],
+    )
+    def test_moves_as_the_service_does(self, author, stage, target, action, reason):
+        version = model_version(author, stage=stage)
+        n_events = AuditEvent.objects.count()
+
+        answer = press(login(author), version, action, reason=reason)
+
+        version.refresh_from_db()
+        assert version.stage == target
+        assert answer.headers["HX-Redirect"] == address(version)
+        assert len(said(answer)) == 1
+        assert AuditEvent.objects.count() == n_events + 1
+        assert AuditEvent.objects.latest("id").reason == reason
+
+    @pytest.mark.parametrize("action", ["rework", "revoke"])
+    def test_wants_a_reason(self, author, action):
+        version = model_version(author, stage=Stage.TESTING)
+
+        answer = press(login(author), version, action, reason="")
+
+        assert "This field is required." in answer.content.decode()
+        version.refresh_from_db()
+        assert version.stage == Stage.TESTING
+
+    def test_shows_a_refusal_as_a_message(self, author):
+        version = model_version(author, status=VersionStatus.PENDING)
+
+        answer = press(login(author), version, "submit", reason="")
+
+        assert "does not meet the gates of testing" in said(answer)[0]
+
+    def test_requests_a_promotion(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        bring_evidence(version, at=timezone.now())
+
+        press(login(author), version, "request_promotion", reason="it holds")
+
+        request = version.requests.get()
+        assert (request.target, request.reason) == (Stage.STAGING, "it holds")
+
+    def test_is_held_released_and_waived(self, author, validator):
+        version = model_version(author, status=VersionStatus.QUARANTINED)
+        press(login(validator), version, "hold", reason="case 7")
+        press(login(validator), version, "release", reason="over")
+        until = (timezone.now() + timedelta(days=30)).date()
+        press(login(account(Role.ADMIN)), version, "waive", reason="pilot", expires_at=str(until))
+
+        assert events_of(version)[1:] == ["version.held", "version.released", "waiver.granted"]
+        assert version.waivers.get().expires_at.date() == until
+
+    @pytest.mark.parametrize(
+        ("stage", "role", "expected"),
+        [
+            (Stage.DEVELOPMENT, "author", {"submit", "revoke"}),
+            (Stage.DEVELOPMENT, Role.RESEARCHER, set()),
+            (Stage.TESTING, "author", {"request_promotion", "rework", "revoke"}),
+            (Stage.STAGING, Role.OPERATOR, {"request_promotion", "revoke"}),
+            (Stage.PRODUCTION, "author", set()),
+            (Stage.PRODUCTION, Role.OPERATOR, {"revoke"}),
+            (Stage.PRODUCTION, Role.VALIDATOR, {"revoke", "hold"}),
+            (Stage.ARCHIVED, "author", {"revive"}),
+            (Stage.ARCHIVED, Role.AUDITOR, set()),
+        ],
+    )
+    def test_offers_what_state_and_role_allow(self, author, stage, role, expected):
+        version = model_version(author, stage=stage)
+        person = author if role == "author" else account(role)
+
+        assert offered(login(person), version, VERSION) == expected
+
+    @pytest.mark.parametrize("action", ["submit", "revoke", "hold", "waive"])
+    def test_is_closed_to_auditors(self, author, action):
+        version = model_version(author)
+
+        answer = press(login(account(Role.AUDITOR)), version, action, reason="x")
+
+        assert answer.status_code == 403
+
+    def test_offers_a_waiver_to_admins_for_what_is_in_quarantine(self, author):
+        version = model_version(author, status=VersionStatus.QUARANTINED)
+        root = account(Role.ADMIN)
+
+        assert "waive" in offered(login(root), version, VERSION)
+        ModelVersion.objects.filter(pk=version.pk).update(status=VersionStatus.READY)
+        assert "waive" not in offered(login(root), version, VERSION)
+
+
+class TestPromotion:
+    @pytest.fixture
+    def request_(self, author):
+        version = model_version(author, stage=Stage.STAGING)
+        return promotion(version, author, at=timezone.now())
+
+    def test_goes_all_the_way(self, request_, validator, operator):
+        for person in (validator, account(Role.VALIDATOR)):
+            press(login(person), request_, "approve", reason="fine")
+        answer = press(login(operator), request_, "execute")
+
+        request_.refresh_from_db()
+        assert request_.status == RequestStatus.EXECUTED
+        assert ModelVersion.objects.get(pk=request_.version_id).stage == Stage.PRODUCTION
+        assert said(answer) == ["The version is in production."]
+        assert set(request_.approvals.values_list("comment", flat=True)) == {"fine"}
+
+    def test_shows_in_the_dialog_what_is_agreed_to(self, request_, validator):
+        html = login(validator).get(address(request_, "approve")).content.decode()
+
+        assert "manual:kill-switch-drill" in html
+        assert request_.evidence_digest in html
+
+    def test_refuses_what_changed_since_the_dialog(self, request_, validator):
+        seen = request_.evidence_digest
+        bring_evidence(request_.version, "pbo", days_ago=0, at=timezone.now(), probability=0.1)
+
+        answer = press(login(validator), request_, "approve", reason="", evidence_digest=seen)
+
+        assert "look again" in said(answer)[0]
+        assert not request_.approvals.exists()
+
+    def test_is_rejected_and_withdrawn(self, request_, author, validator):
+        wanting = press(login(validator), request_, "reject", reason="")
+        assert "This field is required." in wanting.content.decode()
+        press(login(author), request_, "withdraw", reason="")
+        answer = press(login(validator), request_, "reject", reason="late")
+
+        request_.refresh_from_db()
+        assert request_.status == RequestStatus.WITHDRAWN
+        assert "it is final" in said(answer)[0]
+
+    def test_refuses_ones_own(self, request_, author):
+        author.groups.add(account(Role.VALIDATOR).groups.get())
+
+        answer = press(login(author), request_, "approve", reason="")
+
+        assert "of their own" in said(answer)[0]
+
+    def test_offers_what_state_and_role_allow(self, request_, author, validator, operator):
+        def buttons(person):
+            return offered(login(person), request_, PROMOTION)
+
+        assert buttons(author) == {"withdraw"}
+        assert buttons(validator) == {"approve", "reject"}
+        assert buttons(operator) == set()
+        for person in (validator, account(Role.VALIDATOR)):
+            services.approve_promotion(
+                request_id=request_.public_id, actor=person, at=timezone.now()
+            )
+        assert buttons(validator) == {"reject"}
+        assert buttons(operator) == {"execute"}
+        services.execute_promotion(request_id=request_.public_id, actor=operator, at=timezone.now())
+        assert buttons(operator) == buttons(author) == buttons(validator) == set()
+
+
+class TestModel:
+    @pytest.fixture
+    def model(self, author):
+        model = registered_model(author, "alpha")
+        model_version(author, model=model, stage=Stage.PRODUCTION)
+        model.versions.update(stage=Stage.ARCHIVED)
+        model_version(author, model=model, stage=Stage.PRODUCTION)
+        return model
+
+    def test_is_rolled_back(self, model, operator):
+        press(login(operator), model, "roll_back", reason="drifted")
+
+        assert model.versions.get(stage=Stage.PRODUCTION).number == 1
+
+    def test_gets_another_policy(self, model, validator):
+        services.store_policy(
+            name="light", text=TEXT, actor=validator, at=timezone.now(), reason="x"
+        )
+
+        press(login(validator), model, "assign_policy", policy="light", reason="pilot")
+
+        model.refresh_from_db()
+        assert model.policy == "light"
+
+    def test_offers_what_state_and_role_allow(self, model, author, operator, validator):
+        actions = ("roll_back", "assign_policy")
+
+        assert offered(login(author), model, actions) == set()
+        assert offered(login(operator), model, actions) == {"roll_back"}
+        assert offered(login(validator), model, actions) == set(actions)
+        model.versions.filter(number=1).delete()
+        assert offered(login(operator), model, actions) == set()
+
+
+class TestPolicy:
+    ADDRESS = "admin:registry_promotionpolicy_store"
+
+    def submit(self, browser, **more):
+        fields = {"_form_submitted": "True", "name": "light", "text": TEXT, "reason": "pilot"}
+        return browser.post(reverse(self.ADDRESS), fields | more, headers={"HX-Request": "true"})
+
+    def test_is_stored(self, validator):
+        answer = self.submit(login(validator))
+
+        stored = PromotionPolicy.objects.get(name="light")
+        assert answer.headers["HX-Redirect"] == address(stored)
+        assert said(answer) == ["light v1 is in force."]
+
+    def test_begins_with_the_text_of_its_page(self, validator):
+        policy = PromotionPolicy.objects.get()
+
+        html = login(validator).get(address(policy, "store_next")).content.decode()
+
+        assert "deflated_sharpe" in html
+        assert 'value="default"' in html
+
+    def test_shows_a_refusal_beside_the_text(self, validator):
+        answer = self.submit(login(validator), text=f"{TEXT}stagin: 1")
+
+        html = answer.content.decode()
+        assert "did you mean" in html
+        assert "stagin: 1" in html
+        assert not PromotionPolicy.objects.filter(name="light").exists()
+
+    @pytest.mark.parametrize("role", [Role.RESEARCHER, Role.OPERATOR, Role.AUDITOR])
+    def test_is_closed_to_others(self, role):
+        assert self.submit(login(account(role))).status_code == 403
+
+
+class TestConversion:
+    @pytest.fixture
+    def pickled(self, author):
+        version = model_version(author, status=VersionStatus.QUARANTINED)
+        ModelVersion.objects.update(format="pickle")
+        return version
+
+    def test_is_queued_and_shown(self, author, pickled):
+        browser = login(author)
+
+        answer = press(browser, pickled, "convert", rows="[[1.0, 2.0]]")
+
+        assert said(answer) == ["The conversion is queued."]
+        assert "Conversion to skops: queued" in browser.get(address(pickled)).content.decode()
+
+    @pytest.mark.parametrize("rows", ["", "{}", "[", "3"])
+    def test_wants_a_list_of_rows(self, author, pickled, rows):
+        press(login(author), pickled, "convert", rows=rows)
+
+        assert not pickled.conversions.exists()
+
+    def test_is_offered_to_the_author_of_a_pickle_alone(self, author, pickled):
+        assert offered(login(author), pickled, ("convert",)) == {"convert"}
+        assert not offered(login(account(Role.RESEARCHER)), pickled, ("convert",))
+        assert not offered(login(author), model_version(author), ("convert",))
+
+
+class TestTrustedType:
+    def test_goes_from_hand_to_hand(self, author, validator):
+        where = reverse("admin:registry_trustedtype_propose")
+        fields = {"_form_submitted": "True", "desk": "g10", "name": "a.B", "reason": "Needed."}
+        login(author).post(where, fields, headers={"HX-Request": "true"})
+        row = TrustedType.objects.get()
+        assert offered(login(author), row, ("approve", "revoke")) == {"revoke"}
+        assert offered(login(validator), row, ("approve", "revoke")) == {"approve", "revoke"}
+
+        press(login(validator), row, "approve", reason="")
+        row.refresh_from_db()
+        assert row.state == "trusted"
+        press(login(validator), row, "revoke", reason="Broken.")
+        row.refresh_from_db()
+        assert row.state == "revoked"
+
+
+class TestOwner:
+    def test_changes_with_a_reason(self, author):
+        model = registered_model(author)
+        heir = account(Role.RESEARCHER, "hedda")
+
+        answer = press(login(author), model, "transfer", owner="hedda", reason="Desk moved.")
+
+        model.refresh_from_db()
+        assert model.owner == heir
+        assert said(answer) == ["The model has another owner."]
+        assert not offered(login(author), model, ("transfer",))

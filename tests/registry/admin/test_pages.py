@@ -1,0 +1,270 @@
+"""Pages of the registry for every state and role, within their budgets."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from crowetrade_site.core.roles import Role
+from registry import services
+from registry.lifecycle import Stage, VersionStatus
+from registry.models import ModelVersion, PromotionPolicy, PromotionRequest, SigningBundle
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.registry import (
+    attest_drill,
+    bring_evidence,
+    model_version,
+    promotion,
+    registered_model,
+)
+from tests.registry.admin.browser import address, login, shown
+
+pytestmark = pytest.mark.django_db
+NAMES = [
+    "registeredmodel", "modelversion", "promotionrequest", "evidence", "promotionpolicy",
+    "trustedtype",
+]  # fmt: skip
+
+
+@pytest.fixture
+def rows(author, validator):
+    """A row of every kind, in every state."""
+    model = registered_model(author, "alpha")
+    made = [model_version(author, model=model, stage=stage) for stage in Stage]
+    made += [model_version(author, model=model, status=status) for status in VersionStatus]
+    staged = made[2]
+    request = promotion(staged, author, validator=validator, at=timezone.now())
+    services.report_tampering(version_id=made[0].public_id, path="x", found="0" * 64, at=AT)
+    piece = staged.evidence.filter(is_measured=False).get()
+    return [model, *made, request, piece, PromotionPolicy.objects.get()]
+
+
+class TestPages:
+    @pytest.mark.parametrize("role", Role)
+    def test_open_for_every_role_and_state(self, rows, role):
+        browser = login(account(role))
+
+        for row in rows:
+            shown(browser, row)
+
+    @pytest.mark.parametrize("role", Role)
+    @pytest.mark.parametrize("name", NAMES)
+    def test_list_rows(self, rows, role, name):
+        answer = login(account(role)).get(reverse(f"admin:registry_{name}_changelist"))
+
+        assert answer.status_code == 200
+
+    def test_stay_closed_without_a_role(self, rows):
+        browser = login(account(""))
+
+        for row in rows:
+            assert browser.get(address(row)).status_code in {302, 403}
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_lead_back_from_a_row_that_is_not(self, author, name):
+        base = reverse(f"admin:registry_{name}_changelist")
+
+        assert login(author).get(f"{base}999999/change/").status_code in {302, 404}
+
+    def test_open_by_the_identifier_that_the_api_gives(self, rows, author):
+        browser = login(author)
+        for row in [*rows[:2], rows[-3], rows[-1]]:
+            base = address(row).replace(f"/{row.pk}/", f"/{row.public_id}/")
+            assert browser.get(base)["Location"] == address(row)
+        assert browser.get(f"/admin/registry/modelversion/{uuid4()}/change/").status_code == 404
+
+    @pytest.mark.parametrize(
+        ("name", "query", "n_rows"),
+        [
+            ("registeredmodel", "q=alph", 1),
+            ("registeredmodel", "q=nothing", 0),
+            ("registeredmodel", "q=a%00b", 0),
+            ("modelversion", "q=%00", 0),
+            ("evidence", "q=a%00", 0),
+            ("registeredmodel", "tier__exact=high", 1),
+            ("registeredmodel", "versions__stage__exact=production", 1),
+            ("modelversion", "stage__exact=staging", 1),
+            ("modelversion", "status__exact=quarantined", 1),
+            ("modelversion", "q=alpha", 9),
+            ("modelversion", "q=" + "0" * 64, 0),
+            ("modelversion", "is_held__exact=1", 0),
+            ("promotionrequest", "waiting=me", 0),
+            ("promotionrequest", "status__exact=open", 1),
+            ("evidence", "kind__exact=backtest", 1),
+            ("promotionpolicy", "q=default", 1),
+        ],
+    )
+    def test_filter_and_search(self, rows, author, name, query, n_rows):
+        base = reverse(f"admin:registry_{name}_changelist")
+
+        answer = login(author).get(f"{base}?{query}")
+
+        assert answer.status_code == 200
+        assert answer.context["cl"].result_count == n_rows
+
+
+class TestModelPage:
+    def test_shows_versions_aliases_and_what_the_card_lacks(self, author):
+        model = registered_model(author, "alpha", purpose="")
+        model_version(author, model=model)
+        services.set_alias(name="alpha", alias="candidate", number=1, actor=author, at=AT)
+
+        html = shown(login(author), model)
+
+        assert "@candidate" in html
+        assert "Before a version goes to testing it needs: purpose." in html
+
+    def test_tells_who_did_what_as_what_and_why(self, author, validator):
+        model = registered_model(author, "alpha")
+        version = model_version(author, model=model, stage=Stage.TESTING)
+        services.move_version(
+            version_id=version.public_id, target=Stage.DEVELOPMENT, actor=validator, at=AT,
+            reason="leaks the future",
+        )  # fmt: skip
+
+        html = shown(login(author), model)
+
+        assert "Version reworked" in html
+        assert "vera (validator)" in html
+        assert "“leaks the future”" in html
+        assert "testing → <b>development</b>" in html
+
+    def test_tells_of_no_other_model(self, author):
+        model = registered_model(author, "alpha")
+        other = registered_model(author, "beta")
+        services.update_model(name="beta", card={"desk": "secret"}, actor=author, at=AT)
+
+        assert "secret" not in shown(login(author), model)
+        assert "secret" in shown(login(author), other)
+
+
+class TestVersionPage:
+    def test_shows_gates_evidence_files_and_lineage(self, author, validator):
+        version = model_version(author, stage=Stage.STAGING)
+        bring_evidence(version, "reproduction", at=timezone.now())
+        attest_drill(version, validator, timezone.now())
+        SigningBundle.objects.create(
+            version=version, bundle={}, public_key="PEM", key_id="key-1", attached_by=author,
+            verified_at=AT,
+        )  # fmt: skip
+
+        html = shown(login(author), version)
+
+        for text in (
+            "Gates of production", "parameters.json", "no evidence", "attested by vera",
+            "backtests.run:", "key-1", version.digest, "Nothing to remark",
+        ):  # fmt: skip
+            assert text in html, text
+        assert address(version.evidence.get(is_measured=True)) in html
+
+    @pytest.mark.parametrize(
+        ("columns", "text"),
+        [
+            ({"compromised_at": AT}, "Compromised"),
+            ({"status": "refused", "findings": [{"text": "names os.system"}]}, "names os.system"),
+            ({"status": "quarantined"}, "Without a waiver"),
+            ({"status": "pending"}, "Waiting for a worker"),
+            ({"is_held": True}, "legal hold"),
+        ],
+    )
+    def test_says_what_is_wrong(self, author, columns, text):
+        version = model_version(author)
+        ModelVersion.objects.filter(pk=version.pk).update(**columns)
+
+        assert text in shown(login(author), version)
+
+    def test_escapes_what_people_wrote(self, author):
+        version = model_version(author)
+        ModelVersion.objects.filter(pk=version.pk).update(
+            description="<script>1</script>", findings=[{"text": "<script>2</script>"}],
+            parameters={"<script>3": "</script>"},
+        )  # fmt: skip
+
+        html = shown(login(author), version)
+
+        assert not any(f"<script>{number}" in html for number in (1, 2, 3))
+
+
+class TestPromotionPage:
+    def test_shows_the_checklist_and_who_may_approve(self, author, validator):
+        version = model_version(author, stage=Stage.STAGING)
+        request = promotion(version, author, at=timezone.now())
+        bring_evidence(version, "pbo", days_ago=0, at=timezone.now(), probability=0.9)
+
+        html = shown(login(validator), request)
+
+        assert "probability is 0.9, at most 0.5 is asked" in html
+        assert "May still approve:" in html
+        assert "<strong>vera</strong>" in html
+
+    def test_says_that_approvals_lapsed(self, author, validator):
+        version = model_version(author, stage=Stage.STAGING)
+        request = promotion(version, author, at=timezone.now())
+        services.approve_promotion(
+            request_id=request.public_id, actor=validator, at=timezone.now(), comment="fine"
+        )
+        bring_evidence(version, "pbo", days_ago=0, at=timezone.now(), probability=0.1)
+
+        html = shown(login(validator), request)
+
+        assert "Approvals were given to other evidence" in html
+        assert address(request, "approve") in html
+
+    def test_says_who_is_missing(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        request = promotion(version, author, at=timezone.now())
+
+        assert "nobody: it takes 1 validators or admins" in shown(login(author), request)
+
+    def test_shows_what_waits_for_the_viewer(self, author, validator):
+        version = model_version(author, stage=Stage.TESTING)
+        promotion(version, author, at=timezone.now())
+        base = f"{reverse('admin:registry_promotionrequest_changelist')}?waiting=me"
+
+        assert login(validator).get(base).context["cl"].result_count == 1
+        assert login(author).get(base).context["cl"].result_count == 0
+        overview = login(validator).get(reverse("admin:index")).context
+        assert (overview["promotions_waiting"], overview["production_versions"]) == (1, 0)
+
+
+class TestBudgets:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_do_not_grow_with_the_rows(self, author, name):
+        browser = login(author)
+        base = reverse(f"admin:registry_{name}_changelist")
+        counts = []
+        for n_more in (2, 12):
+            for _ in range(n_more):
+                promotion(model_version(author, stage=Stage.TESTING), author, at=timezone.now())
+            with CaptureQueriesContext(connection) as queries:
+                browser.get(base)
+            counts.append(len(queries))
+
+        assert counts[0] == counts[1] <= 12
+
+    def test_hold_on_the_pages(self, author, validator):
+        model = registered_model(author)
+        for _ in range(5):
+            version = model_version(author, model=model, stage=Stage.STAGING)
+            request = promotion(version, author, validator=validator, at=timezone.now())
+        browser = login(validator)
+
+        for row, budget in ((model, 12), (version, 22), (request, 16)):
+            ContentType.objects.clear_cache()  # or the first page of a process pays for the others
+            with CaptureQueriesContext(connection) as queries:
+                browser.get(address(row))
+            assert len(queries) <= budget, row
+
+    def test_hold_for_a_request_that_ended(self, author, validator):
+        request = promotion(model_version(author, stage=Stage.TESTING), author, at=timezone.now())
+        PromotionRequest.objects.filter(pk=request.pk).update(
+            status="expired", decided_at=timezone.now() + timedelta(days=40)
+        )
+
+        assert "as they were last judged" in shown(login(validator), request)

@@ -1,0 +1,231 @@
+"""What gates answer: met, not met, not computed; and that the last is never the first."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.rules.gates import EvidenceFacts, Outcome, VersionFacts, evaluate, standing
+from registry.rules.policies import BUILT_IN, Approvals, Gate, GateKind, StagePolicy
+
+NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+MEASURED = sorted(set(GateKind) - BUILT_IN - {GateKind.MANUAL})
+DIGEST = "d" * 64
+SOUND = VersionFacts(digest=DIGEST, scan="ready", is_intact=True, has_signature=True)
+
+
+def piece(**more) -> EvidenceFacts:
+    given = {
+        "name": "e1", "kind": "backtest", "topic": "", "is_measured": True, "figures": {},
+        "version_digest": DIGEST, "produced_at": NOW - timedelta(days=1),
+    }  # fmt: skip
+    return EvidenceFacts(**given | more)
+
+
+def judged(gate, evidence=(), version=SOUND):
+    *_, result = evaluate(
+        "staging", StagePolicy(gates=(gate,)), version, list(evidence), NOW
+    ).results
+    return result
+
+
+class TestBuiltIn:
+    @pytest.mark.parametrize(
+        ("kind", "facts", "outcome", "reason"),
+        [
+            ("artifact_scan", {}, "met", "nothing hostile"),
+            ("artifact_scan", {"scan": "pending"}, "not computed", "not been looked at"),
+            ("artifact_scan", {"scan": "refused", "findings": ["os.system"]}, "not met",
+             "os.system"),
+            ("artifact_scan", {"scan": "refused"}, "not met", "refused"),
+            ("artifact_scan", {"scan": "quarantined"}, "not met", "without a waiver"),
+            ("artifact_scan", {"scan": "quarantined", "waived_until": NOW}, "not met", "ended"),
+            ("artifact_scan", {"scan": "quarantined", "waived_until": NOW + timedelta(1)}, "met",
+             "waiver until 2026-01-06"),
+            ("integrity", {}, "met", "dddddddddddd"),
+            ("integrity", {"is_intact": False}, "not met", "others than"),
+            ("signature_schema", {}, "met", "described"),
+            ("signature_schema", {"has_signature": False}, "not met", "does not say"),
+            ("model_card_complete", {}, "met", "complete"),
+            ("model_card_complete", {"missing": ["desk"]}, "not met", "lacks: desk"),
+        ],
+    )  # fmt: skip
+    def test_answers(self, kind, facts, outcome, reason):
+        version = VersionFacts(**vars(SOUND) | facts)
+
+        result = judged(Gate(kind=kind), version=version)
+
+        assert result.outcome == outcome
+        assert reason in result.reason
+
+
+class TestMeasured:
+    @pytest.mark.parametrize(
+        ("more", "outcome", "reason"),
+        [
+            ({"figures": {"n_bars": 300, "sharpe": 0.5}}, "met", "n_bars 300"),
+            ({"figures": {"n_bars": 252, "sharpe": 1.0}}, "met", ""),
+            ({"figures": {"n_bars": 251, "sharpe": 1.0}}, "not met", "at least 252"),
+            ({"figures": {"n_bars": 300, "sharpe": 3.1}}, "not met", "at most 3"),
+            ({"figures": {"n_bars": 300}}, "not computed", "has no sharpe"),
+            ({"figures": {"n_bars": None, "sharpe": 1.0}}, "not computed", "has no n_bars"),
+            ({"figures": {"n_bars": True, "sharpe": 1.0}}, "not computed", "has no n_bars"),
+            ({"figures": {"n_bars": "300", "sharpe": 1.0}}, "not computed", "has no n_bars"),
+            ({"figures": {"n_bars": float("nan"), "sharpe": 1}}, "not computed", "has no n_bars"),
+            ({"is_measured": False}, "not met", "attested"),
+            ({"version_digest": "e" * 64}, "not met", "of other bytes"),
+            ({"is_current": False}, "not met", "have changed"),
+            ({"expires_at": NOW}, "not met", "ended"),
+            ({"produced_at": NOW - timedelta(days=31)}, "not met", "31 days old, 30 may be"),
+            ({"produced_at": NOW + timedelta(minutes=6)}, "not met", "in the future"),
+        ],
+    )
+    def test_answers(self, more, outcome, reason):
+        gate = Gate(
+            kind="backtest", minimum={"n_bars": 252}, maximum={"sharpe": 3}, max_age_days=30
+        )
+        figures = {"figures": {"n_bars": 300, "sharpe": 1.0}}
+
+        result = judged(gate, [piece(**figures | more)])
+
+        assert (result.outcome, result.evidence) == (outcome, ("e1",))
+        assert reason in result.reason
+
+    @pytest.mark.parametrize("kind", MEASURED)
+    def test_without_evidence_is_not_computed(self, kind):
+        other = piece(kind="stress" if kind != "stress" else "pbo")
+
+        assert judged(Gate(kind=kind), [other]).outcome == Outcome.NOT_COMPUTED
+
+    def test_weighs_the_newest(self):
+        gate = Gate(kind="pbo", maximum={"probability": 0.5})
+        good = piece(kind="pbo", name="old", figures={"probability": 0.1},
+                     produced_at=NOW - timedelta(days=9))  # fmt: skip
+        bad = piece(kind="pbo", name="new", figures={"probability": 0.9})
+
+        assert judged(gate, [good, bad]).outcome == Outcome.NOT_MET
+        assert judged(gate, [bad, good]).evidence == ("new",)
+
+
+class TestManual:
+    GATE = Gate(kind="manual", topic="drill", max_age_days=10)
+
+    def test_takes_what_was_attested_about_its_topic(self):
+        attested = {"kind": "manual", "is_measured": False}
+
+        assert judged(self.GATE, [piece(**attested, topic="drill")]).outcome == Outcome.MET
+        assert judged(self.GATE, [piece(**attested, topic="x")]).outcome == Outcome.NOT_COMPUTED
+        assert judged(self.GATE).name == "manual:drill"
+
+
+figures = st.dictionaries(
+    st.sampled_from(["sharpe", "n_bars", "probability"]),
+    st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), st.just("0.5")),
+)
+pieces = st.builds(
+    EvidenceFacts,
+    name=st.text("abc", min_size=1, max_size=3),
+    kind=st.sampled_from([*MEASURED, "manual"]),
+    topic=st.sampled_from(["", "drill"]),
+    is_measured=st.booleans(),
+    figures=figures,
+    version_digest=st.sampled_from(["", DIGEST, "e" * 64]),
+    produced_at=st.integers(-400, 400).map(lambda days: NOW + timedelta(days=days)),
+    expires_at=st.one_of(st.none(), st.integers(-9, 9).map(lambda d: NOW + timedelta(days=d))),
+    is_current=st.booleans(),
+)
+gates = st.one_of(
+    st.builds(
+        Gate,
+        kind=st.sampled_from(MEASURED),
+        minimum=st.dictionaries(st.sampled_from(["sharpe", "n_bars"]), st.floats(-2, 2)),
+        maximum=st.dictionaries(st.sampled_from(["probability"]), st.floats(0, 1)),
+        max_age_days=st.one_of(st.none(), st.integers(1, 300)),
+    ),
+    st.just(Gate(kind="manual", topic="drill")),
+    st.sampled_from(sorted(BUILT_IN)).map(lambda kind: Gate(kind=kind)),
+)
+versions = st.builds(
+    VersionFacts,
+    digest=st.just(DIGEST),
+    scan=st.sampled_from(["ready", "pending", "quarantined", "refused"]),
+    is_intact=st.booleans(),
+    has_signature=st.booleans(),
+    missing=st.lists(st.sampled_from(["desk", "tier"]), max_size=2),
+    waived_until=st.one_of(st.none(), st.just(NOW + timedelta(days=1))),
+)
+
+
+class TestStanding:
+    @pytest.mark.parametrize(
+        ("more", "why"),
+        [
+            ({"scan": "pending"}, "not been looked at"),
+            ({"scan": "refused", "findings": ["os.system is called"]}, "os.system"),
+            ({"scan": "quarantined", "waived_until": NOW - timedelta(days=1)}, "its waiver ended"),
+            ({"is_intact": False}, "others than those registered"),
+        ],
+    )
+    def test_gates_are_asked_whatever_the_policy_asks(self, more, why):
+        version = VersionFacts(**{"digest": DIGEST, "scan": "ready", "is_intact": True,
+                                  "has_signature": True} | more)  # fmt: skip
+
+        report = evaluate("production", StagePolicy(gates=()), version, [], NOW)
+
+        assert not report.is_met
+        assert why in report.failures[0]
+        assert standing(version, NOW) == report.failures
+
+    def test_gates_that_are_met_are_told_by_the_policy_alone(self):
+        version = VersionFacts(DIGEST, "ready", is_intact=True, has_signature=True)
+
+        assert evaluate("production", StagePolicy(gates=()), version, [], NOW).results == ()
+
+
+class TestAlways:
+    @given(gates, versions, st.lists(pieces, max_size=4))
+    def test_met_rests_on_evidence_that_counts(self, gate, version, evidence):
+        result = judged(gate, evidence, version)
+
+        if result.outcome != Outcome.MET or gate.kind in BUILT_IN:
+            return
+        of_kind = [one for one in evidence if (one.kind, one.topic) == (gate.kind, gate.topic)]
+        newest = max(of_kind, key=lambda one: (one.produced_at, one.name))
+        assert result.evidence == (newest.name,)
+        assert newest.is_measured or gate.kind == GateKind.MANUAL
+        assert newest.version_digest in ("", DIGEST)
+        assert newest.is_current
+        assert newest.expires_at is None or newest.expires_at > NOW
+        for name, least in gate.minimum.items():
+            assert newest.figures[name] >= least
+        for name, most in gate.maximum.items():
+            assert newest.figures[name] <= most
+
+    @given(st.lists(gates, max_size=4), versions, st.lists(pieces, max_size=4))
+    def test_one_gate_that_is_not_met_stops_all(self, asked, version, evidence):
+        policy = StagePolicy(
+            gates=tuple({gate.name: gate for gate in asked}.values()),
+            approvals=Approvals(number=1),
+        )
+
+        report = evaluate("staging", policy, version, evidence, NOW)
+
+        outcomes = {result.outcome for result in report.results}
+        assert report.is_met == (outcomes <= {Outcome.MET})
+        assert len(report.failures) == sum(r.outcome != Outcome.MET for r in report.results)
+        assert report.document()["is_met"] == report.is_met
+
+    @given(gates, versions, st.lists(pieces, max_size=4), st.randoms())
+    def test_the_order_of_evidence_does_not_matter(self, gate, version, evidence, shuffler):
+        unlike = list({one.name: one for one in evidence}.values())
+        shuffled = list(unlike)
+        shuffler.shuffle(shuffled)
+
+        assert judged(gate, unlike, version) == judged(gate, shuffled, version)
+
+    @given(gates)
+    def test_nothing_meets_nothing_that_was_not_measured(self, gate):
+        if gate.kind in BUILT_IN:
+            return
+        assert judged(gate).outcome == Outcome.NOT_COMPUTED

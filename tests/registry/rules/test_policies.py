@@ -1,0 +1,65 @@
+"""Policies refuse what they do not know, and never fall below four eyes."""
+
+import pytest
+from pydantic import ValidationError
+
+from registry.lifecycle import Stage
+from registry.rules.policies import GateKind, Policy
+
+LEAST = {"staging": {"approvals": {"number": 1}}, "production": {"approvals": {"number": 2}}}
+
+
+class TestPolicy:
+    def test_has_what_four_eyes_ask_for(self):
+        policy = Policy.model_validate(LEAST)
+
+        assert [policy.of(s).approvals.number for s in ("testing", "staging", "production")] == [
+            0, 1, 2,
+        ]  # fmt: skip
+        assert policy.request_days == 30
+
+    @pytest.mark.parametrize("stage", [Stage.DEVELOPMENT, Stage.ARCHIVED])
+    def test_asks_nothing_of_other_stages(self, stage):
+        assert Policy.model_validate(LEAST).of(stage).gates == ()
+
+    @pytest.mark.parametrize(("stage", "number"), [("staging", 0), ("production", 1)])
+    def test_never_falls_below_four_eyes(self, stage, number):
+        with pytest.raises(ValidationError, match="at least"):
+            Policy.model_validate(LEAST | {stage: {"approvals": {"number": number}}})
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"stagin": {}},
+            {"request_days": 0},
+            {"testing": {"gates": [{"kind": "horoscope"}]}},
+            {"testing": {"gates": [{}]}},
+            {"testing": {"gates": [{"kind": "backtest", "minimun": {}}]}},
+            {"testing": {"gates": [{"kind": "backtest", "minimum": {"sharpe": "high"}}]}},
+            {"testing": {"gates": [{"kind": "backtest", "topic": "x"}]}},
+            {"testing": {"gates": [{"kind": "manual"}]}},
+            {"testing": {"gates": [{"kind": "integrity", "minimum": {"x": 1}}]}},
+            {"testing": {"gates": [{"kind": "pbo"}, {"kind": "pbo"}]}},
+            {"testing": {"approvals": {"roles": ["researcher"]}}},
+            {"testing": {"approvals": {"number": -1}}},
+        ],
+    )
+    def test_refuses_what_it_does_not_know(self, more):
+        with pytest.raises(ValidationError):
+            Policy.model_validate(LEAST | more)
+
+    @pytest.mark.parametrize("kind", sorted(set(GateKind) - {GateKind.MANUAL}))
+    def test_knows_every_gate(self, kind):
+        document = LEAST | {"testing": {"gates": [{"kind": kind}]}}
+
+        assert Policy.model_validate(document).testing.gates[0].name == kind
+
+    def test_has_manual_gates_of_several_topics(self):
+        gates = [{"kind": "manual", "topic": topic} for topic in ("drill", "committee")]
+
+        names = [
+            g.name
+            for g in Policy.model_validate(LEAST | {"testing": {"gates": gates}}).testing.gates
+        ]
+
+        assert names == ["manual:drill", "manual:committee"]

@@ -1,0 +1,247 @@
+"""Many people at the same moment: one production version, numbers without gap or twin."""
+
+import threading
+from collections import Counter
+
+import pytest
+
+from crowetrade_site.core import storage
+from crowetrade_site.core.errors import DomainError
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import services
+from registry.lifecycle import RequestStatus, Stage
+from registry.models import ModelVersion, PromotionRequest
+from registry.services.versions import VersionCard
+from tests.crowetrade_site.core.threads import in_threads
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.registry import (
+    attest_drill,
+    bring_evidence,
+    hand_in,
+    model_version,
+    promotion,
+    registered_model,
+)
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture
+def author(transactional_db):
+    return account(Role.RESEARCHER, "author")
+
+
+def together(n_threads, work):
+    """Run `work(number)` in threads that begin together; return values and refusals."""
+    barrier = threading.Barrier(n_threads)
+
+    def start(number):
+        barrier.wait(60)
+        try:
+            return work(number)
+        except DomainError as refusal:
+            return refusal
+
+    return in_threads(n_threads, start)
+
+
+def approved(version, operator, judges) -> PromotionRequest:
+    """Return a request that an operator may carry out."""
+    bring_evidence(version)
+    attest_drill(version, judges[0])
+    request = services.request_promotion(
+        version_id=version.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+    )
+    for judge in judges:
+        services.approve_promotion(request_id=request.public_id, actor=judge, at=AT)
+    return request
+
+
+class TestExecution:
+    @pytest.fixture
+    def people(self, author):
+        return account(Role.OPERATOR), [account(Role.VALIDATOR) for _ in range(2)]
+
+    def test_of_64_requests_leaves_one_production_version(self, author, people):
+        operator, judges = people
+        model = registered_model(author)
+        requests = [
+            approved(model_version(author, model=model, stage=Stage.STAGING), operator, judges)
+            for _ in range(64)
+        ]
+
+        answers = together(
+            64,
+            lambda number: services.execute_promotion(
+                request_id=requests[number].public_id, actor=operator, at=AT
+            ),
+        )
+
+        n_executed = sum(isinstance(answer, PromotionRequest) for answer in answers)
+        stages = Counter(model.versions.values_list("stage", flat=True))
+        assert stages[Stage.PRODUCTION] == 1
+        assert n_executed >= 1
+        assert stages[Stage.ARCHIVED] == n_executed - 1
+        assert stages[Stage.STAGING] == 64 - n_executed
+        executed = PromotionRequest.objects.filter(status=RequestStatus.EXECUTED)
+        assert executed.count() == n_executed
+        assert AuditEvent.objects.filter(verb="registry.version.promoted").count() == n_executed
+
+    def test_of_one_request_by_64_happens_once(self, author, people):
+        operator, judges = people
+        version = model_version(author, stage=Stage.STAGING)
+        request = approved(version, operator, judges)
+
+        answers = together(
+            64,
+            lambda _: services.execute_promotion(
+                request_id=request.public_id, actor=operator, at=AT
+            ),
+        )
+
+        assert sum(isinstance(answer, PromotionRequest) for answer in answers) == 1
+        assert AuditEvent.objects.filter(verb="registry.version.promoted").count() == 1
+
+    def test_of_a_request_by_its_last_approval_happens_once(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        request = promotion(version, author)
+        judges = [account(Role.VALIDATOR) for _ in range(16)]
+
+        answers = together(
+            16,
+            lambda number: services.approve_promotion(
+                request_id=request.public_id, actor=judges[number], at=AT
+            ),
+        )
+
+        assert sum(isinstance(answer, PromotionRequest) for answer in answers) == 1
+        version.refresh_from_db()
+        assert version.stage == Stage.STAGING
+        assert AuditEvent.objects.filter(verb="registry.version.promoted").count() == 1
+
+    def test_and_rollbacks_leave_one_production_version(self, author, people):
+        operator, judges = people
+        model = registered_model(author)
+        for number in range(2):
+            model_version(author, model=model, stage=Stage.PRODUCTION)
+            if number == 0:
+                model.versions.update(stage=Stage.ARCHIVED)
+        staged = model_version(author, model=model, stage=Stage.STAGING)
+        request = approved(staged, operator, judges)
+
+        def work(number):
+            if number % 2:
+                return services.execute_promotion(
+                    request_id=request.public_id, actor=operator, at=AT
+                )
+            return services.roll_back(
+                model_name=model.name, actor=operator, at=AT, reason="drifted"
+            )
+
+        together(16, work)
+
+        assert model.versions.filter(stage=Stage.PRODUCTION).count() == 1
+
+    def test_and_revocation_agree(self, author, people):
+        """Whoever is first, what was revoked is not in production."""
+        operator, judges = people
+        version = model_version(author, stage=Stage.STAGING)
+        request = approved(version, operator, judges)
+
+        def work(number):
+            if number:
+                return services.execute_promotion(
+                    request_id=request.public_id, actor=operator, at=AT
+                )
+            return services.move_version(
+                version_id=version.public_id, target=Stage.ARCHIVED, actor=operator, at=AT,
+                reason="runaway",
+            )  # fmt: skip
+
+        revoked, executed = together(2, work)
+
+        version.refresh_from_db()
+        refused = [isinstance(answer, DomainError) for answer in (revoked, executed)]
+        assert any(refused) or version.stage == Stage.ARCHIVED
+        assert (version.stage == Stage.PRODUCTION) == (not refused[1] and refused[0])
+
+
+class TestRegistration:
+    @pytest.mark.long
+    def test_of_1600_versions_gives_every_number_once(self, author):
+        model = registered_model(author)
+
+        def work(number):
+            for turn in range(50):
+                content = f"{number}-{turn}".encode()
+                path = f"desk/{number}/{turn}/p.json"
+                services.store_file(
+                    path=path, sha256=storage.put(content), n_bytes=len(content), actor=author,
+                    at=AT,
+                )  # fmt: skip
+                services.register_version(
+                    name=model.name, source=path.rpartition("/")[0], card=VersionCard(),
+                    actor=author, at=AT,
+                )  # fmt: skip
+
+        answers = together(32, work)
+
+        assert answers == [None] * 32
+        numbers = model.versions.order_by("number").values_list("number", flat=True)
+        assert list(numbers) == list(range(1, 1601))
+        told = AuditEvent.objects.filter(verb="registry.version.registered")
+        assert told.count() == 1600
+
+    def test_of_the_same_bytes_makes_one_version(self, author):
+        model = registered_model(author)
+        folders = [hand_in(author, content=b"same") for _ in range(16)]
+
+        answers = together(
+            16,
+            lambda number: services.register_version(
+                name=model.name, source=folders[number], card=VersionCard(), actor=author, at=AT
+            ),
+        )
+
+        made = [answer for answer in answers if isinstance(answer, ModelVersion)]
+        assert [version.number for version in made] == [1]
+        assert model.versions.count() == 1
+        assert all(answer.status == 409 for answer in answers if isinstance(answer, DomainError))
+
+    def test_under_one_key_makes_one_version(self, author):
+        model = registered_model(author)
+        source = hand_in(author)
+
+        answers = together(
+            8,
+            lambda _: services.register_version(
+                name=model.name, source=source, card=VersionCard(), actor=author, at=AT,
+                idempotency_key="k",
+            ),
+        )  # fmt: skip
+
+        assert model.versions.count() == 1
+        assert {a.number for a in answers if isinstance(a, ModelVersion)} == {1}
+
+
+class TestAliases:
+    def test_never_stay_with_what_is_archived(self, author):
+        model = registered_model(author)
+        version = model_version(author, model=model)
+
+        def work(number):
+            if number:
+                return services.set_alias(
+                    name=model.name, alias=f"a{number}", number=1, actor=author, at=AT
+                )
+            return services.move_version(
+                version_id=version.public_id, target=Stage.ARCHIVED, actor=author, at=AT, reason="x"
+            )
+
+        together(12, work)
+
+        version.refresh_from_db()
+        assert version.stage == Stage.ARCHIVED
+        assert not version.aliases.exists()

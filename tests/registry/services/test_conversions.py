@@ -1,0 +1,214 @@
+"""Pickles that become skops: asked for, done in the sandbox, registered as a version."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from crowetrade_site.core.errors import Conflict, DuplicateRequest, Forbidden, InvalidInput
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import jobs, selectors, services
+from registry.artifacts import sandbox
+from registry.artifacts.sandbox import Availability
+from registry.jobs import conversion as converting
+from registry.lifecycle import ConversionStatus, Stage, VersionStatus
+from registry.models import Conversion, ModelVersion
+from registry.services.versions import VersionCard
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.registry import events_of, model_version, registered_model
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        not sandbox.is_available().is_available,
+        reason=sandbox.is_available().reason or "the sandbox is there",
+    ),
+]
+ROWS = np.random.default_rng(7).normal(size=(20, 3))
+
+
+def fitted():
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression().fit(ROWS, ROWS[:, 0] > 0)
+
+
+@pytest.fixture(scope="module")
+def pickled():
+    return pickle.dumps(fitted())
+
+
+@pytest.fixture
+def author(transactional_db):
+    return account(Role.RESEARCHER, "author")
+
+
+@pytest.fixture
+def version(author, pickled):
+    """A pickle in quarantine."""
+    made = model_version(
+        author, model=registered_model(author, "alpha"), status=VersionStatus.QUARANTINED,
+        content=pickled,
+    )  # fmt: skip
+    ModelVersion.objects.update(format="pickle", model_path="parameters.json")
+    made.refresh_from_db()
+    return made
+
+
+def asked(version, actor, rows=None, **more):
+    return services.convert_version(
+        version_id=version.public_id, rows=ROWS.tolist() if rows is None else rows, actor=actor,
+        at=AT, **more,
+    )  # fmt: skip
+
+
+class TestConvertVersion:
+    def test_makes_a_version_that_predicts_the_same(self, version, author):
+        conversion = asked(version, author)
+
+        made_id = jobs.convert_version(conversion_id=conversion.public_id)
+        jobs.admit_version(version_id=made_id)
+
+        made = selectors.get_version(made_id)
+        assert (made.number, made.stage, made.status) == (2, Stage.DEVELOPMENT, "ready")
+        assert (made.format, made.created_by, made.copied_from) == ("skops", author, version)
+        assert events_of(made) == ["version.converted", "version.admitted"]
+        assert "conversion.requested" in events_of(version)
+        conversion.refresh_from_db()
+        assert (conversion.status, conversion.result) == (ConversionStatus.DONE, made)
+        predictor = selectors.load("models:/alpha/2").model
+        expected = fitted().predict(ROWS)
+        np.testing.assert_array_equal(predictor.predict(ROWS), expected)
+
+    def test_is_done_once(self, version, author):
+        conversion = asked(version, author)
+
+        jobs.convert_version(conversion_id=conversion.public_id)
+        assert jobs.convert_version(conversion_id=conversion.public_id) is None
+
+        assert ModelVersion.objects.count() == 2
+
+    def test_leaves_the_author_the_author(self, version, author):
+        admin = account(Role.ADMIN)
+
+        made = jobs.convert_version(conversion_id=asked(version, admin).public_id)
+
+        assert selectors.get_version(made).created_by == author
+
+    @pytest.mark.parametrize(
+        "rows",
+        [[], [[]], [[1.0], [1.0, 2.0]], [[1.0], {"a": 1.0}], ["ab"], [[[1.0]]], [[1]] * 1001],
+    )
+    def test_refuses_rows_that_are_none(self, version, author, rows):
+        with pytest.raises(InvalidInput):
+            asked(version, author, rows)
+
+        assert not Conversion.objects.exists()
+
+    def test_refuses_what_is_no_pickle(self, author):
+        with pytest.raises(Conflict, match="pickles in quarantine"):
+            asked(model_version(author), author)
+
+    def test_refuses_others(self, version):
+        with pytest.raises(Forbidden):
+            asked(version, account(Role.RESEARCHER))
+
+    def test_refuses_a_compromised_version(self, version, author):
+        services.report_tampering(version_id=version.public_id, path="x", found="", at=AT)
+
+        with pytest.raises(Conflict, match="compromised"):
+            asked(version, author)
+
+    def test_refuses_a_second_one_meanwhile_and_after(self, version, author):
+        conversion = asked(version, author)
+        with pytest.raises(Conflict, match="being converted"):
+            asked(version, author)
+        jobs.convert_version(conversion_id=conversion.public_id)
+
+        with pytest.raises(Conflict, match="see version 2"):
+            asked(version, author)
+
+    def test_knows_a_request_by_its_key(self, version, author):
+        first = asked(version, author, idempotency_key="k")
+
+        assert asked(version, author, idempotency_key="k") == first
+        with pytest.raises(DuplicateRequest):
+            asked(version, author, rows=[[1.0, 2.0, 3.0]], idempotency_key="k")
+
+    def test_says_why_it_failed(self, version, author):
+        conversion = asked(version, author, rows=[[1.0]])  # the model takes three columns
+
+        jobs.convert_version(conversion_id=conversion.public_id)
+
+        conversion.refresh_from_db()
+        assert conversion.status == ConversionStatus.FAILED
+        assert "features" in conversion.reason
+        assert events_of(version)[-1] == "conversion.failed"
+        assert ModelVersion.objects.count() == 1
+
+    def test_keeps_no_model_that_predicts_otherwise(self, version, author, monkeypatch):
+        real = converting.convert_to_skops
+
+        def differing(*given, **named):
+            found = real(*given, **named)
+            object.__setattr__(found.probe, "max_abs_difference", 1e-9)
+            return found
+
+        monkeypatch.setattr(converting, "convert_to_skops", differing)
+        conversion = asked(version, author)
+
+        jobs.convert_version(conversion_id=conversion.public_id)
+
+        conversion.refresh_from_db()
+        assert conversion.reason == "Predictions differ by up to 1e-09 on these rows."
+        assert ModelVersion.objects.count() == 1
+
+    def test_waits_for_a_machine_with_a_sandbox(self, version, author, monkeypatch):
+        none = Availability(False, "no Landlock", 0, "")
+        monkeypatch.setattr(sandbox, "is_available", lambda: none)
+        conversion = asked(version, author)
+
+        jobs.convert_version(conversion_id=conversion.public_id)
+
+        conversion.refresh_from_db()
+        assert (conversion.status, conversion.reason) == (ConversionStatus.QUEUED, "no Landlock")
+        Conversion.objects.update(published_at=AT)
+        assert jobs.stalled_conversions() == [conversion.public_id]
+
+    def test_goes_with_a_version_that_is_deleted(self, version, author):
+        asked(version, author)
+
+        services.delete_version(version_id=version.public_id, actor=author, at=AT)
+
+        assert not Conversion.objects.exists()
+        assert AuditEvent.objects.filter(verb="registry.conversion.requested").exists()
+
+
+class TestCopies:
+    def test_of_a_conversion_keep_the_original(self, version, author):
+        jobs.convert_version(conversion_id=asked(version, author).public_id)
+
+        with pytest.raises(Conflict, match="part of the record"):
+            services.delete_version(version_id=version.public_id, actor=author, at=AT)
+
+    def test_of_the_same_bytes_under_other_names_are_told_apart(self, version, author):
+        from crowetrade_site.core import storage
+
+        sha256 = version.manifest["files"][0]["sha256"]
+        services.store_file(
+            path="desk/other/model.pkl", sha256=sha256, n_bytes=len(storage.read(sha256)),
+            actor=author, at=AT,
+        )  # fmt: skip
+        with pytest.raises(Conflict, match="the same bytes under other names"):
+            services.register_version(
+                name="alpha", source="desk/other", card=VersionCard(), actor=author, at=AT
+            )
+        made = services.register_version(
+            name="alpha", source="desk/other", card=VersionCard(), actor=author, at=AT,
+            allow_duplicate=True,
+        )  # fmt: skip
+
+        assert made.digest == version.digest
+        assert not selectors.compare_versions(version, made)["is_same_files"]

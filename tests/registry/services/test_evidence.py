@@ -1,0 +1,140 @@
+"""Evidence, measured and attested."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from crowetrade_site.core import roles
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import services
+from registry.models import Evidence
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.registry import events_of, model_version
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def author():
+    return account(Role.RESEARCHER, "author")
+
+
+@pytest.fixture
+def version(author):
+    return model_version(author)
+
+
+@pytest.fixture
+def validator():
+    return account(Role.VALIDATOR, "vera")
+
+
+def attest(version, actor, **more):
+    given = {"topic": "drill", "summary": "Stopped.", "actor": actor, "at": AT}
+    return services.attest_evidence(version_id=version.public_id, **given | more)
+
+
+def measure(version, **more):
+    given = {
+        "kind": "backtest", "figures": {"n_bars": 500}, "digests": {"artifact": version.digest},
+        "source": "backtests.run:1", "produced_at": AT, "at": AT,
+    }  # fmt: skip
+    return services.record_evidence(version_id=version.public_id, **given | more)
+
+
+class TestAttest:
+    def test_is_signed_for_and_told_once(self, version, validator):
+        piece = attest(version, validator, figures={"seconds": 0.4})
+
+        assert (piece.is_measured, piece.handed_in_by) == (False, validator)
+        assert piece.figures == {"topic": "drill", "seconds": 0.4}
+        assert events_of(version)[1:] == ["evidence.attested"]
+
+    def test_supersedes_its_own_topic_alone(self, version, validator):
+        first = attest(version, validator)
+        other = attest(version, validator, topic="committee")
+        attest(version, validator, summary="Stopped again.")
+
+        for piece, status in ((first, "superseded"), (other, "valid")):
+            piece.refresh_from_db()
+            assert piece.status == status
+
+    def test_refuses_what_was_handed_in_before(self, version, validator):
+        attest(version, validator)
+
+        with pytest.raises(Conflict, match="before"):
+            attest(version, validator)
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"topic": " "},
+            {"summary": ""},
+            {"summary": "x" * 10_001},
+            {"expires_at": AT},
+            {"expires_at": AT - timedelta(days=1)},
+        ],
+    )
+    def test_refuses_what_says_nothing(self, version, validator, more):
+        with pytest.raises(InvalidInput):
+            attest(version, validator, **more)
+
+    @pytest.mark.parametrize("role", [Role.RESEARCHER, Role.OPERATOR, Role.AUDITOR])
+    def test_is_for_those_who_judge(self, version, role):
+        with pytest.raises(Forbidden):
+            attest(version, account(role))
+
+    def test_is_never_for_ones_own(self, version, author):
+        author.groups.add(account(Role.VALIDATOR).groups.get())
+        roles.forget(author)
+
+        with pytest.raises(Forbidden, match="of their own"):
+            attest(version, author)
+        assert not Evidence.objects.exists()
+
+    def test_by_nobody_is_refused_by_the_database(self, version):
+        with pytest.raises(IntegrityError, match="attested_by_somebody"), transaction.atomic():
+            Evidence.objects.create(
+                version=version, kind="manual", is_measured=False, digest="x", source="x",
+                produced_at=AT,
+            )  # fmt: skip
+
+
+class TestRecord:
+    def test_is_measured_and_told_once(self, version):
+        piece = measure(version)
+
+        assert (piece.is_measured, piece.handed_in_by) == (True, None)
+        assert events_of(version)[1:] == ["evidence.measured"]
+        assert AuditEvent.objects.latest("id").actor == "system"
+
+    def test_supersedes_what_is_older(self, version):
+        old = measure(version, produced_at=AT - timedelta(days=1))
+        measure(version)
+
+        old.refresh_from_db()
+        assert old.status == "superseded"
+
+    @pytest.mark.parametrize(
+        "more", [{"kind": "manual"}, {"kind": "horoscope"}, {"digests": {"artifact": "0" * 64}}]
+    )
+    def test_refuses_other_bytes_and_kinds(self, version, more):
+        with pytest.raises(InvalidInput):
+            measure(version, **more)
+
+    def test_refuses_what_was_handed_in_before(self, version):
+        measure(version)
+
+        with pytest.raises(Conflict):
+            measure(version)
+
+    def test_of_none_is_not_found(self, version):
+        version.public_id = uuid4()
+
+        with pytest.raises(NotFound):
+            measure(version)

@@ -1,0 +1,135 @@
+"""Nobody decides about their own work, by whatever way it came into the registry."""
+
+import pytest
+from django.contrib.auth.models import Group
+
+from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet
+from registry import selectors, services
+from registry.lifecycle import Stage, VersionStatus
+from registry.models import ModelVersion
+from registry.services.versions import VersionCard
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.registry import (
+    attest_drill,
+    events_of,
+    hand_in,
+    model_version,
+    promotion,
+    registered_model,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def author(db):
+    """Someone who may both make models and judge them."""
+    user = account("researcher")
+    user.groups.add(Group.objects.get_or_create(name="validator")[0])
+    return user
+
+
+@pytest.fixture
+def other(db):
+    return account("researcher")
+
+
+def copy_of(version, owner):
+    name = registered_model(owner).name
+    found = services.register_version(
+        name=name, source=f"models:/{version.registered_model.name}/{version.number}",
+        card=VersionCard(), actor=owner, at=AT,
+    )  # fmt: skip
+    ModelVersion.objects.filter(pk=found.pk).update(
+        stage=Stage.TESTING, status=VersionStatus.READY, left_development_at=AT
+    )
+    return selectors.get_version(found.public_id)
+
+
+class TestAuthors:
+    def test_of_a_copy_are_those_of_its_original(self, author, other):
+        original = model_version(author)
+        copied = copy_of(original, other)
+
+        assert selectors.authors_of(copied) == {author.pk, other.pk}
+        with pytest.raises(Forbidden, match="of their own"):
+            attest_drill(copied, author)
+        request = promotion(copied, other)
+        with pytest.raises(Forbidden, match="of their own"):
+            services.approve_promotion(request_id=request.public_id, actor=author, at=AT)
+
+    def test_are_who_handed_the_files_in(self, author):
+        admin = account("admin")
+        folder = hand_in(author)
+        model = registered_model(admin)
+
+        version = services.register_version(
+            name=model.name, source=folder, card=VersionCard(), actor=admin, at=AT
+        )
+
+        assert selectors.authors_of(version) == {author.pk, admin.pk}
+
+
+class TestPolicy:
+    def test_of_a_model_of_ones_own_is_chosen_by_others(self, author):
+        model = registered_model(author)
+
+        with pytest.raises(Forbidden, match="model of their own"):
+            services.assign_policy(
+                model_name=model.name, policy="default", actor=author, at=AT, reason="Easier."
+            )
+
+
+class TestNames:
+    def test_stay_once_people_rely_on_them(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        name = version.registered_model.name
+
+        with pytest.raises(Conflict, match="keeps its name"):
+            services.rename_model(name=name, new_name="other", actor=author, at=AT)
+
+
+class TestRollBack:
+    def test_brings_nothing_back_that_may_not_be_opened(self, author):
+        model = registered_model(author)
+        first = model_version(author, model=model)
+        ModelVersion.objects.filter(pk=first.pk).update(
+            stage=Stage.ARCHIVED, was_production_at=AT, left_development_at=AT,
+            status=VersionStatus.QUARANTINED,
+        )  # fmt: skip
+        present = model_version(author, model=model, stage=Stage.PRODUCTION)
+
+        with pytest.raises(GateNotMet, match="without a waiver"):
+            services.roll_back(
+                model_name=model.name, actor=account("operator"), at=AT, reason="Drifted."
+            )
+        present.refresh_from_db()
+        assert present.stage == Stage.PRODUCTION
+
+
+class TestMove:
+    def test_tells_the_aliases_that_are_left(self, author):
+        version = model_version(author)
+        services.set_alias(
+            name=version.registered_model.name, alias="best", number=version.number,
+            actor=author, at=AT,
+        )  # fmt: skip
+        assert selectors.get_version(version.public_id).alias_names == ["best"]
+
+        archived = services.move_version(
+            version_id=version.public_id, target=Stage.ARCHIVED, actor=author, at=AT, reason="Old."
+        )
+
+        assert archived.alias_names == []
+
+    def test_writes_down_that_it_ended_a_request(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        request = promotion(version, author)
+
+        services.move_version(
+            version_id=version.public_id, target=Stage.DEVELOPMENT, actor=author, at=AT,
+            reason="Not yet.",
+        )  # fmt: skip
+
+        assert events_of(request)[-1] == "promotion.withdrawn"

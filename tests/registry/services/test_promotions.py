@@ -1,0 +1,396 @@
+"""Promotion under four eyes: by the services, and where it matters by the database too."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from crowetrade_site.core import roles
+from crowetrade_site.core.errors import (
+    Conflict,
+    Forbidden,
+    GateNotMet,
+    IllegalTransition,
+    InvalidInput,
+    NotFound,
+    StaleState,
+)
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import jobs, selectors, services
+from registry.lifecycle import RequestStatus, Stage
+from registry.models import Approval, ModelVersion
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.registry import (
+    attest_drill,
+    bring_evidence,
+    events_of,
+    model_version,
+    promotion,
+)
+
+pytestmark = pytest.mark.django_db
+LIGHT = "staging: {approvals: {number: 1}}\nproduction: {approvals: {number: 2}}\n"
+
+
+@pytest.fixture
+def author():
+    return account(Role.RESEARCHER, "author")
+
+
+@pytest.fixture
+def operator():
+    return account(Role.OPERATOR, "otto")
+
+
+@pytest.fixture
+def judges():
+    return [account(Role.VALIDATOR, name) for name in ("vera", "victor")]
+
+
+@pytest.fixture
+def staged(author):
+    return model_version(author, stage=Stage.STAGING)
+
+
+@pytest.fixture
+def request_(staged, operator):
+    return promotion(staged, operator)
+
+
+def approve(request, who, **more):
+    return services.approve_promotion(request_id=request.public_id, actor=who, at=AT, **more)
+
+
+def execute(request, who, at=AT):
+    return services.execute_promotion(request_id=request.public_id, actor=who, at=at)
+
+
+class TestRequest:
+    def test_keeps_policy_bytes_and_evidence(self, request_, staged):
+        assert request_.version_digest == staged.digest
+        assert str(request_.policy) == "default v1"
+        assert request_.report["is_met"]
+        assert request_.expires_at == AT + timedelta(days=30)
+        assert events_of(request_) == ["promotion.requested"]
+
+    def test_writes_nothing_where_a_gate_is_not_met(self, staged, operator):
+        before = AuditEvent.objects.count()
+
+        with pytest.raises(GateNotMet) as refusal:
+            services.request_promotion(
+                version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+            )
+
+        outcomes = {g["name"]: g["outcome"] for g in refusal.value.extensions["report"]["gates"]}
+        assert outcomes["pbo"] == "not computed"
+        assert not staged.requests.exists()
+        assert AuditEvent.objects.count() == before
+
+    def test_is_one_at_a_time(self, request_, staged, operator):
+        with pytest.raises(Conflict, match="open request"):
+            services.request_promotion(
+                version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+            )
+
+    @pytest.mark.parametrize("role", [Role.VALIDATOR, Role.AUDITOR, Role.ADMIN])
+    def test_is_for_researchers_and_operators(self, staged, role):
+        with pytest.raises(Forbidden):
+            services.request_promotion(
+                version_id=staged.public_id, target=Stage.PRODUCTION, actor=account(role), at=AT
+            )
+
+    def test_refuses_what_is_compromised(self, staged, operator):
+        services.report_tampering(version_id=staged.public_id, path="x", found="0" * 64, at=AT)
+
+        with pytest.raises(Conflict, match="compromised"):
+            services.request_promotion(
+                version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+            )
+
+
+class TestApprove:
+    def test_by_two_opens_the_way(self, request_, judges):
+        first, second = (approve(request_, judge, comment="fine") for judge in judges)
+
+        assert (first.status, second.status) == (RequestStatus.OPEN, RequestStatus.APPROVED)
+        assert events_of(request_)[1:] == ["promotion.approved"] * 2
+        given = Approval.objects.get(approver=judges[0])
+        assert (given.role, given.version_digest) == ("validator", request_.version_digest)
+
+    def test_is_given_once_by_each(self, request_, judges):
+        approve(request_, judges[0])
+
+        with pytest.raises(Conflict, match="already"):
+            approve(request_, judges[0])
+
+    @pytest.mark.parametrize("whose", ["requester", "author"])
+    def test_of_ones_own_is_refused_whatever_the_role(self, request_, author, operator, whose):
+        person = {"requester": operator, "author": author}[whose]
+        for role in (Role.VALIDATOR, Role.ADMIN):
+            person.groups.add(account(role).groups.get())
+        roles.forget(person)
+
+        with pytest.raises(Forbidden, match="of their own"):
+            approve(request_, person)
+
+    @pytest.mark.parametrize(
+        ("whose", "constraint"),
+        [("requester", "approver_is_not_requester"), ("author", "approver_is_not_author")],
+    )
+    def test_of_ones_own_is_refused_by_the_database(
+        self, request_, author, operator, whose, constraint
+    ):
+        person = {"requester": operator, "author": author}[whose]
+
+        with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+            Approval.objects.create(
+                request=request_, approver=person, requester=operator, author=author,
+                role="admin", version_digest="a", evidence_digest="b", approved_at=AT,
+            )  # fmt: skip
+
+    def test_twice_by_one_is_refused_by_the_database(self, request_, author, operator, judges):
+        approve(request_, judges[0])
+
+        with pytest.raises(IntegrityError, match="one_approval_each"), transaction.atomic():
+            Approval.objects.create(
+                request=request_, approver=judges[0], requester=operator, author=author,
+                role="admin", version_digest="a", evidence_digest="b", approved_at=AT,
+            )  # fmt: skip
+
+    @pytest.mark.parametrize("role", [Role.RESEARCHER, Role.OPERATOR, Role.AUDITOR])
+    def test_is_for_those_who_judge(self, request_, role):
+        with pytest.raises(Forbidden):
+            approve(request_, account(role))
+
+    def test_of_what_ended_is_refused(self, request_, judges):
+        with pytest.raises(Conflict, match="ended on"):
+            services.approve_promotion(
+                request_id=request_.public_id, actor=judges[0], at=AT + timedelta(days=31)
+            )
+        services.reject_promotion(
+            request_id=request_.public_id, actor=judges[0], at=AT, reason="no"
+        )
+        with pytest.raises(IllegalTransition, match="rejected"):
+            approve(request_, judges[1])
+
+
+class TestLapse:
+    """An approval is of the evidence that was seen."""
+
+    def test_comes_with_other_evidence(self, request_, staged, judges):
+        approve(request_, judges[0])
+        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+
+        after = approve(request_, judges[1])
+
+        assert after.status == RequestStatus.OPEN
+        lapsed = Approval.objects.get(approver=judges[0])
+        assert lapsed.lapsed_at == AT
+        assert events_of(request_)[-2:] == ["promotion.lapsed", "promotion.approved"]
+
+    def test_opens_a_request_that_had_them_all(self, request_, staged, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+
+        with pytest.raises(StaleState, match="lapsed"):
+            execute(request_, operator)
+        assert approve(request_, account(Role.ADMIN)).status == RequestStatus.OPEN
+        staged.refresh_from_db()
+        assert staged.stage == Stage.STAGING
+
+    def test_lets_the_same_people_approve_anew(self, request_, staged, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+
+        for judge in judges:
+            approve(request_, judge)
+
+        assert execute(request_, operator).status == RequestStatus.EXECUTED
+
+    def test_comes_with_another_policy(self, request_, staged, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+        services.store_policy(
+            name="light", text=LIGHT, actor=account(Role.ADMIN), at=AT, reason="a pilot"
+        )
+        services.assign_policy(
+            model_name=staged.registered_model.name, policy="light", actor=account(Role.ADMIN),
+            at=AT, reason="a pilot",
+        )  # fmt: skip
+
+        with pytest.raises(StaleState, match="lapsed"):
+            execute(request_, operator)
+
+    def test_is_told_before_it_happens(self, request_, staged, judges):
+        approve(request_, judges[0])
+        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+
+        standing = selectors.standing_of(selectors.get_request(request_.public_id), at=AT)
+
+        assert (standing.n_standing, standing.n_needed, standing.is_stale) == (0, 2, True)
+        assert set(judges) <= set(standing.may_approve)
+
+    def test_refuses_a_yes_to_what_was_seen_before(self, request_, staged, judges):
+        seen = request_.evidence_digest
+        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+
+        with pytest.raises(StaleState, match="look again"):
+            approve(request_, judges[0], evidence_digest=seen)
+
+
+class TestExecute:
+    def test_moves_the_version_and_archives_the_one_before(
+        self, request_, staged, author, judges, operator
+    ):
+        present = model_version(author, model=staged.registered_model, stage=Stage.PRODUCTION)
+        for judge in judges:
+            approve(request_, judge)
+
+        done = execute(request_, operator)
+
+        present.refresh_from_db()
+        staged.refresh_from_db()
+        assert (present.stage, staged.stage) == (Stage.ARCHIVED, Stage.PRODUCTION)
+        assert (done.status, done.decided_by) == (RequestStatus.EXECUTED, operator)
+        assert events_of(present)[-1] == "version.superseded"
+        assert events_of(staged)[-1] == "version.promoted"
+
+    def test_wants_all_approvals(self, request_, judges, operator):
+        approve(request_, judges[0])
+
+        with pytest.raises(IllegalTransition, match="1 of 2 approvals"):
+            execute(request_, operator)
+
+    @pytest.mark.parametrize("role", [Role.RESEARCHER, Role.VALIDATOR, Role.AUDITOR, Role.ADMIN])
+    def test_is_the_operators(self, request_, judges, role):
+        for judge in judges:
+            approve(request_, judge)
+
+        with pytest.raises(Forbidden):
+            execute(request_, account(role))
+
+    @pytest.mark.parametrize("days", [29, 95])
+    def test_judges_once_more(self, request_, staged, judges, operator, days):
+        for judge in judges:
+            approve(request_, judge)
+        later = AT + timedelta(days=days)
+        type(request_).objects.filter(pk=request_.pk).update(expires_at=AT + timedelta(days=200))
+
+        if days < 90:
+            assert execute(request_, operator, later).status == RequestStatus.EXECUTED
+        else:
+            with pytest.raises(GateNotMet, match="96 days old, 90 may be"):
+                execute(request_, operator, later)
+
+    def test_refuses_what_was_tampered_with(self, request_, staged, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+        services.report_tampering(version_id=staged.public_id, path="x", found="0" * 64, at=AT)
+
+        with pytest.raises(Conflict, match="compromised"):
+            execute(request_, operator)
+
+    def test_refuses_what_is_elsewhere_by_now(self, request_, staged, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+        ModelVersion.objects.filter(pk=staged.pk).update(stage=Stage.DEVELOPMENT)
+
+        with pytest.raises(Conflict, match="stale"):
+            execute(request_, operator)
+
+    def test_of_one_that_was_executed_is_refused(self, request_, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+        execute(request_, operator)
+        n_events = AuditEvent.objects.count()
+
+        with pytest.raises((Conflict, Forbidden)):
+            execute(request_, operator)
+        assert AuditEvent.objects.count() == n_events
+
+
+class TestEnd:
+    def test_reject_wants_a_reason_and_a_judge(self, request_, operator, judges):
+        given = {"request_id": request_.public_id, "at": AT}
+
+        with pytest.raises(InvalidInput):
+            services.reject_promotion(**given, actor=judges[0], reason=" ")
+        with pytest.raises(Forbidden):
+            services.reject_promotion(**given, actor=operator, reason="x")
+        done = services.reject_promotion(**given, actor=judges[0], reason="too few bars")
+        assert (done.status, done.decided_by) == (RequestStatus.REJECTED, judges[0])
+        assert events_of(request_)[1:] == ["promotion.rejected"]
+
+    def test_withdraw_is_for_requester_and_author(self, request_, author, judges):
+        given = {"request_id": request_.public_id, "at": AT}
+
+        with pytest.raises(Forbidden):
+            services.withdraw_promotion(**given, actor=account(Role.RESEARCHER))
+        assert services.withdraw_promotion(**given, actor=author).status == "withdrawn"
+        assert events_of(request_)[1:] == ["promotion.withdrawn"]
+
+    def test_expire_ends_what_is_over_once(self, request_, author):
+        bring_evidence(young := model_version(author, stage=Stage.TESTING))
+        kept = services.request_promotion(
+            version_id=young.public_id, target=Stage.STAGING, actor=author,
+            at=AT + timedelta(days=5),
+        )  # fmt: skip
+        end = AT + timedelta(days=30)
+
+        assert [jobs.expire_promotions(at=end), jobs.expire_promotions(at=end)] == [1, 0]
+        for row, status in ((request_, "expired"), (kept, "open")):
+            row.refresh_from_db()
+            assert row.status == status
+        assert events_of(request_)[1:] == ["promotion.expired"]
+
+    @pytest.mark.parametrize("verb", ["approve", "reject", "withdraw", "execute"])
+    def test_of_none_is_not_found(self, operator, verb):
+        more = {"reason": "x"} if verb == "reject" else {}
+
+        with pytest.raises(NotFound):
+            getattr(services, f"{verb}_promotion")(
+                request_id=uuid4(), actor=operator, at=AT, **more
+            )
+
+
+class TestWaitingFor:
+    def test_leaves_out_who_may_not_and_who_has(self, request_, author, operator, judges):
+        def waits(user):
+            return selectors.waiting_for(user, at=AT).exists()
+
+        both = account(Role.VALIDATOR)
+        assert [waits(u) for u in (author, operator, *judges, both)] == [False, False] + [True] * 3
+        approve(request_, judges[0])
+        assert [waits(u) for u in judges] == [False, True]
+        approve(request_, judges[1])
+        assert [waits(u) for u in (both, operator)] == [False, True]
+
+    def test_names_a_judge_again_whose_approval_went_stale(self, request_, staged, judges):
+        approve(request_, judges[0])
+        assert not selectors.waiting_for(judges[0], at=AT).exists()
+
+        later = AT + timedelta(minutes=1)
+        bring_evidence(staged, "reproduction", days_ago=0, at=later)
+
+        assert selectors.waiting_for(judges[0], at=later).get() == request_
+        services.approve_promotion(request_id=request_.public_id, actor=judges[0], at=later)
+        assert not selectors.waiting_for(judges[0], at=later).exists()
+
+    def test_asks_for_the_roles_of_the_policy(self, staged, operator, judges):
+        text = LIGHT.replace("number: 2", "number: 2, roles: [admin]")
+        root = account(Role.ADMIN)
+        services.store_policy(name="default", text=text, actor=root, at=AT, reason="x")
+        attest_drill(staged, judges[0])
+        request = services.request_promotion(
+            version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+        )
+
+        assert not selectors.waiting_for(judges[0], at=AT).exists()
+        assert selectors.waiting_for(root, at=AT).get() == request
+        with pytest.raises(Forbidden, match="decide about production: admin"):
+            approve(request, judges[0])

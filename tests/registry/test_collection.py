@@ -1,0 +1,223 @@
+"""Bytes that nobody registered go; what a version refers to stays, whatever happens in between."""
+
+import os
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from django.core.management import call_command
+from django.db.models import F
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backtests import services as backtesting
+from backtests.jobs import referred_to
+from crowetrade_site.core import storage
+from crowetrade_site.core.errors import DomainError, Forbidden, InvalidInput
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import jobs, services
+from registry.models import LooseObject, ModelVersion, StoredFile
+from registry.services.versions import VersionCard
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.clients import client, problem
+from tests.factories.registry import hand_in, model_version, registered_model
+from tests.registry.api.bodies import send
+
+pytestmark = pytest.mark.django_db
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+_runs = count(1)
+
+
+@pytest.fixture
+def author(db):
+    return account(Role.RESEARCHER, "author")
+
+
+def collect(at=None, **more):
+    more = {"in_use": lambda digests: set()} | more
+    return jobs.collect_files(at=at or timezone.now(), **more)
+
+
+def age(spared=()):
+    """Let all that is there become old; what is being stored at this moment is not."""
+    StoredFile.objects.update(uploaded_at=F("uploaded_at") - 40 * DAY)
+    LooseObject.objects.update(loose_since=F("loose_since") - 2 * HOUR)
+    before = timezone.now().timestamp() - 7200
+    for row in [*StoredFile.objects.all(), *LooseObject.objects.all()]:
+        if row.sha256 not in spared and storage.exists(row.sha256):
+            os.utime(storage.locate(row.sha256), (before, before))
+
+
+class TestCollectFiles:
+    def test_forgets_then_removes(self, author):
+        hand_in(author, folder="desk/old", content=b"old")
+        digest = StoredFile.objects.get().sha256
+        age()
+
+        assert collect().forgotten == ["desk/old/parameters.json"]
+        assert storage.exists(digest)
+        assert collect().removed == []
+        age()
+        os.utime(storage.locate(digest), (0, 0))
+        found = collect()
+
+        assert (found.removed, found.n_bytes) == ([digest], 3)
+        assert not storage.exists(digest)
+        verbs = AuditEvent.objects.filter(verb__startswith="registry.file").order_by("id")
+        assert list(verbs.values_list("verb", flat=True)) == [
+            "registry.file.stored", "registry.file.expired", "registry.file.collected"
+        ]  # fmt: skip
+        assert not LooseObject.objects.exists()
+
+    def test_says_what_it_would_do_and_does_nothing(self, author):
+        hand_in(author, folder="desk/old")
+        age()
+        n_events = AuditEvent.objects.count()
+
+        assert collect(is_dry=True).forgotten == ["desk/old/parameters.json"]
+
+        assert StoredFile.objects.count() == 1
+        assert AuditEvent.objects.count() == n_events
+
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    def test_leaves_what_was_registered(self, author, is_deleted):
+        version = model_version(author)
+        digest = version.manifest["files"][0]["sha256"]
+        if is_deleted:
+            services.delete_version(version_id=version.public_id, actor=author, at=AT)
+        jobs.note_loose(digest, at=AT)
+
+        collect()
+        collect()
+
+        assert storage.exists(digest)
+
+    def test_leaves_what_a_held_version_names_even_without_its_row(self, author):
+        version = model_version(author)
+        services.hold_version(
+            version_id=version.public_id, is_held=True, actor=account(Role.VALIDATOR), at=AT,
+            reason="Inquiry.",
+        )  # fmt: skip
+        digest = version.manifest["files"][0]["sha256"]
+        StoredFile.objects.all().delete()
+        jobs.note_loose(digest, at=AT)
+
+        collect()
+
+        assert storage.exists(digest)
+
+    def test_leaves_what_others_need(self):
+        digest = storage.put(b"curve")
+        jobs.note_loose(digest, at=AT)
+        os.utime(storage.locate(digest), (0, 0))
+
+        collect(in_use=lambda digests: {digest} & set(digests))
+
+        assert storage.exists(digest)
+
+    def test_leaves_what_was_stored_again(self):
+        digest = storage.put(b"again")
+        jobs.note_loose(digest, at=timezone.now() - 2 * HOUR)
+
+        assert collect().n_kept == 1
+
+        assert storage.exists(digest)
+        assert LooseObject.objects.exists()
+
+    def test_notes_bytes_that_were_refused_a_name(self, author):
+        api = client(author)
+        other = hand_in(account(Role.RESEARCHER, "other"), folder="desk/theirs")
+
+        problem(send(api, "PUT", f"/api/v1/files/{other}/parameters.json/x", b"mine"), 409)
+
+        assert LooseObject.objects.count() == 1
+
+    def test_is_for_operators_with_a_reason(self, author):
+        for actor, error, reason in (
+            (author, Forbidden, "x"), (account(Role.OPERATOR), InvalidInput, " "),
+        ):  # fmt: skip
+            with pytest.raises(error):
+                backtesting.collect_files(actor=actor, at=AT, reason=reason)
+
+    def test_has_a_command(self, author, capsys):
+        hand_in(author, folder="desk/old")
+        age()
+        account(Role.OPERATOR, "otto")
+
+        call_command("collect_files", "--dry-run", "--actor", "otto")
+
+        assert "desk/old/parameters.json" in capsys.readouterr().out
+
+
+OPS = st.lists(
+    st.tuples(
+        st.sampled_from(["begin", "end", "register", "delete", "age", "collect"]),
+        st.integers(0, 2),
+        st.integers(0, 2),
+    ),
+    max_size=30,
+)
+
+
+class TestInterleaved:
+    @settings(
+        max_examples=40, deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )  # fmt: skip
+    @given(OPS)
+    def test_uploads_never_lose_what_has_a_name_and_leave_nothing_else(self, author, ops):
+        run = next(_runs)
+        model = registered_model(author, f"model-{run}-{os.getpid()}")
+        contents = [f"{run}:{n}".encode() for n in range(3)]
+        pending, seen = {}, set()
+        for verb, place, content in [*ops, *(("end", n, 0) for n in range(3))]:
+            path = f"run-{run}/{place}/file.json"
+            try:
+                if verb == "begin" and place not in pending:
+                    pending[place] = contents[content], storage.put(contents[content])
+                    seen.add(pending[place][1])
+                elif verb == "end" and place in pending:
+                    raw, digest = pending.pop(place)
+                    self.name(path, raw, digest, author)
+                elif verb == "register":
+                    services.register_version(
+                        name=model.name, source=f"run-{run}/{place}", card=VersionCard(),
+                        actor=author, at=timezone.now(), allow_duplicate=True,
+                    )  # fmt: skip
+                elif verb == "delete":
+                    newest = model.versions.order_by("-number").first()
+                    if newest is not None:
+                        services.delete_version(
+                            version_id=newest.public_id, actor=author, at=timezone.now()
+                        )
+                elif verb == "age":
+                    age(spared={digest for _, digest in pending.values()})
+                elif verb == "collect":
+                    collect(in_use=referred_to)
+            except DomainError:
+                pass
+            self.check(model)
+        for _ in range(3):
+            age()
+            collect(in_use=referred_to)
+        self.check(model)
+        named = set(StoredFile.objects.values_list("sha256", flat=True))
+        assert {digest for digest in seen if storage.exists(digest)} <= named
+
+    def name(self, path, raw, digest, author):
+        try:
+            services.store_file(
+                path=path, sha256=digest, n_bytes=len(raw), actor=author, at=timezone.now()
+            )
+        except DomainError:
+            services.release_object(sha256=digest, at=timezone.now())
+
+    def check(self, model):
+        for row in StoredFile.objects.all():
+            assert storage.exists(row.sha256), row.path
+        for version in ModelVersion.objects.filter(registered_model=model):
+            for entry in version.manifest["files"]:
+                assert storage.read(entry["sha256"])

@@ -1,0 +1,113 @@
+"""A worker looks at the files of a version, once."""
+
+import pickle
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from crowetrade_site.core import storage
+from crowetrade_site.core.models import AuditEvent
+from registry import jobs, services
+from registry.artifacts import sandbox
+from registry.lifecycle import VersionStatus
+from registry.models import ModelVersion
+from registry.services.versions import VersionCard
+from tests.factories.backtests import AT
+from tests.factories.registry import model_version, registered_model
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Boom:
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch /tmp/never",)
+
+
+def handed_in(owner, files):
+    model = registered_model(owner)
+    for path, content in files.items():
+        services.store_file(
+            path=f"desk/{model.name}/{path}", sha256=storage.put(content), n_bytes=len(content),
+            actor=owner, at=AT,
+        )  # fmt: skip
+    return services.register_version(
+        name=model.name, source=f"desk/{model.name}", card=VersionCard(), actor=owner, at=AT
+    )
+
+
+def looked_at(version):
+    jobs.admit_version(version_id=version.public_id)
+    version.refresh_from_db()
+    return version
+
+
+class TestAdmitVersion:
+    def test_admits_parameters(self, researcher):
+        version = looked_at(handed_in(researcher, {"parameters.json": b'{"lookback_days": 120}'}))
+
+        assert (version.status, version.format) == (VersionStatus.READY, "parameters")
+        event = AuditEvent.objects.latest("id")
+        assert (event.verb, event.object_id) == (
+            "registry.version.admitted", str(version.public_id)
+        )  # fmt: skip
+
+    def test_refuses_a_hostile_pickle_by_name(self, researcher):
+        version = looked_at(handed_in(researcher, {"model.pkl": pickle.dumps(Boom())}))
+
+        assert version.status == VersionStatus.REFUSED
+        assert "system" in version.status_message
+        assert version.findings[0]["code"] == "forbidden_global"
+
+    @pytest.mark.skipif(
+        not sandbox.is_available().is_available, reason="no Landlock or bubblewrap on this kernel"
+    )
+    def test_quarantines_a_pickle_of_listed_names(self, researcher):
+        from sklearn.linear_model import LinearRegression
+
+        fitted = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+        version = looked_at(handed_in(researcher, {"model.pkl": pickle.dumps(fitted)}))
+
+        assert version.status == VersionStatus.QUARANTINED
+
+    def test_refuses_files_whose_bytes_are_others(self, researcher, settings):
+        version = handed_in(researcher, {"parameters.json": b'{"lookback_days": 120}'})
+        digest = version.manifest["files"][0]["sha256"]
+        path = settings.ARTIFACT_ROOT / storage.object_name(digest)
+        path.chmod(0o600)
+        path.write_bytes(b'{"lookback_days": 121}')
+
+        assert looked_at(version).status == VersionStatus.REFUSED
+
+    def test_looks_once(self, researcher):
+        version = looked_at(handed_in(researcher, {"parameters.json": b'{"a": 1}'}))
+        n_events = AuditEvent.objects.count()
+
+        looked_at(version)
+
+        assert AuditEvent.objects.count() == n_events
+
+    def test_leaves_what_another_worker_has(self, researcher):
+        version = model_version(researcher, status=VersionStatus.PENDING)
+        later = timezone.now() + timedelta(minutes=5)
+        ModelVersion.objects.filter(pk=version.pk).update(lease_expires_at=later)
+
+        assert looked_at(version).status == VersionStatus.PENDING
+
+
+class TestStalledVersions:
+    @pytest.mark.parametrize(
+        ("published", "lease", "expected"),
+        [(None, None, True), (0, None, False), (90, None, True), (0, -1, True), (0, 60, False)],
+    )
+    def test_names_those_that_nobody_is_at(self, researcher, published, lease, expected):
+        version = model_version(researcher, status=VersionStatus.PENDING)
+        now = timezone.now()
+        ModelVersion.objects.filter(pk=version.pk).update(
+            published_at=None if published is None else now - timedelta(seconds=published),
+            lease_expires_at=None if lease is None else now + timedelta(seconds=lease),
+        )
+
+        assert (version.public_id in jobs.stalled_versions()) == expected

@@ -1,0 +1,201 @@
+"""Moves of versions: every pair of stages, for every role."""
+
+import itertools
+
+import pytest
+
+from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet, InvalidInput
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import services
+from registry.lifecycle import RequestStatus, Stage, VersionStatus
+from registry.models import ModelVersion
+from tests.factories.registry import (
+    attest_drill,
+    bring_evidence,
+    model_version,
+    registered_model,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+DEV, TEST, STAGE, PROD, OLD = Stage
+RESEARCHER, VALIDATOR, OPERATOR, AUDITOR, ADMIN = Role
+# What the table of the design says: the pairs that somebody may move at once, by role.
+AT_ONCE = {
+    (DEV, TEST): {"author", VALIDATOR, ADMIN},
+    (TEST, DEV): {"author", VALIDATOR, ADMIN},
+    (STAGE, DEV): {"author", VALIDATOR, ADMIN},
+    (DEV, OLD): {"author", VALIDATOR, OPERATOR, ADMIN},
+    (TEST, OLD): {"author", VALIDATOR, OPERATOR, ADMIN},
+    (STAGE, OLD): {"author", VALIDATOR, OPERATOR, ADMIN},
+    (PROD, OLD): {VALIDATOR, OPERATOR, ADMIN},
+    (OLD, DEV): {"author", VALIDATOR, ADMIN},
+}
+ACTORS = ("author", *Role)
+
+
+@pytest.fixture
+def author(make_user):
+    return make_user(Role.RESEARCHER, name="author")
+
+
+def actor_of(who, author, make_user):
+    return author if who == "author" else make_user(who, name=f"a-{who}")
+
+
+def events(version):
+    return list(
+        AuditEvent.objects.filter(object_id=str(version.public_id))
+        .order_by("id")
+        .values_list("verb", flat=True)
+    )
+
+
+class TestMoveVersion:
+    @pytest.mark.parametrize("who", ACTORS)
+    @pytest.mark.parametrize(("before", "target"), list(itertools.product(Stage, Stage)))
+    def test_allows_what_the_table_allows_and_nothing_else(
+        self, author, make_user, at, before, target, who
+    ):
+        version = model_version(author, stage=before)
+        actor = actor_of(who, author, make_user)
+        n_before = len(events(version))
+        move = {"version_id": version.public_id, "target": target, "actor": actor, "at": at}
+
+        if who in AT_ONCE.get((before, target), set()):
+            assert services.move_version(**move, reason="as agreed").stage == target
+            assert len(events(version)) == n_before + 1
+        else:
+            expected = Forbidden if (before, target) in AT_ONCE else Conflict
+            with pytest.raises(expected):
+                services.move_version(**move, reason="as agreed")
+            version.refresh_from_db()
+            assert version.stage == before
+            assert len(events(version)) == n_before
+
+    @pytest.mark.parametrize(
+        ("before", "target"), [pair for pair in AT_ONCE if pair != (DEV, TEST)]
+    )
+    def test_wants_a_reason_for_whatever_is_not_up(self, author, make_user, at, before, target):
+        version = model_version(author, stage=before)
+
+        with pytest.raises(InvalidInput, match="needs a reason"):
+            services.move_version(
+                version_id=version.public_id, target=target, actor=make_user(ADMIN), at=at
+            )
+
+    @pytest.mark.parametrize(
+        ("status", "said"),
+        [
+            (VersionStatus.PENDING, "have not been looked at"),
+            (VersionStatus.QUARANTINED, "without a waiver"),
+            (VersionStatus.REFUSED, "refused"),
+        ],
+    )
+    def test_asks_the_gates_of_testing(self, author, at, status, said):
+        version = model_version(author, status=status)
+
+        with pytest.raises(GateNotMet, match=said) as refusal:
+            services.move_version(version_id=version.public_id, target=TEST, actor=author, at=at)
+
+        assert refusal.value.extensions["failures"]
+
+    def test_asks_for_a_complete_card(self, author, at):
+        model = registered_model(author, desk="", operators=[])
+        version = model_version(author, model=model)
+
+        with pytest.raises(GateNotMet, match="lacks: desk, operators"):
+            services.move_version(version_id=version.public_id, target=TEST, actor=author, at=at)
+
+    def test_takes_requests_and_aliases_along(self, author, make_user, at):
+        version = model_version(author, stage=TEST)
+        bring_evidence(version)
+        services.set_alias(
+            name=version.registered_model.name, alias="candidate", number=1, actor=author, at=at
+        )
+        request = services.request_promotion(
+            version_id=version.public_id, target=STAGE, actor=author, at=at
+        )
+
+        services.move_version(
+            version_id=version.public_id, target=OLD, actor=author, at=at, reason="superseded"
+        )
+
+        request.refresh_from_db()
+        assert request.status == RequestStatus.WITHDRAWN
+        assert not version.aliases.exists()
+
+    def test_lets_a_compromised_version_only_down(self, author, make_user, at):
+        version = model_version(author)
+        services.report_tampering(version_id=version.public_id, path="x", found="0" * 64, at=at)
+
+        with pytest.raises(Conflict, match="compromised"):
+            services.move_version(version_id=version.public_id, target=TEST, actor=author, at=at)
+        gone = services.move_version(
+            version_id=version.public_id, target=OLD, actor=author, at=at, reason="tampered"
+        )
+
+        assert gone.stage == OLD
+
+
+class TestRollBack:
+    def in_production_twice(self, author, make_user, at):
+        model = registered_model(author)
+        first = model_version(author, model=model, stage=PROD)
+        second = model_version(author, model=model, stage=STAGE)
+        bring_evidence(second)
+        attest_drill(second, make_user(VALIDATOR, name="v0"))
+        operator = make_user(OPERATOR)
+        request = services.request_promotion(
+            version_id=second.public_id, target=PROD, actor=operator, at=at
+        )
+        for name in ("v1", "v2"):
+            services.approve_promotion(
+                request_id=request.public_id, actor=make_user(VALIDATOR, name=name), at=at
+            )
+        services.execute_promotion(request_id=request.public_id, actor=operator, at=at)
+        return model, first, second, operator
+
+    def test_puts_the_version_before_back(self, author, make_user, at):
+        model, first, second, operator = self.in_production_twice(author, make_user, at)
+        n_events = AuditEvent.objects.count()
+
+        restored = services.roll_back(
+            model_name=model.name, actor=operator, at=at, reason="drifted"
+        )
+
+        assert restored.pk == first.pk
+        second.refresh_from_db()
+        assert (restored.stage, second.stage) == (PROD, OLD)
+        assert events(first)[-1] == "registry.version.restored"
+        assert events(second)[-1] == "registry.version.rolled_back"
+        assert AuditEvent.objects.count() == n_events + 2
+
+    @pytest.mark.parametrize("who", ["author", RESEARCHER, AUDITOR])
+    def test_is_not_for_everybody(self, author, make_user, at, who):
+        model, *_ = self.in_production_twice(author, make_user, at)
+
+        with pytest.raises(Forbidden):
+            services.roll_back(
+                model_name=model.name, actor=actor_of(who, author, make_user), at=at, reason="r"
+            )
+
+    def test_needs_something_to_go_back_to(self, author, make_user, at):
+        version = model_version(author, stage=PROD)
+
+        with pytest.raises(Conflict, match="no earlier production version"):
+            services.roll_back(
+                model_name=version.registered_model.name, actor=make_user(ADMIN), at=at, reason="r"
+            )
+
+
+class TestOneProductionVersion:
+    def test_is_held_by_the_database(self, author):
+        from django.db import IntegrityError
+
+        model = registered_model(author)
+        model_version(author, model=model, stage=PROD)
+        other = model_version(author, model=model, stage=STAGE)
+
+        with pytest.raises(IntegrityError, match="one_production_version"):
+            ModelVersion.objects.filter(pk=other.pk).update(stage=PROD)
