@@ -1,1 +1,360 @@
-"""Experiments, arms and outcomes in the admin."""
+"""Experiments in the admin: the live board, and actions that call services."""
+
+import json
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import yaml
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from crowetrade_site.core import documents
+from crowetrade_site.core.admin import ReasonForm, ServiceAdmin, preformatted, reasoned_action
+from crowetrade_site.core.dialogs import dialog_action
+from crowetrade_site.core.errors import Conflict, DomainError, InvalidInput
+from experiments import selectors, services
+from experiments.lifecycle import ExperimentStatus
+from experiments.models import Experiment
+from experiments.models.definitions import ANSWERS
+from experiments.plans import Verdict
+
+STATUS_COLORS = {
+    ExperimentStatus.DRAFT: "info",
+    ExperimentStatus.RUNNING: "success",
+    ExperimentStatus.PAUSED: "danger",
+    ExperimentStatus.CONCLUDED: "primary",
+}
+EXAMPLE = """\
+name: challenger-against-champion
+hypothesis: The challenger earns more than the champion, after costs.
+design: shadow
+arms:
+  - {name: champion, control: true}
+  - {name: challenger}
+metrics:
+  - {name: return, role: primary, unit: fraction}
+  - {name: drawdown, role: guardrail, direction: decrease, margin: 0.002, unit: fraction}
+period: 1d
+analysis: {horizon_periods: 504, region_of_equivalence: 0.0001}
+"""
+
+
+class PlanForm(BaseDialogForm):
+    """Asks for an experiment's plan."""
+
+    plan = forms.CharField(
+        label="Plan (YAML)",
+        initial=EXAMPLE,
+        widget=UnfoldAdminTextareaWidget({"rows": 18, "style": "font-family: monospace"}),
+        help_text="The same document as for the command line and the API.",
+    )
+
+    def clean_plan(self) -> dict[str, Any]:
+        """Read the YAML; the service checks what it says."""
+        try:
+            return documents.loads(self.cleaned_data["plan"], name="The plan")
+        except InvalidInput as refusal:
+            raise forms.ValidationError(refusal.detail) from refusal
+
+
+PLAN_DIALOG: dict[str, Any] = {
+    "title": "Plan an experiment",
+    "description": "It stays a draft until somebody starts it; then its plan is frozen.",
+    "form_class": PlanForm,
+    "form_submit_text": "Keep as a draft",
+}
+
+
+class ReviseForm(PlanForm):
+    """Asks for the plan of a draft anew."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        row = Experiment.objects.filter(pk=self.object_id).first()
+        if row is not None:
+            self.fields["plan"].initial = yaml.safe_dump(row.plan, sort_keys=False)
+
+
+REVISE_DIALOG: dict[str, Any] = {
+    "title": "Revise this draft",
+    "description": "The plan as it is; what you keep takes its place.",
+    "form_class": ReviseForm,
+    "form_submit_text": "Keep",
+}
+
+
+class ConcludeForm(ReasonForm):
+    """Asks for the answer, and why."""
+
+    verdict = forms.ChoiceField(
+        choices=[(v.value, v.value.replace("_", " ")) for v in ANSWERS],
+        widget=UnfoldAdminSelectWidget(),
+    )
+    winner = forms.CharField(
+        required=False, widget=UnfoldAdminTextInputWidget(),
+        help_text="The arm's name, where the answer is a winner.",
+    )  # fmt: skip
+
+
+class AllocateForm(ReasonForm):
+    """Asks for other shares, and why."""
+
+    weights = forms.CharField(
+        label="Shares (YAML)",
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Such as {champion: 0.7, challenger: 0.3}; they sum to 1.",
+    )
+
+    def clean_weights(self) -> dict[str, float]:
+        """Read the shares; the service checks what they say."""
+        try:
+            given = documents.loads(self.cleaned_data["weights"], name="The shares")
+            return {str(name): float(share) for name, share in given.items()}
+        except (InvalidInput, TypeError, ValueError) as refusal:
+            raise forms.ValidationError("Shares are numbers by arm.") from refusal
+
+
+@admin.register(Experiment)
+class ExperimentAdmin(ServiceAdmin):
+    """Experiments: what runs, what was answered, and the live board of each."""
+
+    read_scope, write_scope = "experiments:read", "experiments:write"
+    list_display = [
+        "name", "shown_status", "answer", "design", "owner", "started_at", "concluded_at",
+    ]  # fmt: skip
+    list_filter = ["status", "design", "verdict", "owner"]
+    list_select_related = ["owner"]
+    search_fields = ["name"]
+    date_hierarchy = "created_at"
+    ordering = ["-created_at", "-id"]
+    fieldsets = [
+        (
+            "Record",
+            {
+                "classes": ["tab"],
+                "fields": [
+                    "public_id", "owner", "layer", "plan_digest", "started_at", "concluded_at",
+                    "status_reason",
+                ],
+            },
+        ),
+        ("Plan", {"classes": ["tab"], "fields": ["shown_plan"]}),
+    ]  # fmt: skip
+    readonly_fields = ["public_id", "shown_plan"]
+    change_form_outer_before_template = "experiments/admin/experiment.html"
+    actions_list = ["write_plan"]
+    actions_detail = [
+        "start", "pause", "resume", "allocate", "conclude", "revise", "archive", "report",
+    ]  # fmt: skip
+
+    def page_context(self, request: HttpRequest, row: Experiment) -> dict[str, Any]:  # noqa: ARG002
+        """Hand the page its board."""
+        whole = selectors.list_experiments().get(pk=row.pk)
+        return {"board": selectors.get_board(whole)}
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of the part that renews itself, and of the report."""
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/live/", view(self.live), name="experiments_experiment_live"),
+            path("<int:pk>/report/", view(self.show_report), name="experiments_experiment_report"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a row; the identifier that the API gives leads here too."""
+        with suppress(ValueError):
+            row = get_object_or_404(Experiment, public_id=UUID(object_id))
+            return redirect("admin:experiments_experiment_change", row.pk)
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Return the board as it stands; once the experiment is over, have the page load anew."""
+        if not self.has_view_permission(request):
+            return HttpResponse(status=403)
+        row = selectors.list_experiments().filter(pk=pk).first()
+        if row is None or row.status in {ExperimentStatus.CONCLUDED, ExperimentStatus.ARCHIVED}:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        shown = {"board": selectors.get_board(row)}
+        return HttpResponse(render_to_string("experiments/admin/live.html", shown))
+
+    def show_report(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Return the report, self-contained."""
+        if not self.has_view_permission(request):
+            return HttpResponse(status=403)
+        row = get_object_or_404(selectors.list_experiments(), pk=pk)
+        try:
+            return HttpResponse(selectors.render_report(row))
+        except Conflict as refusal:
+            self.message_user(request, refusal.detail, level="error")
+            return redirect("admin:experiments_experiment_change", pk)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Offer what the experiment's status allows."""
+        row = self.get_object(request, str(object_id))
+        names = set() if row is None else offered(row)
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        return [
+            entry for entry in super().get_actions_detail(request, object_id)
+            if entry.action_name.removeprefix(prefix) in names
+        ]  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Experiment]:
+        """Leave plans out of the list."""
+        return super().get_queryset(request).select_related("owner", "layer")
+
+    @display(description="status", ordering="status", label=STATUS_COLORS)
+    def shown_status(self, row: Experiment) -> str:
+        """The status as a colored label."""
+        return row.status
+
+    @admin.display(description="answer", ordering="verdict")
+    def answer(self, row: Experiment) -> str:
+        """The verdict, and who won."""
+        return f"{row.verdict.replace('_', ' ')} {row.winner}".strip() or "–"
+
+    @admin.display(description="plan")
+    def shown_plan(self, row: Experiment) -> SafeString:
+        """The plan as indented text."""
+        return preformatted(json.dumps(row.plan, indent=2, ensure_ascii=False))
+
+    @dialog_action("Plan an experiment", icon="add", dialog=PLAN_DIALOG)
+    def write_plan(self, request: HttpRequest, form: PlanForm) -> HttpResponse:
+        """Keep a plan as a draft; a refusal is shown beside the text, which stays."""
+        return self._keep(request, form, PLAN_DIALOG, services.create_experiment)
+
+    @dialog_action("Revise", icon="edit", dialog=REVISE_DIALOG)
+    def revise(self, request: HttpRequest, form: PlanForm, object_id: str) -> HttpResponse:
+        """Write a draft anew; a refusal is shown beside the text, which stays."""
+        return self._keep(
+            request, form, REVISE_DIALOG, services.revise_experiment,
+            experiment_id=self.public_id(object_id),
+        )  # fmt: skip
+
+    def _keep(
+        self, request: HttpRequest, form: PlanForm, dialog: dict[str, Any], verb: Any, **more: Any
+    ) -> HttpResponse:
+        try:
+            row = verb(
+                document=form.cleaned_data["plan"], actor=request.user, at=timezone.now(), **more
+            )
+        except DomainError as refusal:
+            form.add_error("plan", refusal.detail)
+            shown = {
+                "dialog": dialog, "form": form, "form_submit_text": dialog["form_submit_text"],
+            }  # fmt: skip
+            return render(request, "unfold/helpers/dialog.html", shown)
+        messages.success(request, "The draft is kept.")
+        return self.page_of(row)
+
+    @reasoned_action(
+        "Start", icon="play_arrow", title="Start this experiment",
+        text="Its plan is frozen and digested; models named by an alias are pinned to the version "
+        "that it means now.",
+    )  # fmt: skip
+    def start(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Freeze the plan and begin."""
+        return self._move(request, form, object_id, services.start_experiment, "It runs.")
+
+    @reasoned_action(
+        "Pause", icon="pause", title="Pause this experiment",
+        text="No unit meets an arm any more; outcomes of those that did still come in.",
+    )  # fmt: skip
+    def pause(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Stop assigning."""
+        return self._move(request, form, object_id, services.pause_experiment, "It is paused.")
+
+    @reasoned_action(
+        "Resume", icon="play_arrow", title="Go on with this experiment",
+        text="The plan is the same; what paused it will do so again if it is still there.",
+    )  # fmt: skip
+    def resume(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Go on after a pause."""
+        return self._move(request, form, object_id, services.resume_experiment, "It runs again.")
+
+    @reasoned_action(
+        "Archive", icon="archive", title="Archive this experiment",
+        text="It leaves the lists of what goes on; nothing is deleted.",
+    )  # fmt: skip
+    def archive(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Put it out of sight."""
+        return self._move(request, form, object_id, services.archive_experiment, "It is archived.")
+
+    @dialog_action(
+        "Conclude", icon="flag",
+        dialog={
+            "title": "Conclude this experiment",
+            "description": "A person's answer; the last analysis stays beside it for all to see.",
+            "form_class": ConcludeForm, "form_submit_text": "Conclude",
+        },
+    )  # fmt: skip
+    def conclude(self, request: HttpRequest, form: ConcludeForm, object_id: str) -> HttpResponse:
+        """End it with an answer."""
+        return self._move(
+            request, form, object_id, services.conclude_experiment, "It is concluded.",
+            verdict=Verdict(form.cleaned_data["verdict"]), winner=form.cleaned_data["winner"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Change shares", icon="tune",
+        dialog={
+            "title": "Give the arms other shares",
+            "description": "From now on; who met an arm before stays with it.",
+            "form_class": AllocateForm, "form_submit_text": "Change",
+        },
+    )  # fmt: skip
+    def allocate(self, request: HttpRequest, form: AllocateForm, object_id: str) -> HttpResponse:
+        """Give the arms other shares."""
+        self.serve(
+            request, services.reallocate, "The shares are changed.",
+            experiment_id=self.public_id(object_id), weights=form.cleaned_data["weights"],
+            reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(None, object_id)
+
+    @action(description="Report", permissions=["view"], icon="description")
+    def report(self, request: HttpRequest, object_id: str) -> HttpResponse:  # noqa: ARG002
+        """Show the report, self-contained."""
+        return redirect("admin:experiments_experiment_report", object_id)
+
+    def _move(
+        self, request: HttpRequest, form: ReasonForm, object_id: str, verb: Any, done: str,
+        **more: Any,
+    ) -> HttpResponse:  # fmt: skip
+        row = self.serve(
+            request, verb, done, experiment_id=self.public_id(object_id),
+            reason=form.cleaned_data["reason"], **more,
+        )  # fmt: skip
+        return self.page_of(row, object_id)
+
+
+def offered(row: Experiment) -> set[str]:
+    """Return the names of the actions that make sense at an experiment's status."""
+    status = ExperimentStatus(row.status)
+    moves = {
+        ExperimentStatus.DRAFT: {"start", "revise", "archive"},
+        ExperimentStatus.RUNNING: {"pause", "conclude"},
+        ExperimentStatus.PAUSED: {"resume", "conclude"},
+        ExperimentStatus.CONCLUDED: {"archive"},
+        ExperimentStatus.ARCHIVED: set(),
+    }[status]
+    if row.design == "assigned" and status in {ExperimentStatus.RUNNING, ExperimentStatus.PAUSED}:
+        moves = moves | {"allocate"}
+    return moves | ({"report"} if row.started_at is not None else set())

@@ -1,1 +1,28 @@
-"""Celery's door to the jobs of experiments, arms and outcomes."""
+"""Celery adapters of experiments."""
+
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+
+from experiments import jobs
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def analyze_experiment(*, experiment_id: str, **_: Any) -> None:
+    """Look at an experiment, and do what its plan says of what is seen."""
+    jobs.analyze_experiment(experiment_id=UUID(experiment_id))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def refresh_experiments(**_: Any) -> None:
+    """Publish a look at every experiment that has something new."""
+    for experiment_id in jobs.list_due():
+        analyze_experiment.delay(experiment_id=str(experiment_id))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def keep_tables(**_: Any) -> None:
+    """Make the partitions of coming months, drop those past their time, and fold shards."""
+    jobs.keep_partitions()
+    jobs.fold_shards()

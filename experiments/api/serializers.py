@@ -1,0 +1,267 @@
+"""What the endpoints of experiments take and give."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from crowetrade_site.core.api.rows import RowSerializer
+from crowetrade_site.core.api.serializers import Reason
+from experiments.api.plans import PlanField
+from experiments.intake import Reason as RefusalReason
+from experiments.models import Allocation, Analysis, Arm, Experiment, Exposure
+from experiments.models.definitions import ANSWERS
+
+LONGEST_REASON = 500
+
+
+class PlanRequest(serializers.Serializer[Any]):
+    """A plan to be kept as a draft."""
+
+    plan = PlanField(help_text="The same document as for `manage.py create_experiment`.")
+
+    def validate_plan(self, plan: Any) -> dict[str, Any]:
+        """Accept an object only."""
+        if not isinstance(plan, dict):
+            raise serializers.ValidationError("plan must be a JSON object.")
+        return plan
+
+
+class RevisionRequest(PlanRequest, Reason):
+    """A whole plan in the place of a draft's, with the reason for it."""
+
+
+class StatedReason(serializers.Serializer[Any]):
+    """Why something is done to what runs."""
+
+    reason = serializers.CharField(max_length=LONGEST_REASON)
+
+
+class Conclusion(StatedReason):
+    """An answer by a person."""
+
+    verdict = serializers.ChoiceField([(one.value, one.value) for one in ANSWERS])
+    winner = serializers.CharField(
+        required=False, allow_blank=True, default="", help_text="With the verdict winner: which."
+    )
+
+
+class ArmRow(RowSerializer[Arm]):
+    """One arm, with the version that its model meant at the start."""
+
+    model = serializers.CharField(source="model_uri")
+
+    class Meta:
+        model = Arm
+        fields = ["name", "position", "model", "version_id", "version_digest", "strategy"]
+
+
+class ExperimentRow(serializers.ModelSerializer[Experiment]):
+    """An experiment as lists show it."""
+
+    id = serializers.UUIDField(source="public_id")
+    owner = serializers.CharField(source="owner.username")
+    layer = serializers.CharField(source="layer.name", default=None, allow_null=True)
+    arms = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Experiment
+        fields = [
+            "id", "name", "status", "status_changed_at", "status_reason", "design", "owner",
+            "layer", "arms", "created_at", "started_at", "concluded_at", "verdict", "winner",
+            "analyzed_at",
+        ]  # fmt: skip
+
+    @extend_schema_field(ArmRow(many=True))
+    def get_arms(self, experiment: Experiment) -> list[dict[str, Any]]:
+        """Return the arms, the control first."""
+        arms = sorted(experiment.arms.all(), key=lambda arm: arm.position)
+        return [dict(row) for row in ArmRow(arms, many=True).data]
+
+
+class AllocationRow(serializers.ModelSerializer[Allocation]):
+    """Shares of the arms from a moment on."""
+
+    weights = serializers.SerializerMethodField()
+    cause = serializers.CharField(help_text="start, policy or person")
+
+    class Meta:
+        model = Allocation
+        fields = ["number", "at", "weights", "cause", "reason"]
+
+    @extend_schema_field(serializers.DictField(child=serializers.FloatField()))
+    def get_weights(self, allocation: Allocation) -> dict[str, float]:
+        """Return the shares by the names of the arms, which the view hands in."""
+        return dict(zip(self.context["arms"], allocation.weights, strict=True))
+
+
+class ExperimentDetail(ExperimentRow):
+    """An experiment with its plan, its shares and what was counted."""
+
+    plan = PlanField(read_only=True)
+    allocation = serializers.SerializerMethodField()
+    tallies = serializers.SerializerMethodField()
+
+    class Meta(ExperimentRow.Meta):
+        fields = [
+            *ExperimentRow.Meta.fields, "plan", "plan_digest", "allocation", "tallies",
+            "analysis_problem",
+        ]  # fmt: skip
+
+    @extend_schema_field(AllocationRow(allow_null=True))
+    def get_allocation(self, experiment: Experiment) -> dict[str, Any] | None:
+        """Return the shares in force; null of a draft."""
+        found = self.context.get("allocation")
+        if found is None:
+            return None
+        names = [arm["name"] for arm in self.get_arms(experiment)]
+        return dict(AllocationRow(found, context={"arms": names}).data)
+
+    @extend_schema_field(serializers.DictField(child=serializers.IntegerField()))
+    def get_tallies(self, experiment: Experiment) -> dict[str, int]:  # noqa: ARG002 - DRF's form
+        """Return how many outcomes were taken, and not, by reason."""
+        found: dict[str, int] = self.context.get("tallies", {})
+        return found
+
+
+class Shares(StatedReason):
+    """Other shares, with the reason for them."""
+
+    weights = serializers.DictField(
+        child=serializers.FloatField(), help_text="Of every arm by its name; they sum to 1."
+    )
+
+
+class ExposureRow(serializers.ModelSerializer[Exposure]):
+    """A unit that met its arm."""
+
+    arm = serializers.CharField(source="arm.name")
+    reason = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Exposure
+        fields = ["unit", "arm", "allocation", "probability", "reason", "at", "attributes"]
+
+    def get_reason(self, exposure: Exposure) -> str:
+        """Return assigned, or override, which no analysis counts."""
+        return "override" if exposure.is_override else "assigned"
+
+
+class AnalysisRow(serializers.ModelSerializer[Analysis]):
+    """One look, without what it found."""
+
+    class Meta:
+        model = Analysis
+        fields = ["number", "at", "watermark", "n_periods", "verdict", "digest", "seconds"]
+
+
+class AnalysisDetail(AnalysisRow):
+    """One look: what was found, and what it means by the plan."""
+
+    findings = serializers.JSONField(
+        help_text="Metrics with arms, comparisons and intervals; null with because where a figure "
+        "was not computed."
+    )
+    decision = serializers.JSONField(help_text="verdict, reason, winner, guardrails")
+
+    class Meta(AnalysisRow.Meta):
+        fields = [*AnalysisRow.Meta.fields, "findings", "decision"]
+
+
+class AnalysisQuery(serializers.Serializer[Any]):
+    """Which look."""
+
+    number = serializers.IntegerField(
+        default=None, allow_null=True, min_value=1, max_value=2**31 - 1,
+        help_text="The newest by default.",
+    )  # fmt: skip
+
+
+class StatisticsQuery(serializers.Serializer[Any]):
+    """Sums of which metric."""
+
+    metric = serializers.CharField(max_length=64)
+
+
+class PeriodSums(serializers.Serializer[Any]):
+    """Sums of one metric, as columns: one entry per period, allocation and arm."""
+
+    metric = serializers.CharField()
+    period_ns = serializers.IntegerField(help_text="Length of a period.")
+    arms = serializers.ListField(
+        child=serializers.CharField(), help_text="What the numbers in arm mean; 0 is the control."
+    )
+    columns = serializers.DictField(
+        child=serializers.ListField(child=serializers.FloatField()),
+        help_text="period (its start, UTC ns), allocation, arm, n, total, squares, x_total, "
+        "x_squares, x_product; of equal lengths.",
+    )
+
+
+class UnitRequest(serializers.Serializer[Any]):
+    """One unit with its attributes, or several: exactly one of the two."""
+
+    unit = serializers.CharField(required=False, help_text="1 to 256 bytes, no control characters.")
+    attributes = serializers.DictField(required=False, help_text="What the targeting asks about.")
+    units = serializers.ListField(
+        required=False,
+        max_length=1_000,
+        help_text='Names, or objects {"unit": ..., "attributes": ...}.',
+    )
+
+
+class MeetingRow(serializers.Serializer[Any]):
+    """What a unit met; `assignments` instead, where several were asked for."""
+
+    unit = serializers.CharField()
+    arm = serializers.CharField(allow_null=True, help_text="Null: the unit takes no part.")
+    probability = serializers.FloatField(allow_null=True)
+    allocation = serializers.IntegerField(allow_null=True)
+    reason = serializers.ChoiceField(
+        ["assigned", "override", "not_targeted", "outside_layer_range", "held_out", "not_ramped"]
+    )
+    is_new = serializers.BooleanField(help_text="Whether it met its arm just now.")
+
+
+class Meetings(serializers.Serializer[Any]):
+    """What several units met, in their order."""
+
+    assignments = MeetingRow(many=True)
+
+
+class OutcomeRow(serializers.Serializer[Any]):
+    """One outcome."""
+
+    metric = serializers.CharField()
+    value = serializers.FloatField()
+    at = serializers.CharField(help_text="ISO 8601 with its zone, or an integer of UTC ns.")
+    unit = serializers.CharField(required=False, help_text="Of an assigned experiment.")
+    arm = serializers.CharField(required=False, help_text="Of a shadow experiment.")
+    key = serializers.CharField(
+        required=False, help_text="What makes a retry harmless; unit or arm, metric, at by default."
+    )
+    x = serializers.FloatField(required=False, help_text="Covariate, or a ratio's denominator.")
+
+
+class OutcomeBatch(serializers.Serializer[Any]):
+    """At most 10,000 outcomes."""
+
+    outcomes = OutcomeRow(many=True)
+
+
+class RefusalRow(serializers.Serializer[Any]):
+    """One row that was not taken."""
+
+    row = serializers.IntegerField(help_text="Counted from 0.")
+    reason = serializers.ChoiceField([(one.value, one.value) for one in RefusalReason])
+    detail = serializers.CharField()
+
+
+class ReceiptRow(serializers.Serializer[Any]):
+    """What became of a batch; accepted, duplicate and refused make up all of it."""
+
+    accepted = serializers.IntegerField()
+    duplicate = serializers.IntegerField(help_text="Counted before; harmless.")
+    late = serializers.IntegerField(help_text="Accepted, though their period could be analyzed.")
+    refused = serializers.DictField(child=serializers.IntegerField())
+    refusals = RefusalRow(many=True, help_text="The first 20.")

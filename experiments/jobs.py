@@ -1,1 +1,0 @@
-"""Worker-side verbs of experiments, arms and outcomes."""

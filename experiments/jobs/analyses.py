@@ -1,0 +1,269 @@
+"""Looks at experiments: from their sums to findings, a verdict, and what the plan says of it.
+
+A look is harmless: two workers that look at once find the same, and the number of an analysis is
+given once. What follows from it is a compare-and-set with its audit event, as a person's is.
+"""
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from crowetrade_site.core import canonical, context
+from crowetrade_site.core.errors import Conflict, DomainError
+from experiments import selectors
+from experiments.jobs.steps import allocate, move
+from experiments.lifecycle import ExperimentStatus
+from experiments.models import Analysis, Experiment
+from experiments.plans import Decision, ExperimentPlan, Findings, Verdict, duration
+from experiments.querysets import ExperimentQuerySet
+
+if TYPE_CHECKING:
+    from experiments.plans.analysis import Observed
+
+logger = logging.getLogger(__name__)
+LEAST_BETWEEN = timedelta(seconds=2)  # looks at one experiment
+N_KEPT = 20  # newest analyses, beside those that decided and the last of each day
+_LIVE = (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED)
+# A batch says when it began and is seen when it ends, so a look overlaps the one before. What has
+# something is looked at every minute besides: a period may be over by the clock alone.
+_OVERLAP, _IDLE = timedelta(seconds=10), timedelta(seconds=60)
+_DUE = """
+SELECT e.public_id FROM experiments_experiment e
+WHERE e.status = ANY(%s) AND (e.analyzed_at IS NULL OR e.analyzed_at < %s)
+  AND EXISTS (
+    SELECT 1 FROM experiments_periodstatistic s
+    WHERE s.experiment_id = e.id
+      AND (e.analyzed_at < %s
+           OR s.changed_at >= coalesce(e.analyzed_at, '-infinity') - %s::interval)
+  )
+ORDER BY e.analyzed_at NULLS FIRST LIMIT 200
+"""
+_THIN = """
+DELETE FROM experiments_analysis a
+WHERE a.experiment_id = %s AND a.number <= %s AND EXISTS (
+    SELECT 1 FROM experiments_analysis b
+    WHERE b.experiment_id = a.experiment_id AND b.number = a.number + 1
+      AND b.verdict = a.verdict
+) AND EXISTS (
+    SELECT 1 FROM experiments_analysis b
+    WHERE b.experiment_id = a.experiment_id AND b.number > a.number
+      AND date_trunc('day', b.at) = date_trunc('day', a.at)
+)
+"""
+
+
+class AnalysisFailed(DomainError):
+    """An analysis ended with an error that nobody expected."""
+
+    slug, status, title = "analysis-failed", 500, "The analysis failed unexpectedly"
+
+
+def list_due() -> list[UUID]:
+    """Return the experiments that have something new, those not looked at longest first."""
+    with connection.cursor() as cursor:
+        now = timezone.now()
+        overlap = f"{_OVERLAP.total_seconds():g} s"
+        cursor.execute(_DUE, [list(_LIVE), now - LEAST_BETWEEN, now - _IDLE, overlap])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def analyze_experiment(*, experiment_id: UUID) -> Analysis | None:
+    """Look at an experiment, record what is new, and act as its plan says.
+
+    Idempotent: the same sums give the same findings, which are recorded once.
+    """
+    experiment = selectors.get_experiment(experiment_id)
+    if experiment.started_at is None:
+        return None
+    with context.acting(run=experiment.name):
+        looked_at = timezone.now()  # what changes from here on is the next look's
+        try:
+            found = _look(experiment, looked_at)
+        except DomainError as error:
+            _note_problem(experiment, looked_at, error)
+            return None
+        except Exception:
+            failed = AnalysisFailed(f"The analysis of {experiment} failed; its outcomes are kept.")
+            _note_problem(experiment, looked_at, failed)
+            raise
+    return found
+
+
+def _look(experiment: Experiment, at: datetime) -> Analysis | None:
+    """Compute outside any transaction, record in one, act in another."""
+    from experiments.plans.analysis import analyze  # numeric libraries, loaded by workers alone
+    from experiments.plans.decisions import decide
+
+    began = time.perf_counter()
+    plan = selectors.plan_of(experiment)
+    observed = _observed(experiment, plan)
+    findings = analyze(plan, observed)
+    decision = decide(
+        findings, control=plan.control.name,
+        region_of_equivalence=plan.analysis.region_of_equivalence,
+    )  # fmt: skip
+    analysis = _record(experiment, findings, decision, at, time.perf_counter() - began)
+    _act(experiment, plan, decision, at)
+    _reallocate(experiment, plan, observed, at)
+    return analysis
+
+
+def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
+    """Return the sums of an experiment, each table in one query."""
+    from experiments.plans.analysis import Observed
+
+    metrics = {metric.name: metric.pk for metric in experiment.metrics.all()}
+    is_quantile = {metric.name: metric.kind == "quantile" for metric in plan.metrics}
+    n_arms = len(plan.arms)
+    return Observed(
+        tables={
+            name: selectors.period_table(pk) for name, pk in metrics.items()
+            if not is_quantile[name]
+        },
+        sketches={
+            name: selectors.sketches(pk, n_arms) for name, pk in metrics.items()
+            if is_quantile[name]
+        },
+        exposed=selectors.exposed_by_allocation(experiment) if plan.design == "assigned" else {},
+        weights={one.number: one.weights for one in selectors.list_allocations(experiment)},
+        watermark=_watermark(experiment, plan),
+        n_late=selectors.tallies(experiment).get("late", 0),
+    )  # fmt: skip
+
+
+def _watermark(experiment: Experiment, plan: ExperimentPlan) -> int | None:
+    """Return up to when all outcomes are in [UTC ns]; None before the first.
+
+    An arm's newest period may get more: it counts once a newer one has been seen of every arm that
+    reports, or once it is over by the clock and nothing has come for a while. Counted by exposure
+    the clock tells: exposures are stamped here, and the plan says how long outcomes take.
+    """
+    seen = selectors.newest_periods(experiment)
+    if seen is None:
+        return None
+    late_ns = int(duration(plan.lateness).total_seconds()) * 1_000_000_000
+    now = timezone.now()
+    if plan.counts_by_exposure:
+        return int(now.timestamp()) * 1_000_000_000 - late_ns
+    is_quiet = now - seen.changed_at >= _IDLE
+    newest_end = seen.newest + plan.period_ns
+    if is_quiet and newest_end + late_ns <= int(now.timestamp()) * 1_000_000_000:
+        return newest_end
+    return seen.least - late_ns
+
+
+def _record(
+    experiment: Experiment, findings: Findings, decision: Decision, at: datetime, seconds: float
+) -> Analysis | None:
+    """Write an analysis that says something new; None if it does not, or another was faster."""
+    document = findings.to_dict()
+    digest = canonical.digest({"findings": document, "decision": decision.to_dict()})
+    last = selectors.list_analyses(experiment).first()
+    try:
+        with transaction.atomic():
+            made = None
+            if last is None or last.digest != digest:
+                number = (experiment.analyses.aggregate(last=Max("number"))["last"] or 0) + 1
+                made = Analysis.objects.create(
+                    experiment=experiment, number=number, at=at,
+                    watermark=_moment(findings.watermark), n_periods=findings.n_periods,
+                    findings=document, decision=decision.to_dict(), verdict=decision.verdict,
+                    digest=digest, seconds=seconds,
+                )  # fmt: skip
+                _thin(experiment, number)
+            _not_newer(experiment, at).update(analyzed_at=at, analysis_problem=None)
+    except IntegrityError:
+        logger.info("Another worker has looked at the same moment")
+        return None
+    return made
+
+
+def _not_newer(experiment: Experiment, at: datetime) -> ExperimentQuerySet:
+    """Return the experiment, unless a later look has been recorded already."""
+    return Experiment.objects.filter(pk=experiment.pk).not_analyzed_after(at)
+
+
+def _thin(experiment: Experiment, newest: int) -> None:
+    """Let go of old looks that decided nothing, but the last of each day."""
+    with connection.cursor() as cursor:
+        cursor.execute(_THIN, [experiment.pk, newest - N_KEPT])
+
+
+def _act(experiment: Experiment, plan: ExperimentPlan, decision: Decision, at: datetime) -> None:
+    """Conclude or pause a running experiment where its plan says so, as the platform itself."""
+    if experiment.status != ExperimentStatus.RUNNING:
+        return
+    stopping = plan.stopping
+    pauses = {
+        Verdict.GUARDRAIL_BREACHED: stopping.on_guardrail == "pause",
+        Verdict.RATIO_MISMATCH: stopping.on_mismatch == "pause",
+    }
+    try:
+        if decision.ends and stopping.on_answer == "conclude":
+            _conclude(experiment, decision, at)
+        elif pauses.get(decision.verdict, False):
+            with transaction.atomic():
+                move(
+                    experiment, ExperimentStatus.PAUSED, actor=None, at=at,
+                    reason=decision.reason, verb="paused", verdict=decision.verdict,
+                )  # fmt: skip
+    except Conflict:
+        logger.info("Somebody moved the experiment first")
+
+
+def _conclude(experiment: Experiment, decision: Decision, at: datetime) -> None:
+    with transaction.atomic():
+        move(
+            experiment, ExperimentStatus.CONCLUDED, actor=None, at=at, reason=decision.reason,
+            verb="concluded", verdict=decision.verdict, winner=decision.winner,
+            changes={
+                "concluded_at": at, "verdict": decision.verdict, "winner": decision.winner,
+            },
+        )  # fmt: skip
+
+
+def _reallocate(
+    experiment: Experiment, plan: ExperimentPlan, observed: "Observed", at: datetime
+) -> None:
+    """Let the plan's policy decide again, where its time has come."""
+    asked = plan.allocation
+    is_running = experiment.status == ExperimentStatus.RUNNING
+    if asked.policy == "fixed" or not is_running:
+        return
+    last = experiment.allocated_at or experiment.started_at
+    if last is not None and at - last < duration(asked.refresh):
+        return
+    from experiments.plans.allocating import next_weights
+
+    current = selectors.current_allocation(experiment)
+    assert current is not None  # noqa: S101 - written when it started
+    table = observed.tables[plan.primary.name]
+    if observed.watermark is not None:
+        table = table.ended(observed.watermark, plan.period_ns)
+    weights = next_weights(plan, table, current.weights, number=current.number + 1)
+    due = Experiment.objects.running().filter(
+        pk=experiment.pk, allocated_at=experiment.allocated_at
+    )
+    try:
+        with transaction.atomic():
+            if not due.update(allocated_at=at):
+                return  # another worker decided
+            if weights != current.weights:
+                allocate(experiment, weights, at=at, cause="policy", reason=asked.policy)
+    except IntegrityError:
+        logger.info("Somebody gave the arms other shares first")
+
+
+def _note_problem(experiment: Experiment, at: datetime, error: DomainError) -> None:
+    """Say on the page why there is no analysis, and do not try again before something changes."""
+    _not_newer(experiment, at).update(analyzed_at=at, analysis_problem=error.problem())
+
+
+def _moment(stamp_ns: int | None) -> datetime | None:
+    return None if stamp_ns is None else datetime.fromtimestamp(stamp_ns / 1e9, UTC)

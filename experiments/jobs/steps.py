@@ -1,0 +1,67 @@
+"""Steps that persons' and workers' verbs share, each inside the transaction of its caller."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import F
+
+from crowetrade_site.core import audit
+from crowetrade_site.core.errors import StaleState
+from experiments.lifecycle import EXPERIMENTS, ExperimentStatus
+from experiments.models import Allocation, Experiment
+
+
+def move(
+    experiment: Experiment, target: ExperimentStatus, *, actor: User | None, at: datetime,
+    reason: str, verb: str, changes: dict[str, Any] | None = None, **told: Any,
+) -> None:  # fmt: skip
+    """Compare and set an experiment's status, and record it.
+
+    Raises
+    ------
+    IllegalTransition, StaleState
+        There is no such move, or somebody else made one first (409).
+    """
+    before = ExperimentStatus(experiment.status)
+    EXPERIMENTS.check(before, target)
+    won = Experiment.objects.filter(pk=experiment.pk, status=before).update(
+        status=target, status_changed_at=at, status_reason=reason, updated_at=at,
+        revision=F("revision") + 1, **(changes or {}),
+    )  # fmt: skip
+    if not won:
+        raise StaleState(f"{experiment} has left {before}.")
+    audit.record(
+        f"experiments.experiment.{verb}", experiment, actor=actor, at=at, reason=reason,
+        before={"status": before}, after={"status": target, **told},
+    )  # fmt: skip
+    experiment.refresh_from_db()
+
+
+def allocate(
+    experiment: Experiment, weights: Sequence[float], *, at: datetime, cause: str,
+    actor: User | None = None, reason: str = "",
+) -> Allocation:  # fmt: skip
+    """Write the next shares of the arms and record it; of two at once one fails by its number.
+
+    Raises
+    ------
+    IntegrityError
+        Other shares were written just now.
+    """
+    last = experiment.allocations.order_by("-number").first()
+    made: Allocation = experiment.allocations.create(
+        number=last.number + 1 if last else 1, at=at, weights=list(weights), cause=cause,
+        reason=reason,
+    )  # fmt: skip
+    if last is not None:  # the first ones are part of the start
+        Experiment.objects.filter(pk=experiment.pk).update(
+            revision=F("revision") + 1, updated_at=at
+        )
+        audit.record(
+            "experiments.experiment.reallocated", experiment, actor=actor, at=at, reason=reason,
+            before={"weights": last.weights, "allocation": last.number},
+            after={"weights": made.weights, "allocation": made.number, "cause": cause},
+        )  # fmt: skip
+    return made

@@ -1,0 +1,31 @@
+"""`manage.py create_experiment PLAN.yaml`: keep a plan as a draft."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.utils import timezone
+
+from crowetrade_site.core import documents
+from crowetrade_site.core.commands import DomainCommand
+from experiments import services
+
+
+class Command(DomainCommand):
+    help = "Keep an experiment's plan as a draft; start_experiment freezes it and begins."
+    acts = True
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("plan", type=Path, help="YAML or JSON file")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        experiment = services.create_experiment(
+            document=documents.read(options["plan"]),
+            actor=self.actor(options),
+            at=timezone.now(),
+        )
+        self.answer(
+            {"id": experiment.public_id, "name": experiment.name, "status": experiment.status}
+        )
+        self.say(f"{experiment} is a draft, {experiment.public_id}.")
+        self.say(f"Start it: manage.py start_experiment {experiment}")

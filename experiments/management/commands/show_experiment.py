@@ -1,0 +1,56 @@
+"""`manage.py show_experiment NAME`: where an experiment stands."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from crowetrade_site.core.commands import DomainCommand
+from experiments import selectors
+from experiments.models import Experiment
+
+
+class Command(DomainCommand):
+    help = "Show an experiment: its state, its shares, what was counted, the last analysis."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("experiment", help="name or id")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        experiment = selectors.find_experiment(options["experiment"])
+        arms = [arm.name for arm in sorted(experiment.arms.all(), key=lambda arm: arm.position)]
+        shares, last = (
+            selectors.current_allocation(experiment),
+            selectors.list_analyses(experiment).first(),
+        )
+        weights = dict(zip(arms, shares.weights, strict=True)) if shares else {}
+        counted = selectors.tallies(experiment)
+        self.answer(
+            {
+                "id": experiment.public_id,
+                "name": experiment.name,
+                "status": experiment.status,
+                "design": experiment.design,
+                "owner": experiment.owner.get_username(),
+                "arms": arms,
+                "weights": weights,
+                "started_at": experiment.started_at,
+                "concluded_at": experiment.concluded_at,
+                "verdict": experiment.verdict,
+                "winner": experiment.winner,
+                "tallies": counted,
+                "analysis": last and {"number": last.number, "decision": last.decision},
+            }
+        )
+        self.say(f"{experiment}: {experiment.status}, {experiment.design}, {', '.join(arms)}")
+        self.tell_shares(experiment, weights)
+        for reason, n in counted.items():
+            self.say(f"  {reason:<20} {n:>12,}")
+        if last:
+            self.say(f"  analysis {last.number}: {last.verdict}. {last.decision['reason']}")
+
+    def tell_shares(self, experiment: Experiment, weights: dict[str, float]) -> None:
+        """Print the shares in force; a shadow experiment's arms have none."""
+        if experiment.design == "assigned" and weights:
+            told = ", ".join(f"{name} {share:.0%}" for name, share in weights.items())
+            self.say(f"  shares: {told}")
+        if experiment.verdict:
+            self.say(f"  {experiment.verdict} {experiment.winner}".rstrip())

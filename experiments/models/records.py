@@ -1,0 +1,201 @@
+"""What is recorded while an experiment runs: exposures, outcomes, sums of them, analyses.
+
+Outcomes are kept raw in a table that is partitioned by month, for as long as the policy of the
+installation says. No analysis reads them: it reads `PeriodStatistic`, which every batch adds to.
+Exposures and the two tables with a row an outcome have no foreign keys in the database, whose
+checks would be the dearest part of a request: what refers to what is looked up before.
+"""
+
+from django.db import models
+
+
+class Exposure(models.Model):
+    """A unit met its arm, once; what it meets later is the same."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment",
+        on_delete=models.PROTECT,
+        related_name="exposures",
+        db_index=False,
+        db_constraint=False,
+    )
+    unit = models.CharField(max_length=256)
+    arm = models.ForeignKey(
+        "experiments.Arm",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    allocation = models.PositiveIntegerField()  # the number of the shares in force
+    probability = models.FloatField()
+    is_override = models.BooleanField(default=False)
+    at = models.DateTimeField()
+    attributes = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "unit"], name="exposure_unit_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.unit} in {self.experiment_id}"
+
+
+class OutcomeKey(models.Model):
+    """Which outcomes have been counted, whatever their time: what makes a retry harmless."""
+
+    pk = models.CompositePrimaryKey("experiment_id", "key")
+    experiment = models.ForeignKey(
+        "experiments.Experiment",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    key = models.UUIDField()  # the first half of the SHA-256 of the key that was sent
+    value = models.FloatField()
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
+class Outcome(models.Model):
+    """One outcome as it came; a table partitioned by month of `at`."""
+
+    pk = models.CompositePrimaryKey("experiment_id", "key", "at")
+    experiment = models.ForeignKey(
+        "experiments.Experiment",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    key = models.UUIDField()
+    at = models.DateTimeField()
+    metric = models.ForeignKey(
+        "experiments.Metric",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    arm = models.ForeignKey(
+        "experiments.Arm",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    allocation = models.PositiveIntegerField()
+    unit = models.CharField(max_length=256)
+    value = models.FloatField()
+    x = models.FloatField(null=True)
+    received_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.unit or self.arm_id} at {self.at}"
+
+
+class PeriodStatistic(models.Model):
+    """Sums over the outcomes of one period, allocation and arm, kept up by addition.
+
+    `shard` spreads the rows that are being added to; readers sum over it.
+    """
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    metric = models.ForeignKey(
+        "experiments.Metric", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    arm = models.ForeignKey(
+        "experiments.Arm", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    allocation = models.PositiveIntegerField()
+    period = models.BigIntegerField()  # its start [UTC ns]
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+    total = models.FloatField()
+    squares = models.FloatField()
+    x_total = models.FloatField(default=0.0)
+    x_squares = models.FloatField(default=0.0)
+    x_product = models.FloatField(default=0.0)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["metric", "period", "allocation", "arm", "shard"], name="statistic_once"
+            )
+        ]
+        indexes = [models.Index(fields=["experiment", "-changed_at"], name="statistic_changed")]
+
+    def __str__(self) -> str:
+        return f"{self.metric_id} at {self.period}"
+
+
+class SketchBin(models.Model):
+    """How many outcomes of an arm lie in one bin of a logarithmic sketch, for quantiles."""
+
+    metric = models.ForeignKey(
+        "experiments.Metric", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    arm = models.ForeignKey(
+        "experiments.Arm", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    bin = models.IntegerField()
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["metric", "arm", "bin", "shard"], name="sketch_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric_id} bin {self.bin}"
+
+
+class Tally(models.Model):
+    """How many outcomes were taken, and how many were not, for which reason."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.PROTECT, related_name="tallies", db_index=False
+    )
+    reason = models.CharField(max_length=40)
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "reason", "shard"], name="tally_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.n}"
+
+
+class Analysis(models.Model):
+    """One look at an experiment: what was found, and what it means by the plan."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.PROTECT, related_name="analyses"
+    )
+    number = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    watermark = models.DateTimeField(null=True, blank=True)
+    n_periods = models.PositiveIntegerField()
+    findings = models.JSONField()
+    decision = models.JSONField()
+    verdict = models.CharField(max_length=30)
+    digest = models.CharField(max_length=64)
+    seconds = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "number"], name="analysis_number_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.experiment_id} analysis {self.number}"

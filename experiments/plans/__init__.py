@@ -1,0 +1,34 @@
+"""Plans of experiments: the document, what an analysis of it finds, and the verdict.
+
+Light to import: what computes is in `analysis`, `allocating` and `decisions`, which workers import.
+"""
+
+from experiments.plans.document import ExperimentPlan, MetricSpec, duration
+from experiments.plans.errors import PlanError
+from experiments.plans.findings import (
+    ArmFigures,
+    Comparison,
+    Cost,
+    Findings,
+    MetricFindings,
+    Mismatch,
+    Path,
+)
+from experiments.plans.verdicts import Decision, GuardrailState, Verdict
+
+__all__ = [
+    "ArmFigures",
+    "Comparison",
+    "Cost",
+    "Decision",
+    "ExperimentPlan",
+    "Findings",
+    "GuardrailState",
+    "MetricFindings",
+    "MetricSpec",
+    "Mismatch",
+    "Path",
+    "PlanError",
+    "Verdict",
+    "duration",
+]

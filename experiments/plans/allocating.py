@@ -1,0 +1,96 @@
+"""Which share each arm gets next: a bandit's wish, within the limits of the plan."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.bandits import AllocationLimits, ArmStatistics, make_policy
+from experiments.plans.document import ExperimentPlan
+from experiments.statistics.summaries import PeriodTable
+
+_DECIMALS = 6
+
+
+def next_weights(
+    plan: ExperimentPlan, table: PeriodTable, previous: Sequence[float], *, number: int
+) -> list[float]:
+    """Return the shares of the arms that the plan's policy asks for, control first.
+
+    Parameters
+    ----------
+    plan : ExperimentPlan
+        With a policy other than fixed.
+    table : PeriodTable
+        Sums of the primary metric.
+    previous : sequence of float
+        The shares in force.
+    number : int
+        Of the allocation to come: it is part of the seed, so that the same sums give the same
+        shares again.
+
+    Notes
+    -----
+    Rewards are turned so that more is better, taken about the mean of their period and allocation,
+    so that a share gained in a good time is no merit, and divided by their standard deviation:
+    returns of a hundredth and basis points of ten are then the same to a policy, whose prior has
+    the deviation 1. Proportions stay as they are, for their priors are about 0 and 1. Until every
+    arm has two outcomes nothing changes.
+    """
+    asked = plan.allocation
+    sums = ArmStatistics.of_periods(
+        table if plan.primary.kind == "proportion" else _centered(table),
+        len(plan.arms), discount=asked.discount, period_length=plan.period_ns,
+    )  # fmt: skip
+    if bool((sums.n < 2.0).any()):
+        return list(previous)
+    is_binary = plan.primary.kind == "proportion"
+    sums = _turned(sums, plan) if is_binary else _standardized(sums, plan)
+    settings: dict[str, Any] = {"posterior": "beta" if is_binary else "normal"}
+    policy = make_policy(
+        asked.policy, len(plan.arms), **(settings if asked.policy == "top_two_thompson" else {})
+    )
+    wished = policy.allocation_of(sums, np.random.default_rng([plan.seed, number]))
+    limits = AllocationLimits(floor=asked.floor, cap=asked.cap, max_step=asked.max_step)
+    return _rounded(limits.applied(wished, np.asarray(previous, dtype=float)))
+
+
+def _centered(table: PeriodTable) -> PeriodTable:
+    """Return the sums about the mean of all arms in their period and allocation."""
+    merged = table.merged()
+    _, cell = np.unique(np.stack([merged.period, merged.allocation]), axis=1, return_inverse=True)
+    at = cell.reshape(-1)
+    mean = (np.bincount(at, merged.total) / np.bincount(at, merged.n))[at]
+    total = merged.total - merged.n * mean
+    squares = merged.squares - 2.0 * mean * merged.total + merged.n * mean * mean
+    least = total * total / np.maximum(merged.n, 1.0)  # rounding may not undercut it
+    return PeriodTable.of(
+        merged.period, merged.arm, merged.allocation, merged.n, total, np.maximum(squares, least)
+    )
+
+
+def _rounded(shares: NDArray[np.float64]) -> list[float]:
+    """Return shares of six decimals that sum to 1; the largest takes what rounding left."""
+    kept = [round(float(share), _DECIMALS) for share in shares]
+    at = int(np.argmax(shares))
+    kept[at] = round(1.0 - sum(kept[:at] + kept[at + 1 :]), _DECIMALS)
+    return kept
+
+
+def _turned(sums: ArmStatistics, plan: ExperimentPlan) -> ArmStatistics:
+    """Return successes, or failures where fewer successes are better."""
+    if plan.primary.direction == "increase":
+        return sums
+    return ArmStatistics(sums.n, sums.n - sums.total, sums.n - 2.0 * sums.total + sums.squares)
+
+
+def _standardized(sums: ArmStatistics, plan: ExperimentPlan) -> ArmStatistics:
+    n = sums.n.sum()
+    mean = sums.total.sum() / n
+    variance = max(float(sums.squares.sum() / n - mean * mean), 0.0)
+    scale = np.sqrt(variance) or 1.0
+    sign = 1.0 if plan.primary.direction == "increase" else -1.0
+    total = sign * (sums.total - sums.n * mean) / scale
+    squares = (sums.squares - 2.0 * mean * sums.total + sums.n * mean * mean) / (scale * scale)
+    return ArmStatistics(sums.n, total, np.maximum(squares, 0.0))

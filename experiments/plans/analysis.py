@@ -1,0 +1,473 @@
+"""A plan and the sums of its outcomes to findings.
+
+Nothing here reads a single outcome: what goes in are sums by period, so that an experiment of ten
+million outcomes is analyzed in milliseconds. The unit of analysis is the period, because outcomes
+of one share its shocks.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.plans.document import AnalysisSpec, ExperimentPlan, MetricSpec
+from experiments.plans.findings import (
+    ArmFigures,
+    Comparison,
+    Cost,
+    Findings,
+    MetricFindings,
+    Mismatch,
+    Path,
+)
+from experiments.plans.methods import RARE, intervals_of
+from experiments.statistics.bayesian import normal_effect
+from experiments.statistics.dependent import mean_of_series
+from experiments.statistics.errors import StatisticsError
+from experiments.statistics.estimates import Estimate
+from experiments.statistics.posteriors import Normal
+from experiments.statistics.quantiles import quantile_difference
+from experiments.statistics.sketches import QuantileSketch
+from experiments.statistics.srm import anytime_sample_ratio
+from experiments.statistics.summaries import PeriodTable
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+MOST_POINTS = 400  # of a path that is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen of an experiment so far.
+
+    Attributes
+    ----------
+    tables : mapping of str to PeriodTable
+        By metric.
+    sketches : mapping of str to sequence of QuantileSketch
+        Of quantile metrics, one an arm.
+    exposed : mapping of int to mapping of int to int
+        Units by allocation number and position of the arm.
+    weights : mapping of int to sequence of float
+        Shares of the arms by allocation number.
+    watermark : int or None
+        Periods that end by then are analyzed [UTC ns]; all where None.
+    """
+
+    tables: Mapping[str, PeriodTable]
+    sketches: Mapping[str, Sequence[QuantileSketch]] = field(default_factory=dict)
+    exposed: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    weights: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    watermark: int | None = None
+    n_late: int = 0
+
+
+def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
+    """Return what the outcomes so far say under a plan.
+
+    Parameters
+    ----------
+    plan : ExperimentPlan
+    observed : Observed
+
+    Notes
+    -----
+    Each challenger is compared with the control by the difference of their period totals (shadow)
+    or of their means within a period and allocation (assigned). With several challengers each
+    interval has the confidence ``1 - a / m``, so that all of
+    a metric's hold at once; each is cut to those before it, as a confidence sequence may be, so
+    that it does not matter when anybody looked. What cannot be computed says why.
+    """
+    metrics = [_metric_findings(plan, metric, observed) for metric in plan.metrics]
+    primary = next(one for one in metrics if one.role == "primary")
+    table = _in_time(plan, observed.tables[plan.primary.name], observed.watermark)
+    n_periods = int(np.unique(table.period).size)
+    notes = [f"{one.arm}: {one.because}" for one in primary.comparisons if one.because]
+    notes += _unpaired(plan, table) + _selected(plan, observed)
+    return Findings(
+        n_periods=n_periods,
+        horizon=plan.analysis.horizon_periods,
+        watermark=observed.watermark,
+        metrics=metrics,
+        mismatch=_mismatch(plan, observed),
+        cost=_cost(plan, observed),
+        method=plan.analysis.method,
+        n_late=observed.n_late,
+        notes=list(dict.fromkeys(notes)),
+    )
+
+
+def confidence_of(plan: ExperimentPlan) -> float:
+    """Return the confidence of a single interval, so that those of all challengers hold at once."""
+    asked = plan.analysis
+    n_challengers = len(plan.arms) - 1
+    share = n_challengers if asked.correction == "bonferroni" else 1
+    return 1.0 - (1.0 - asked.confidence) / share
+
+
+def _metric_findings(
+    plan: ExperimentPlan, metric: MetricSpec, observed: Observed
+) -> MetricFindings:
+    n_arms = len(plan.arms)
+    figures: list[ArmFigures] = []
+    try:
+        if metric.kind == "quantile":
+            figures, comparisons = _by_sketch(plan, metric, observed.sketches.get(metric.name, ()))
+        else:
+            table = _in_time(plan, observed.tables[metric.name], observed.watermark)
+            figures = _arm_figures(plan, metric, table)
+            comparisons = [_compared(plan, metric, table, at) for at in range(1, n_arms)]
+    except StatisticsError as error:
+        comparisons = [
+            Comparison(arm.name, plan.control.name, confidence_of(plan), because=_sentence(error))
+            for arm in plan.ordered_arms[1:]
+        ]
+    return MetricFindings(
+        name=metric.name, role=metric.role, kind=metric.kind, direction=metric.direction,
+        method=_method_of(plan, metric), arms=figures, comparisons=comparisons,
+        margin=metric.margin,
+    )  # fmt: skip
+
+
+def _method_of(plan: ExperimentPlan, metric: MetricSpec) -> str:
+    if metric.kind == "quantile":
+        return "one look"
+    is_rare = metric.role == "guardrail" and plan.analysis.method in RARE
+    return "planned_sequence" if is_rare else plan.analysis.method
+
+
+def _unpaired(plan: ExperimentPlan, table: PeriodTable) -> list[str]:
+    """Return a note about periods that had outcomes of some arms only."""
+    if plan.design != "shadow" or table.n_rows == 0:
+        return []
+    _, n = table.pivot("n", len(plan.arms))
+    n_partial = int(np.count_nonzero(~(n > 0.0).all(axis=1)))
+    if not n_partial:
+        return []
+    said = "had outcomes of some arms only and are left out: an arm that holds nothing reports 0."
+    return [f"{n_partial:,} periods {said}"]
+
+
+def _selected(plan: ExperimentPlan, observed: Observed) -> list[str]:
+    """Return a note where shares moved and some outcomes may be missing for what they are."""
+    if plan.counts_by_exposure and observed.n_late:
+        took = f"{observed.n_late:,} outcomes took longer than the plan's lateness, {plan.lateness}"
+        return [f"{took}: the newest periods may lack some for what they are."]
+    has_moved = plan.allocation.policy != "fixed" or len(observed.weights) > 1
+    if plan.design == "shadow" or not has_moved or plan.counts_by_exposure:
+        return []
+    said = (
+        "Outcomes are counted by their own moments while the shares move: if how late "
+        "one comes depends on what it is, differences are biased. counted_by: exposure avoids it."
+    )
+    return [said]
+
+
+def _in_time(plan: ExperimentPlan, table: PeriodTable, watermark: int | None) -> PeriodTable:
+    merged = table.merged()
+    return merged if watermark is None else merged.ended(watermark, plan.period_ns)
+
+
+def _compared(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int) -> Comparison:
+    """Return one challenger less the control."""
+    name, control = plan.ordered_arms[arm].name, plan.control.name
+    confidence = confidence_of(plan)
+    try:
+        periods, differences = _differences(plan, metric, table, arm)
+        if plan.analysis.method != "asymptotic":
+            horizon = plan.analysis.horizon_periods
+            periods, differences = periods[:horizon], differences[:horizon]
+        if differences.size and bool(np.all(differences == differences[0])):
+            return Comparison(
+                name, control, confidence, estimate=float(differences[0]),
+                because="The differences do not vary: there is no interval.",
+            )  # fmt: skip
+        plain = intervals_of(
+            plan.analysis, differences, confidence, bound=_bound(metric),
+            is_guardrail=metric.role == "guardrail",
+        )  # fmt: skip
+    except StatisticsError as error:
+        return Comparison(name, control, confidence, because=_sentence(error))
+    seen = plain.running()
+    known = np.isfinite(seen.lower) & np.isfinite(seen.upper)
+    at = int(np.flatnonzero(known)[-1]) if known.any() else None
+    told = list(seen.warnings)
+    if at is None:
+        told.insert(0, _too_early(plan, differences.size))
+    elif seen.lower[at] > seen.upper[at]:
+        told.insert(0, "No one difference fits all looks: it changed while the experiment ran.")
+        at = None
+    return Comparison(
+        name, control, confidence,
+        estimate=float(seen.mean[-1 if at is None else at]) if seen.mean.size else None,
+        lower=None if at is None else float(seen.lower[at]),
+        upper=None if at is None else float(seen.upper[at]),
+        **_bayesian(plan.analysis, metric, differences),
+        because=" ".join(told),
+        path=_path(periods + plan.period_ns, seen),
+    )  # fmt: skip
+
+
+def _too_early(plan: ExperimentPlan, n: int) -> str:
+    asked = plan.analysis
+    first = {
+        "fixed_horizon": asked.horizon_periods,
+        "group_sequential": -(-asked.horizon_periods // asked.n_looks),
+    }.get(asked.method, asked.start)
+    return f"{n:,} periods so far; the first interval comes after {first:,}."
+
+
+def _differences(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int
+) -> tuple[IntArray, FloatArray]:
+    """Return the periods in which both arms have outcomes, and what the challenger had more."""
+    n_arms = len(plan.arms)
+    if plan.design == "assigned":
+        return _within_allocations(metric, table, arm, n_arms)
+    periods, n = table.pivot("n", n_arms)
+    values = _period_values(plan, metric, table, n_arms)
+    both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0) & np.isfinite(values[:, [0, arm]]).all(axis=1)
+    return periods[both], values[both, arm] - values[both, 0]
+
+
+def _within_allocations(
+    metric: MetricSpec, table: PeriodTable, arm: int, n_arms: int
+) -> tuple[IntArray, FloatArray]:
+    """Return one difference a period: those under each allocation, by what they tell.
+
+    Within a period under one allocation nobody had looked at its outcomes, so the difference of
+    two arms' means is not biased, whoever changed the shares before: of periods counted by exposure
+    always, of those counted by outcome as long as how late one comes does not depend on it. Shocks
+    that all units share cancel.
+    """
+    period, sums = _cells(table, n_arms)
+    n, total, x_total = sums["n"], sums["total"], sums["x_total"]
+    below = x_total if metric.kind == "ratio" else n
+    both = (n[:, [0, arm]] > 0.0).all(axis=1) & (below[:, [0, arm]] != 0.0).all(axis=1)
+    n_one, n_control = n[both, arm], n[both, 0]
+    weight = n_one * n_control / (n_one + n_control)
+    periods, place = np.unique(period[both], return_inverse=True)
+    whole = np.bincount(place, weight, periods.size)
+
+    def by_period(above: FloatArray, under: FloatArray) -> FloatArray:
+        values = above[both] / under[both]
+        weighed = np.bincount(place, weight * (values[:, arm] - values[:, 0]), periods.size)
+        return weighed / whole
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        differences = by_period(total, below)
+        if metric.covariate:
+            differences = differences - _explained(by_period(x_total, n), differences)
+    return periods, differences
+
+
+def _cells(table: PeriodTable, n_arms: int) -> tuple[IntArray, dict[str, FloatArray]]:
+    """Return the period of each period and allocation, and sums by arm, shape (n_cells, n_arms)."""
+    cells, at = np.unique(np.stack([table.period, table.allocation]), axis=1, return_inverse=True)
+    flat = at.reshape(-1) * n_arms + table.arm
+    size = cells.shape[1] * n_arms
+    sums: dict[str, FloatArray] = {
+        name: np.bincount(flat, getattr(table, name), size).reshape(-1, n_arms).astype(np.float64)
+        for name in ("n", "total", "squares", "x_total")
+    }
+    return cells[0], sums
+
+
+def centered(table: PeriodTable, n_arms: int) -> dict[str, FloatArray]:
+    """Return each arm's number, sum and sum of squares about the mean of its period and allocation.
+
+    What all arms share is taken off, so that a share gained in a good time is no merit.
+
+    Returns
+    -------
+    dict of float64 arrays, shape (n_arms,)
+        ``n``, ``total``, ``squares``.
+    """
+    _, sums = _cells(table, n_arms)
+    n, total, squares = sums["n"], sums["total"], sums["squares"]
+    mean = (total.sum(axis=1) / np.maximum(n.sum(axis=1), 1.0))[:, np.newaxis]
+    return {
+        "n": n.sum(axis=0),
+        "total": (total - n * mean).sum(axis=0),
+        "squares": np.maximum(squares - 2.0 * mean * total + n * mean * mean, 0.0).sum(axis=0),
+    }
+
+
+def _period_values(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, n_arms: int
+) -> FloatArray:
+    """Return what each arm made in each period, shape (n_periods, n_arms); NaN where nothing."""
+    _, total = table.pivot("total", n_arms)
+    if metric.kind == "ratio":
+        _, below = table.pivot("x_total", n_arms)
+    elif plan.design == "shadow" and metric.kind == "mean":
+        return total
+    else:
+        _, below = table.pivot("n", n_arms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below != 0.0, total / below, np.nan)
+
+
+def _explained(x: FloatArray, differences: FloatArray) -> FloatArray:
+    """Return what differences of the covariate explain of those of the metric (CUPED).
+
+    Units met their arms by chance after the covariate was there, so that its differences are 0 on
+    average and taking them off changes no mean.
+    """
+    spread = float(np.var(x)) if x.size else 0.0
+    if x.size < 3 or spread <= 1e-24 * float(np.mean(x * x) + 1e-300):
+        return np.zeros_like(differences)
+    slope = float(np.cov(x, differences)[0, 1] / np.var(x, ddof=1))
+    return slope * x
+
+
+def _bayesian(asked: AnalysisSpec, metric: MetricSpec, differences: FloatArray) -> dict[str, float]:
+    """Return the chance that the challenger is better, and what choosing it would cost if not."""
+    prior = None if asked.prior_deviation is None else Normal(0.0, asked.prior_deviation)
+    try:
+        found = mean_of_series(differences)
+        effect = normal_effect(found.difference, found.standard_error, prior=prior)
+    except StatisticsError:
+        return {}
+    is_more = metric.direction == "increase"
+    return {
+        "probability_better": effect.chance_to_win if is_more else 1.0 - effect.chance_to_win,
+        "expected_loss": effect.risk_of_shipping if is_more else effect.risk_of_keeping,
+        "posterior_mean": effect.posterior.mean,
+        "posterior_deviation": effect.posterior.deviation,
+    }
+
+
+def _arm_figures(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable) -> list[ArmFigures]:
+    n_arms = len(plan.arms)
+    values = _period_values(plan, metric, table, n_arms)
+    _, n = table.pivot("n", n_arms)
+    figures = []
+    for at, arm in enumerate(plan.ordered_arms):
+        own = values[:, at][(n[:, at] > 0.0) & np.isfinite(values[:, at])]
+        found = _estimate(own)
+        count = float(own.size) if plan.design == "shadow" else float(n[:, at].sum())
+        figures.append(
+            ArmFigures(
+                arm.name, count, float(own.mean()) if own.size else None,
+                found.standard_error if found else None,
+            )
+        )  # fmt: skip
+    return figures
+
+
+def _estimate(values: FloatArray) -> Estimate | None:
+    try:
+        return mean_of_series(values)
+    except StatisticsError:
+        return None
+
+
+def _by_sketch(
+    plan: ExperimentPlan, metric: MetricSpec, sketches: Sequence[QuantileSketch]
+) -> tuple[list[ArmFigures], list[Comparison]]:
+    """Return quantiles of all arms; their intervals hold at one look, and never decide."""
+    assert metric.quantile is not None  # noqa: S101 - a rule of the document
+    arms = plan.ordered_arms
+    figures = [
+        ArmFigures(
+            arm.name, sketch.n, sketch.quantile(metric.quantile) if sketch.n > 0 else None
+        )
+        for arm, sketch in zip(arms, sketches, strict=False)
+    ]  # fmt: skip
+    comparisons = []
+    for arm, sketch in zip(arms[1:], sketches[1:], strict=False):
+        try:
+            found = quantile_difference(
+                sketches[0], sketch, metric.quantile, confidence=confidence_of(plan), seed=plan.seed
+            )
+        except StatisticsError as error:
+            one = Comparison(
+                arm.name, plan.control.name, confidence_of(plan), because=_sentence(error)
+            )
+        else:
+            one = Comparison(
+                arm.name, plan.control.name, found.confidence, estimate=found.difference,
+                lower=found.lower, upper=found.upper,
+                because="Its interval holds at one look, for outcomes that do not depend.",
+            )  # fmt: skip
+        comparisons.append(one)
+    return figures, comparisons
+
+
+def _mismatch(plan: ExperimentPlan, observed: Observed) -> Mismatch | None:
+    """Return whether units came as allocated; None of a shadow experiment, which has no units."""
+    if plan.design != "assigned":
+        return None
+    numbers = sorted(set(observed.exposed) & set(observed.weights))
+    names = [arm.name for arm in plan.ordered_arms]
+    counts = np.array(
+        [[observed.exposed[k].get(at, 0) for at in range(len(names))] for k in numbers], dtype=float
+    ).reshape(len(numbers), len(names))
+    shares = np.array([observed.weights[k] for k in numbers], dtype=float).reshape(counts.shape)
+    expected = (counts.sum(axis=1)[:, np.newaxis] * shares).sum(axis=0)
+    told: dict[str, Any] = {
+        "observed": {name: int(n) for name, n in zip(names, counts.sum(axis=0), strict=True)},
+        "expected": {name: float(n) for name, n in zip(names, expected, strict=True)},
+    }
+    try:
+        found = anytime_sample_ratio(counts, shares, level=plan.stopping.mismatch_alpha)
+    except StatisticsError as error:
+        return Mismatch(None, because=_sentence(error), **told)
+    return Mismatch(found.p_value, is_mismatch=found.is_mismatch, **told)
+
+
+def _cost(plan: ExperimentPlan, observed: Observed) -> Cost | None:
+    """Return what outcomes of other arms than the best fell short; None where nothing was at stake.
+
+    A shadow experiment trades on paper: it costs nothing but time.
+    """
+    metric = plan.primary
+    if plan.design != "assigned" or metric.kind == "ratio":
+        return None
+    n_arms = len(plan.arms)
+    table = _in_time(plan, observed.tables[metric.name], observed.watermark)
+    periods, n = table.pivot("n", n_arms)
+    if periods.size == 0 or bool((n.sum(axis=0) == 0.0).any()):
+        return None
+    about = centered(table, n_arms)
+    mean = about["total"] / about["n"]
+    gap = mean.max() - mean if metric.direction == "increase" else mean - mean.min()
+    total = np.cumsum(n @ gap)
+    kept = np.unique(np.linspace(0, total.size - 1, min(total.size, MOST_POINTS)).astype(int))
+    ends = (periods + plan.period_ns)[kept]
+    return Cost([int(end) for end in ends], [float(value) for value in total[kept]])
+
+
+def _bound(metric: MetricSpec) -> float | None:
+    """Return how far a difference can be from 0, where it is known."""
+    if metric.kind == "proportion":
+        return 1.0
+    return None if metric.bound is None else 2.0 * metric.bound
+
+
+def _path(ends: IntArray, seen: Any) -> Path:
+    """Return an interval's way, thinned to what can be told apart; the last look always stays."""
+    n_looks = seen.mean.size
+    kept = np.unique(np.linspace(0, n_looks - 1, min(n_looks, MOST_POINTS)).astype(int))
+    at = seen.periods[kept] - 1
+    return Path(
+        at=[int(value) for value in ends[at]],
+        n=[int(value) for value in seen.periods[kept]],
+        estimate=_plain(seen.mean[kept]),
+        lower=_plain(seen.lower[kept]),
+        upper=_plain(seen.upper[kept]),
+    )
+
+
+def _plain(values: FloatArray) -> list[float | None]:
+    return [float(value) if math.isfinite(value) else None for value in values]
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

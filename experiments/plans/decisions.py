@@ -1,0 +1,140 @@
+"""From findings to a verdict: go on, stop with an answer, or pause.
+
+The rules are the plan's, frozen at its start. They read intervals that hold whenever one looks, so
+that reading them after every period uses nothing up. A guardrail is asked first, the mix of units
+before all: an answer from a broken experiment is none.
+"""
+
+from dataclasses import dataclass
+
+from experiments.plans.findings import Comparison, Findings, MetricFindings
+from experiments.plans.verdicts import Decision, GuardrailState, Verdict
+from experiments.statistics.guardrails import (
+    EquivalenceStatus,
+    GuardrailStatus,
+    judge_equivalence,
+    judge_guardrail,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    lower: float
+    upper: float
+
+
+def decide(
+    findings: Findings, *, control: str, region_of_equivalence: float | None = None
+) -> Decision:
+    """Return what the findings say under the rules of a plan.
+
+    Parameters
+    ----------
+    findings : Findings
+    control : str
+        Name of the control.
+    region_of_equivalence : float, optional
+        Differences of the primary metric no larger than this are none [its unit, > 0].
+
+    Notes
+    -----
+    In this order: units that did not come as allocated; a guardrail shown to be worse than its
+    margin; no difference, where all intervals lie inside the region of equivalence, whether or not
+    they hold 0; a challenger whose interval lies above 0 (of several, the one with the best
+    estimate); the control, where every challenger's lies below; inconclusive, where the planned
+    periods are over.
+    """
+    states = guardrail_states(findings)
+    mismatch = findings.mismatch
+    if mismatch is not None and mismatch.is_mismatch:
+        return Decision(
+            Verdict.RATIO_MISMATCH,
+            f"Units did not come to the arms as allocated (p = {mismatch.p_value:.2g}): find out "
+            "why before reading any result.",
+            guardrails=states,
+        )
+    breached = [state for state in states if state.status == GuardrailStatus.BREACHED]
+    if breached:
+        named = ", ".join(f"{state.metric} of {state.arm}" for state in breached)
+        return Decision(
+            Verdict.GUARDRAIL_BREACHED, f"Worse than its margin: {named}.", guardrails=states
+        )
+    return _on_primary(findings, control, region_of_equivalence, states)
+
+
+def guardrail_states(findings: Findings) -> list[GuardrailState]:
+    """Return where each guardrail stands for each challenger."""
+    return [
+        GuardrailState(metric.name, comparison.arm, _guarded(metric, comparison))
+        for metric in findings.guardrails
+        for comparison in metric.comparisons
+    ]
+
+
+def _guarded(metric: MetricFindings, comparison: Comparison) -> GuardrailStatus:
+    interval = _interval(comparison)
+    if interval is None or metric.margin is None:
+        return GuardrailStatus.OPEN
+    judged = judge_guardrail(
+        interval, direction="increase" if metric.direction == "increase" else "decrease",
+        margin=metric.margin,
+    )  # fmt: skip
+    return judged.status
+
+
+def _interval(comparison: Comparison) -> _Interval | None:
+    if comparison.lower is None or comparison.upper is None:
+        return None
+    return _Interval(comparison.lower, comparison.upper)
+
+
+def _on_primary(
+    findings: Findings, control: str, region: float | None, states: list[GuardrailState]
+) -> Decision:
+    metric = findings.primary
+    known = [(one, _improvement(metric, one)) for one in metric.comparisons]
+    if known and region is not None and all(_is_nothing(one, region) for one, _ in known):
+        reason = f"No difference of {metric.name} is larger than {region:g}."
+        return Decision(Verdict.NO_DIFFERENCE, reason, guardrails=states)
+    winners = [one for one, better in known if better is not None and better[0] > 0.0]
+    if winners:
+        best = max(winners, key=lambda one: _signed(metric, one.estimate))
+        return Decision(Verdict.WINNER, _sentence(metric, best), best.arm, states)
+    if known and all(better is not None and better[1] < 0.0 for _, better in known):
+        reason = f"Every challenger is worse than {control} on {metric.name}."
+        return Decision(Verdict.WINNER, reason, control, states)
+    if findings.n_periods >= findings.horizon:
+        reason = f"The {findings.horizon:,} planned periods are over without an answer."
+        return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
+    reason = f"{findings.n_periods:,} of {findings.horizon:,} planned periods; no answer so far."
+    return Decision(Verdict.CONTINUE, reason, guardrails=states)
+
+
+def _is_nothing(comparison: Comparison, region: float) -> bool:
+    interval = _interval(comparison)
+    if interval is None:
+        return False
+    return judge_equivalence(interval, region=region) == EquivalenceStatus.EQUIVALENT
+
+
+def _sentence(metric: MetricFindings, best: Comparison) -> str:
+    word = "more" if metric.direction == "increase" else "less"
+    return (
+        f"{best.arm} has {word} {metric.name} than {best.against}: {best.estimate:.4g}, "
+        f"{best.confidence:.2%} interval {best.lower:.4g} to {best.upper:.4g}."
+    )
+
+
+def _improvement(metric: MetricFindings, comparison: Comparison) -> tuple[float, float] | None:
+    """Return the interval of what a challenger is better by; None where there is none."""
+    interval = _interval(comparison)
+    if interval is None:
+        return None
+    if metric.direction == "increase":
+        return interval.lower, interval.upper
+    return -interval.upper, -interval.lower
+
+
+def _signed(metric: MetricFindings, value: float | None) -> float:
+    sign = 1.0 if metric.direction == "increase" else -1.0
+    return float("-inf") if value is None else sign * value

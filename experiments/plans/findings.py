@@ -1,0 +1,181 @@
+"""What an analysis found: figures of arms, comparisons with the control, checks.
+
+Plain frozen records that write themselves as a document, so that the page, the report, the API and
+the decision read one and the same thing. A figure that is not computed is None, and `because` says
+why; no neutral number stands in for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFigures:
+    """One arm on one metric.
+
+    Attributes
+    ----------
+    n : float
+        Observations: periods of a shadow experiment, outcomes of an assigned one.
+    mean, standard_error : float or None
+        In the metric's unit, per observation.
+    """
+
+    arm: str
+    n: float
+    mean: float | None
+    standard_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """An estimate with its interval as it went, at some of its looks.
+
+    Attributes
+    ----------
+    at : sequence of int
+        Ends of the periods [UTC ns].
+    n : sequence of int
+        Periods seen by then.
+    estimate, lower, upper : sequence of float or None
+        None where the interval has not begun.
+    """
+
+    at: Sequence[int]
+    n: Sequence[int]
+    estimate: Sequence[float | None]
+    lower: Sequence[float | None]
+    upper: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A challenger less the control on one metric.
+
+    Attributes
+    ----------
+    estimate, lower, upper : float or None
+        Absolute difference in the metric's unit, and its interval.
+    confidence : float
+        Of this interval, correction for several included.
+    probability_better, expected_loss : float or None
+        Bayesian, with the plan's prior; they never end an experiment alone. The loss is what one
+        gives up per observation by choosing the challenger, >= 0.
+    posterior_mean, posterior_deviation : float or None
+        Of the normal posterior of the difference.
+    because : str
+        Why something is missing; empty otherwise.
+    """
+
+    arm: str
+    against: str
+    confidence: float
+    estimate: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    probability_better: float | None = None
+    expected_loss: float | None = None
+    posterior_mean: float | None = None
+    posterior_deviation: float | None = None
+    because: str = ""
+    path: Path | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an interval to decide by."""
+        return self.lower is not None and self.upper is not None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFindings:
+    """All that is known of one metric.
+
+    Attributes
+    ----------
+    role : str
+        ``primary``, ``secondary`` or ``guardrail``.
+    direction : str
+        ``increase`` or ``decrease``: which way is better.
+    margin : float or None
+        Of a guardrail: how much worse is still tolerated [unit of the metric].
+    """
+
+    name: str
+    role: str
+    kind: str
+    direction: str
+    method: str
+    arms: Sequence[ArmFigures] = field(default=())
+    comparisons: Sequence[Comparison] = field(default=())
+    margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Whether units came to the arms as the allocation says.
+
+    Attributes
+    ----------
+    p_value : float or None
+        Anytime-valid: looking again does not use it up.
+    """
+
+    p_value: float | None
+    observed: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, float] = field(default_factory=dict)
+    is_mismatch: bool = False
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What trying cost: what the best arm would have made of all outcomes, by today's means.
+
+    Attributes
+    ----------
+    at : sequence of int
+        Ends of the periods [UTC ns].
+    total : sequence of float
+        Cumulative estimate [unit of the primary metric times outcomes], >= 0.
+    """
+
+    at: Sequence[int]
+    total: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One analysis of an experiment, whole.
+
+    Attributes
+    ----------
+    n_periods, horizon : int
+        Periods analysed, and those planned.
+    watermark : int or None
+        Outcomes up to here are in [UTC ns].
+    """
+
+    n_periods: int
+    horizon: int
+    watermark: int | None
+    metrics: Sequence[MetricFindings]
+    mismatch: Mismatch | None = None
+    cost: Cost | None = None
+    method: str = ""
+    n_late: int = 0
+    notes: Sequence[str] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the findings as a document of plain values."""
+        return asdict(self)
+
+    @property
+    def primary(self) -> MetricFindings:
+        """The metric that decides."""
+        return next(metric for metric in self.metrics if metric.role == "primary")
+
+    @property
+    def guardrails(self) -> list[MetricFindings]:
+        """The metrics that may not get worse than their margins."""
+        return [metric for metric in self.metrics if metric.role == "guardrail"]

@@ -1,0 +1,62 @@
+"""Verdicts of the platform on experiments, and what they rest on."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What the findings say."""
+
+    CONTINUE = "continue"
+    WINNER = "winner"
+    NO_DIFFERENCE = "no_difference"
+    INCONCLUSIVE = "inconclusive"
+    GUARDRAIL_BREACHED = "guardrail_breached"
+    RATIO_MISMATCH = "ratio_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailState:
+    """One guardrail of one challenger.
+
+    Attributes
+    ----------
+    status : str
+        ``held``, ``breached`` or ``open``.
+    """
+
+    metric: str
+    arm: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with its reason, in a sentence that a person can read.
+
+    Attributes
+    ----------
+    winner : str
+        Name of the arm; empty where there is none.
+    """
+
+    verdict: Verdict
+    reason: str
+    winner: str = ""
+    guardrails: Sequence[GuardrailState] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decision as a document of plain values."""
+        return asdict(self)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the experiment has its answer."""
+        return self.verdict in {Verdict.WINNER, Verdict.NO_DIFFERENCE, Verdict.INCONCLUSIVE}
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a person must look before it goes on."""
+        return self.verdict in {Verdict.GUARDRAIL_BREACHED, Verdict.RATIO_MISMATCH}

@@ -1,0 +1,42 @@
+"""Questions about experiments: rows, plans, and the sums that analyses are made of."""
+
+from experiments.selectors.board import Board, detectability, get_board, history_of
+from experiments.selectors.records import (
+    current_allocation,
+    find_experiment,
+    get_analysis,
+    get_experiment,
+    list_allocations,
+    list_analyses,
+    list_experiments,
+    plan_of,
+)
+from experiments.selectors.report import render_report
+from experiments.selectors.statistics import (
+    exposed_by_allocation,
+    newest_periods,
+    period_table,
+    sketches,
+    tallies,
+)
+
+__all__ = [
+    "Board",
+    "current_allocation",
+    "detectability",
+    "exposed_by_allocation",
+    "find_experiment",
+    "get_analysis",
+    "get_board",
+    "get_experiment",
+    "history_of",
+    "list_allocations",
+    "list_analyses",
+    "list_experiments",
+    "newest_periods",
+    "period_table",
+    "plan_of",
+    "render_report",
+    "sketches",
+    "tallies",
+]

@@ -1,0 +1,295 @@
+"""What the page and the report of an experiment show, in words and drawings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from crowetrade_site.core.drawings import Drawing
+from crowetrade_site.core.history import Happening, happening_of
+from crowetrade_site.core.models import AuditEvent
+from experiments.lifecycle import ExperimentStatus
+from experiments.models import Analysis, Experiment
+from experiments.plans import ExperimentPlan, MetricSpec, Verdict, duration
+from experiments.selectors import drawings
+from experiments.selectors.figures import NOTHING, write_interval, write_share, write_value
+from experiments.selectors.records import list_allocations, plan_of
+from experiments.selectors.statistics import tallies
+from experiments.statistics.power import detectable_information_ratio, years_to_detect
+
+MOST_EVENTS = 30
+_LEAST_YEARS = 1.0 / 12.0
+_YEAR_SECONDS = 365.25 * 86_400.0
+ANSWERS = {
+    Verdict.WINNER: "A winner",
+    Verdict.NO_DIFFERENCE: "No difference",
+    Verdict.INCONCLUSIVE: "No answer in the time that was planned",
+}
+TALLIES = {
+    "accepted": "taken",
+    "late": "taken, but late",
+    "duplicate": "sent again, counted once",
+    "conflicting": "refused: the same key with another value",
+    "not_exposed": "refused: the unit never met an arm",
+    "before_exposure": "refused: before the unit met its arm",
+    "before_start": "refused: before the experiment began",
+    "not_finite": "refused: not a number, or infinite",
+    "not_binary": "refused: a proportion takes 0 and 1",
+    "in_future": "refused: in the future",
+    "overridden": "kept, not counted: the plan sends their units to an arm by name",
+    "bad_time": "refused: no time that can be read",
+    "bad_unit": "refused: no unit that can be",
+    "bad_key": "refused: no key that can be",
+    "missing_x": "refused: without the x that the metric needs",
+    "unknown_metric": "refused: no such metric",
+    "unknown_arm": "refused: no such arm",
+}
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One challenger on one metric, written out."""
+
+    arm: str
+    estimate: str
+    interval: str
+    chance: str
+    loss: str
+    guardrail: str = ""
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """One metric with its comparisons and its drawing."""
+
+    name: str
+    role: str
+    about: str
+    rows: Sequence[ComparisonRow]
+    drawing: Drawing | None = None
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm, written out."""
+
+    name: str
+    is_control: bool
+    what: str
+    share: str
+    n: str
+    mean: str
+    error: str
+    is_winner: bool = False
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that is shown of an experiment."""
+
+    experiment: Experiment
+    plan: ExperimentPlan
+    headline: str
+    reason: str
+    is_live: bool
+    n_periods: int
+    percent: int
+    progress: str
+    detectability: str  # empty where it cannot be said
+    arms: Sequence[ArmRow]
+    cards: Sequence[MetricCard]
+    posterior: Drawing | None
+    allocation: Drawing | None
+    cost: Drawing | None
+    cost_text: str
+    mismatch: str
+    is_mismatch: bool
+    tallies: Sequence[tuple[str, int]]
+    analysis: Analysis | None
+    analyzed_at: datetime | None
+    notes: Sequence[str] = field(default=())
+    history: Sequence[Happening] = field(default=())
+
+
+def get_board(experiment: Experiment) -> Board:
+    """Return what is shown of an experiment, from its newest analysis."""
+    plan = plan_of(experiment)
+    analysis = experiment.analyses.order_by("-number").first()
+    found: Mapping[str, Any] = analysis.findings if analysis else {}
+    decision: Mapping[str, Any] = analysis.decision if analysis else {}
+    shares = list(list_allocations(experiment).reverse())
+    by_name = {metric["name"]: metric for metric in found.get("metrics", [])}
+    primary = by_name.get(plan.primary.name, {"comparisons": [], "arms": []})
+    n_periods = int(found.get("n_periods", 0))
+    horizon = plan.analysis.horizon_periods
+    headline, reason = _headline(experiment, decision)
+    mismatch, is_mismatch = _mismatch(found.get("mismatch"))
+    return Board(
+        experiment=experiment,
+        plan=plan,
+        headline=headline,
+        reason=reason,
+        is_live=experiment.status in {ExperimentStatus.RUNNING, ExperimentStatus.PAUSED},
+        n_periods=n_periods,
+        percent=min(100, round(100 * n_periods / horizon)),
+        progress=f"{n_periods:,} of {horizon:,} planned periods of {plan.period}",
+        detectability=detectability(plan),
+        arms=_arms(experiment, plan, primary, shares[-1].weights if shares else plan.weights),
+        cards=[_card(plan, metric, by_name.get(metric.name), decision) for metric in plan.metrics],
+        posterior=drawings.draw_posteriors(plan.primary, primary),
+        allocation=drawings.draw_allocations(plan, shares, _until(experiment)),
+        cost=drawings.draw_cost(plan.primary, found.get("cost")),
+        cost_text=_cost_text(plan, found),
+        mismatch=mismatch,
+        is_mismatch=is_mismatch,
+        tallies=[(TALLIES.get(why, f"refused: {why.replace('_', ' ')}"), n)
+                 for why, n in tallies(experiment).items()],
+        analysis=analysis,
+        analyzed_at=experiment.analyzed_at,
+        notes=found.get("notes", []),
+        history=history_of(experiment),
+    )  # fmt: skip
+
+
+def history_of(experiment: Experiment) -> list[Happening]:
+    """Return the newest entries of the audit trail about an experiment."""
+    events = AuditEvent.objects.filter(
+        object_type="experiments.Experiment", object_id=str(experiment.public_id)
+    ).order_by("-at", "-id")[:MOST_EVENTS]
+    return [happening_of(event, experiment.name) for event in events]
+
+
+def detectability(plan: ExperimentPlan) -> str:
+    """Return in a sentence how large a difference the planned time can show; empty where unsaid.
+
+    An information ratio is of returns: nothing is said of units, nor of less than a month.
+
+    Notes
+    -----
+    A day is a trading day, 252 of them a year; any other period is counted on the clock.
+    """
+    seconds = duration(plan.period).total_seconds() * plan.analysis.horizon_periods
+    is_daily = duration(plan.period).total_seconds() == 86_400.0
+    years = plan.analysis.horizon_periods / 252.0 if is_daily else seconds / _YEAR_SECONDS
+    if plan.design != "shadow" or plan.primary.kind != "mean" or years < _LEAST_YEARS:
+        return ""
+    ratio = detectable_information_ratio(years)
+    return (
+        f"{years:.2g} years of planned periods show an annual information ratio (of the "
+        f"difference) of {ratio:.2g} or more in four of five cases. A ratio of 1 takes "
+        f"{years_to_detect(1.0):.1f} years, 2 takes {years_to_detect(2.0):.1f}, whatever the "
+        "length of a period; to look all the time takes somewhat more."
+    )
+
+
+def _headline(experiment: Experiment, decision: Mapping[str, Any]) -> tuple[str, str]:
+    status = ExperimentStatus(experiment.status)
+    if experiment.verdict:
+        won = f": {experiment.winner}" if experiment.winner else ""
+        return f"{ANSWERS[Verdict(experiment.verdict)]}{won}", experiment.status_reason
+    if status == ExperimentStatus.DRAFT:
+        return "Not started", "The plan can still be changed; it is frozen at the start."
+    if status == ExperimentStatus.PAUSED:
+        return "Paused", experiment.status_reason
+    if status == ExperimentStatus.ARCHIVED:
+        return "Archived", experiment.status_reason
+    return "Running", str(decision.get("reason", "No outcome has been analyzed yet."))
+
+
+def _arms(
+    experiment: Experiment, plan: ExperimentPlan, primary: Mapping[str, Any],
+    weights: Sequence[float],
+) -> list[ArmRow]:  # fmt: skip
+    figures = {arm["arm"]: arm for arm in primary["arms"]}
+    rows = {arm.name: arm for arm in experiment.arms.all()}
+    found = []
+    for at, arm in enumerate(plan.ordered_arms):
+        own, row = figures.get(arm.name, {}), rows.get(arm.name)
+        found.append(
+            ArmRow(
+                name=arm.name,
+                is_control=at == 0,
+                what=arm.model or arm.strategy or arm.description or NOTHING,
+                share=write_share(weights[at]) if plan.design == "assigned" else "every period",
+                n=f"{own['n']:,.0f}" if own else "0",
+                mean=write_value(plan.primary, own.get("mean")),
+                error=write_value(plan.primary, own.get("standard_error")),
+                is_winner=bool(row and experiment.winner == row.name),
+            )
+        )
+    return found
+
+
+def _card(
+    plan: ExperimentPlan, metric: MetricSpec, found: Mapping[str, Any] | None,
+    decision: Mapping[str, Any],
+) -> MetricCard:  # fmt: skip
+    better = "more is better" if metric.direction == "increase" else "less is better"
+    about = [metric.kind, better]
+    if metric.margin is not None:
+        about.append(f"no worse than by {write_value(metric, metric.margin)}")
+    if found is None:
+        return MetricCard(metric.name, metric.role, ", ".join(about), [])
+    states = {
+        (state["metric"], state["arm"]): str(state["status"])
+        for state in decision.get("guardrails", [])
+    }
+    rows = [
+        ComparisonRow(
+            arm=one["arm"],
+            estimate=write_value(metric, one["estimate"]),
+            interval=write_interval(metric, one["lower"], one["upper"]),
+            chance=write_share(one["probability_better"]),
+            loss=write_value(metric, one["expected_loss"]),
+            guardrail=states.get((metric.name, one["arm"]), ""),
+            because=one["because"],
+        )
+        for one in found["comparisons"]
+    ]
+    if found["comparisons"]:
+        about.append(f"intervals of {found['comparisons'][0]['confidence']:.4g}")
+    return MetricCard(
+        metric.name, metric.role, ", ".join(about), rows,
+        drawings.draw_sequence(plan, metric, found),
+    )  # fmt: skip
+
+
+def _mismatch(found: Mapping[str, Any] | None) -> tuple[str, bool]:
+    """Return what is said of the mix of units, and whether it is wrong."""
+    if not found:
+        return "", False
+    if found["p_value"] is None:
+        return str(found["because"]), False
+    told = ", ".join(
+        f"{arm} {n:,} (expected {found['expected'][arm]:,.0f})"
+        for arm, n in found["observed"].items()
+    )
+    says = "not as allocated" if found["is_mismatch"] else "as allocated"
+    shown = f" (p = {found['p_value']:.2g})" if found["p_value"] < 0.1 else ""
+    return f"Units came {says}{shown}: {told}.", bool(found["is_mismatch"])
+
+
+def _cost_text(plan: ExperimentPlan, found: Mapping[str, Any]) -> str:
+    if plan.design == "shadow":
+        return "Nothing but time: all arms are traded on paper, and no order moves a market."
+    cost = found.get("cost")
+    if not cost or not cost["total"]:
+        return "Not known yet."
+    total = cost["total"][-1]
+    amount = (
+        f"{total:.4g} cases"
+        if plan.primary.kind == "proportion"
+        else write_value(plan.primary, total)
+    )
+    return (
+        f"About {amount} of {plan.primary.name} in all, "
+        "compared with giving everything to the arm that looks best now; of arms that are alike "
+        "this is chance, and never 0."
+    )
+
+
+def _until(experiment: Experiment) -> float:
+    return (experiment.concluded_at or timezone.now()).timestamp()

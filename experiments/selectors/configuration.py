@@ -1,0 +1,142 @@
+"""What assignment and outcomes read of an experiment: kept by the process until it changes.
+
+Each request asks the database for the experiment's revision, which every change of what is kept
+here raises; so a process never acts by a plan, a status or shares that are past.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+from django.db import connection
+from django.db.models import QuerySet
+from numpy.typing import NDArray
+
+from crowetrade_site.core.errors import Conflict, NotFound
+from experiments.assignment import AssignmentSettings, Ramp, RampStep, Range, read_targeting
+from experiments.intake.terms import Terms, terms_of
+from experiments.lifecycle import ExperimentStatus
+from experiments.models import Experiment, Exposure
+from experiments.plans import ExperimentPlan
+from experiments.selectors.records import plan_of
+
+MOST_KEPT: Final = 256
+LIVE: Final = frozenset({ExperimentStatus.RUNNING, ExperimentStatus.PAUSED})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_STATE = "SELECT id, revision, status FROM experiments_experiment WHERE public_id = %s"
+
+
+class NotRunning(Conflict):
+    """The experiment does not run: it has not started, is paused, or is over."""
+
+    slug, title = "not-running", "The experiment does not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """An experiment as the fast paths see it.
+
+    Attributes
+    ----------
+    arm_ids, metric_ids : int64 arrays
+        Row numbers, by position in the plan.
+    started_ns : int
+        [UTC ns]
+    allocation : int
+        Number of the shares in force; 0 before the start.
+    assignment : AssignmentSettings or None
+        None of a shadow experiment.
+    """
+
+    pk: int
+    name: str
+    terms: Terms
+    arm_ids: NDArray[np.int64]
+    metric_ids: NDArray[np.int64]
+    started_ns: int
+    allocation: int
+    assignment: AssignmentSettings | None
+
+    def arm_id(self, name: str) -> int:
+        """Return the row number of an arm."""
+        return int(self.arm_ids[self.terms.arms.index(name)])
+
+    def arm_name(self, arm_id: int) -> str:
+        """Return the name of the arm of a row number."""
+        return self.terms.arms[self.arm_ids.tolist().index(arm_id)]
+
+
+def configuration_of_live(experiment_id: UUID) -> Configuration:
+    """Return what outcomes of an experiment need; it runs, or is paused.
+
+    Raises
+    ------
+    NotFound
+        There is no such experiment (404).
+    NotRunning
+        It has not started, or is over (409).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_STATE, [experiment_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound(f"There is no experiment {experiment_id}.")
+    _, revision, status = row
+    if status not in LIVE:
+        raise NotRunning(f"The experiment is {status}; outcomes are taken once it runs.")
+    return configuration(experiment_id, revision)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def configuration(experiment_id: UUID, revision: int) -> Configuration:  # noqa: ARG001 - the key
+    """Return an experiment as it stands at a revision."""
+    experiment = Experiment.objects.with_parts().get(public_id=experiment_id)
+    plan = plan_of(experiment)
+    arms = sorted(experiment.arms.all(), key=lambda arm: arm.position)
+    metrics = sorted(experiment.metrics.all(), key=lambda metric: metric.position)
+    started = experiment.started_at or _EPOCH
+    shares = experiment.allocations.order_by("-number").first()
+    return Configuration(
+        pk=experiment.pk,
+        name=experiment.name,
+        terms=terms_of(plan),
+        arm_ids=np.array([arm.pk for arm in arms]),
+        metric_ids=np.array([metric.pk for metric in metrics]),
+        started_ns=ns_of(started),
+        allocation=shares.number if shares else 0,
+        assignment=_settings(experiment, plan, shares.weights if shares else plan.weights),
+    )
+
+
+def _settings(
+    experiment: Experiment, plan: ExperimentPlan, weights: Sequence[float]
+) -> AssignmentSettings | None:
+    if plan.design != "assigned":
+        return None
+    asked, layer = plan.assignment, experiment.layer
+    held = layer.holdout if layer else 0.0
+    return AssignmentSettings(
+        salt=experiment.salt,
+        arms=tuple(arm.name for arm in plan.ordered_arms),
+        weights=tuple(weights),
+        layer_salt=layer.salt if layer else None,
+        ranges=tuple(Range(*pair) for pair in experiment.ranges or [(0.0, asked.share)]),
+        holdout=(Range(round(1.0 - held, 6), 1.0),) if held else (),
+        ramp=Ramp(tuple(RampStep(step.at, step.share) for step in asked.ramp)),
+        targeting=None if asked.targeting is None else read_targeting(asked.targeting),
+        overrides=asked.overrides,
+    )
+
+
+def ns_of(moment: datetime) -> int:
+    """Return a moment as an integer [UTC ns]."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def exposures_of(experiment: Experiment) -> QuerySet[Exposure]:
+    """Return the units of an experiment, each with its arm."""
+    return Exposure.objects.filter(experiment=experiment).select_related("arm")

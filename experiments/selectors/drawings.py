@@ -1,0 +1,128 @@
+"""The drawings of an experiment, from what its analyses and allocations keep."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+from crowetrade_site.core.drawings import (
+    Curve,
+    Drawing,
+    draw_curves,
+    draw_shares,
+    write_time_of,
+)
+from experiments.models import Allocation
+from experiments.plans import ExperimentPlan, MetricSpec
+from experiments.selectors.figures import write_value
+
+Found = Mapping[str, Any]
+_NS = 1e9
+_ALL_LOOKS = (
+    "The estimate after every period, and the interval that holds at all looks at once, each cut "
+    "to those before it."
+)
+_SAID = {
+    "planned_sequence": _ALL_LOOKS,
+    "asymptotic": _ALL_LOOKS,
+    "empirical_bernstein": _ALL_LOOKS,
+    "group_sequential": "The estimate, and its interval at the planned looks.",
+    "fixed_horizon": "The estimate after every period; its interval comes once, at the end.",
+}
+_DENSITY_POINTS = 121
+_DENSITY_REACH = 4.0  # standard deviations
+
+
+def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Drawing | None:
+    """Return each challenger's difference from the control with its interval as it went."""
+    paths = [(one["arm"], one["path"]) for one in found["comparisons"] if one.get("path")]
+    paths = [(name, path) for name, path in paths if path["at"]]
+    if not paths:
+        return None
+    stamps = sorted({at for _, path in paths for at in path["at"]})
+    along = [at / _NS for at in stamps]
+    curves = [
+        Curve(
+            name, _placed(path, "estimate", stamps), _placed(path, "lower", stamps),
+            _placed(path, "upper", stamps), color=at,
+        )
+        for at, (name, path) in enumerate(paths, start=1)
+    ]  # fmt: skip
+    region = plan.analysis.region_of_equivalence if metric.role == "primary" else None
+    levels = [(0.0, "")]
+    levels += [(region, ""), (-region, "")] if region else []
+    if metric.margin is not None:
+        sign = -1.0 if metric.direction == "increase" else 1.0
+        levels.append((sign * metric.margin, "margin"))
+    return draw_curves(
+        along, curves, title=f"{metric.name}: difference from {plan.control.name}",
+        said=_SAID[found["method"]],
+        write=lambda value: write_value(metric, value), levels=levels,
+        write_along=write_time_of(along[0], along[-1]),
+    )  # fmt: skip
+
+
+def draw_posteriors(metric: MetricSpec, found: Found) -> Drawing | None:
+    """Return the posterior densities of the differences."""
+    known = [
+        (one["arm"], NormalDist(one["posterior_mean"], one["posterior_deviation"]))
+        for one in found["comparisons"] if one.get("posterior_deviation")
+    ]  # fmt: skip
+    if not known:
+        return None
+    low = min(0.0, *(law.mean - _DENSITY_REACH * law.stdev for _, law in known))
+    high = max(0.0, *(law.mean + _DENSITY_REACH * law.stdev for _, law in known))
+    along = [low + (high - low) * at / (_DENSITY_POINTS - 1) for at in range(_DENSITY_POINTS)]
+    peak = max(law.pdf(law.mean) for _, law in known)
+    curves = [
+        Curve(name, [law.pdf(at) / peak for at in along], color=at)
+        for at, (name, law) in enumerate(known, start=1)
+    ]
+    return draw_curves(
+        along, curves, title=f"{metric.name}: what the difference may be",
+        said="Posterior densities, the highest point being 1. They say how plausible a difference "
+        "is, and never end an experiment.",
+        write=lambda value: f"{value:.2g}", up="plausibility",
+        write_along=lambda value: write_value(metric, value),
+    )  # fmt: skip
+
+
+def draw_allocations(
+    plan: ExperimentPlan, allocations: Sequence[Allocation], until: float
+) -> Drawing | None:
+    """Return the shares of the arms over time; None where they never changed."""
+    if len(allocations) < 2:
+        return None
+    along = [one.at.timestamp() for one in allocations]
+    shares = [
+        Curve(arm.name, [one.weights[at] for one in allocations], color=at)
+        for at, arm in enumerate(plan.ordered_arms)
+    ]
+    along.append(max(until, along[-1]))
+    shares = [Curve(s.label, [*s.values, s.values[-1]], color=s.color) for s in shares]
+    return draw_shares(
+        along, shares, title="Shares of the arms",
+        said="What each arm was given from when on; the exposures of that time know their chance.",
+        write_along=write_time_of(along[0], along[-1]), up="share",
+    )  # fmt: skip
+
+
+def draw_cost(metric: MetricSpec, cost: Found | None) -> Drawing | None:
+    """Return what trying cost so far, cumulated."""
+    if not cost or not cost["at"]:
+        return None
+    along = [at / _NS for at in cost["at"]]
+    return draw_curves(
+        along, [Curve("cost", cost["total"])], title="What trying cost",
+        said="What the arm that looks best now would have made of all outcomes, less what was "
+        "made: an estimate, which grows more slowly as shares move to the better arm.",
+        write=lambda value: write_value(metric, value),
+        write_along=write_time_of(along[0], along[-1]),
+    )  # fmt: skip
+
+
+def _placed(path: Found, name: str, stamps: Sequence[int]) -> list[float]:
+    """Return a path's numbers at their moments; NaN at those of others, and where there is none."""
+    known = dict(zip(path["at"], path[name], strict=True))
+    values = (known.get(at) for at in stamps)
+    return [math.nan if value is None else value for value in values]

@@ -1,0 +1,32 @@
+"""Values of metrics as people read them."""
+
+from experiments.plans import MetricSpec
+
+NOTHING = "–"
+
+
+def write_value(metric: MetricSpec, value: float | None) -> str:
+    """Return a value of a metric with its unit; a fraction or a proportion in percent."""
+    if value is None:
+        return NOTHING
+    if metric.unit in {"fraction", "return"} or metric.kind == "proportion":
+        return f"{100.0 * value:.3g} %"
+    return f"{value:.4g} {metric.unit}".strip()
+
+
+def write_interval(metric: MetricSpec, lower: float | None, upper: float | None) -> str:
+    """Return an interval of a metric."""
+    if lower is None or upper is None:
+        return NOTHING
+    return f"{write_value(metric, lower)} to {write_value(metric, upper)}"
+
+
+def write_share(value: float | None) -> str:
+    """Return a share or a chance in percent; near its ends with what tells it from them."""
+    if value is None:
+        return NOTHING
+    if 0.0 < value < 0.001:
+        return "< 0.1 %"
+    if 0.999 < value < 1.0:
+        return "> 99.9 %"
+    return f"{100.0 * value:.1f} %"

@@ -1,0 +1,85 @@
+"""Rows of experiments, and their plans as documents."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from crowetrade_site.core.errors import NotFound
+from experiments.models import Allocation, Analysis, Experiment
+from experiments.plans import ExperimentPlan
+from experiments.querysets import ExperimentQuerySet
+
+
+def list_experiments() -> ExperimentQuerySet:
+    """Return every experiment, with its owner, layer, arms and metrics."""
+    return Experiment.objects.with_parts()
+
+
+def get_experiment(experiment_id: UUID) -> Experiment:
+    """Return an experiment by public id.
+
+    Raises
+    ------
+    NotFound
+        There is none (404).
+    """
+    found = list_experiments().filter(public_id=experiment_id).first()
+    if found is None:
+        raise NotFound(f"There is no experiment {experiment_id}.")
+    return found
+
+
+def find_experiment(name_or_id: str) -> Experiment:
+    """Return an experiment by its name, or by its public id as text.
+
+    Raises
+    ------
+    NotFound
+        There is none (404).
+    """
+    found = list_experiments().filter(name=name_or_id).first()
+    if found is not None:
+        return found
+    try:
+        return get_experiment(UUID(name_or_id))
+    except ValueError:
+        raise NotFound(f"There is no experiment {name_or_id!r}.") from None
+
+
+def plan_of(experiment: Experiment) -> ExperimentPlan:
+    """Return the plan of an experiment; it was checked when it was stored."""
+    document = experiment.plan
+    if experiment.started_at is not None:  # before plans said it, outcomes counted by themselves
+        document = {"counted_by": "outcome"} | document
+    return ExperimentPlan.model_validate(document)
+
+
+def list_allocations(experiment: Experiment) -> QuerySet[Allocation]:
+    """Return all shares that were ever in force, the newest first."""
+    return Allocation.objects.filter(experiment=experiment).order_by("-number")
+
+
+def current_allocation(experiment: Experiment) -> Allocation | None:
+    """Return the shares in force; None of a draft."""
+    return list_allocations(experiment).first()
+
+
+def list_analyses(experiment: Experiment) -> QuerySet[Analysis]:
+    """Return all looks at an experiment, the newest first."""
+    return Analysis.objects.filter(experiment=experiment).order_by("-number")
+
+
+def get_analysis(experiment: Experiment, number: int | None = None) -> Analysis:
+    """Return one look at an experiment, by default the newest.
+
+    Raises
+    ------
+    NotFound
+        There is none (404).
+    """
+    found = list_analyses(experiment)
+    one = found.first() if number is None else found.filter(number=number).first()
+    if one is None:
+        which = "no analysis yet" if number is None else f"no analysis {number}"
+        raise NotFound(f"The experiment {experiment} has {which}.")
+    return one

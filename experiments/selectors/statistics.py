@@ -1,0 +1,112 @@
+"""The sums that analyses are made of, read in one query each."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.db import connection
+from django.db.models import Sum
+
+from experiments.models import Experiment, Tally
+from experiments.statistics.sketches import QuantileSketch
+from experiments.statistics.summaries import PeriodTable
+
+# Sums of floats, arms joined after them: sums of bigint are numeric, and twice as slow.
+# Each column comes as the bytes of all its numbers, which numpy reads as they are: a tuple a row
+# would take most of the time.
+_KEYS = ("period", "arm", "allocation")
+_SUMS = ("n", "total", "squares", "x_total", "x_squares", "x_product")
+_PERIODS = f"""
+SELECT {", ".join(f"string_agg(int8send({name}), ''::bytea)" for name in _KEYS)},
+       {", ".join(f"string_agg(float8send({name}), ''::bytea)" for name in _SUMS)}
+FROM (
+    SELECT s.*, a.position::int8 AS arm FROM (
+        SELECT period, arm_id, allocation::int8, {
+    ", ".join(f"sum({name}::float8) AS {name}" for name in _SUMS)
+}
+        FROM experiments_periodstatistic WHERE metric_id = %s GROUP BY period, allocation, arm_id
+    ) s JOIN experiments_arm a ON a.id = s.arm_id
+) whole
+"""  # noqa: S608 - names of ours
+_NEWEST = """
+SELECT max(newest), min(newest), max(changed_at) FROM (
+    SELECT max(period) AS newest, max(changed_at) AS changed_at FROM experiments_periodstatistic
+    WHERE experiment_id = %s GROUP BY metric_id, arm_id
+) whole
+"""
+_BINS = """
+SELECT a.position, b.bin, sum(b.n)
+FROM experiments_sketchbin b JOIN experiments_arm a ON a.id = b.arm_id
+WHERE b.metric_id = %s GROUP BY a.position, b.bin
+"""
+_EXPOSED = """
+SELECT e.allocation, a.position, count(*)
+FROM experiments_exposure e JOIN experiments_arm a ON a.id = e.arm_id
+WHERE e.experiment_id = %s AND NOT e.is_override
+GROUP BY e.allocation, a.position
+"""
+
+
+def period_table(metric_id: int) -> PeriodTable:
+    """Return the sums of one metric, shards added up."""
+    columns = _rows(_PERIODS, metric_id)[0]
+    n_keys = len(_KEYS)
+    keys = [np.frombuffer(bytes(column or b""), ">i8") for column in columns[:n_keys]]
+    sums = [np.frombuffer(bytes(column or b""), ">f8") for column in columns[n_keys:]]
+    return PeriodTable.of(
+        *(key.astype(np.int64) for key in keys), *(column.astype(np.float64) for column in sums)
+    )
+
+
+def sketches(metric_id: int, n_arms: int) -> list[QuantileSketch]:
+    """Return the sketch of each arm's outcomes of one metric."""
+    bins: list[list[int]] = [[] for _ in range(n_arms)]
+    counts: list[list[int]] = [[] for _ in range(n_arms)]
+    for position, number, n in _rows(_BINS, metric_id):
+        bins[position].append(int(number))
+        counts[position].append(int(n))
+    return [QuantileSketch.of_counts(*pair) for pair in zip(bins, counts, strict=True)]
+
+
+def exposed_by_allocation(experiment: Experiment) -> dict[int, dict[int, int]]:
+    """Return how many units met each arm (by position) under each allocation (by number)."""
+    found: dict[int, dict[int, int]] = {}
+    for allocation, position, n in _rows(_EXPOSED, experiment.pk):
+        found.setdefault(allocation, {})[position] = n
+    return found
+
+
+class Seen(NamedTuple):
+    """How far outcomes of an experiment have come.
+
+    Attributes
+    ----------
+    newest, least : int
+        Starts of the newest period of any arm and metric, and of the arm and metric that is
+        furthest behind [UTC ns].
+    changed_at : datetime
+        When anything was last added.
+    """
+
+    newest: int
+    least: int
+    changed_at: datetime
+
+
+def newest_periods(experiment: Experiment) -> Seen | None:
+    """Return how far outcomes have come; None before the first."""
+    newest, least, changed_at = _rows(_NEWEST, experiment.pk)[0]
+    return None if newest is None else Seen(int(newest), int(least), changed_at)
+
+
+def tallies(experiment: Experiment) -> dict[str, int]:
+    """Return how many outcomes were taken and refused, by reason."""
+    counted = Tally.objects.filter(experiment=experiment).values("reason").annotate(all=Sum("n"))
+    return {row["reason"]: int(row["all"]) for row in counted.order_by("reason")}
+
+
+def _rows(query: str, key: int) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, [key])
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found

@@ -1,1 +1,0 @@
-"""Web-side verbs of experiments, arms and outcomes."""

@@ -1,0 +1,23 @@
+"""Web-side verbs of experiments: check, move, audit, enqueue."""
+
+from experiments.services.allocations import reallocate
+from experiments.services.catalog import create_experiment, parse_plan, revise_experiment
+from experiments.services.life import (
+    archive_experiment,
+    conclude_experiment,
+    pause_experiment,
+    resume_experiment,
+    start_experiment,
+)
+
+__all__ = [
+    "archive_experiment",
+    "conclude_experiment",
+    "create_experiment",
+    "parse_plan",
+    "pause_experiment",
+    "reallocate",
+    "resume_experiment",
+    "revise_experiment",
+    "start_experiment",
+]

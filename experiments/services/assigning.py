@@ -1,0 +1,237 @@
+"""Units meet their arms: decided by hashing, remembered by an exposure, for ever the same.
+
+An exposure is durable before its arm is told: it is one statement, and the answer waits for its
+commit. Of several requests for one unit, the first to be stored decides for all of them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib.auth.models import User
+
+from crowetrade_site.core import prepared, roles
+from crowetrade_site.core.errors import InvalidInput, NotFound, translating
+from experiments.assignment import Assignment, AssignmentError, Reason, assign
+from experiments.assignment.buckets import unit_bytes
+from experiments.lifecycle import ExperimentStatus
+from experiments.selectors.configuration import Configuration, NotRunning, configuration
+
+MOST_UNITS: Final = 1_000
+LONGEST_ATTRIBUTES: Final = 10_000  # characters of JSON
+
+# A unit that has met its arm costs this one statement, which writes nothing.
+_KNOWN = """
+SELECT experiment.revision, experiment.status, experiment.design,
+       met.arm_id, met.allocation, met.probability, met.is_override
+FROM experiments_experiment AS experiment LEFT JOIN LATERAL (
+    SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
+    WHERE experiment_id = experiment.id AND unit = %s LIMIT 1
+) AS met ON true
+WHERE experiment.public_id = %s
+"""
+_STATE = """
+SELECT revision, status, design FROM experiments_experiment WHERE public_id = %s
+"""
+_MET = """
+SELECT asked.unit, met.arm_id, met.allocation, met.probability, met.is_override
+FROM unnest(%s::text[]) AS asked(unit), LATERAL (
+    SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
+    WHERE experiment_id = %s AND unit = asked.unit LIMIT 1
+) AS met
+"""
+_EXPOSE = """
+INSERT INTO experiments_exposure
+(experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb)
+ON CONFLICT (experiment_id, unit) DO NOTHING RETURNING id
+"""
+_EXPOSE_MANY = """
+INSERT INTO experiments_exposure
+(experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
+SELECT %s, unit, arm, %s, probability, is_override, %s, attributes::jsonb
+FROM unnest(%s::text[], %s::bigint[], %s::float8[], %s::bool[], %s::text[])
+AS given(unit, arm, probability, is_override, attributes)
+ON CONFLICT (experiment_id, unit) DO NOTHING RETURNING unit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What a unit met.
+
+    Attributes
+    ----------
+    arm : str or None
+        None: the unit takes no part, for the reason given, and nothing was stored.
+    allocation : int or None
+        Number of the shares that were in force when it met its arm.
+    reason : str
+        ``assigned`` or ``override``; of a unit without an arm ``not_targeted``,
+        ``outside_layer_range``, ``held_out`` or ``not_ramped``.
+    is_new : bool
+        Whether it met its arm just now.
+    """
+
+    unit: str
+    arm: str | None
+    probability: float | None
+    allocation: int | None
+    reason: str
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit that asks for its arm, with what the targeting may want to know of it."""
+
+    name: str
+    attributes: Mapping[str, Any]
+
+
+def assign_unit(*, experiment_id: UUID, unit: Unit, actor: User, at: datetime) -> Meeting:
+    """Return the arm of a unit; what it meets once, it meets always.
+
+    Raises
+    ------
+    NotFound, Forbidden
+        There is no such experiment (404), or the actor may not feed experiments (403).
+    InvalidInput
+        The unit's name or its attributes are none (422).
+    NotRunning
+        It does not run, or is a shadow experiment, whose arms see every period (409).
+    """
+    roles.require(actor, "experiments:feed")
+    text = _checked(unit)
+    row = prepared.first(_KNOWN, unit.name, experiment_id)
+    setup = _open(experiment_id, row)
+    if row[3] is not None:
+        return _met(setup, unit.name, *row[3:])
+    decided = _decide(setup, unit, at)
+    if decided.arm is None:
+        return Meeting(unit.name, None, None, None, decided.reason)
+    is_override = decided.reason is Reason.OVERRIDE
+    arm_id, probability = setup.arm_id(decided.arm), decided.probability
+    made = prepared.first(
+        _EXPOSE, setup.pk, unit.name, arm_id, setup.allocation, probability, is_override, at, text
+    )
+    if made:
+        return Meeting(
+            unit.name, decided.arm, probability, setup.allocation, decided.reason, is_new=True
+        )
+    return _met(setup, unit.name, *prepared.first(_KNOWN, unit.name, experiment_id)[3:])
+
+
+def assign_units(
+    *, experiment_id: UUID, units: Sequence[Unit], actor: User, at: datetime
+) -> list[Meeting]:
+    """Return the arms of several units, in their order; all new exposures are stored together.
+
+    Raises
+    ------
+    NotFound, Forbidden, NotRunning
+        As `assign_unit`.
+    InvalidInput
+        As `assign_unit`; or there are none, too many, or one twice (422).
+    """
+    roles.require(actor, "experiments:feed")
+    _require_units(units)
+    texts = {unit.name: _checked(unit) for unit in units}
+    setup = _open(experiment_id, prepared.first(_STATE, experiment_id))
+    found = _stored(setup, list(texts))
+    decided = {unit.name: _decide(setup, unit, at) for unit in units if unit.name not in found}
+    new = sorted(name for name, one in decided.items() if one.arm is not None)
+    made = _expose(setup, new, decided, texts, at)
+    for name in made:
+        one = decided[name]
+        found[name] = Meeting(
+            name, one.arm, one.probability, setup.allocation, one.reason, is_new=True
+        )
+    found |= _stored(setup, [name for name in new if name not in made])
+    return [
+        found.get(unit.name) or Meeting(unit.name, None, None, None, decided[unit.name].reason)
+        for unit in units
+    ]
+
+
+def _open(experiment_id: UUID, row: tuple[Any, ...] | None) -> Configuration:
+    if row is None:
+        raise NotFound(f"There is no experiment {experiment_id}.")
+    revision, status, design = row[:3]
+    if design != "assigned":
+        raise NotRunning("A shadow experiment assigns nothing: all its arms see every period.")
+    if status != ExperimentStatus.RUNNING:
+        raise NotRunning(f"The experiment is {status}; units meet their arms while it runs.")
+    return configuration(experiment_id, revision)
+
+
+def _decide(setup: Configuration, unit: Unit, at: datetime) -> Assignment:
+    if setup.assignment is None:
+        raise NotRunning("A shadow experiment assigns nothing: all its arms see every period.")
+    with translating(AssignmentError, InvalidInput):
+        return assign(unit.name, unit.attributes, setup.assignment, at)
+
+
+def _stored(setup: Configuration, names: list[str]) -> dict[str, Meeting]:
+    if not names:
+        return {}
+    return {row[0]: _met(setup, *row) for row in prepared.rows(_MET, names, setup.pk)}
+
+
+def _expose(
+    setup: Configuration, names: list[str], decided: Mapping[str, Assignment],
+    texts: Mapping[str, str], at: datetime,
+) -> set[str]:  # fmt: skip
+    """Store exposures, in the order of the units, so that two batches wait for each other once."""
+    if not names:
+        return set()
+    some = [decided[name] for name in names]
+    arms = [setup.arm_id(one.arm or "") for one in some]
+    chances = [one.probability for one in some]
+    overrides = [one.reason is Reason.OVERRIDE for one in some]
+    attributes = [texts[name] for name in names]
+    values = (setup.pk, setup.allocation, at, names, arms, chances, overrides, attributes)
+    return {name for (name,) in prepared.rows(_EXPOSE_MANY, *values)}
+
+
+def _met(
+    setup: Configuration, unit: str, arm_id: int, allocation: int, probability: float,
+    is_override: bool,
+) -> Meeting:  # fmt: skip
+    reason = Reason.OVERRIDE if is_override else Reason.ASSIGNED
+    return Meeting(unit, setup.arm_name(arm_id), probability, allocation, reason)
+
+
+def _require_units(units: Sequence[Unit]) -> None:
+    if not 0 < len(units) <= MOST_UNITS:
+        raise InvalidInput(f"Ask for 1 to {MOST_UNITS} units at a time, not {len(units)}.")
+    if len({unit.name for unit in units}) < len(units):
+        raise InvalidInput("A unit is asked for twice.")
+
+
+def _checked(unit: Unit) -> str:
+    """Return a unit's attributes as they are stored.
+
+    Raises
+    ------
+    InvalidInput
+        Its name is none, or the attributes cannot be kept (422).
+    """
+    with translating(AssignmentError, InvalidInput):
+        unit_bytes(unit.name)
+    if not unit.attributes:
+        return "{}"
+    try:
+        text = json.dumps(unit.attributes, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (ValueError, RecursionError):  # NaN, or half a character
+        raise InvalidInput("The attributes are no JSON that can be kept.") from None
+    if len(text) > LONGEST_ATTRIBUTES or "\\u0000" in text:
+        raise InvalidInput(
+            f"The attributes of a unit have at most {LONGEST_ATTRIBUTES} characters, none of them "
+            "a zero byte."
+        )
+    return text

@@ -1,0 +1,221 @@
+"""The life of an experiment over REST."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from experiments.intake import of_rows
+from experiments.models import Analysis, Experiment
+from experiments.services.assigning import Unit, assign_units
+from experiments.services.outcomes import record_outcomes
+from tests.factories.accounts import account
+from tests.factories.clients import client, problem
+from tests.factories.feeding import START, of_arms, plan, running
+
+EXPERIMENTS = "/api/v1/experiments/"
+WHY = {"reason": "because"}
+
+
+@pytest.fixture
+def owner(db):
+    return account("researcher")
+
+
+@pytest.fixture
+def api(owner):
+    return client(owner)
+
+
+def url(experiment, tail="") -> str:
+    key = experiment["id"] if isinstance(experiment, dict) else experiment.public_id
+    return f"{EXPERIMENTS}{key}/{tail}"
+
+
+def made(api, **more) -> dict:
+    answer = api.post(EXPERIMENTS, {"plan": plan(**more)}, format="json")
+    assert answer.status_code == 201, answer.content
+    return answer.json()
+
+
+class TestExperiments:
+    def test_keeps_a_plan_as_a_draft(self, api, owner):
+        answer = api.post(EXPERIMENTS, {"plan": plan()}, format="json")
+
+        body = answer.json()
+        assert answer["Location"] == url(body)
+        assert (body["status"], body["owner"]) == ("draft", owner.username)
+        assert [arm["name"] for arm in body["arms"]] == ["champion", "challenger"]
+        assert body["plan"]["analysis"]["horizon_periods"] == 500
+        assert body["allocation"] is None
+
+    def test_makes_one_of_one_key(self, api):
+        headers = {"Idempotency-Key": "k"}
+        ids = {
+            api.post(EXPERIMENTS, {"plan": plan()}, format="json", headers=headers).json()["id"]
+            for _ in range(3)
+        }
+
+        assert ids == {str(Experiment.objects.get().public_id)}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"arms": [{"name": "alone", "control": True}]},
+            {"allocation": {"weights": {"champion": 0.6, "challenger": 0.5}}},
+            {"allocation": {"weights": {"champion": 0.0, "challenger": 0.0}}},
+            {"metrics": []},
+            {"horizon": 1},
+        ],
+    )
+    def test_refuses_a_plan_that_cannot_be_carried_out(self, api, change):
+        problem(api.post(EXPERIMENTS, {"plan": plan(**change)}, format="json"), 422)
+        assert not Experiment.objects.exists()
+
+    def test_lists_by_state_owner_and_design(self, api, owner):
+        made(api, name="draft")
+        running(owner, name="shadow")
+        running(account("researcher"), name="assigned", design="assigned")
+
+        def names(query):
+            return [one["name"] for one in api.get(f"{EXPERIMENTS}?{query}").json()["results"]]
+
+        assert names("status=running") == ["assigned", "shadow"]
+        assert names("status=draft&status=running&design=shadow") == ["shadow", "draft"]
+        assert names(f"owner={owner.username}&status=running") == ["shadow"]
+        assert names("page_size=1") == ["assigned"]
+
+    def test_lists_thirty_with_as_many_queries_as_one(self, api, owner):
+        counts = []
+        for n in (1, 29):
+            for number in range(n):
+                made(api, name=f"of-{n}-{number}")
+            with CaptureQueriesContext(connection) as queries:
+                api.get(EXPERIMENTS)
+            counts.append(len(queries))
+
+        assert counts[0] == counts[1] <= 4  # token, experiments, arms, metrics
+
+
+class TestLife:
+    def test_goes_from_draft_to_archive(self, api, django_capture_on_commit_callbacks):
+        draft = made(api)
+
+        def move(verb, body):
+            answer = api.post(url(draft, f"{verb}/"), body, format="json")
+            assert answer.status_code == 200, answer.content
+            return answer.json()
+
+        started = move("start", {})
+        assert (started["status"], len(started["plan_digest"])) == ("running", 64)
+        assert started["allocation"]["weights"] == {"champion": 0.5, "challenger": 0.5}
+        assert move("pause", WHY)["status_reason"] == "because"
+        assert move("resume", WHY)["status"] == "running"
+        answer = {"verdict": "winner", "winner": "challenger", **WHY}
+        assert move("conclude", answer)["winner"] == "challenger"
+        assert move("archive", {})["status"] == "archived"
+
+    def test_is_revised_only_as_a_draft(self, api):
+        draft = made(api)
+        better = {"plan": plan(hypothesis="It earns much more."), "reason": "sharper"}
+
+        revised = api.patch(url(draft), better, format="json").json()
+        api.post(url(draft, "start/"), {}, format="json")
+
+        assert revised["plan"]["hypothesis"] == "It earns much more."
+        problem(api.patch(url(draft), better, format="json"), 409)
+        problem(api.post(url(draft, "start/"), {}, format="json"), 409)
+
+    @pytest.mark.parametrize("verb", ["pause", "resume", "conclude"])
+    def test_needs_a_reason(self, api, owner, verb):
+        problem(api.post(url(running(owner), f"{verb}/"), {}, format="json"), 422)
+
+    def test_is_the_owner_s(self, api, owner):
+        stranger = client(account("researcher"))
+
+        problem(stranger.post(url(running(owner), "pause/"), WHY, format="json"), 403)
+
+    def test_is_shown_with_few_queries(self, api, owner):
+        experiment = running(owner)
+        api.get(url(experiment))  # the token's first use is written down
+
+        with CaptureQueriesContext(connection) as queries:
+            api.get(url(experiment))
+
+        assert len(queries) <= 6  # token, experiment, arms, metrics, shares, tallies
+
+
+class TestAllocations:
+    def test_are_given_with_a_reason_and_listed(self, api, owner):
+        experiment = running(owner, design="assigned")
+        wanted = {"weights": {"champion": 0.2, "challenger": 0.8}, **WHY}
+
+        answer = api.post(url(experiment, "allocations/"), wanted, format="json")
+        listed = api.get(url(experiment, "allocations/")).json()["results"]
+
+        assert answer.status_code == 201
+        assert [one["number"] for one in listed] == [2, 1]
+        assert listed[0]["weights"] == wanted["weights"]
+        assert (listed[0]["cause"], listed[1]["cause"]) == ("person", "start")
+
+    @pytest.mark.parametrize("share", [0.9, -0.2, "NaN"])
+    def test_sum_to_one(self, api, owner, share):
+        wanted = {"weights": {"champion": 0.2, "challenger": share}, **WHY}
+
+        answer = api.post(
+            url(running(owner, design="assigned"), "allocations/"), wanted, format="json"
+        )
+
+        problem(answer, 422)
+
+
+class TestRecords:
+    def test_list_the_exposures(self, api, owner):
+        experiment = running(owner, design="assigned")
+        units = [Unit(name, {}) for name in ("a", "b", "c")]
+        assign_units(experiment_id=experiment.public_id, units=units, actor=owner, at=START)
+
+        page = api.get(url(experiment, "exposures/?page_size=2")).json()
+
+        assert [one["unit"] for one in page["results"]] == ["c", "b"]
+        assert [one["unit"] for one in api.get(page["next"]).json()["results"]] == ["a"]
+
+    def test_tell_the_sums_of_a_metric(self, api, owner):
+        experiment = running(owner)
+        record_outcomes(
+            experiment_id=experiment.public_id, sent=of_rows(of_arms(4)), actor=owner,
+            at=START + timedelta(days=1),
+        )  # fmt: skip
+
+        body = api.get(url(experiment, "statistics/?metric=return")).json()
+
+        assert body["arms"] == ["champion", "challenger"]
+        assert body["columns"]["n"] == [2, 2]
+        assert body["columns"]["total"] == [0.5, 1.0]
+        problem(api.get(url(experiment, "statistics/?metric=retrun")), 404)
+
+    def test_tell_the_newest_analysis_or_one(self, api, owner):
+        experiment = running(owner)
+        problem(api.get(url(experiment, "analysis/")), 404)
+        for number in (1, 2):
+            Analysis.objects.create(
+                experiment=experiment, number=number, at=timezone.now(), n_periods=number,
+                findings={"n_periods": number}, decision={"verdict": "continue"},
+                verdict="continue", digest="0" * 64, seconds=0.1,
+            )  # fmt: skip
+
+        assert api.get(url(experiment, "analysis/")).json()["number"] == 2
+        assert api.get(url(experiment, "analysis/?number=1")).json()["findings"] == {"n_periods": 1}
+        listed = api.get(url(experiment, "analyses/")).json()["results"]
+        assert [one["number"] for one in listed] == [2, 1]
+        problem(api.get(url(experiment, "analysis/?number=3")), 404)
+
+    def test_are_for_readers(self, owner):
+        feeder = client(owner, "experiments:feed")
+
+        experiment = running(owner)
+
+        for tail in ("", "exposures/", "statistics/?metric=return", "analysis/", "analyses/"):
+            problem(feeder.get(url(experiment, tail)), 403)

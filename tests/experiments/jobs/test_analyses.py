@@ -1,0 +1,245 @@
+"""Looks at experiments: recorded once, acted on once, as the plan says."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from crowetrade_site.core.models import AuditEvent
+from experiments import jobs, selectors, services
+from experiments.lifecycle import ExperimentStatus
+from experiments.models import Analysis, Experiment, PeriodStatistic
+from experiments.plans import Verdict
+from tests.factories.accounts import account
+from tests.factories.experiments import (
+    AT,
+    add_sums,
+    draft,
+    returns,
+    running,
+    weights_of,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def owner():
+    return account()
+
+
+def look(experiment):
+    made = jobs.analyze_experiment(experiment_id=experiment.public_id)
+    return made, Experiment.objects.get(pk=experiment.pk)
+
+
+class TestAnalyzeExperiment:
+    def test_concludes_with_the_winner_as_the_platform(self, owner):
+        made = running(owner)
+        add_sums(made, returns(60, lift=0.003))
+
+        analysis, after = look(made)
+
+        assert analysis.verdict == Verdict.WINNER
+        assert (after.status, after.winner) == (ExperimentStatus.CONCLUDED, "challenger")
+        event = AuditEvent.objects.filter(verb="experiments.experiment.concluded").get()
+        assert event.actor == "system"
+        assert "has more return" in event.reason
+
+    def test_goes_on_without_an_answer(self, owner):
+        made = running(owner)
+        add_sums(made, returns(60))
+
+        analysis, after = look(made)
+
+        assert analysis.verdict == Verdict.CONTINUE
+        assert analysis.n_periods == 60
+        assert after.status == ExperimentStatus.RUNNING
+
+    def test_leaves_out_a_day_that_may_get_more(self, owner):
+        made = running(owner)
+        add_sums(made, returns(60), at=timezone.now())
+        PeriodStatistic.objects.filter(experiment=made, arm__position=1).order_by("-period")[
+            0
+        ].delete()
+
+        analysis, _ = look(made)
+
+        assert analysis.n_periods == 58  # up to the day before the newest of the arm behind
+
+    def test_records_the_same_findings_once(self, owner):
+        made = running(owner)
+        add_sums(made, returns(60))
+
+        first, _ = look(made)
+        second, _ = look(made)
+
+        assert first is not None
+        assert second is None
+        assert Analysis.objects.filter(experiment=made).count() == 1
+
+    def test_ends_at_the_horizon(self, owner):
+        made = running(owner)
+        add_sums(made, returns(101))
+
+        _, after = look(made)
+
+        assert after.verdict == Verdict.INCONCLUSIVE
+
+    def test_only_notifies_where_the_plan_says_so(self, owner):
+        made = running(owner, stopping={"on_answer": "notify"})
+        add_sums(made, returns(60, lift=0.003))
+
+        analysis, after = look(made)
+
+        assert analysis.verdict == Verdict.WINNER
+        assert after.status == ExperimentStatus.RUNNING
+
+    def test_pauses_on_a_guardrail(self, owner):
+        guard = {"name": "drawdown", "role": "guardrail", "direction": "decrease", "margin": 0.001}
+        made = running(owner, metrics=[{"name": "return", "role": "primary"}, guard])
+        add_sums(made, returns(60))
+        add_sums(made, returns(60, lift=0.01), metric="drawdown")
+
+        analysis, after = look(made)
+
+        assert analysis.verdict == Verdict.GUARDRAIL_BREACHED
+        assert after.status == ExperimentStatus.PAUSED
+        assert "drawdown of challenger" in after.status_reason
+
+    def test_leaves_a_paused_experiment_to_people(self, owner):
+        made = running(owner)
+        add_sums(made, returns(60, lift=0.003))
+        services.pause_experiment(experiment_id=made.public_id, actor=owner, at=AT, reason="r")
+
+        analysis, after = look(made)
+
+        assert analysis.verdict == Verdict.WINNER
+        assert after.status == ExperimentStatus.PAUSED
+
+    def test_does_nothing_of_a_draft(self, owner):
+        assert jobs.analyze_experiment(experiment_id=draft(owner).public_id) is None
+
+    def test_takes_in_everything_once_it_is_concluded(self, owner):
+        made = running(owner)
+        add_sums(made, returns(60))
+        services.conclude_experiment(
+            experiment_id=made.public_id, actor=owner, at=AT, reason="r",
+            verdict=Verdict.INCONCLUSIVE,
+        )  # fmt: skip
+
+        analysis, _ = look(made)
+
+        assert analysis.n_periods == 60
+
+    def test_says_on_the_row_why_there_is_none(self, owner, monkeypatch):
+        made = running(owner)
+        add_sums(made, returns(60))
+
+        def broken(*_):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("experiments.plans.analysis.analyze", broken)
+        with pytest.raises(ZeroDivisionError):
+            jobs.analyze_experiment(experiment_id=made.public_id)
+
+        after = Experiment.objects.get(pk=made.pk)
+        assert after.analysis_problem["title"] == "The analysis failed unexpectedly"
+        assert jobs.list_due() == []
+
+    def test_moves_shares_to_the_better_arm(self, owner):
+        made = running(
+            owner, design="assigned",
+            allocation={"policy": "thompson_normal", "refresh": "1s"},
+            stopping={"on_answer": "notify", "on_mismatch": "notify"},
+        )  # fmt: skip
+        add_sums(made, returns(60, lift=0.01), allocation=1)
+
+        look(made)
+
+        assert weights_of(made)[-1] == pytest.approx([0.4, 0.6])
+        assert AuditEvent.objects.filter(verb="experiments.experiment.reallocated").count() == 1
+
+    def test_keeps_old_looks_that_decided_nothing_only_by_the_day(self, owner):
+        made = running(owner, analysis={"horizon_periods": 1000})
+        values = returns(60)
+        for day in range(30):
+            add_sums(made, values[day : day + 1], first=day)
+            look(made)
+
+        assert Analysis.objects.filter(experiment=made).count() == 20
+        assert selectors.get_analysis(made).number == 30
+
+
+class TestListDue:
+    def test_names_what_has_something_new(self, owner):
+        made, quiet = running(owner), running(owner)
+        add_sums(made, returns(3))
+
+        assert jobs.list_due() == [made.public_id]
+        assert quiet.public_id not in jobs.list_due()
+
+    def test_is_quiet_after_a_look(self, owner):
+        made = running(owner)
+        add_sums(made, returns(3))
+        look(made)
+
+        assert jobs.list_due() == []
+
+    def test_names_it_again_when_more_comes(self, owner):
+        made = running(owner)
+        add_sums(made, returns(3))
+        Experiment.objects.filter(pk=made.pk).update(
+            analyzed_at=timezone.now() - timedelta(seconds=20)
+        )
+        assert jobs.list_due() == []
+
+        add_sums(made, returns(3), first=3, at=timezone.now() - timedelta(seconds=25))
+
+        assert jobs.list_due() == [made.public_id]  # stamped before the look, seen after it
+
+    def test_names_it_every_minute_for_the_clock(self, owner):
+        made = running(owner)
+        add_sums(made, returns(3))
+        Experiment.objects.filter(pk=made.pk).update(
+            analyzed_at=timezone.now() - timedelta(seconds=61)
+        )
+
+        assert jobs.list_due() == [made.public_id]
+
+
+class TestPeriodTable:
+    def test_adds_shards_up(self, owner):
+        made = running(owner)
+        add_sums(made, [[1.0, 2.0]])
+        PeriodStatistic.objects.filter(experiment=made).update(shard=3)
+        add_sums(made, [[10.0, 20.0]])
+
+        table = selectors.period_table(made.metrics.get().pk)
+
+        np.testing.assert_array_equal(table.arm, [0, 1])
+        np.testing.assert_array_equal(table.total, [11.0, 22.0])
+        np.testing.assert_array_equal(table.n, [2.0, 2.0])
+
+
+class TestBoard:
+    def test_shows_a_draft(self, owner):
+        board = selectors.get_board(selectors.get_experiment(draft(owner).public_id))
+
+        assert board.headline == "Not started"
+        assert "information ratio" in board.detectability
+
+    def test_shows_what_was_found(self, owner):
+        made = running(owner)
+        add_sums(made, returns(60, lift=0.003))
+        look(made)
+
+        board = selectors.get_board(selectors.get_experiment(made.public_id))
+        report = selectors.render_report(selectors.get_experiment(made.public_id))
+
+        assert board.headline == "A winner: challenger"
+        assert board.cards[0].drawing is not None
+        assert board.posterior is not None
+        assert "What was asked" in report
+        assert "<script" not in report

@@ -1,0 +1,105 @@
+"""Verdicts: each rule of a plan, and which of them comes first."""
+
+import pytest
+
+from experiments.plans import Comparison, Findings, MetricFindings, Mismatch, Verdict
+from experiments.plans.decisions import decide
+
+
+def compared(lower, upper, arm="challenger") -> Comparison:
+    estimate = None if lower is None else (lower + upper) / 2
+    return Comparison(arm, "champion", 0.95, estimate, lower, upper)
+
+
+def metric(*comparisons, role="primary", direction="increase", margin=None, name="return"):
+    return MetricFindings(
+        name, role, "mean", direction, "planned_sequence", (), comparisons, margin
+    )
+
+
+def found(*metrics, n=100, mismatch=None) -> Findings:
+    return Findings(n, 500, 0, metrics, mismatch)
+
+
+def verdict(findings, region=None):
+    return decide(findings, control="champion", region_of_equivalence=region)
+
+
+class TestDecide:
+    def test_goes_on_while_the_interval_holds_0(self):
+        assert verdict(found(metric(compared(-1.0, 1.0)))).verdict == Verdict.CONTINUE
+
+    def test_goes_on_without_an_interval(self):
+        assert verdict(found(metric(compared(None, None)))).verdict == Verdict.CONTINUE
+
+    def test_names_the_best_of_several_winners(self):
+        said = verdict(found(metric(compared(0.1, 0.5, "a"), compared(0.2, 0.9, "b"))))
+
+        assert (said.verdict, said.winner) == (Verdict.WINNER, "b")
+        assert said.ends
+        assert "b has more return than champion" in said.reason
+
+    def test_names_the_control_when_all_others_are_worse(self):
+        said = verdict(found(metric(compared(-0.5, -0.1, "a"), compared(-0.9, -0.2, "b"))))
+
+        assert (said.verdict, said.winner) == (Verdict.WINNER, "champion")
+
+    def test_goes_on_when_only_some_are_worse(self):
+        said = verdict(found(metric(compared(-0.5, -0.1, "a"), compared(-0.9, 0.2, "b"))))
+
+        assert said.verdict == Verdict.CONTINUE
+
+    def test_turns_with_the_direction(self):
+        said = verdict(found(metric(compared(-0.5, -0.1), direction="decrease")))
+
+        assert (said.verdict, said.winner) == (Verdict.WINNER, "challenger")
+
+    def test_says_that_there_is_no_difference(self):
+        inside = found(metric(compared(-0.01, 0.02)))
+
+        assert verdict(inside, region=0.05).verdict == Verdict.NO_DIFFERENCE
+        assert verdict(inside, region=0.015).verdict == Verdict.CONTINUE
+        assert verdict(inside).verdict == Verdict.CONTINUE
+
+    def test_a_difference_that_matters_to_nobody_is_none(self):
+        tiny = found(metric(compared(0.001, 0.002)))
+
+        assert verdict(tiny, region=0.05).verdict == Verdict.NO_DIFFERENCE
+        assert verdict(tiny).verdict == Verdict.WINNER
+
+    def test_ends_at_the_horizon(self):
+        assert verdict(found(metric(compared(-1.0, 1.0)), n=500)).verdict == Verdict.INCONCLUSIVE
+
+    @pytest.mark.parametrize(
+        ("lower", "upper", "direction", "status"),
+        [
+            (0.3, 0.9, "decrease", "breached"),
+            (-0.9, -0.3, "increase", "breached"),
+            (-0.1, 0.1, "decrease", "held"),
+            (-0.1, 0.4, "decrease", "open"),
+            (None, None, "decrease", "open"),
+        ],
+    )
+    def test_asks_guardrails_first(self, lower, upper, direction, status):
+        guard = metric(
+            compared(lower, upper),
+            role="guardrail",
+            direction=direction,
+            margin=0.2,
+            name="drawdown",
+        )
+
+        said = verdict(found(metric(compared(0.1, 0.5)), guard))
+
+        assert [state.status for state in said.guardrails] == [status]
+        expected = Verdict.GUARDRAIL_BREACHED if status == "breached" else Verdict.WINNER
+        assert said.verdict == expected
+        assert said.pauses is (status == "breached")
+
+    def test_asks_for_the_mix_of_units_before_all(self):
+        wrong = Mismatch(1e-6, {"champion": 10}, {"champion": 90.0}, is_mismatch=True)
+
+        said = verdict(found(metric(compared(0.1, 0.5)), mismatch=wrong))
+
+        assert said.verdict == Verdict.RATIO_MISMATCH
+        assert said.pauses

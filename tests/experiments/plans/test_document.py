@@ -1,0 +1,169 @@
+"""Plans: what is refused, and in which words."""
+
+import copy
+
+import pytest
+
+from crowetrade_site.core import documents
+from crowetrade_site.core.errors import InvalidInput
+from experiments.plans import ExperimentPlan, duration
+
+PLAN = {
+    "name": "challenger",
+    "hypothesis": "It earns more.",
+    "arms": [{"name": "champion", "control": True}, {"name": "challenger"}],
+    "metrics": [{"name": "return", "role": "primary"}],
+    "analysis": {"horizon_periods": 500},
+}
+
+
+def planned(**changes) -> ExperimentPlan:
+    return documents.parse(ExperimentPlan, {**copy.deepcopy(PLAN), **changes})
+
+
+def refusal(**changes) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        planned(**changes)
+    return caught.value.detail
+
+
+class TestExperimentPlan:
+    def test_fills_in_its_defaults(self):
+        plan = planned()
+
+        assert plan.design == "shadow"
+        assert plan.analysis.method == "planned_sequence"
+        assert plan.weights == [0.5, 0.5]
+        stored = ExperimentPlan.model_validate(plan.document())
+        assert stored == plan.model_copy(update={"counted_by": "outcome"})
+        assert stored.document() == plan.document()
+
+    def test_counts_by_exposure_where_a_policy_moves_the_shares(self):
+        moving = {"design": "assigned", "allocation": {"policy": "thompson_normal"}}
+
+        assert planned(**moving).document()["counted_by"] == "exposure"
+        assert planned(**moving, counted_by="outcome").document()["counted_by"] == "outcome"
+        assert planned(design="assigned").document()["counted_by"] == "outcome"
+        with pytest.raises(InvalidInput, match="shadow has none"):
+            planned(counted_by="exposure")
+
+    def test_puts_the_control_first(self):
+        plan = planned(
+            arms=[{"name": "b"}, {"name": "a", "control": True}],
+            design="assigned", allocation={"weights": {"b": 0.9, "a": 0.1}},
+        )  # fmt: skip
+
+        assert [arm.name for arm in plan.ordered_arms] == ["a", "b"]
+        assert plan.weights == [0.1, 0.9]
+
+    @pytest.mark.parametrize(
+        ("weights", "says"),
+        [
+            ({"champion": 0.0, "challenger": 0.0}, "sum to 0"),
+            ({"champion": 0.6, "challenger": 0.5}, "sum to 1.1; they must sum to 1"),
+            ({"champion": 1.0, "challenger": 0.0}, "fewer than two arms"),
+            ({"champion": 1.0}, "says nothing of 'challenger'"),
+            ({"champion": 0.5, "challenger": 0.3, "other": 0.2}, "names no arm: 'other'"),
+            ({"champion": 1.5, "challenger": -0.5}, "less than or equal to 1"),
+        ],
+    )
+    def test_refuses_shares_that_are_none(self, weights, says):
+        assert says in refusal(allocation={"weights": weights})
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"arms": [{"name": "only", "control": True}]}, "at least 2 items"),
+            ({"arms": [{"name": "a"}, {"name": "b"}]}, "exactly one arm is the control, not 0"),
+            (
+                {"arms": [{"name": "a", "control": True}, {"name": "a"}]},
+                "names 'a' twice",
+            ),
+            ({"metrics": [{"name": "return"}]}, "exactly one metric is primary, not 0"),
+            (
+                {"metrics": [{"name": "r", "role": "primary"}, {"name": "g", "role": "guardrail"}]},
+                "guardrail needs margin",
+            ),
+            (
+                {"metrics": [{"name": "r", "role": "primary", "margin": 0.1}]},
+                "primary has no margin",
+            ),
+            (
+                {"metrics": [{"name": "r", "role": "primary", "kind": "quantile",
+                              "quantile": 0.5}]},
+                "cannot be primary",
+            ),
+            ({"analysis": {"horizon_periods": 500, "confidence": 1.0}}, "less than 1"),
+            (
+                {"analysis": {"horizon_periods": 500, "method": "empirical_bernstein"}},
+                "needs the bound",
+            ),
+            ({"analysis": {"horizon_periods": 100, "minimum_periods": 200}}, "no room"),
+            ({"assignment": {"share": 0.5}}, "for the design assigned"),
+            (
+                {"design": "assigned", "assignment": {"overrides": {"u": "nobody"}}},
+                "sends 'u' to no arm",
+            ),
+            (
+                {"design": "assigned", "allocation": {"policy": "thompson_beta"}},
+                "zeros and ones",
+            ),
+            ({"allocation": {"policy": "thompson_normal"}}, "shadow arms see every period"),
+            ({"analysis": {"horizon_periods": 10}}, "leaves no room"),
+            ({"analysis": {"horizon_periods": 504, "batch_periods": 60}}, "leaves no room"),
+            ({"analysis": {"horizon_periods": 20, "method": "asymptotic"}}, "leaves no room"),
+            (
+                {"analysis": {"horizon_periods": 40, "method": "group_sequential"}},
+                "horizon_periods of 50",
+            ),
+            (
+                {"design": "assigned",
+                 "allocation": {"weights": {"champion": 0.0, "challenger": 1.0}}},
+                "fewer than two arms",
+            ),
+            (
+                {"metrics": [{"name": "r", "role": "primary", "covariate": True}]},
+                "assigned by chance",
+            ),
+            (
+                {"metrics": [{"name": "r", "role": "primary"},
+                             {"name": "q", "role": "guardrail", "kind": "quantile",
+                              "quantile": 0.9, "margin": 1.0}]},
+                "cannot be guardrail",
+            ),
+            ({"horizon": 3}, "unknown key"),
+            ({"period": "1w"}, "pattern"),
+            ({"arms": [{"name": "a", "control": True, "model": "m", "strategy": "s"},
+                       {"name": "b"}]}, "not both"),
+        ],
+    )  # fmt: skip
+    def test_refuses_what_cannot_be_answered(self, changes, says):
+        assert says in refusal(**changes)
+
+    def test_names_the_nearest_key(self):
+        assert "horizon_periods" in refusal(analysis={"horizon_period": 500})
+
+    @pytest.mark.parametrize(
+        "ramp",
+        [
+            [{"at": "2026-02-01T00:00:00Z", "share": 0.5},
+             {"at": "2026-01-01T00:00:00Z", "share": 1.0}],
+            [{"at": "2026-01-01T00:00:00Z", "share": 0.5},
+             {"at": "2026-02-01T00:00:00Z", "share": 0.1}],
+        ],
+    )  # fmt: skip
+    def test_refuses_a_ramp_that_lets_units_out(self, ramp):
+        assert "who is in stays in" in refusal(design="assigned", assignment={"ramp": ramp})
+
+
+class TestDuration:
+    @pytest.mark.parametrize(
+        ("text", "seconds"), [("30s", 30), ("5min", 300), ("2h", 7200), ("1d", 86_400), ("0s", 0)]
+    )
+    def test_reads_what_plans_write(self, text, seconds):
+        assert duration(text).total_seconds() == seconds
+
+    @pytest.mark.parametrize("text", ["1w", "-1d", "d", "1.5h", ""])
+    def test_refuses_the_rest(self, text):
+        with pytest.raises(ValueError, match="no duration"):
+            duration(text)

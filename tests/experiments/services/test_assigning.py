@@ -1,0 +1,136 @@
+"""Units meet their arms once, and for ever."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+
+from crowetrade_site.core.errors import Forbidden, InvalidInput
+from experiments import services
+from experiments.models import Exposure
+from experiments.selectors.configuration import NotRunning
+from experiments.services.assigning import Unit, assign_unit, assign_units
+from tests.factories.accounts import account
+from tests.factories.feeding import START, running
+
+AT = START + timedelta(hours=1)
+
+
+@pytest.fixture
+def owner(db):
+    return account("researcher")
+
+
+def ask(experiment, name, actor=None, at=AT, **attributes):
+    return assign_unit(
+        experiment_id=experiment.public_id, unit=Unit(name, attributes),
+        actor=actor or User.objects.get(pk=experiment.owner_id), at=at,
+    )  # fmt: skip
+
+
+def ask_all(experiment, names):
+    return assign_units(
+        experiment_id=experiment.public_id, units=[Unit(name, {}) for name in names],
+        actor=experiment.owner, at=AT,
+    )  # fmt: skip
+
+
+class TestAssignUnit:
+    def test_stores_what_it_tells(self, owner):
+        experiment = running(owner, design="assigned")
+
+        met = ask(experiment, "AAPL", desk="equities")
+
+        kept = Exposure.objects.get(experiment=experiment)
+        assert met.is_new
+        assert (met.arm, met.probability, met.allocation) == (kept.arm.name, 0.5, 1)
+        assert (kept.unit, kept.at, kept.attributes) == ("AAPL", AT, {"desk": "equities"})
+
+    def test_says_the_same_again_whatever_the_shares(self, owner):
+        experiment = running(owner, design="assigned")
+        first = {name: ask(experiment, name) for name in map(str, range(20))}
+        services.reallocate(
+            experiment_id=experiment.public_id, actor=owner, at=AT, reason="a hunch",
+            weights={"champion": 0.0, "challenger": 1.0},
+        )  # fmt: skip
+
+        again = {name: ask(experiment, name) for name in first}
+        new = [ask(experiment, f"new-{number}") for number in range(20)]
+
+        assert [one.arm for one in again.values()] == [one.arm for one in first.values()]
+        assert not any(one.is_new for one in again.values())
+        assert {one.allocation for one in again.values()} == {1}
+        assert {(one.arm, one.allocation, one.probability) for one in new} == {
+            ("challenger", 2, 1.0)
+        }
+
+    def test_leaves_no_exposure_of_a_unit_without_an_arm(self, owner):
+        targeting = {"attribute": "desk", "equals": "equities"}
+        experiment = running(owner, design="assigned", assignment={"targeting": targeting})
+
+        met = ask(experiment, "AAPL", desk="rates")
+
+        assert (met.arm, met.reason, met.is_new) == (None, "not_targeted", False)
+        assert not Exposure.objects.exists()
+        assert ask(experiment, "AAPL", desk="equities").is_new
+
+    def test_marks_an_override(self, owner):
+        experiment = running(
+            owner, design="assigned", assignment={"overrides": {"AAPL": "challenger"}}
+        )
+
+        met = ask(experiment, "AAPL")
+
+        assert (met.arm, met.probability, met.reason) == ("challenger", 1.0, "override")
+        assert Exposure.objects.get().is_override
+        assert ask(experiment, "AAPL").reason == "override"
+
+    def test_takes_two_statements_at_first_and_one_after(self, owner, django_assert_num_queries):
+        experiment = running(owner, design="assigned")
+        ask(experiment, "warm", owner)
+
+        with django_assert_num_queries(2):
+            ask(experiment, "AAPL", owner)
+        with django_assert_num_queries(1):
+            ask(experiment, "AAPL", owner)
+
+    @pytest.mark.parametrize("name", ["", "x" * 10_000_000, "a\x00b", "a\nb", "\ud800"])
+    def test_refuses_what_is_no_unit(self, owner, name):
+        with pytest.raises(InvalidInput):
+            ask(running(owner, design="assigned"), name)
+
+    @pytest.mark.parametrize("value", [float("nan"), "\x00", "\ud800", "x" * 20_000])
+    def test_refuses_attributes_that_cannot_be_kept(self, owner, value):
+        with pytest.raises(InvalidInput):
+            ask(running(owner, design="assigned"), "AAPL", desk=value)
+
+    def test_refuses_shadow_paused_and_foreign(self, owner):
+        shadow = running(owner, name="shadow")
+        paused = running(owner, name="paused", design="assigned")
+        services.pause_experiment(
+            experiment_id=paused.public_id, actor=owner, at=AT, reason="a look"
+        )
+
+        for experiment in (shadow, paused):
+            with pytest.raises(NotRunning):
+                ask(experiment, "AAPL")
+        with pytest.raises(Forbidden):
+            ask(shadow, "AAPL", account("auditor"))
+
+
+class TestAssignUnits:
+    def test_answers_in_the_order_asked(self, owner):
+        experiment = running(owner, design="assigned")
+        alone = ask(experiment, "b")
+
+        met = ask_all(experiment, ["c", "b", "a"])
+
+        assert [one.unit for one in met] == ["c", "b", "a"]
+        assert [one.is_new for one in met] == [True, False, True]
+        assert met[1].arm == alone.arm
+        assert [one.arm for one in ask_all(experiment, ["c", "b", "a"])] == [one.arm for one in met]
+
+    @pytest.mark.parametrize("names", [[], ["a", "a"], [str(number) for number in range(1_001)]])
+    def test_refuses_none_too_many_and_twins(self, owner, names):
+        with pytest.raises(InvalidInput):
+            ask_all(running(owner, design="assigned"), names)

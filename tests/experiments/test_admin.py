@@ -1,0 +1,176 @@
+"""Experiments in the admin: who sees what, what is offered, and what each button does."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from experiments import jobs
+from experiments.lifecycle import ExperimentStatus
+from experiments.models import Experiment
+from tests.factories.accounts import account
+from tests.factories.experiments import add_sums, draft, returns, running
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PLAN = """
+name: by-hand
+hypothesis: It earns more.
+arms: [{name: a, control: true}, {name: b}]
+metrics: [{name: return, role: primary}]
+analysis: {horizon_periods: 100}
+"""
+
+
+def login(user) -> Client:
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+@pytest.fixture
+def owner():
+    return account()
+
+
+@pytest.fixture
+def browser(owner):
+    return login(owner)
+
+
+def page(row) -> str:
+    return reverse("admin:experiments_experiment_change", args=[row.pk])
+
+
+def press(browser, action, row=None, **fields):
+    name = f"admin:experiments_experiment_{action}"
+    path = reverse(name, args=[row.pk] if row else [])
+    return browser.post(path, {"_form_submitted": "True"} | fields, headers={"HX-Request": "true"})
+
+
+class TestPages:
+    @pytest.mark.parametrize("role", ["researcher", "validator", "operator", "auditor", "admin"])
+    def test_are_for_every_role(self, owner, role):
+        made = draft(owner)
+
+        answer = login(account(role)).get(page(made))
+
+        assert answer.status_code == 200
+
+    def test_are_for_nobody_without_a_role(self, owner):
+        assert login(account("")).get(page(draft(owner))).status_code == 403
+
+    def test_show_the_board_and_renew_it(self, owner, browser):
+        made = running(owner)
+        add_sums(made, returns(60))
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        whole = browser.get(page(made)).content.decode()
+        part = browser.get(reverse("admin:experiments_experiment_live", args=[made.pk]))
+
+        assert "60 of 100 planned periods" in whole
+        assert 'class="ct-curve"' in whole
+        assert "60 of 100 planned periods" in part.content.decode()
+
+    def test_stop_renewing_once_it_is_over(self, owner, browser):
+        made = running(owner)
+        add_sums(made, returns(60, lift=0.003))
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        answer = browser.get(reverse("admin:experiments_experiment_live", args=[made.pk]))
+
+        assert answer.headers["HX-Refresh"] == "true"
+
+    def test_are_found_by_the_public_name(self, owner, browser):
+        made = draft(owner)
+
+        answer = browser.get(reverse("admin:experiments_experiment_change", args=[made.public_id]))
+
+        assert answer.headers["Location"] == page(made)
+
+    def test_escape_what_people_write(self, owner, browser):
+        made = running(owner, hypothesis="<script>alert(1)</script>")
+
+        for path in (page(made), reverse("admin:experiments_experiment_report", args=[made.pk])):
+            assert "<script>alert(1)" not in browser.get(path).content.decode()
+
+    def test_have_no_report_of_a_draft(self, owner, browser):
+        answer = browser.get(reverse("admin:experiments_experiment_report", args=[draft(owner).pk]))
+
+        assert answer.status_code == 302
+
+
+class TestBudgets:
+    def test_hold_on_list_and_page(self, owner, browser, django_assert_max_num_queries):
+        rows = [running(owner) for _ in range(8)]
+        add_sums(rows[0], returns(60))
+        jobs.analyze_experiment(experiment_id=rows[0].public_id)
+        browser.get(page(rows[1]))  # what a first request of the process asks once
+
+        with django_assert_max_num_queries(12):
+            browser.get(reverse("admin:experiments_experiment_changelist"))
+        with django_assert_max_num_queries(18):
+            browser.get(page(rows[0]))
+
+
+class TestActions:
+    def test_keep_a_plan_as_a_draft(self, browser):
+        press(browser, "write_plan", plan=PLAN)
+
+        assert Experiment.objects.get(name="by-hand").status == ExperimentStatus.DRAFT
+
+    def test_show_a_refusal_beside_the_text(self, browser):
+        answer = press(browser, "write_plan", plan=PLAN.replace("control: true", "control: false"))
+
+        assert "exactly one arm is the control" in answer.content.decode()
+        assert "by-hand" in answer.content.decode()
+
+    def test_move_an_experiment_through_its_life(self, owner, browser):
+        made = draft(owner)
+        steps = [
+            ("start", {}, "running"), ("pause", {}, "paused"), ("resume", {}, "running"),
+            ("conclude", {"verdict": "winner", "winner": "challenger"}, "concluded"),
+            ("archive", {}, "archived"),
+        ]  # fmt: skip
+
+        for action, fields, expected in steps:
+            press(browser, action, made, reason="r", **fields)
+            assert Experiment.objects.get(pk=made.pk).status == expected
+
+    def test_revise_a_draft(self, owner, browser):
+        made = draft(owner)
+
+        press(browser, "revise", made, plan=PLAN)
+
+        assert Experiment.objects.get(pk=made.pk).name == "by-hand"
+
+    def test_change_shares(self, owner, browser):
+        made = running(owner, design="assigned")
+
+        press(browser, "allocate", made, weights="{champion: 0.3, challenger: 0.7}", reason="r")
+
+        assert made.allocations.order_by("-number").first().weights == [0.3, 0.7]
+
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            ("draft", {"start", "revise", "archive"}),
+            ("running", {"pause", "conclude", "report"}),
+        ],
+    )
+    def test_are_offered_where_they_make_sense(self, owner, browser, status, expected):
+        made = draft(owner) if status == "draft" else running(owner)
+
+        shown = browser.get(page(made)).content.decode()
+
+        every = ("start", "pause", "resume", "allocate", "conclude", "revise", "archive", "report")
+        offered = {
+            action for action in every
+            if reverse(f"admin:experiments_experiment_{action}", args=[made.pk]) in shown
+        }  # fmt: skip
+        assert offered == expected
+
+    def test_are_not_offered_to_who_only_looks(self, owner):
+        made = draft(owner)
+
+        shown = login(account("auditor")).get(page(made)).content.decode()
+
+        assert reverse("admin:experiments_experiment_start", args=[made.pk]) not in shown

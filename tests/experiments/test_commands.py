@@ -1,0 +1,104 @@
+"""Experiments from the command line."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+import yaml
+from django.core.management import CommandError, call_command
+
+from experiments import selectors
+from tests.factories.accounts import account
+from tests.factories.feeding import of_arms, plan, running
+
+
+@pytest.fixture
+def manage(capsys):
+    def run(*words, as_json=True):
+        call_command(*map(str, words), *(["--json"] if as_json else []))
+        text = capsys.readouterr().out
+        return json.loads(text) if as_json else text
+
+    return run
+
+
+@pytest.fixture
+def experiment(db):
+    return running(account("researcher"))
+
+
+def written(folder, kind, rows):
+    path, table = folder / f"outcomes.{kind}", pa.Table.from_pylist(rows)
+    if kind == "json":
+        path.write_text(json.dumps({"outcomes": rows}))
+    elif kind == "csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        at = table["at"].cast(pa.timestamp("us", "UTC"))
+        table = table.set_column(table.column_names.index("at"), "at", at)
+        if kind == "parquet":
+            pyarrow.parquet.write_table(table, path)
+        else:
+            with pa.ipc.new_file(path, table.schema) as writer:
+                writer.write_table(table)
+    return path
+
+
+class TestLife:
+    def test_goes_from_a_plan_to_its_end(self, db, manage, tmp_path):
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump(plan()))
+
+        assert manage("create_experiment", path)["status"] == "draft"
+        assert manage("start_experiment", "momentum")["status"] == "running"
+        assert manage("pause_experiment", "momentum", "--reason", "a look")["status"] == "paused"
+        assert manage("show_experiment", "momentum")["weights"] == {
+            "champion": 0.5,
+            "challenger": 0.5,
+        }
+        assert "paused, shadow" in manage("show_experiment", "momentum", as_json=False)
+
+    def test_ends_with_an_answer(self, experiment, manage, settings):
+        settings.EMBEDDED_BROKER = False
+        words = ("--verdict", "winner", "--winner", "challenger", "--reason", "it won")
+
+        assert manage("conclude_experiment", "momentum", *words)["winner"] == "challenger"
+
+    @pytest.mark.parametrize("words", [("start_experiment", "none"), ("show_experiment", "none")])
+    def test_refuses_in_one_line(self, db, manage, words):
+        with pytest.raises(CommandError, match=r"There is no experiment 'none'\.$"):
+            manage(*words, as_json=False)
+
+
+class TestIngestOutcomes:
+    @pytest.mark.parametrize("kind", ["json", "csv", "parquet", "arrow"])
+    def test_takes_a_file_once(self, experiment, manage, tmp_path, kind):
+        path = written(tmp_path, kind, of_arms(25))
+
+        first = manage("ingest_outcomes", "momentum", path, "--batch", 10)
+        again = manage("ingest_outcomes", experiment.public_id, path)
+
+        assert first == {"accepted": 25, "duplicate": 0, "late": 0, "refused": {}}
+        assert again == {"accepted": 0, "duplicate": 25, "late": 0, "refused": {}}
+        assert selectors.tallies(experiment) == {"accepted": 25, "duplicate": 25}
+
+    def test_says_what_is_refused(self, experiment, manage, tmp_path):
+        path = written(tmp_path, "json", [*of_arms(2), of_arms(1)[0] | {"metric": "no"}])
+
+        text = manage("ingest_outcomes", "momentum", path, as_json=False)
+
+        assert "2 taken" in text
+        assert "row 2: unknown_metric" in text
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [("a.json", "{"), ("a.csv", "metirc,value\na,1\n"), ("a.parquet", "x"), ("a.txt", "")],
+    )
+    def test_refuses_a_file_in_one_line(self, experiment, manage, tmp_path, name, text):
+        (tmp_path / name).write_text(text)
+
+        with pytest.raises(CommandError) as refusal:
+            manage("ingest_outcomes", "momentum", tmp_path / name, as_json=False)
+        assert len(str(refusal.value).splitlines()) == 1
