@@ -33,7 +33,13 @@ class RunKind(StrEnum):
     WALK_FORWARD = "walk_forward"
     CROSS_VALIDATION = "cross_validation"
     COMPARISON = "comparison"
+    REPLAY = "replay"
     REPRODUCTION = "reproduction"
+
+    @property
+    def words(self) -> str:
+        """The kind as people write it: ``walk-forward``."""
+        return self.value.replace("_", "-")
 
 
 class Priority(StrEnum):

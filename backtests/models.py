@@ -69,7 +69,7 @@ class Dataset(BaseModel):
 class Run(BaseModel):
     """One request to compute, the queue's truth about it, and what came out."""
 
-    kind = models.CharField(max_length=30, choices=[(k.value, k.value) for k in RunKind])
+    kind = models.CharField(max_length=30, choices=[(k.value, k.words) for k in RunKind])
     status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in RunStatus])
     spec = models.JSONField()
     spec_digest = models.CharField(max_length=64)
@@ -116,6 +116,15 @@ class Run(BaseModel):
     artifacts_expired_at = models.DateTimeField(null=True, blank=True)  # nobody may count on them
     artifacts_removed_at = models.DateTimeField(null=True, blank=True)  # gone from the store
 
+    # of a run whose strategy is the file of a registered version: it speaks for that version
+    tested_version = models.UUIDField(null=True, blank=True)
+    tested_digest = models.CharField(max_length=64, blank=True, default="")
+    tested_name = models.CharField(max_length=300, blank=True, default="")
+    evidence_asked_at = models.DateTimeField(null=True, blank=True)
+    evidence_at = models.DateTimeField(null=True, blank=True)  # handed in, or refused for good
+    evidence_attempts = models.PositiveIntegerField(default=0)
+    evidence_problem = models.JSONField(null=True, blank=True)
+
     objects = RunQuerySet.as_manager()
 
     class Meta:
@@ -126,6 +135,18 @@ class Run(BaseModel):
                 fields=["status", "lease_expires_at"],
                 condition=Q(status__in=[RunStatus.QUEUED, RunStatus.RUNNING]),
                 name="run_active",
+            ),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(
+                    status=RunStatus.SUCCEEDED, tested_version__isnull=False, evidence_at=None
+                ),
+                name="run_evidence_due",
+            ),
+            models.Index(
+                fields=["tested_version"],
+                condition=Q(tested_version__isnull=False),
+                name="run_tested_version",
             ),
         ]
         constraints = [
@@ -167,10 +188,15 @@ class Run(BaseModel):
                 condition=Q(artifacts_removed_at=None) | Q(artifacts_expired_at__isnull=False),
                 name="run_removed_has_expired",
             ),
+            models.CheckConstraint(
+                condition=Q(tested_version=None, tested_digest="")
+                | Q(tested_version__isnull=False) & ~Q(tested_digest=""),
+                name="run_tested_version_has_digest",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {str(self.public_id)[:8]}"
+        return f"{RunKind(self.kind).words} {str(self.public_id)[:8]}"
 
 
 class Chunk(models.Model):

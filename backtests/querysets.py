@@ -46,6 +46,12 @@ class RunQuerySet(QuerySet["Run"]):
             status=RunStatus.RUNNING, waits_for_chunks=False, lease_expires_at__lt=at
         )
 
+    def attended(self, at: datetime) -> Self:
+        """Those that a worker is at, itself or one of its chunks; waiting for the store is none."""
+        itself = Q(waits_for_chunks=False, lease_expires_at__gte=at, store_away_since=None)
+        chunk = Q(chunks__status=ChunkStatus.RUNNING, chunks__lease_expires_at__gte=at)
+        return self.filter(itself | chunk, status=RunStatus.RUNNING).distinct()
+
     def active(self) -> Self:
         """Those not over yet."""
         return self.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING])
@@ -59,6 +65,12 @@ class RunQuerySet(QuerySet["Run"]):
         silent = Q(published_at__isnull=True) & Q(queued_at__lt=at - timedelta(seconds=2))
         stale = Q(published_at__lt=at - patience)
         return self.filter(silent | stale, status=RunStatus.QUEUED)
+
+    def evidence_due(self) -> Self:
+        """Succeeded ones that speak for a registered version and have not handed anything in."""
+        return self.filter(
+            status=RunStatus.SUCCEEDED, tested_version__isnull=False, evidence_at=None
+        )
 
     def with_dataset(self) -> Self:
         """Joined with dataset and requester, so that lists need one query."""

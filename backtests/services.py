@@ -30,10 +30,13 @@ from crowetrade_site.core.errors import (
     StaleState,
     TooMuch,
 )
-from strategies.selectors import get_spec
+from registry import services as registry
+from strategies.selectors import REGISTERED, get_registered, get_spec
 
 if TYPE_CHECKING:
+    from registry.jobs import Collected
     from strategies.pipeline.spec import StrategySpec
+    from strategies.selectors import RegisteredStrategy
 
 # Whose right to runs goes beyond their own; an auditor only looks.
 IN_CHARGE = {roles.Role.VALIDATOR, roles.Role.OPERATOR, roles.Role.ADMIN}
@@ -53,16 +56,23 @@ def queue_run(
     """Queue what a spec asks for; a worker will claim it.
 
     The spec is stored with its defaults filled in and its dataset pinned by digest, so that
-    the row says all that is needed to compute it again.
+    the row says all that is needed to compute it again. A strategy that is the file of a registered
+    version (``strategy: models:/momentum/3``) is read from there, and what the run measures becomes
+    evidence for that version.
 
     Raises
     ------
     Forbidden
         The actor may not queue runs, or none of high priority (403).
     InvalidInput
-        The spec is wrong: an unknown key, a value out of range, dates outside the data (422).
+        The spec is wrong: an unknown key, a value out of range, dates outside the data, folds
+        that the data have no room for (422).
     NotFound
-        It names a dataset that does not exist (404).
+        It names a dataset, or a run to replay, that does not exist (404).
+    Conflict
+        A run to replay has not succeeded, or has another result than the spec pins (409).
+    Gone
+        The files of a run to replay were removed (410).
     DuplicateRequest
         The idempotency key was used for another spec (409).
     TooMuch
@@ -70,9 +80,10 @@ def queue_run(
     """
     roles.require(actor, "runs:write")
     _require_priority(actor, priority)
-    spec = documents.parse(RunSpec, document)
-    strategy = get_spec(spec.strategy, within="strategy")
-    request = _request_digest(spec, strategy, reason, priority)
+    spec = selectors.complete_replay(documents.parse(RunSpec, document))
+    tested = _tested(spec)
+    strategy = tested.spec if tested else get_spec(spec.strategy, within="strategy")
+    request = _request_digest(spec, strategy, reason, priority, tested)
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return Run.objects.with_dataset().get(public_id=earlier)
     _require_room(actor)
@@ -90,6 +101,7 @@ def queue_run(
         reason=reason,
         priority=priority,
         queued_at=at,
+        **_bound_to(tested),
     )
     idempotency.remember(actor, idempotency_key, request, run.public_id)
     audit.record(
@@ -97,10 +109,27 @@ def queue_run(
         after={
             "status": RunStatus.QUEUED, "spec_digest": digest, "dataset_digest": dataset.digest,
             "priority": priority,
-        },
+        } | ({"tested_version": str(tested.version_id)} if tested else {}),
     )  # fmt: skip
     transaction.on_commit(lambda: tasks.publish_run(run.public_id))
     return run
+
+
+def _tested(spec: RunSpec) -> "RegisteredStrategy | None":
+    """Return the registered version whose file is the strategy; None for any other strategy."""
+    if isinstance(spec.strategy, str) and spec.strategy.startswith(REGISTERED):
+        return get_registered(spec.strategy, within="strategy")
+    return None
+
+
+def _bound_to(tested: "RegisteredStrategy | None") -> dict[str, Any]:
+    """Return the columns that say for which version a run speaks."""
+    if tested is None:
+        return {}
+    return {
+        "tested_version": tested.version_id, "tested_digest": tested.digest,
+        "tested_name": tested.name,
+    }  # fmt: skip
 
 
 @transaction.atomic(durable=True)
@@ -135,6 +164,9 @@ def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") 
         requested_by=actor,
         reason=reason,
         queued_at=at,
+        tested_version=original.tested_version,
+        tested_digest=original.tested_digest,
+        tested_name=original.tested_name,
     )
     audit.record(
         "backtests.run.queued", run, actor=actor, reason=reason, at=at,
@@ -167,30 +199,37 @@ def estimate_run(*, document: Mapping[str, Any], actor: User) -> "selectors.Esti
         As `queue_run`.
     """
     roles.require(actor, "runs:write")
-    spec = documents.parse(RunSpec, document)
+    spec = selectors.complete_replay(documents.parse(RunSpec, document))
     strategy = get_spec(spec.strategy, within="strategy")
     dataset = selectors.resolve_dataset(spec.dataset)
     pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
+    if spec.replay is not None:
+        return selectors.estimate_replay(spec.replay)
     if spec.kind == RunKind.BACKTEST:
         return selectors.Estimate(1, 1.0, selectors.seconds_of_trial(dataset.n_rows), False)
     return selectors.estimate_study(pinned, dataset)
 
 
 def _request_digest(
-    spec: RunSpec, strategy: "StrategySpec", reason: str, priority: Priority
-) -> str:
+    spec: RunSpec, strategy: "StrategySpec", reason: str, priority: Priority,
+    tested: "RegisteredStrategy | None",
+) -> str:  # fmt: skip
     """Name a request by what was asked, not by the data of the moment.
 
     A client that asks again after a new version of the dataset arrived gets its first run.
     """
     asked = spec.document() | {"strategy": strategy.model_dump(mode="json")}
     # the usual priority is left out, so that keys from before there were any still hold
-    more = {} if priority == Priority.NORMAL else {"priority": priority}
+    more: dict[str, str] = {} if priority == Priority.NORMAL else {"priority": priority}
+    more |= {"tested_version": str(tested.version_id)} if tested else {}
     return canonical.digest({"verb": "queue_run", "spec": asked, "reason": reason, **more})
 
 
 def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Check a spec against its data and return the document that is stored."""
+    if spec.replay is not None:
+        jobs.check_replay(spec, selectors.most_periods(spec.replay))
+        return spec.document()
     selectors.check_market(spec, strategy, dataset)
     document = spec.document()
     document["dataset"] = f"{dataset.name}@sha256:{dataset.digest}"
@@ -204,6 +243,7 @@ def _pinned(spec: RunSpec, strategy: dict[str, Any], dataset: Dataset) -> dict[s
             selectors.check_market(spec, document["comparison"]["strategies"][label], dataset)
     if spec.kind != RunKind.BACKTEST:
         document = selectors.check_search(document, dataset)
+        jobs.check_folds(spec, dataset)
     return document
 
 
@@ -355,6 +395,19 @@ def prune_artifacts(
     if not is_dry and not reason.strip():
         raise InvalidInput("Say why: a reason is kept with every run whose files are removed.")
     return jobs.prune_artifacts(at=at, actor=actor, reason=reason, is_dry=is_dry)
+
+
+def collect_files(*, actor: User, at: datetime, reason: str, is_dry: bool = False) -> "Collected":
+    """Remove files of models that nobody registered, unless a run or a dataset needs them.
+
+    Raises
+    ------
+    Forbidden, InvalidInput, Unavailable
+        As `registry.services.collect_files`.
+    """
+    return registry.collect_files(
+        actor=actor, at=at, reason=reason, in_use=jobs.referred_to, is_dry=is_dry
+    )
 
 
 @transaction.atomic(durable=True)

@@ -15,6 +15,7 @@ from backtests.lifecycle import ChunkStatus, RunStatus
 from backtests.models import Chunk, Dataset, Run
 
 logger = logging.getLogger(__name__)
+LISTEN_SECONDS = 1.0
 
 
 @worker_process_init.connect
@@ -29,6 +30,13 @@ def execute_run(self: Task, *, run_id: str, **_: Any) -> None:
     """Execute one run."""
     for chunk_id in jobs.execute_run(run_id=UUID(run_id), worker=str(self.request.hostname)):
         publish_chunk(chunk_id)
+    publish_evidence(UUID(run_id))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def hand_in_evidence(*, run_id: str, **_: Any) -> None:
+    """Hand what a run measured to the registry."""
+    jobs.hand_in_evidence(run_id=UUID(run_id))
 
 
 @shared_task(bind=True, acks_late=True, ignore_result=True)
@@ -59,12 +67,20 @@ def reap_runs(**_: Any) -> None:
         publish_run(run_id)
     for dataset_id in jobs.stalled_imports():
         publish_import(dataset_id)
+    for run_id in jobs.evidence_due():
+        publish_evidence(run_id)
 
 
 @shared_task(acks_late=True, ignore_result=True)
 def prune_artifacts(**_: Any) -> None:
     """Remove the artefacts that the retention policy no longer keeps."""
     jobs.prune_artifacts(at=timezone.now(), actor=None, reason="")
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def collect_files(**_: Any) -> None:
+    """Remove files of models that nobody registered, unless a run or a dataset needs them."""
+    jobs.collect_files(at=timezone.now())
 
 
 def publish_run(run_id: UUID) -> None:
@@ -75,6 +91,13 @@ def publish_run(run_id: UUID) -> None:
     if _sent(execute_run, run_id=str(run_id)):
         queued = Run.objects.filter(public_id=run_id, status=RunStatus.QUEUED)
         queued.update(published_at=timezone.now())
+
+
+def publish_evidence(run_id: UUID) -> None:
+    """Send the message that has a run's evidence handed in, if it is due; or the beat will."""
+    due = Run.objects.evidence_due().filter(public_id=run_id)
+    if due.exists() and _sent(hand_in_evidence, run_id=str(run_id)):
+        due.update(evidence_asked_at=timezone.now())
 
 
 def publish_chunk(chunk_id: int) -> None:
@@ -107,6 +130,15 @@ def _count_messages(queue: str) -> int | None:
     except (*connection.connection_errors, OperationalError):
         return None
     return int(declared.message_count)
+
+
+def is_served(queue: str) -> bool:
+    """Return whether a worker that takes from a queue answers; one at work alone may not."""
+    try:
+        answers = current_app.control.inspect(timeout=LISTEN_SECONDS).active_queues() or {}
+    except OperationalError:
+        return False
+    return any(served["name"] == queue for each in answers.values() for served in each)
 
 
 def _sent(task: Task, **keys: str | int) -> bool:

@@ -1,15 +1,39 @@
 """Questions about strategies: what is stored, and what a document says."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from crowetrade_site.core import documents, hints
-from crowetrade_site.core.errors import NotFound
+from crowetrade_site.core.errors import InvalidInput, NotFound
+from registry.selectors import load, resolve
 from strategies.models import Strategy
 from strategies.pipeline.examples import builtin_examples
 from strategies.pipeline.spec import StrategySpec
 from strategies.querysets import StrategyQuerySet
+
+REGISTERED = (
+    "models:/"  # how the name of a strategy begins that is the file of a registered version
+)
+
+
+@dataclass(frozen=True)
+class RegisteredStrategy:
+    """The strategy that a registered version's file holds, and which version it is.
+
+    Attributes
+    ----------
+    name : str
+        With the number, such as ``models:/momentum/3``: an alias may move, this does not.
+    digest : str
+        Of the version: all its files.
+    """
+
+    version_id: UUID
+    name: str
+    digest: str
+    spec: StrategySpec
 
 
 def list_strategies() -> StrategyQuerySet:
@@ -39,18 +63,23 @@ def strategy_schema(ref_template: str) -> dict[str, Any]:
 def get_spec(source: Mapping[str, Any] | str, *, within: str = "") -> StrategySpec:
     """Return the spec a document describes or a name stands for, defaults filled in.
 
-    A name is that of a frozen strategy, else of a built-in example. `within` is the place
-    of the document in a larger one, for the paths of its faults.
+    A name is that of a frozen strategy, else of a built-in example; ``models:/momentum/3`` stands
+    for the file of a registered version. `within` is the place of the document in a larger one,
+    for the paths of its faults.
 
     Raises
     ------
     InvalidInput
         A key is unknown (the nearest known one is named) or a value is out of range (422).
     NotFound
-        Nothing frozen or built in has the name; the nearest is given (404).
+        Nothing frozen, built in or registered has the name; the nearest is given (404).
+    Conflict, Corrupted
+        The registered version may not be used, or its bytes are other ones (409).
     """
     if isinstance(source, Mapping):
         return documents.parse(StrategySpec, source, within=within)
+    if source.startswith(REGISTERED):
+        return get_registered(source, within=within).spec
     stored = Strategy.objects.frozen().filter(name=source).first()
     if stored:
         return documents.parse(StrategySpec, stored.document)
@@ -59,3 +88,26 @@ def get_spec(source: Mapping[str, Any] | str, *, within: str = "") -> StrategySp
         return examples[source]
     known = [*Strategy.objects.frozen().values_list("name", flat=True), *examples]
     raise NotFound(f"There is no frozen strategy {source!r}{hints.nearest(source, known)}")
+
+
+def get_registered(uri: str, *, within: str = "") -> RegisteredStrategy:
+    """Return the strategy that a registered version's file describes, its bytes verified.
+
+    Raises
+    ------
+    InvalidInput
+        It is no address of a version, or the version's file is no strategy spec (422).
+    NotFound
+        There is no such version (404).
+    Conflict, Corrupted
+        The version is not admitted, archived or compromised (409).
+    """
+    version = resolve(uri)
+    name = f"{REGISTERED}{version.registered_model.name}/{version.number}"
+    found = load(name)
+    if found.model.format != "parameters":
+        raise InvalidInput(
+            f"{name} is a file of {found.model.format}; a strategy is a spec in JSON or YAML."
+        )
+    spec = documents.parse(StrategySpec, dict(found.model.parameters), within=within)
+    return RegisteredStrategy(found.version_id, name, found.digest, spec)

@@ -29,6 +29,7 @@ from backtests.lifecycle import RUNS, Priority, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import documents
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin, preformatted, reasoned_action
+from crowetrade_site.core.dialogs import dialog_action
 from crowetrade_site.core.errors import DomainError, InvalidInput
 
 STATUS_COLORS = {
@@ -100,6 +101,24 @@ QUEUE_DIALOG = {
 def pretty(document: Any) -> SafeString:
     """Show a JSON document as indented text."""
     return preformatted(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _keeping(
+    description: str, *, icon: str, title: str, text: str, is_kept: bool, done: str
+) -> Any:
+    """Return the action that keeps the files of a run, or leaves them to the policy again."""
+
+    @reasoned_action(description, icon=icon, title=title, text=text)
+    def keeping(
+        page: "RunAdmin", request: HttpRequest, form: ReasonForm, object_id: str
+    ) -> HttpResponse:
+        run = page.serve(
+            request, services.keep_run, done, run_id=page.public_id(object_id), is_kept=is_kept,
+            reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return page.page_of(run, object_id)
+
+    return keeping
 
 
 @admin.register(Run)
@@ -205,16 +224,34 @@ class RunAdmin(ServiceAdmin):
         return {
             "run": row,
             "study": study,
+            "replay": self._replay(request, row),
+            "unit": selectors.unit_of_progress(row),
             "sheet": self._sheet(request, row),
             "share": self._share(row, study),
+            "wait": self._wait(row),
             "is_over": row.status in RUNS.terminal,
+            "tested": selectors.find_tested_version(row),
+            "evidence": selectors.list_evidence_of(row),
         }
+
+    @staticmethod
+    def _wait(run: Run) -> selectors.Wait | None:
+        return selectors.get_wait(run) if run.status == RunStatus.QUEUED else None
 
     @staticmethod
     def _sheet(request: HttpRequest, run: Run) -> selectors.Tearsheet | None:
         """Return a run's tear sheet; one that cannot be read must not take its page away."""
         try:
             return selectors.get_tearsheet(run)
+        except DomainError as refusal:
+            messages.error(request, refusal.detail)
+            return None
+
+    @staticmethod
+    def _replay(request: HttpRequest, run: Run) -> selectors.Replay | None:
+        """Return what a replay found; as with a tear sheet, its page stays where files cannot."""
+        try:
+            return selectors.get_replay(run)
         except DomainError as refusal:
             messages.error(request, refusal.detail)
             return None
@@ -227,7 +264,13 @@ class RunAdmin(ServiceAdmin):
         if run is None or run.status in RUNS.terminal:
             return HttpResponse(headers={"HX-Refresh": "true"})
         study = selectors.get_study(run)
-        shown = {"run": run, "study": study, "share": self._share(run, study)}
+        shown = {
+            "run": run,
+            "study": study,
+            "unit": selectors.unit_of_progress(run),
+            "share": self._share(run, study),
+            "wait": self._wait(run),
+        }
         return HttpResponse(render_to_string("backtests/admin/live.html", shown))
 
     @staticmethod
@@ -247,11 +290,8 @@ class RunAdmin(ServiceAdmin):
         return run.status
 
     def _metric(self, run: Run, name: str) -> str:
-        """Return a figure, above of how many trials it is the best."""
-        metric = run.summary.get("metrics", {}).get(name)
-        if metric is None or metric.get("value") is None:
-            return "–"
-        text, claim = selectors.write_figure(name, {"unit": ""} | metric), selectors.claim_of(run)
+        """Return a figure, above of how many trials it is the best, or how it is out of sample."""
+        text, claim = selectors.get_headline(run, name)
         return format_html("{}<br><small>{}</small>", text, claim) if claim else text
 
     @admin.display(description="Sharpe")
@@ -291,7 +331,7 @@ class RunAdmin(ServiceAdmin):
         """Files in the store."""
         return pretty(run.artifacts) if run.artifacts else "–"
 
-    @action(description="Queue a run", permissions=["write"], icon="add", dialog=QUEUE_DIALOG)
+    @dialog_action("Queue a run", icon="add", dialog=QUEUE_DIALOG)
     def queue(self, request: HttpRequest, form: SpecForm) -> HttpResponse:
         """Queue what a spec asks for; a refusal is shown beside the text, which stays."""
         actor: User = request.user  # type: ignore[assignment]  # whoever reached an admin action
@@ -342,9 +382,7 @@ class RunAdmin(ServiceAdmin):
         )  # fmt: skip
         return self.page_of(run, object_id)
 
-    @action(
-        description="Prioritize", permissions=["write"], icon="low_priority", dialog=PRIORITY_DIALOG
-    )
+    @dialog_action("Prioritize", icon="low_priority", dialog=PRIORITY_DIALOG)
     def prioritize(self, request: HttpRequest, form: PriorityForm, object_id: str) -> HttpResponse:
         """Give a study another share of the workers."""
         run = self.serve(
@@ -354,35 +392,22 @@ class RunAdmin(ServiceAdmin):
         )  # fmt: skip
         return self.page_of(run, object_id)
 
-    @reasoned_action(
+    keep = _keeping(
         "Keep",
         icon="keep",
         title="Keep the files of this run for ever",
         text="The retention policy passes it by.",
+        is_kept=True,
+        done="The files are kept.",
     )
-    def keep(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        """Keep its files whatever the retention policy."""
-        return self._keep(request, form, object_id, is_kept=True)
-
-    @reasoned_action(
+    release = _keeping(
         "Keep no longer",
         icon="keep_off",
         title="Leave the files of this run to the retention policy",
         text="They are removed once they are as old as it says.",
+        is_kept=False,
+        done="The retention policy decides on the files.",
     )
-    def release(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        """Leave its files to the retention policy again."""
-        return self._keep(request, form, object_id, is_kept=False)
-
-    def _keep(
-        self, request: HttpRequest, form: ReasonForm, object_id: str, *, is_kept: bool
-    ) -> HttpResponse:
-        done = "The files are kept." if is_kept else "The retention policy decides on the files."
-        run = self.serve(
-            request, services.keep_run, done, run_id=self.public_id(object_id), is_kept=is_kept,
-            reason=form.cleaned_data["reason"],
-        )  # fmt: skip
-        return self.page_of(run, object_id)
 
     @action(description="Report", icon="download", permissions=["view"])
     def download_report(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -9,9 +9,10 @@ from backtests import selectors
 from backtests.api.specs import SpecField
 from backtests.lifecycle import Priority
 from backtests.models import Dataset, Run
+from crowetrade_site.core.api.rows import RowSerializer
 
 
-class DatasetRow(serializers.ModelSerializer[Dataset]):
+class DatasetRow(RowSerializer[Dataset]):
     """A dataset version without its report."""
 
     id = serializers.UUIDField(source="public_id")
@@ -80,7 +81,7 @@ class KeepRequest(serializers.Serializer[Any]):
 class RunEstimate(serializers.Serializer[Any]):
     """What a run is estimated to take."""
 
-    n_trials = serializers.IntegerField(help_text="At most.")
+    n_trials = serializers.IntegerField(help_text="At most; a replay has none.")
     cost = serializers.FloatField(help_text="The same in trials on all the data.")
     seconds = serializers.FloatField(help_text="Of one core.")
     is_measured = serializers.BooleanField(help_text="By trials like these; else a rule of thumb.")
@@ -93,7 +94,8 @@ class Progress(serializers.Serializer[Any]):
     done = serializers.IntegerField()
     total = serializers.IntegerField()
     unit = serializers.ChoiceField(
-        ["bars", "trials", "folds"], help_text="What is counted: a study counts trials."
+        ["bars", "trials", "folds", "policies"],
+        help_text="What is counted: a study counts trials, a replay policies.",
     )
 
 
@@ -107,8 +109,16 @@ class Best(serializers.Serializer[Any]):
 
 
 class StudyState(serializers.Serializer[Any]):
-    """How far a study is, and its best with how many trials it is the best of."""
+    """How far a study is, what it did out of sample, and its best with of how many it is that."""
 
+    out_of_sample = serializers.DictField(
+        child=serializers.FloatField(allow_null=True),
+        source="outside.values",
+        allow_null=True,
+        help_text="Of a walk-forward: sharpe, cagr, max_drawdown, efficiency, n_folds. Of a "
+        "cross-validation: sharpe_median, sharpe_5_percent, sharpe_95_percent, loss_share, "
+        "n_paths, n_folds. Null of other studies, and before it is over.",
+    )
     claim = serializers.CharField(
         source="shown_claim", help_text="Belongs beside every figure of the best."
     )
@@ -123,7 +133,48 @@ class StudyState(serializers.Serializer[Any]):
     eta_seconds = serializers.FloatField(source="progress.eta_seconds", allow_null=True)
 
 
-class RunRow(serializers.ModelSerializer[Run]):
+class ReplayedPolicy(serializers.Serializer[Any]):
+    """What a policy earned on resampled histories: returns added up, with Monte-Carlo errors."""
+
+    name = serializers.CharField()
+    reward = serializers.FloatField()
+    reward_error = serializers.FloatField()
+    regret = serializers.FloatField(help_text="To the best arm in hindsight.")
+    regret_error = serializers.FloatField()
+    gain = serializers.FloatField(help_text="Over equal shares.")
+    gain_error = serializers.FloatField()
+    happened_gain = serializers.FloatField(help_text="The same on the periods in their order.")
+
+
+class ReplayState(serializers.Serializer[Any]):
+    """What an experiment would have said on the returns of other runs, and when."""
+
+    sentence = serializers.CharField(source="verdict")
+    verdict = serializers.ChoiceField(
+        ["winner", "no_difference", "inconclusive", "continue"], source="values.verdict"
+    )
+    winner = serializers.CharField(source="values.winner", help_text="An arm; empty without one.")
+    n_periods = serializers.IntegerField(
+        source="values.n_periods", allow_null=True, help_text="After how many it fell."
+    )
+    at = serializers.CharField(source="values.at", allow_null=True)
+    best_arm = serializers.CharField(source="values.best_arm", help_text="In hindsight.")
+    policies = ReplayedPolicy(many=True, source="values.policies")
+
+
+class EvidenceFor(serializers.Serializer[Any]):
+    """The registered version that a run speaks for, and what the registry has taken over."""
+
+    version_id = serializers.UUIDField(source="tested_version")
+    version = serializers.CharField(
+        source="tested_name", help_text="Such as models:/momentum/3, as it was queued."
+    )
+    state = serializers.ChoiceField(["to come", "due", "handed in", "refused", "none"])
+    evidence = serializers.ListField(child=serializers.UUIDField())
+    problem = serializers.JSONField(source="evidence_problem", allow_null=True)
+
+
+class RunRow(RowSerializer[Run]):
     """A run as lists show it."""
 
     id = serializers.UUIDField(source="public_id")
@@ -155,13 +206,15 @@ class RunDetail(RunRow):
     """A run with its spec and what came out."""
 
     study = serializers.SerializerMethodField()
+    replay = serializers.SerializerMethodField()
     spec = SpecField(read_only=True)
+    evidence_for = serializers.SerializerMethodField()
 
     class Meta(RunRow.Meta):
         fields = [
-            *RunRow.Meta.fields, "study", "spec", "reason", "summary", "artifacts", "code_digest",
-            "environment", "worker", "cancel_requested_at", "is_kept", "artifacts_expired_at",
-            "artifacts_removed_at",
+            *RunRow.Meta.fields, "study", "replay", "spec", "reason", "summary", "artifacts",
+            "code_digest", "environment", "worker", "cancel_requested_at", "is_kept",
+            "artifacts_expired_at", "artifacts_removed_at", "evidence_for",
         ]  # fmt: skip
         extra_kwargs = {
             "artifacts_expired_at": {
@@ -170,11 +223,30 @@ class RunDetail(RunRow):
             }
         }
 
+    @extend_schema_field(EvidenceFor(allow_null=True))
+    def get_evidence_for(self, run: Run) -> dict[str, Any] | None:
+        """Return the version whose file was the strategy; null for any other strategy."""
+        if run.tested_version is None:
+            return None
+        pieces = [piece.public_id for piece in selectors.list_evidence_of(run)]
+        shown = {
+            "tested_version": run.tested_version, "tested_name": run.tested_name,
+            "evidence_problem": run.evidence_problem, "evidence": pieces,
+            "state": selectors.evidence_state(run, has_pieces=bool(pieces)),
+        }  # fmt: skip
+        return dict(EvidenceFor(shown).data)
+
     @extend_schema_field(StudyState(allow_null=True))
     def get_study(self, run: Run) -> dict[str, Any] | None:
         """Return chunks, pace and best of a study; null for a backtest."""
         study = selectors.get_study(run)
         return None if study is None else dict(StudyState(study).data)
+
+    @extend_schema_field(ReplayState(allow_null=True))
+    def get_replay(self, run: Run) -> dict[str, Any] | None:
+        """Return the answer and the policies of a replay; null of any other run."""
+        shown = selectors.get_replay_state(run)
+        return None if shown is None else dict(ReplayState(shown).data)
 
 
 class TrialsQuery(serializers.Serializer[Any]):

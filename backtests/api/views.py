@@ -21,6 +21,7 @@ from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
 from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.negotiation import AsItIs
 from crowetrade_site.core.api.pagination import neighbors
 from crowetrade_site.core.api.serializers import Reason
 
@@ -181,6 +182,7 @@ class RunReportView(APIView):
     """A run's report."""
 
     scopes = {"GET": "runs:read"}
+    content_negotiation_class = AsItIs
 
     @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
     def get(self, request: Request, run_id: UUID) -> HttpResponse:  # noqa: ARG002
@@ -208,6 +210,7 @@ class RunArtifactView(APIView):
     """One file of a run."""
 
     scopes = {"GET": "runs:read"}
+    content_negotiation_class = AsItIs
 
     @extend_schema(
         responses={

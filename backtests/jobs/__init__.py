@@ -7,17 +7,47 @@ only queue work start quickly.
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from backtests.jobs.retention import Pruned, prune_artifacts
+from backtests.jobs.handing import evidence_due, hand_in_evidence
+from backtests.jobs.retention import Pruned, collect_files, prune_artifacts, referred_to
 from backtests.jobs.runs import execute_run, reap_runs
 from backtests.jobs.uploads import import_dataset, stalled_imports
 
 if TYPE_CHECKING:
     from backtests.jobs.chunks import Next
+    from backtests.models import Dataset
+    from backtests.runspec import RunSpec
 
 __all__ = [
-    "Pruned", "execute_chunk", "execute_run", "import_dataset", "prune_artifacts", "reap_chunks",
-    "reap_runs", "stalled_imports", "warm_up",
+    "Pruned",
+    "check_folds",
+    "check_replay",
+    "collect_files",
+    "evidence_due",
+    "execute_chunk",
+    "execute_run",
+    "hand_in_evidence",
+    "import_dataset",
+    "prune_artifacts",
+    "reap_chunks",
+    "reap_runs",
+    "referred_to",
+    "stalled_imports",
+    "warm_up",
 ]  # fmt: skip
+
+
+def check_folds(spec: "RunSpec", dataset: "Dataset") -> None:
+    """Refuse a study whose folds do not fit into its data."""
+    from backtests.jobs import windows
+
+    windows.check_folds(spec, dataset)
+
+
+def check_replay(spec: "RunSpec", n_periods: int) -> None:
+    """Refuse a replay's policies and analysis where no worker could do anything with them."""
+    from backtests.jobs import replaying
+
+    replaying.check(spec, n_periods)
 
 
 def execute_chunk(*, chunk_id: int, worker: str) -> "Next":

@@ -103,6 +103,14 @@ def beginning_of(fold: Split, share: float) -> Split:
     return Split(tuple(kept), ())
 
 
+def moved(fold: Split, n_bars: int) -> Split:
+    """Return the same fold counted from another bar on."""
+    ranges = (fold.train_ranges, fold.test_ranges)
+    return Split(
+        *(tuple(Range(one.start - n_bars, one.stop - n_bars) for one in side) for side in ranges)
+    )
+
+
 def names_in(found: Search) -> frozenset[str]:
     """Return the names that objectives and limits speak of; nobody asks for the others."""
     spoken = (expression.names for expression in (*found.objectives, *found.limits))

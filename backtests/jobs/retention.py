@@ -19,6 +19,8 @@ from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Chunk, Dataset, Run
 from backtests.querysets import RunQuerySet
 from crowetrade_site.core import audit, storage
+from registry import services as registry
+from registry.selectors import referred_to as of_models
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -191,10 +193,15 @@ def _named_by(artifacts: Mapping[str, Mapping[str, Any]]) -> set[str]:
     }  # fmt: skip
 
 
+def collect_files(*, at: datetime) -> None:
+    """Have the registry remove what nobody registered; runs and datasets are known here alone."""
+    registry.collect_files_by_rule(at=at, in_use=referred_to)
+
+
 def referred_to(digests: Iterable[str]) -> set[str]:
-    """Return those of some objects that a dataset, or a run whose files are kept, refers to."""
+    """Return those of some objects that a dataset, a model or a run with kept files refers to."""
     wanted = set(digests)
-    found = wanted & _of_datasets()
+    found = wanted & _of_datasets() | of_models(wanted)
     kept = Run.objects.filter(artifacts_expired_at=None).exclude(artifacts={})
     for artifacts in kept.values_list("artifacts", flat=True).iterator():
         found |= wanted & _named_by(artifacts)

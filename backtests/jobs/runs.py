@@ -21,7 +21,7 @@ from backtests.jobs.lease import (
 )
 from backtests.jobs.problems import unexpected, worker_lost
 from backtests.jobs.waiting import WAITING, postpone_run, require_store
-from backtests.lifecycle import RunStatus
+from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.runspec import SECTIONS
 from crowetrade_site.core import audit, context, provenance, storage
@@ -73,10 +73,15 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
 
 def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
     """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
-    from backtests.jobs import backtest, reproduction, studies
+    from backtests.jobs import backtest, replaying, reproduction, studies
 
-    is_study = run.spec["kind"] in SECTIONS
-    outcome = studies.advance(run, lease) if is_study else backtest.compute(run, lease)
+    outcome: dict[str, Any] | None
+    if run.spec["kind"] in SECTIONS:
+        outcome = studies.advance(run, lease)
+    elif run.spec["kind"] == RunKind.REPLAY:
+        outcome = replaying.compute(run, lease)
+    else:
+        outcome = backtest.compute(run, lease)
     if outcome is not None and run.reproduces is not None:
         outcome |= reproduction.compare(run, outcome)
     return outcome

@@ -7,7 +7,7 @@ attempt needs is in the database and in the store, so any worker can go on with 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtests import search, selectors
-from backtests.jobs import backtest, comparing, evaluation, leading, rows, trials, walking
+from backtests.jobs import backtest, comparing, evaluation, excess, leading, rows, trials, walking
 from backtests.jobs.collecting import Collected
 from backtests.jobs.lease import Lease
 from backtests.lifecycle import ChunkStatus
@@ -132,12 +132,23 @@ def _conclude(run: Run, bench: trials.Bench, found: Search, lease: Lease) -> dic
         columns["summary"] |= shown["summary"]
         parts = {"trials": collected.digest, "shown": shown["result_digest"], **more}
         columns["result_digest"] = canonical.digest(parts)
-        if bench.spec.search is not None:  # no part of the digest: it knows of other studies
-            lease.phase("judging the leaders")
-            kept = columns["summary"]["study"]
-            n_counted = max(kept["ledger"]["n_on_this_data"], collected.n_trials)
-            kept["leading"] = leading.judge(bench, found, collected, n_counted, lease)
+        columns["summary"]["study"] |= _judged(
+            bench, found, collected, columns["summary"]["study"], shown["artifacts"], lease
+        )  # no part of the digest: it knows of other studies
     return columns | {"artifacts": artifacts} | _problem(run)
+
+
+def _judged(
+    bench: trials.Bench, found: Search, collected: Collected, kept: Mapping[str, Any],
+    shown: Mapping[str, Any], lease: Lease,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what tests on whole accounts say, run again, among all trials that were ever made."""
+    n_counted = max(kept["ledger"]["n_on_this_data"], collected.n_trials)
+    judged: dict[str, Any] = {"excess": excess.judge(bench, collected, shown, n_counted)}
+    if bench.spec.search is not None:
+        lease.phase("judging the leaders")
+        judged["leading"] = leading.judge(bench, found, collected, n_counted, lease)
+    return judged
 
 
 def _put(path: Path) -> dict[str, Any]:

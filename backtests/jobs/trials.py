@@ -31,6 +31,7 @@ from backtests.jobs.folds import (
     folds_of,
     judge_fold,
     measure_part,
+    moved,
     names_in,
 )
 from backtests.jobs.lease import Lease
@@ -101,19 +102,26 @@ class Bench:
         return rows.table()
 
     def _within(self, trial: Trial) -> "Bench":
-        """Return the bench on the first share of the bars, or of the training of a fold."""
-        n_bars, folds = max(2, math.ceil(trial.budget * self.bars.n_bars)), list(self.folds)
+        """Return the bench on the first share of the bars, or of the training of a fold.
+
+        Signals still see all that came before. The bar before the training is kept: at its close a
+        trial decides what it holds from the first bar of the training on.
+        """
+        begin, n_bars = 0, max(2, math.ceil(trial.budget * self.bars.n_bars))
+        folds = list(self.folds)
         if trial.fold is not None:
-            folds[trial.fold] = beginning_of(folds[trial.fold], trial.budget)
-            n_bars = folds[trial.fold].train_ranges[-1].stop
+            own = beginning_of(folds[trial.fold], trial.budget)
+            begin, n_bars = max(0, own.train_ranges[0].start - 1), own.train_ranges[-1].stop
+            folds[trial.fold] = moved(own, begin)
         last = self.market.start + n_bars
         past = self.market.history
         market = replace(
             self.market,
             panel=self.market.panel.rows(0, last),
             history=MarketHistory(past.ts[:last], past.symbols, past.close[:last]),
+            start=self.market.start + begin,
         )
-        levels = None if self.benchmark is None else self.benchmark[:n_bars]
+        levels = None if self.benchmark is None else self.benchmark[begin:n_bars]
         return replace(
             self, market=market, bars=market.bars(), benchmark=levels, folds=tuple(folds)
         )

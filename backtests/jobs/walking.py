@@ -77,15 +77,18 @@ def summary_of_walk(
 
     Notes
     -----
-    Both means are over the folds whose test has a figure, the trainings of all if none has.
+    Both means are over the folds whose test has a figure, the trainings of all if none has, each
+    fold by the bars of its test: the last one may be short, and its figure wild.
     Efficiency is the mean in the tests over that in the trainings: 1 keeps all. An objective that
     is minimized has none, because there more is worse.
     """
     train = np.array([choice.train for choice in choices])
     test = np.array([choice.test for choice in choices])
     known = ~np.isnan(test)
-    mean_test = float(test[known].mean()) if known.any() else None
-    mean_train = float(train[known].mean() if known.any() else train.mean())
+    weights = np.array([_n_test_bars(bench.folds[choice.fold]) for choice in choices], np.float64)
+    mean_test = float(np.average(test[known], weights=weights[known])) if known.any() else None
+    counted = known if known.any() else np.ones_like(known)
+    mean_train = float(np.average(train[counted], weights=weights[counted]))
     is_share = found.goals.maximized[0] and mean_train > 0.0
     distinct = {str(sorted(one.items())) for one in parameters}
     return {
@@ -102,6 +105,10 @@ def summary_of_walk(
         "n_per_fold": found.n_per_fold if isinstance(found, FoldedSearch) else found.n_trials,
         "is_apart": isinstance(found, FoldedSearch),  # each fold has searched by itself
     }
+
+
+def _n_test_bars(fold: Split) -> int:
+    return sum(one.stop - one.start for one in fold.test_ranges)
 
 
 def _fold(bench: Bench, fold: Split, choice: Choice, chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The document that asks for a run."""
 
-from backtests.runspec.spec import RunSpec
+from backtests.runspec.replay import ReplaySpec
+from backtests.runspec.spec import OF_CONTROL, PARTS, RunSpec
 from backtests.runspec.study import (
     SECTIONS,
     CrossValidationSpec,
@@ -18,12 +19,15 @@ from backtests.runspec.trading import (
 )
 
 __all__ = [
+    "OF_CONTROL",
+    "PARTS",
     "SECTIONS",
     "AccountSpec",
     "CostsSpec",
     "CrossValidationSpec",
     "FillsSpec",
     "LinearImpactSpec",
+    "ReplaySpec",
     "RunSpec",
     "SquareRootImpactSpec",
     "WalkForwardSpec",

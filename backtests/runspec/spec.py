@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from backtests.runspec.replay import ReplaySpec
 from backtests.runspec.study import (
     SECTIONS,
     ComparisonSpec,
@@ -21,23 +22,36 @@ from backtests.runspec.trading import AccountSpec, CostsSpec, FillsSpec, Section
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 # A name, a symbol and the digest that pins them.
 Reference = Annotated[str, Field(min_length=1, max_length=500)]
+# Each kind and the section that no other has.
+PARTS = SECTIONS | {"replay": "replay"}
+# A replay has the market and the strategy of its control's run, which the service fills in.
+OF_CONTROL = "(of the control)"
+OF_REPLAYS = frozenset({"kind", "dataset", "strategy", "currency", "seed", "replay"})
 
 
 class RunSpec(Section):
     """What to compute, on which data, with which strategy, at which costs."""
 
-    kind: Literal["backtest", "sweep", "walk_forward", "cross_validation", "comparison"] = Field(
+    kind: Literal[
+        "backtest", "sweep", "walk_forward", "cross_validation", "comparison", "replay"
+    ] = Field(
         default="backtest",
         description="A sweep runs the strategy once for each parameter set; a walk-forward and a "
         "cross-validation choose parameters on one part of time and try them on another; a "
-        "comparison runs several strategies side by side.",
+        "comparison runs several strategies side by side; a replay asks what an experiment and "
+        "bandits would have made of the returns of finished runs.",
     )
-    dataset: Reference = Field(description="A dataset's name, or name@sha256:… for one version.")
+    dataset: Reference = Field(
+        description="A dataset's name, or name@sha256:… for one version. Not of a replay, which "
+        "has that of its control's run."
+    )
     instruments: list[Name] | None = Field(
         default=None, description="Which instruments of the dataset; all of them by default."
     )
     strategy: dict[str, Any] | Name = Field(
-        description="A strategy spec, or the name of a frozen or built-in one."
+        description="A strategy spec, the name of a frozen or built-in one, or "
+        "models:/NAME/NUMBER: the file of a registered version, for which the run is evidence. "
+        "Not of a replay."
     )
     start: date | None = Field(
         default=None, description="First day; by default the first bar the strategy can decide on."
@@ -56,6 +70,15 @@ class RunSpec(Section):
     walk_forward: WalkForwardSpec | None = None
     cross_validation: CrossValidationSpec | None = None
     comparison: ComparisonSpec | None = None
+    replay: ReplaySpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_control(cls, document: Any) -> Any:
+        """Let a replay do without a dataset and a strategy: those of its control are taken."""
+        if isinstance(document, dict) and document.get("kind") == "replay":
+            return {"dataset": OF_CONTROL, "strategy": OF_CONTROL, **document}
+        return document
 
     @model_validator(mode="before")
     @classmethod
@@ -70,10 +93,12 @@ class RunSpec(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for kind, section in SECTIONS.items():
+        for kind, section in PARTS.items():
             if (self.kind == kind) is (getattr(self, section) is None):
                 verb = "needs" if self.kind == kind else "has no"
                 raise ValueError(f"a {self.kind} {verb} {section}")
+        if self.kind == "replay" and (others := self.model_fields_set - OF_REPLAYS):
+            raise ValueError(f"a replay has no {min(others)}: its runs have theirs")
         if self.start and self.end and self.start > self.end:
             raise ValueError(f"start {self.start} is after end {self.end}")
         if self.instruments is not None:
@@ -87,7 +112,9 @@ class RunSpec(Section):
     def document(self) -> dict[str, Any]:
         """Return the document that is stored: with its defaults, without what its kind lacks."""
         plain = self.model_dump(mode="json")
-        for kind, section in SECTIONS.items():
+        if self.kind == "replay":
+            return {name: part for name, part in plain.items() if name in OF_REPLAYS}
+        for kind, section in PARTS.items():
             if self.kind != kind:
                 del plain[section]
         return plain

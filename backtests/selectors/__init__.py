@@ -1,8 +1,10 @@
 """Questions about datasets and runs; rows and plain values come back."""
 
+from backtests.selectors.arms import complete_replay
 from backtests.selectors.claims import claim_of
 from backtests.selectors.datasets import (
     Benchmark,
+    describe_finding,
     get_dataset,
     list_datasets,
     resolve_benchmark,
@@ -11,15 +13,28 @@ from backtests.selectors.datasets import (
 from backtests.selectors.figures import label_of, write_figure, write_time
 from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_benchmark, check_market, window
+from backtests.selectors.outside import Outside, get_headline
 from backtests.selectors.progress import Progress, get_progress, is_study, unit_of_progress
+from backtests.selectors.replays import (
+    Replay,
+    estimate_replay,
+    get_replay,
+    get_replay_state,
+    is_replay,
+    most_periods,
+    write_policies,
+)
 from backtests.selectors.report import has_report, render_report
 from backtests.selectors.runs import (
     count_runs_by_status,
     describe_run,
+    evidence_state,
     find_run,
+    find_tested_version,
     get_artifact,
     get_run,
     list_artifacts,
+    list_evidence_of,
     list_runs,
     require_artifacts,
 )
@@ -32,39 +47,56 @@ from backtests.selectors.searches import (
     seconds_of_trial,
 )
 from backtests.selectors.specs import spec_text
+from backtests.selectors.standings import write_standings
 from backtests.selectors.studies import Study, get_study
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
 from backtests.selectors.trials import TrialPage, list_trials
+from backtests.selectors.waiting import Wait, get_wait
 
 __all__ = [
     "Benchmark",
     "Estimate",
+    "Outside",
     "Progress",
+    "Replay",
     "Study",
     "Tearsheet",
     "TrialPage",
+    "Wait",
     "check_benchmark",
     "check_import",
     "check_market",
     "check_search",
     "claim_of",
+    "complete_replay",
     "count_runs_by_status",
+    "describe_finding",
     "describe_run",
+    "estimate_replay",
     "estimate_study",
+    "evidence_state",
     "find_run",
+    "find_tested_version",
     "get_artifact",
     "get_dataset",
+    "get_headline",
     "get_progress",
+    "get_replay",
+    "get_replay_state",
     "get_run",
     "get_study",
     "get_tearsheet",
+    "get_wait",
     "has_report",
+    "is_replay",
     "is_study",
     "label_of",
     "list_artifacts",
     "list_datasets",
+    "list_evidence_of",
     "list_runs",
     "list_trials",
+    "most_periods",
     "plan_search",
     "render_report",
     "require_artifacts",
@@ -76,5 +108,7 @@ __all__ = [
     "unit_of_progress",
     "window",
     "write_figure",
+    "write_policies",
+    "write_standings",
     "write_time",
 ]

@@ -7,9 +7,9 @@ from itertools import combinations
 from typing import Any
 
 from backtests.models import Run
-from backtests.selectors import drawings
-from backtests.selectors.drawings import Drawing
 from backtests.selectors.figures import label_of, write_figure, write_ratio, write_share
+from crowetrade_site.core import drawings
+from crowetrade_site.core.drawings import Drawing
 
 FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover")
 MOST_IN_MATRIX = 12  # strategies; a larger square is no longer read

@@ -1,7 +1,10 @@
 """Questions about datasets."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from backtests.lifecycle import DatasetStatus
@@ -123,3 +126,17 @@ def resolve_benchmark(reference: str) -> Benchmark:
 def symbols_of(dataset: Dataset) -> list[str]:
     """Return the instruments or series a dataset holds."""
     return list(dataset.manifest.get("content", {}).get("symbols", []))
+
+
+def describe_finding(finding: Mapping[str, Any]) -> str:
+    """Return a finding of a quality report in a line: what, where, how often and since when.
+
+    The day is that of the source's own label; files and findings of no row have none.
+    """
+    where = f"{finding['code']} {finding['symbol']}".strip()
+    grade = "set apart" if finding["severity"] == "error" else finding["severity"]
+    often = f"{finding['count']:,}"
+    if (first := finding.get("first_ns")) is not None:
+        day = datetime.fromtimestamp(first // 10**9, UTC).date().isoformat()
+        often += f", first {day}" if finding["count"] > 1 else f", {day}"
+    return f"{grade}: {where} ({often}): {finding['sentence']}"

@@ -6,9 +6,9 @@ from typing import Any
 
 from backtests.models import Run
 from backtests.selectors import pictures
-from backtests.selectors.drawings import Drawing
 from backtests.selectors.figures import label_of, write_figure
 from backtests.selectors.values import write_parameters, write_value
+from crowetrade_site.core.drawings import Drawing
 
 PATH_FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown")
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from backtests.models import Run
 from backtests.selectors import drawings, selection
-from backtests.selectors.drawings import Drawing
 from backtests.selectors.figures import label_of
 from backtests.selectors.progress import search_of
 from backtests.selectors.values import write_value
+from crowetrade_site.core.drawings import Drawing
 
 
 def draw_surface(

@@ -111,6 +111,8 @@ def search_of(run: Run) -> Mapping[str, Any]:
 
 def unit_of_progress(run: Run) -> str:
     """Return what `progress_done` and `progress_total` of a run count."""
+    if kind_of(run) == RunKind.REPLAY:
+        return "policies"
     if not is_study(run) or run.phase in OF_BARS:
         return "bars"
     return "folds" if run.phase == OF_FOLDS else "trials"

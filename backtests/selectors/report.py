@@ -8,13 +8,14 @@ from django.utils.safestring import SafeString, mark_safe
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from backtests.selectors.replays import get_replay
 from backtests.selectors.runs import describe_run, require_artifacts
 from backtests.selectors.specs import spec_text
 from backtests.selectors.studies import get_study
 from backtests.selectors.tearsheet import get_tearsheet
 from crowetrade_site.core.errors import Conflict
 
-STYLES = "backtests/tearsheet.css"
+STYLES = "crowetrade/sheet.css"
 SCRIPTS = ("backtests/lightweight-charts-5.2.1.js", "backtests/tearsheet.js")
 
 
@@ -42,6 +43,7 @@ def render_report(run: Run) -> str:
         {
             "sheet": get_tearsheet(run),
             "study": get_study(run),
+            "replay": get_replay(run),
             "run": run,
             "title": describe_run(run),
             "spec": spec_text(run),

@@ -1,7 +1,7 @@
 """Questions about runs."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import CharField, Count
@@ -12,7 +12,12 @@ from backtests.models import Run
 from backtests.querysets import RunQuerySet
 from backtests.selectors.progress import is_study, kind_of, unit_of_progress
 from crowetrade_site.core.errors import Gone, InvalidInput, NotFound
+from registry import selectors as registry
 
+if TYPE_CHECKING:
+    from registry.models import Evidence, ModelVersion
+
+MOST_NAMED = 3
 ID_START = re.compile(r"[0-9a-fA-F-]{4,36}")
 
 
@@ -63,6 +68,8 @@ def describe_run(run: Run) -> str:
 
     Of a study also its kind and its trials: ``sweep of momentum on us-closes, 4,186 trials``.
     """
+    if kind_of(run) == RunKind.REPLAY:
+        return _describe_replay(run)
     signals = "+".join(signal["kind"] for signal in run.spec["strategy"]["signals"])
     words = f"{signals.replace('_', ' ')} on {run.dataset.name}"
     again = "reproduction of " if run.kind == RunKind.REPRODUCTION else ""
@@ -73,7 +80,42 @@ def describe_run(run: Run) -> str:
     n_trials = kept.get("n_trials") or planned
     plural = "" if n_trials == 1 else "s"
     trials = f", {n_trials:,} trial{plural}" if n_trials else ""
-    return f"{again}{kind_of(run).replace('_', ' ')} of {words}{trials}"
+    return f"{again}{RunKind(kind_of(run)).words} of {words}{trials}"
+
+
+def _describe_replay(run: Run) -> str:
+    """Return whose returns a run replays, the control first."""
+    section = run.spec["replay"]
+    control = section["control"]
+    others = sorted(label for label in section["runs"] if label != control)
+    shown = ", ".join(others[:MOST_NAMED]) + (" and others" if len(others) > MOST_NAMED else "")
+    again = "reproduction of " if run.kind == RunKind.REPRODUCTION else ""
+    return f"{again}{'A/A ' if section['aa'] else ''}replay of {control} and {shown}"
+
+
+def list_evidence_of(run: Run) -> list["Evidence"]:
+    """Return what the registry has taken over from a run, as it stands now."""
+    if run.tested_version is None:
+        return []
+    rows = registry.list_evidence().filter(source=f"backtests.run:{run.public_id}")
+    return list(rows.order_by("kind"))
+
+
+def evidence_state(run: Run, *, has_pieces: bool) -> str:
+    """Return where the evidence of a run is that speaks for a registered version."""
+    if run.evidence_at is not None:
+        kept = "handed in" if has_pieces else "none"
+        return "refused" if run.evidence_problem else kept
+    if run.status == RunStatus.SUCCEEDED:
+        return "due"
+    return "to come" if run.finished_at is None else "none"
+
+
+def find_tested_version(run: Run) -> "ModelVersion | None":
+    """Return the registered version that a run speaks for; None if it speaks for none."""
+    if run.tested_version is None:
+        return None
+    return registry.list_versions().filter(public_id=run.tested_version).first()
 
 
 def require_artifacts(run: Run) -> None:

@@ -43,14 +43,16 @@ MEANINGS = {
 }
 
 
-def list_statistics(selection: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return label, value, reason and meaning of each figure, in the order of `LABELS`."""
-    order = {name: place for place, name in enumerate(LABELS)}
+def list_statistics(
+    selection: Mapping[str, Any], labels: Mapping[str, str] = LABELS
+) -> list[dict[str, Any]]:
+    """Return label, value, reason and meaning of each figure, in the order of the labels."""
+    order = {name: place for place, name in enumerate(labels)}
     shown = sorted(_figures(selection).items(), key=lambda pair: order.get(pair[0], len(order)))
     return [
         {
             "name": name,
-            "label": LABELS.get(name, label_of(name)),
+            "label": labels.get(name, label_of(name)),
             "text": _write(name, figure),
             "reason": figure.get("reason", ""),
             "meaning": figure.get("definition") or MEANINGS.get(name, ""),
@@ -127,17 +129,21 @@ def _note(found: Mapping[str, Any], n: int, n_trials: int) -> str:
     )
 
 
-def verdict_of(selection: Mapping[str, Any]) -> str:
-    """Return what the statistics decide, in one sentence; empty where they do not."""
+def verdict_of(selection: Mapping[str, Any], *, is_alone: bool = True) -> str:
+    """Return what the statistics decide against cash, in words; empty where they do not.
+
+    `is_alone` is whether no verdict against a benchmark stands beside it.
+    """
     accepted = selection.get("is_accepted")
     if accepted is None:
         return ""
     if accepted:
-        return (
+        said = (
             "The best passes against cash: luck alone seldom gives so good a result in so many "
-            "trials. Whether it beats a benchmark is another question."
+            "trials."
         )
-    return "The best does not pass: so many trials give a result like this by luck."
+        return said + (" Whether it beats a benchmark is another question." if is_alone else "")
+    return "The best does not pass against cash: so many trials give a result like this by luck."
 
 
 def value_of(selection: Mapping[str, Any], name: str) -> float | None:

@@ -17,6 +17,9 @@ def spec_text(run: Run) -> str:
 
     One that present rules would refuse is shown as it was stored.
     """
+    if "replay" in run.spec:
+        kept = ("kind", "replay", "seed")  # market and strategy are its control's
+        return _dump({name: run.spec[name] for name in kept})
     return _text(run.spec)
 
 
@@ -38,7 +41,11 @@ def _text(document: Mapping[str, Any]) -> str:
     except ValidationError:
         spec = dict(document)
     spec["strategy"] = get_spec(spec["strategy"]).model_dump(mode="json")
-    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    return _dump(spec)
+
+
+def _dump(spec: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True)
 
 
 def _shown(part: BaseModel) -> dict[str, Any]:

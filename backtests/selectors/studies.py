@@ -1,4 +1,4 @@
-"""What a person sees of a study: its best with how many trials it is the best of.
+"""What a person sees of a study: out of sample first, its best with how many it is the best of.
 
 Read from the run's summary and a few counting queries over its chunks, never from the table of
 trials, so that the page of a million trials opens as quickly as that of ten.
@@ -10,12 +10,14 @@ from typing import Any
 
 from backtests.lifecycle import RUNS, ChunkStatus
 from backtests.models import Run
-from backtests.selectors import claims, leaders, pictures, selection
+from backtests.selectors import claims, leaders, pictures, selection, verdicts
 from backtests.selectors.comparisons import Comparison, get_comparison
-from backtests.selectors.drawings import Drawing
 from backtests.selectors.figures import write_time
 from backtests.selectors.folds import Paths, Walk, get_paths, get_walk
+from backtests.selectors.outside import Outside, get_outside
 from backtests.selectors.progress import DAY_SECONDS, Progress, get_progress, is_study
+from backtests.selectors.verdicts import Verdict
+from crowetrade_site.core.drawings import Drawing
 
 MOST_GIVEN_UP = 20
 
@@ -26,8 +28,11 @@ class Study:
 
     Attributes
     ----------
+    outside : Outside or None
+        What its folds did out of sample, which comes before everything else.
     claim : str
-        "best of 4,186 trials": stands wherever a figure of the best does; empty if there is none.
+        "best of 4,186 trials", of a study with folds "in sample, best of ...": stands wherever a
+        figure of the best does; empty if there is none.
     sheet_title, sheet_claim : str
         The same of the account below: the best trial, or what a walk-forward did out of sample.
     headline, ledger : str
@@ -42,6 +47,7 @@ class Study:
 
     run: Run
     progress: Progress
+    outside: Outside | None
     claim: str
     sheet_title: str
     sheet_claim: str
@@ -61,6 +67,9 @@ class Study:
     n_given_up: int
     statistics: list[dict[str, Any]]
     verdict: str
+    is_accepted: bool | None
+    over_benchmark: Verdict | None
+    benchmark_note: str
     leading: selection.Leading | None
     walk: Walk | None
     paths: Paths | None
@@ -70,7 +79,8 @@ class Study:
     @property
     def best_so_far(self) -> str:
         """What stands beside the best while the study runs."""
-        return f"best of {claims.write_trials(self.progress.n_done)} so far"
+        said = f"best of {claims.write_trials(self.progress.n_done)} so far"
+        return claims.in_sample(self.run, said)
 
     @property
     def shown_claim(self) -> str:
@@ -91,13 +101,15 @@ def get_study(run: Run) -> Study | None:
     judged = kept.get("selection") or {}
     columns = leaders.columns_of(found)
     objective = goals[0][0]
+    over_benchmark = verdicts.of_best(kept)
     return Study(
         run=run,
         progress=progress,
-        claim=claims.best_of(kept),
+        outside=get_outside(run),
+        claim=claims.best_of(run),
         sheet_title=claims.title_of_sheet(run, best),
         sheet_claim=claims.claim_of(run),
-        headline=claims.headline_of(kept, best),
+        headline=claims.headline_of(run, best),
         ledger=claims.ledger_of(kept),
         objectives=[leaders.write_goal(text, direction) for text, direction in goals],
         is_maximized=bool(kept.get("is_maximized", goals[0][1])),
@@ -117,7 +129,10 @@ def get_study(run: Run) -> Study | None:
         given_up=_given_up(run) if n_given_up else [],
         n_given_up=n_given_up,
         statistics=selection.list_statistics(judged),
-        verdict=selection.verdict_of(judged),
+        verdict=selection.verdict_of(judged, is_alone=over_benchmark is None),
+        is_accepted=judged.get("is_accepted"),
+        over_benchmark=over_benchmark,
+        benchmark_note=verdicts.note_of(run),
         leading=selection.get_leading(kept),
         walk=get_walk(run, objective),
         paths=get_paths(run, objective),

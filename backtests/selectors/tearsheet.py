@@ -10,7 +10,6 @@ from backtests.lifecycle import RunStatus
 from backtests.models import Run
 from backtests.selectors import figures, ledgers
 from backtests.selectors.claims import claim_of
-from backtests.selectors.progress import is_study
 from crowetrade_site.core import storage
 
 if TYPE_CHECKING:
@@ -53,8 +52,8 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
     if run.artifacts_expired_at is not None:
         return None
     is_whole = run.status == RunStatus.SUCCEEDED or "trials.parquet" in run.artifacts
-    if not is_whole or (is_study(run) and "curves.parquet" not in run.artifacts):
-        return None
+    if not is_whole or "curves.parquet" not in run.artifacts:
+        return None  # a study without an account, or a replay, which has none of its own
     curves = _columns(run, "curves.parquet")
     document = json.loads(storage.read(run.artifacts["metrics.json"]["digest"]))
     known = {metric["name"]: _figure(metric) for metric in document["metrics"]}

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backtests.models import Run
-from backtests.selectors.drawings import write_number
 from backtests.selectors.figures import write_figure
+from crowetrade_site.core.drawings import write_number
 
 
 def write_value(run: Run, objective: str, value: float | None, unit: str = "") -> str:

@@ -19,6 +19,7 @@ from backtests.validation.errors import (
     ShapeError,
     StatisticsError,
 )
+from backtests.validation.excess import ExcessReport, excess_report
 from backtests.validation.figure import Figure
 from backtests.validation.haircut import Haircut, haircut_sharpe_ratio
 from backtests.validation.leading import LeaderReport, choose_leaders, leader_report
@@ -68,6 +69,7 @@ __all__ = [
     "ConfidenceSet",
     "Differences",
     "EffectiveTrials",
+    "ExcessReport",
     "Figure",
     "Haircut",
     "LeaderReport",
@@ -94,6 +96,7 @@ __all__ = [
     "days_of",
     "deflated_sharpe_ratio",
     "effective_number_of_trials",
+    "excess_report",
     "expected_maximum_sharpe",
     "haircut_sharpe_ratio",
     "leader_report",

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from crowetrade_site.core.api.rows import RowSerializer
 from strategies.models import Strategy
 
 
@@ -14,7 +15,7 @@ class StrategyRequest(serializers.Serializer[Any]):
     document = serializers.DictField()
 
 
-class StrategyRow(serializers.ModelSerializer[Strategy]):
+class StrategyRow(RowSerializer[Strategy]):
     """A stored strategy."""
 
     id = serializers.UUIDField(source="public_id")

@@ -30,3 +30,21 @@ def finished(transactional_db, owner, tmp_path):
     run = queued(owner, dataset.name, costs={"commission_bps": 1, "half_spread_bps": 2})
     jobs.execute_run(run_id=run.public_id, worker="test")
     return Run.objects.with_dataset().get(pk=run.pk)
+
+
+@pytest.fixture
+def data(transactional_db, owner, tmp_path):
+    """A real dataset of 120 days that other connections see."""
+    from backtests.jobs import trials
+    from tests.factories.backtests import bars_dataset
+
+    trials._open.cache_clear()
+    return bars_dataset(tmp_path, owner, n_days=120)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Chunks of two trials."""
+    from backtests.jobs import evaluation
+
+    monkeypatch.setattr(evaluation, "MOST_TRIALS", 2)

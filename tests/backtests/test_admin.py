@@ -1,5 +1,6 @@
 """Datasets, runs and strategies in the admin: pages for every state and role, and the actions."""
 
+from datetime import timedelta
 from html import unescape
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from backtests.lifecycle import DatasetStatus, RunStatus
 from backtests.models import Dataset, Run
@@ -345,6 +347,15 @@ class TestLive:
             "Waiting for a worker" in look(run_row(dataset_row(owner), owner).pk).content.decode()
         )
 
+    def test_says_behind_how_many_runs_it_waits(self, owner, look):
+        dataset = dataset_row(owner)
+        until = timezone.now() + timedelta(seconds=60)
+        run_row(dataset, owner, RunStatus.RUNNING, lease_expires_at=until)
+        run = run_row(dataset, owner)
+
+        assert "Waiting behind 1 run</strong>" in look(run.pk).content.decode()
+        assert "Waiting behind 1 run</strong>" in login(owner).get(page(run)).content.decode()
+
     @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
     def test_has_the_page_load_anew_once_over(self, owner, look, status):
         answer = look(run_row(dataset_row(owner), owner, status).pk)
@@ -427,6 +438,24 @@ class TestQueue:
         assert sentence in html
         assert text.strip() in html
         assert not Run.objects.exists()
+
+    def test_is_a_page_of_its_own_in_another_tab(self, tiny, browser):
+        html = browser.get(reverse(self.ADDRESS)).content.decode()
+        inside = browser.get(reverse(self.ADDRESS), headers={"HX-Request": "true"})
+
+        assert "unfold/css/styles" in html
+        assert "<title> Queue a run | CroweTrade</title>" in html
+        assert reverse("admin:backtests_run_changelist") in html
+        assert "<html" not in inside.content.decode()
+
+    def test_of_another_tab_shows_its_refusal_and_queues_without_a_script(self, tiny, browser):
+        fields = {"_form_submitted": "True", "reason": ""}
+        refused = browser.post(reverse(self.ADDRESS), fields | {"spec": "dataset: ["})
+        answer = browser.post(reverse(self.ADDRESS), fields | {"spec": SPEC})
+
+        assert "is not YAML" in refused.content.decode()
+        assert "unfold/css/styles" in refused.content.decode()
+        assert (answer.status_code, answer.headers["Location"]) == (302, page(Run.objects.get()))
 
     @pytest.mark.parametrize("role", ["auditor"])
     def test_is_closed_to_readers(self, tiny, role):

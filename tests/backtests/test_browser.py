@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from backtests import jobs
 from backtests.models import Run
+from crowetrade_site.core.models import AuditEvent
 from tests.factories.backtests import STRATEGY, bars_dataset, queued, study, work_off
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -167,6 +168,20 @@ class TestRunPage:
         assert person.evaluate("document.documentElement.scrollWidth") <= width
 
 
+class TestPagesOfOneRow:
+    def test_fit_a_narrow_screen_whatever_they_hold(self, person, live_server, finished):
+        event = AuditEvent.objects.latest("pk")
+        person.set_viewport_size({"width": 400, "height": 900})
+
+        for row in (finished.dataset, event, finished):
+            name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+            person.goto(live_server.url + reverse(name, args=[row.pk]))
+            assert person.evaluate("document.documentElement.scrollWidth") <= 400
+        person.locator("nav a", has_text="Provenance").click()
+        person.get_by_text(finished.result_digest).last.wait_for()  # until it is visible
+        assert person.evaluate("document.documentElement.scrollWidth") <= 400
+
+
 # How many pixels of a cell of the surface there are, and how wide a drawing is on the screen.
 CELL = """() => {
   const cell = document.querySelector(".ct-q8 path").getBoundingClientRect();
@@ -234,6 +249,21 @@ OVERFLOW = """() => [...document.querySelectorAll("#ct-study svg.ct-drawing")].f
 })"""
 
 
+# Tables that are wider than the box that they can be scrolled in, or have none.
+BARE = """() => [...document.querySelectorAll(".ct-table, .ct-months")].filter(table => {
+  const box = table.closest(".ct-scroll");
+  return !box || box.getBoundingClientRect().right > innerWidth
+    || box.parentElement.scrollWidth > box.parentElement.clientWidth;
+}).map(table => table.textContent.slice(0, 60))"""
+# Drawings that have no neighbor in their row, and do not have the row for themselves.
+HALF_EMPTY = """() => [...document.querySelectorAll(".ct-drawings figure")].filter(figure => {
+  const box = figure.getBoundingClientRect();
+  const isAlone = ![...figure.parentElement.children].some(other => other !== figure
+    && Math.abs(other.getBoundingClientRect().top - box.top) < 2);
+  return isAlone && box.width < figure.parentElement.getBoundingClientRect().width - 2;
+}).map(figure => figure.textContent.slice(0, 60))"""
+
+
 class TestPagesOfFoldsAndComparisons:
     OVER = {"signals.0.slow_bars": {"low": 5, "high": 30, "step": 1}}
     HELD = {"quick": STRATEGY, "a rather long name of one": "buy_and_hold"}
@@ -267,6 +297,10 @@ class TestPagesOfFoldsAndComparisons:
                 person.set_viewport_size({"width": width, "height": 900})
                 person.goto(address)
                 assert person.evaluate("document.documentElement.scrollWidth") <= width
+                assert person.evaluate(BARE) == []
+                assert person.evaluate(HALF_EMPTY) == []
+                if kind != "comparison":
+                    assert person.locator(".ct-outside").bounding_box()["y"] < 450
                 assert person.locator("#ct-study .ct-drawing").count() >= self.N_DRAWINGS[kind]
                 assert person.evaluate(OVERFLOW) == []
         assert complaints == []
@@ -292,6 +326,27 @@ class TestQueueDialog:
         jobs.execute_run(run_id=Run.objects.get().public_id, worker="test")
         person.wait_for_selector("#ct-equity canvas", timeout=10_000)  # the page loads anew
         assert_drawn(person)
+        assert complaints == []
+
+    def test_stands_alone_in_another_tab(self, person, live_server, tmp_path, owner, complaints):
+        bars_dataset(tmp_path, owner)
+        runs = live_server.url + reverse("admin:backtests_run_changelist")
+        person.goto(live_server.url + reverse("admin:backtests_run_queue"))
+        background = (
+            "getComputedStyle(document.querySelector('#dialog button[type=submit]')).borderRadius"
+        )
+        assert person.evaluate(background) != "0px"
+
+        person.fill("textarea[name=spec]", "dataset: tyny\nstrategy: buy_and_hold")
+        person.locator("#dialog button[type=submit]").click()
+        person.wait_for_selector("text=did you mean 'tiny'?")
+        person.get_by_text("Cancel").click()
+        person.wait_for_url(runs)
+
+        person.goto(live_server.url + reverse("admin:backtests_run_queue"))
+        person.fill("textarea[name=spec]", "dataset: tiny\nstrategy: buy_and_hold")
+        person.locator("#dialog button[type=submit]").click()
+        person.wait_for_url(re.compile(r"/admin/backtests/run/\d+/change/"))
         assert complaints == []
 
 

@@ -4,18 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Dataset, Run
 from crowetrade_site.core.models import AuditEvent
 from tests.factories.accounts import account
-from tests.factories.backtests import run_row, study, write_bars
+from tests.factories.backtests import queued, run_row, study, write_bars
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -122,6 +124,43 @@ class TestImportBars:
         dataset = Dataset.objects.get()
         assert (dataset.n_rows, dataset.n_refused) == (2, 1)
         assert dataset.quarantine_artifact
+
+
+class TestImportBarsRemarks:
+    def test_name_first_day_and_count_of_each_instrument(self, tmp_path):
+        path = tmp_path / "odd.csv"
+        days = [f"2024-01-{day:02}" for day in range(2, 31) if day not in {6, 7, 13, 14, 20, 21}]
+        held = {"AAA": set(days[7:9] + days[12:13]), "BBB": set(days[3:4])}  # missing
+        rows = [
+            f"{day},{symbol},10,{11 + at % 3},9,{10 + at % 2},5"
+            for symbol, missing in held.items()
+            for at, day in enumerate(days) if day not in missing
+        ]  # fmt: skip
+        path.write_text(lines(*rows))
+
+        said = call("import_bars", path, "--dataset", "odd", "--calendar", "XNYS").splitlines()
+
+        gaps = [line.split(":")[1].strip() for line in said if "warning: gaps" in line]
+        assert sorted(gaps) == [
+            f"gaps AAA (3, first {days[7]})", f"gaps BBB (1, {days[3]})"
+        ]  # fmt: skip
+
+    def test_name_the_day_of_what_is_set_apart(self, tmp_path):
+        path = tmp_path / "bad.csv"
+        path.write_text(
+            lines(
+                "2024-01-02,A,10,11,9,10,1", "2024-01-03,A,10,9,11,10,1", "2024-01-04,A,10,9,9,10,1"
+            )
+        )
+
+        said = call("import_bars", path, "--dataset", "bad", "--quarantine")
+
+        assert "  set apart: ohlc_contradiction A (2, first 2024-01-03): 2 bars have" in said
+
+    def test_name_no_day_of_what_concerns_the_file(self, prices):
+        assert "  info: no_calendar (1): no calendar" in call(
+            "import_bars", prices, "--dataset", "tiny"
+        )
 
 
 def lines(*rows) -> str:
@@ -242,6 +281,34 @@ class TestRun:
         assert "12 of 12 trials" in screen.getvalue()
         assert "trials a second" in screen.getvalue()
 
+    def test_waits_behind_the_run_that_a_worker_is_at(self, tiny, spec_file, monkeypatch):
+        from backtests.management.commands import run as command
+
+        monkeypatch.setattr(command, "PATIENCE", 0.0)
+        until = timezone.now() + timedelta(seconds=60)
+        run_row(tiny, tiny.imported_by, RunStatus.RUNNING, lease_expires_at=until)
+        out = StringIO()
+
+        with pytest.raises(SystemExit):
+            call_command("run", str(spec_file), "--wait", "--timeout", "0.9", stdout=out)
+
+        assert out.getvalue().count("Waiting behind 1 run.\n") == 1
+        assert "No worker" not in out.getvalue()
+
+    def test_says_that_no_worker_is_there_if_none_answers(
+        self, tiny, spec_file, monkeypatch, settings
+    ):
+        from backtests.management.commands import run as command
+
+        monkeypatch.setattr(command, "PATIENCE", 0.0)
+        settings.EMBEDDED_BROKER = False
+        out = StringIO()
+
+        with pytest.raises(SystemExit):
+            call_command("run", str(spec_file), "--wait", "--timeout", "0.5", stdout=out)
+
+        assert out.getvalue().count("No worker has taken it yet; still watching.\n") == 1
+
     def test_stops_watching_when_told(self, tiny, spec_file):
         with pytest.raises(SystemExit) as end:
             call("run", spec_file, "--wait", "--timeout", "0.5")
@@ -266,6 +333,63 @@ class TestRun:
         assert sentence in refused("run", path)
         assert sentence in refused_in_json("run", path)["detail"]
         assert not Run.objects.exists()
+
+
+class TestCancel:
+    def test_ends_a_run_that_waits(self, tiny, owner):
+        run = queued(owner)
+
+        said = call("cancel", str(run.public_id)[:8], "--reason", "a typo")
+
+        run.refresh_from_db()
+        assert said == f"{run.public_id} is cancelled.\n"
+        assert run.status == RunStatus.CANCELLED
+        event = AuditEvent.objects.get(verb="backtests.run.cancelled")
+        assert (event.actor, event.object_id) == ("console", str(run.public_id))
+        assert event.reason.startswith("a typo (by ")
+
+    def test_asks_a_running_one_once(self, tiny, owner):
+        run = run_row(tiny, owner, RunStatus.RUNNING)
+
+        for _ in range(2):
+            said = call("cancel", run.public_id)
+            assert "is asked to stop; it does at its next slice of work" in said
+
+        run.refresh_from_db()
+        assert (run.status, run.cancel_requested_at is None) == (RunStatus.RUNNING, False)
+        assert AuditEvent.objects.filter(verb="backtests.run.cancel_requested").count() == 1
+
+    def test_answers_in_json(self, tiny, owner):
+        run = queued(owner)
+
+        answer = json.loads(call("cancel", run.public_id, "--json"))
+
+        assert (answer["id"], answer["status"]) == (str(run.public_id), "cancelled")
+        assert answer["cancel_requested_at"]
+
+    @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
+    def test_refuses_one_that_is_over(self, tiny, owner, status):
+        run = run_row(tiny, owner, status)
+
+        assert f"cannot go from {status} to cancelled" in refused("cancel", run.public_id)
+        assert refused_in_json("cancel", run.public_id)["status"] == 409
+        assert not AuditEvent.objects.filter(verb__startswith="backtests.run").exists()
+
+    @pytest.mark.parametrize(
+        ("named", "sentence"),
+        [(uuid4(), "There is no run"), ("momentum", "is no run's id, nor the beginning of one")],
+    )
+    def test_refuses_an_unknown_one(self, db, named, sentence):
+        assert sentence in refused("cancel", named)
+
+    def test_is_for_ones_own_runs(self, tiny, owner):
+        run, other = queued(owner), account("researcher").username
+
+        line = refused("cancel", run.public_id, "--actor", other)
+
+        assert "may only cancel their own runs" in line
+        run.refresh_from_db()
+        assert run.status == RunStatus.QUEUED
 
 
 class TestReport:

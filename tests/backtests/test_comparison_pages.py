@@ -1,13 +1,25 @@
 """What people see of compared strategies, and of a sweep's leaders judged by the bootstrap."""
 
+import json
+from io import StringIO
+
 import pytest
 from django.utils import timezone
 
 from backtests import selectors, services
 from backtests.lifecycle import RunStatus
+from backtests.management.commands.run import Command
 from backtests.models import Run
 from crowetrade_site.core.errors import InvalidInput
 from tests.factories.backtests import STRATEGY, bars_dataset, queued, study, swept, work_off
+
+
+def conclude(run: Run, *, as_json: bool = False) -> str:
+    """Return what `manage.py run --wait` prints at the end."""
+    command = Command(stdout=StringIO())
+    command.as_json = as_json
+    command.conclude(run)
+    return command.stdout.getvalue()
 
 
 @pytest.fixture
@@ -95,6 +107,50 @@ class TestCompared:
         assert (shown.tests, shown.against, shown.ranks) == ([], [], [])
         assert len(shown.strategies) == 3
         assert "the returns of hold never vary" in selectors.render_report(run)
+
+    def test_are_a_table_on_the_command_line(self, compared):
+        run = compared(benchmark="hold")
+
+        lines = conclude(run).splitlines()
+
+        head = next(at for at, line in enumerate(lines) if line.endswith("rank 1"))
+        table = lines[head : head + 4]
+        assert len({len(line) for line in table}) == 1, "aligned"
+        assert {line.split()[0] for line in table[1:]} == {"quick", "slow", "hold"}
+        kept = run.summary["study"]["comparison"]
+        for name, row in zip(kept["names"], kept["figures"], strict=True):
+            line = next(line for line in table if line.split()[0] == name)
+            assert line.split()[1] == f"{row['sharpe']:.2f}"
+            assert f"{row['max_drawdown']:.2%}" in line
+        assert "  Against hold, the benchmark:" in lines
+        pairs = [line for line in lines if line.endswith("told apart")]
+        named = [line.split("  ")[1] for line in pairs]
+        assert set(named[:2]) == {"quick less hold", "slow less hold"}
+        assert set(named[2].split(" less ")) == {"quick", "slow"}
+        assert len(named) == 3
+        shown = selectors.get_study(run).comparison
+        assert shown.against[0]["holm"] in pairs[0]
+        assert any(line.startswith("  StepM: ") for line in lines)
+
+    def test_are_all_in_the_json_of_the_command_line(self, compared):
+        run = compared()
+
+        answer = json.loads(conclude(run, as_json=True))
+
+        assert answer["study"]["comparison"] == run.summary["study"]["comparison"]
+
+    def test_are_a_table_where_nothing_but_figures_is_known(self, compared):
+        run = compared()
+        kept = run.summary["study"]["comparison"]
+        run.summary["study"]["comparison"] = {
+            name: kept[name] for name in ("names", "figures", "front", "overlap")
+        } | {"reason": "not computed, because the returns of hold never vary"}
+
+        lines = selectors.write_standings(selectors.get_study(run).comparison)
+
+        assert len(lines) == 5
+        assert lines[0].split("  ")[-1] == "max drawdown"
+        assert lines[-1] == "Not computed, because the returns of hold never vary"
 
     def test_are_not_the_same_twice(self, compared):
         twice = {"quick": STRATEGY, "again": {**STRATEGY}}

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from backtests.selectors import drawings
-from backtests.selectors.drawings import canvas
+from crowetrade_site.core.drawings import canvas
 
 SURFACE = {
     "paths": ["signals.0.fast_bars", "costs.<b>"],
@@ -88,15 +88,6 @@ class TestDrawDistribution:
         assert "by luck 2.5" in picture.marks  # beyond the last bar, and still inside
         places = [float(x) for x in re.findall(r'd="M([\d.]+) [\d.]+V', picture.marks)]
         assert all(canvas.LEFT <= x <= canvas.RIGHT for x in places)
-
-    @pytest.mark.parametrize(
-        ("first", "last"), [(-1.0, 2.0), (0.123, 0.1234), (-5e9, 7e9), (1.0, 1.0 + 1e-6)]
-    )
-    def test_has_round_numbers_below(self, first, last):
-        ticks = drawings.nice_ticks(first, last)
-
-        assert 2 <= len(ticks) <= canvas.N_TICKS + 1
-        assert all(first - 1e-9 * abs(first) <= at <= last + 1e-9 * abs(last) for at in ticks)
 
 
 def fold(year: int, train: float, test: float | None, **parameters) -> dict:
@@ -206,18 +197,3 @@ class TestDrawPaths:
 
     def test_is_none_without_a_path(self):
         assert drawings.draw_paths([], 1.0, name="Sharpe", write=str) is None
-
-
-class TestDrawIntervals:
-    ROWS = (("a<b>", 0.5, 0.1, 0.9), ("c", -0.1, -0.4, 0.2))
-
-    def test_sets_those_apart_that_leave_0_out(self):
-        picture = drawings.draw_intervals(self.ROWS, name="less hold", write="{:.1f}".format)
-
-        assert picture.marks.count('class="ct-apart"') == 1
-        assert picture.marks.count('class="ct-open"') == 1
-        assert "<b>" not in picture.marks
-        assert "1 of the intervals leave 0 out" in picture.description
-
-    def test_is_none_without_rows(self):
-        assert drawings.draw_intervals([], name="less hold", write=str) is None

@@ -10,11 +10,13 @@ from backtests import jobs, services
 from backtests.jobs import evaluation, trials
 from backtests.lifecycle import RunStatus
 from backtests.models import Chunk, Run, TrialBatch
+from backtests.search import Trial
 from backtests.selectors import searches
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import InvalidInput
-from tests.factories.backtests import bars_dataset, queued, spec
+from tests.factories.backtests import STRATEGY, bars_dataset, queued, spec
 from tests.factories.backtests import work_off as work
+from tests.factories.studies import table_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,17 +31,6 @@ LEARNING = [
     {"kind": "halving", "n_trials": 6, "eta": 2, "min_budget": 0.5},
     {"kind": "nsga2", "n_trials": 8, "generation": 4, "objective": ["sharpe", "total_return"]},
 ]
-
-
-@pytest.fixture
-def data(transactional_db, owner, tmp_path):
-    """A real dataset that other connections see."""
-    trials._open.cache_clear()
-    return bars_dataset(tmp_path, owner, n_days=120)
-
-
-def table_of(run: Run):
-    return pq.read_table(storage.locate(run.artifacts["trials.parquet"]["digest"]))
 
 
 class TestLearningInsideFolds:
@@ -117,6 +108,50 @@ class TestLearningInsideFolds:
         assert not np.isnan(rows["told_0"].to_numpy()[~is_whole]).all()  # short as it is
         leaders = [leader["number"] for leader in run.summary["study"]["leaders"]]
         assert set(leaders) == set(rows["number"].to_numpy()[is_whole])
+
+    def test_simulates_no_more_than_the_share_of_the_training(self, data, owner):
+        run = self.walk(owner, LEARNING[3])
+        bench = trials.Bench.of(run)
+        trial = Trial(0, {}, budget=0.5, fold=3)
+        (training,) = bench.folds[3].train_ranges
+
+        within = bench._within(trial)
+
+        assert training.start > 0, "a fold that does not begin with the data"
+        assert within.bars.n_bars == 1 + 20, "half of 40 days, and the bar that decides"
+        ts = bench.bars.ts[training.start - 1 : training.start + 20]
+        np.testing.assert_array_equal(within.bars.ts, ts)
+        assert within.folds[3].train_ranges == ((1, 21),)
+
+    def test_tells_what_those_bars_alone_give(self, data, owner):
+        """A rung of a later fold is the backtest that begins with it, the past known to signals."""
+        run = self.walk(owner, LEARNING[3] | {"objective": "total_return"})
+        bench = trials.Bench.of(run)
+        (messages,) = [jobs.execute_run(run_id=run.public_id, worker="w")]
+        chunk = max(run.chunks.all(), key=lambda chunk: chunk.parameters[0]["fold"])
+        found = evaluation.search_for(run, n_folds=len(bench.folds))
+        asked = evaluation.trials_of(chunk, found)
+        assert (asked[0].fold, asked[0].budget) == (3, 0.5)
+        jobs.execute_chunk(chunk_id=chunk.pk, worker="w")
+        chunk.refresh_from_db()
+        told = pq.read_table(storage.locate(chunk.artifact))["told_0"].to_pylist()
+
+        start = bench.folds[3].train_ranges[0].start
+        first, last = (
+            np.datetime64(int(bench.bars.ts[at]) - 1, "ns").astype("M8[D]")
+            for at in (start - 1, start + 19)
+        )
+        for trial, value in zip(asked, told, strict=True):
+            signal = {"kind": "moving_average_cross"} | {
+                path.rsplit(".", 1)[1]: n for path, n in trial.parameters.items()
+            }
+            strategy = STRATEGY | {"signals": [signal]}
+            alone = work(queued(owner, strategy=strategy, start=str(first), end=str(last)))
+            assert value == pytest.approx(
+                alone.summary["metrics"]["total_return"]["value"], rel=1e-12
+            )
+        assert len(set(told)) > 1
+        assert messages
 
     def test_judges_constraints_by_the_training(self, data, owner):
         free = work(self.walk(owner, LEARNING[2]))

@@ -7,7 +7,9 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.contrib.messages import get_messages
 from django.core.management import call_command
+from django.urls import reverse
 from django.utils import timezone
 
 from backtests import jobs, services
@@ -17,6 +19,7 @@ from backtests.models import Run, TrialBatch
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Forbidden, Gone, InvalidInput
 from crowetrade_site.core.models import AuditEvent
+from registry.services import store_file
 from tests.factories.accounts import account
 from tests.factories.backtests import (
     AT,
@@ -27,7 +30,9 @@ from tests.factories.backtests import (
     swept,
     work_off,
 )
-from tests.factories.clients import client, problem
+from tests.factories.clients import client as api_client
+from tests.factories.clients import problem
+from tests.factories.working import verbs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,11 +68,6 @@ def objects(run) -> set[str]:
 
 def there(digests) -> set[str]:
     return {digest for digest in digests if storage.exists(digest)}
-
-
-def verbs(run) -> list[str]:
-    events = AuditEvent.objects.filter(object_id=str(run.public_id)).order_by("id")
-    return [verb.removeprefix("backtests.run.") for verb in events.values_list("verb", flat=True)]
 
 
 def storing_before(take_away, path: Path, content: bytes):
@@ -181,6 +181,15 @@ class TestPruneArtifacts:
 
         assert storage.exists(digest)
 
+    def test_keeps_what_a_model_refers_to(self, data, owner):
+        run = work_off(queued(owner))
+        shared = run.artifacts["curves.parquet"]["digest"]
+        store_file(path="desk/curves", sha256=shared, n_bytes=1, actor=owner, at=AT)
+
+        prune_twice()
+
+        assert there(objects(run)) == {shared}
+
     def test_keeps_what_a_reproduction_is_compared_with(self, data, owner):
         run = work_off(queued(owner))
         again = services.reproduce_run(run_id=run.public_id, actor=owner, at=AT)
@@ -271,7 +280,7 @@ class TestRemovedRun:
         return Run.objects.with_dataset().get(pk=run.pk)
 
     def test_says_so_over_the_api(self, removed, owner):
-        api = client(owner)
+        api = api_client(owner)
         address = f"/api/v1/runs/{removed.public_id}/"
 
         row = api.get(address).json()
@@ -351,11 +360,27 @@ class TestKeepRun:
         assert keep(owner, is_kept=False) is False
 
     def test_works_over_the_api(self, run, owner):
-        answer = client(owner).post(
+        answer = api_client(owner).post(
             f"/api/v1/runs/{run.public_id}/keep/", {"is_kept": True, "reason": "in a paper"}
         )
 
         assert answer.json()["is_kept"] is True
+
+    def test_works_in_the_admin(self, run, make_user, client):
+        client.force_login(make_user())
+        said = {"keep": "The files are kept.", "release": "The retention policy decides"}
+
+        for action, words in said.items():
+            address = reverse(f"admin:backtests_run_{action}", args=[run.pk])
+            form = {"_form_submitted": "True", "reason": "in a paper"}
+            answer = client.post(address, form, headers={"HX-Request": "true"})
+
+            *_, message = get_messages(answer.wsgi_request)
+            assert words in str(message)
+            run.refresh_from_db()
+            assert run.is_kept is (action == "keep")
+        assert verbs(run) == ["kept", "released"]
+        assert AuditEvent.objects.get(verb="backtests.run.kept").reason == "in a paper"
 
 
 class TestCommand:

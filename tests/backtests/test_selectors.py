@@ -2,21 +2,22 @@
 
 import json
 import re
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
 from backtests import selectors
 from backtests.engine.metrics.definitions import DEFINITIONS
-from backtests.lifecycle import RunStatus
-from backtests.models import Run
+from backtests.lifecycle import ChunkStatus, RunStatus
+from backtests.models import Chunk, Run
 from backtests.runspec import AccountSpec, RunSpec
 from backtests.selectors import figures, tearsheet
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Conflict, NotFound
-from tests.factories.backtests import STRATEGY, dataset_row, queued, run_row
+from tests.factories.backtests import AT, STRATEGY, dataset_row, queued, run_row
 
 SECOND_NS = 1_000_000_000
 NEVER = {
@@ -353,6 +354,70 @@ class TestCountRunsByStatus:
         assert selectors.count_runs_by_status() == {
             "queued": 2, "running": 0, "succeeded": 0, "failed": 1, "cancelled": 0,
         }  # fmt: skip
+
+
+def chunk(run, status, **columns) -> Chunk:
+    plain = {"run": run, "first": 0, "n_trials": 1, "content": "c" * 64, "status": status}
+    return Chunk.objects.create(**plain | columns)
+
+
+class TestGetWait:
+    """A queued run waits behind what workers are at; whether one is alive, its lease tells."""
+
+    @pytest.fixture
+    def run(self, owner):
+        return run_row(dataset_row(owner), owner)
+
+    @pytest.fixture
+    def other(self, run, owner):
+        """Another run in a state, its lease running out in so many seconds."""
+
+        def row(status=RunStatus.RUNNING, *, seconds=20, **columns):
+            columns |= {"lease_expires_at": timezone.now() + timedelta(seconds=seconds)}
+            return run_row(run.dataset, owner, status, **columns)
+
+        return row
+
+    def test_is_for_a_worker_where_none_is_at_anything(self, run):
+        assert selectors.get_wait(run).text == "Waiting for a worker"
+
+    def test_is_behind_the_run_that_a_worker_is_at(self, run, other):
+        other()
+
+        wait = selectors.get_wait(run)
+
+        assert (wait.n_before, wait.is_attended) == (1, True)
+        assert wait.text == "Waiting behind 1 run"
+
+    def test_counts_what_was_queued_before_and_not_what_came_later(self, run, other):
+        other()
+        other(RunStatus.QUEUED, queued_at=run.queued_at - timedelta(seconds=1))
+        other(RunStatus.QUEUED, queued_at=run.queued_at + timedelta(seconds=1))
+        other(RunStatus.SUCCEEDED)
+
+        assert selectors.get_wait(run).text == "Waiting behind 2 runs"
+
+    def test_does_not_take_a_lost_worker_for_one(self, run, other):
+        other(seconds=-1)
+        other(RunStatus.QUEUED, queued_at=run.queued_at - timedelta(seconds=1))
+
+        assert selectors.get_wait(run).text == "Waiting for a worker, behind 1 run"
+
+    @pytest.mark.parametrize(("seconds", "is_attended"), [(20, True), (-1, False)])
+    def test_knows_that_a_study_is_at_work_by_its_chunks(self, run, other, seconds, is_attended):
+        study = other(waits_for_chunks=True, seconds=-1)
+        until = timezone.now() + timedelta(seconds=seconds)
+        chunk(study, ChunkStatus.RUNNING, lease_expires_at=until)
+        chunk(study, ChunkStatus.RUNNING, lease_expires_at=until, first=1)
+
+        wait = selectors.get_wait(run)
+
+        assert (wait.n_before, wait.is_attended) == (int(is_attended), is_attended)
+
+    def test_does_not_take_a_wait_for_the_store_for_a_worker(self, run, other):
+        other(store_away_since=AT)
+
+        assert not selectors.get_wait(run).is_attended
 
 
 class TestSpecText:

@@ -220,7 +220,7 @@ class TestGetStudy:
 
         assert (shown.headline, shown.claim, shown.leaders) == ("", "", [])
         assert shown.objectives == ["sharpe, the higher the better"]
-        assert selectors.describe_run(run).startswith("walk forward of moving average cross")
+        assert selectors.describe_run(run).startswith("walk-forward of moving average cross")
 
     def test_puts_many_parameters_into_one_column(self, owner):
         parameters = {f"signals.0.weight_{at}": at for at in range(9)}
@@ -274,12 +274,12 @@ class TestFolds:
         assert shown.walk.timeline.title.startswith("Folds from 2")
         assert shown.walk.degradation.marks.count("ct-train") >= 4
         claim = "out of sample, chosen among 12 trials"
-        assert (shown.sheet_claim, shown.claim) == (claim, "best of 12 trials")
+        assert (shown.sheet_claim, shown.claim) == (claim, "in sample, best of 12 trials")
         assert selectors.get_tearsheet(run).claim == claim
         html = selectors.render_report(run)
         assert "Account of the choices of all folds" in html
         assert html.count(claim) > 8
-        assert selectors.describe_run(run).startswith("walk forward of moving average cross on")
+        assert selectors.describe_run(run).startswith("walk-forward of moving average cross on")
 
     def test_show_the_paths_of_a_cross_validation(self, transactional_db, owner, tmp_path):
         run = split(owner, tmp_path, "cross_validation", n_groups=4, n_test_groups=2)
@@ -291,7 +291,7 @@ class TestFolds:
         assert [figure["label"] for figure in shown.paths.rows[0]["figures"]][:2] == [
             "Total return", "CAGR",
         ]  # fmt: skip
-        assert shown.sheet_claim == "best of 12 trials"
+        assert shown.sheet_claim == "in sample, best of 12 trials"
         assert "in sample" in shown.paths.drawing.marks
         assert "Paths out of sample" in selectors.render_report(run)
 
@@ -490,6 +490,16 @@ class TestDescribeRun:
         name = "sweep of moving average cross on tiny, 12 trials"
 
         assert selectors.describe_run(finished_study) == name
+
+    @pytest.mark.parametrize("kind", ["walk_forward", "cross_validation"])
+    def test_writes_kinds_as_people_do(self, owner, kind):
+        run = sweep_row(owner)
+        run.kind, run.spec = kind, run.spec | {"kind": kind, kind: {"search": SEARCH}}
+
+        words = kind.replace("_", "-")
+        assert selectors.describe_run(run).startswith(f"{words} of moving average cross")
+        assert str(run).startswith(f"{words} ")
+        assert run.get_kind_display() == words
 
     def test_knows_the_trials_once_they_are_planned(self, owner):
         run = sweep_row(owner, progress_total=4186)

@@ -1,11 +1,13 @@
 """Installations that live for a module, or for one test."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.faults.installation import Installation
+from tests.faults.studying import SMALL_CHUNKS, write_minutes
 
 SPEC = """
 dataset: {dataset}
@@ -14,23 +16,6 @@ strategy:
   signals: [{{kind: moving_average_cross, fast_bars: 2, slow_bars: 5}}]
   portfolio: {{kind: equal_weight, rebalance: {{kind: on_change}}}}
 """
-
-
-def write_minutes(path: Path, *, n_bars: int, n_assets: int) -> Path:
-    """Write wandering closes, one column per instrument, one row per minute."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    wander = np.random.default_rng(1)
-    minutes = np.arange(n_bars) * np.timedelta64(60, "s")
-    ts = np.datetime64("2020-01-01", "ns") + minutes
-    columns = {"ts": pa.array(ts, pa.timestamp("ns", tz="UTC"))}
-    for number in range(n_assets):
-        steps = wander.normal(0.0, 1e-4, n_bars)
-        columns[f"S{number}"] = np.round(100.0 * np.exp(np.cumsum(steps)), 4)
-    pq.write_table(pa.table(columns), path)
-    return path
 
 
 def furnish(site: Installation, *, n_bars: int, n_assets: int) -> Path:
@@ -63,3 +48,17 @@ def busy() -> Iterator[tuple[Installation, Path, str]]:
         yield made, spec, run["result_digest"]
     finally:
         made.close()
+
+
+@pytest.fixture(scope="module")
+def install() -> Iterator[Callable[..., Installation]]:
+    """Return what makes installations whose studies have many small chunks."""
+    with ExitStack() as made:
+
+        def make(**more: str) -> Installation:
+            site = Installation()
+            made.callback(site.close)
+            site.environment |= SMALL_CHUNKS | more
+            return site
+
+        yield make

@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 
 from tests.crowetrade_site.embedded.faults import wait_until
-from tests.faults.conftest import write_minutes
 from tests.faults.installation import CELERY, QUIET, Installation
 
 SWEEP = """
@@ -28,6 +27,23 @@ search:
 N_BARS = 20_000
 LONG = 240.0
 SMALL_CHUNKS = {"CROWETRADE_CHUNK_MILLISECONDS": "60"}
+
+
+def write_minutes(path: Path, *, n_bars: int, n_assets: int) -> Path:
+    """Write wandering closes, one column per instrument, one row per minute."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wander = np.random.default_rng(1)
+    minutes = np.arange(n_bars) * np.timedelta64(60, "s")
+    ts = np.datetime64("2020-01-01", "ns") + minutes
+    columns = {"ts": pa.array(ts, pa.timestamp("ns", tz="UTC"))}
+    for number in range(n_assets):
+        steps = wander.normal(0.0, 1e-4, n_bars)
+        columns[f"S{number}"] = np.round(100.0 * np.exp(np.cumsum(steps)), 4)
+    pq.write_table(pa.table(columns), path)
+    return path
 
 
 def furnish_minutes(site: Installation) -> None:
@@ -65,6 +81,16 @@ def await_study(site: Installation, run_id: str) -> dict:
     over = {"succeeded", "failed", "cancelled"}
     wait_until(lambda: site.run(run_id)["status"] in over, LONG)
     return site.run(run_id)
+
+
+def undisturbed(site: Installation) -> tuple[str, int]:
+    """Return the digest of the study, and how many trials it adds to the ledger."""
+    furnish_minutes(site)
+    site.start_all()
+    start_workers(site)
+    run = await_study(site, site.queue(spec(site)))
+    assert run["status"] == "succeeded", run["problem"]
+    return run["result_digest"], ledger(site)
 
 
 def chunks(site: Installation, run_id: str) -> dict[str, int]:

@@ -12,7 +12,6 @@ from tests.crowetrade_site.embedded.faults import wait_until
 from tests.faults.installation import CELERY, QUIET, Installation
 from tests.faults.studying import (
     LONG,
-    SMALL_CHUNKS,
     await_study,
     chunks,
     column,
@@ -73,16 +72,12 @@ def answers(site: Installation) -> bool:
 
 
 @pytest.fixture(scope="module")
-def site():
-    made = Installation()
-    made.environment |= SMALL_CHUNKS
-    try:
-        furnish_minutes(made)
-        made.start_all()  # its worker plans and concludes; chunks wait for one of their own
-        wait_until(lambda: answers(made), LONG)
-        yield made
-    finally:
-        made.close()
+def site(install):
+    made = install()
+    furnish_minutes(made)
+    made.start_all()  # its worker plans and concludes; chunks wait for one of their own
+    wait_until(lambda: answers(made), LONG)
+    return made
 
 
 @pytest.fixture
@@ -106,7 +101,7 @@ def planned(site):
 class TestMessages:
     """One class, so that parallel test processes share one installation."""
 
-    @pytest.mark.parametrize("path_of", [spec, learning])
+    @pytest.mark.parametrize("path_of", [spec, pytest.param(learning, marks=pytest.mark.long)])
     def test_that_come_several_times_count_once(self, site, planned, path_of):
         run_id, _ = planned(path_of(site), "m")
         start(site, "batch")
@@ -130,6 +125,7 @@ class TestMessages:
         assert site.verbs(again).count("succeeded") == 1
         assert site.trail_holds()
 
+    @pytest.mark.long
     def test_that_come_after_the_end_change_nothing(self, site, planned):
         run_id, messages = planned(spec(site), "o")
         start(site, "batch")

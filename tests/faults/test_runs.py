@@ -74,6 +74,7 @@ class TestInterruptedRun:
 
         assert ended_once(busy, at_work)["attempt"] in {1, 2}
 
+    @pytest.mark.long
     def test_is_not_lost_when_queued_while_the_broker_is_away(self, busy):
         site, spec, _ = busy
         site.kill_server("broker")
@@ -82,6 +83,7 @@ class TestInterruptedRun:
 
         assert ended_once(busy, run_id)["attempt"] == 1
 
+    @pytest.mark.long
     def test_is_done_once_however_many_messages_speak_of_it(self, busy):
         site, spec, _ = busy
         run_id = site.queue(spec)

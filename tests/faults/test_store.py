@@ -12,16 +12,15 @@ from tests.faults.installation import PATIENCE, Installation
 from tests.faults.proxy import Proxy
 from tests.faults.studying import (
     LONG,
-    SMALL_CHUNKS,
     await_study,
     chunks,
     column,
     forget_chunks,
-    furnish_minutes,
     ledger,
     spec,
     start_workers,
     stop_workers,
+    undisturbed,
 )
 
 pytestmark = pytest.mark.faults
@@ -57,16 +56,6 @@ def start_store(site: Installation) -> Proxy:
     return Proxy("127.0.0.1", port)
 
 
-def undisturbed(site: Installation) -> tuple[str, int]:
-    """Return the digest of the study, and how many trials it adds to the ledger."""
-    furnish_minutes(site)
-    site.start_all()
-    start_workers(site)
-    run = await_study(site, site.queue(spec(site)))
-    assert run["status"] == "succeeded", run["problem"]
-    return run["result_digest"], ledger(site)
-
-
 def at_work(site: Installation, letter: str, *, most: int = 40) -> str:
     """Return a study that has begun and takes nothing over."""
     forget_chunks(site, letter)
@@ -85,11 +74,11 @@ def restart_workers(site: Installation, **more: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def remote():
+def remote(install):
     """An installation whose store is a bucket behind a proxy; what a study gives undisturbed."""
-    site = Installation()
+    site = install(**KEYS | PATIENT)
     proxy = start_store(site)
-    site.environment |= SMALL_CHUNKS | KEYS | PATIENT | {
+    site.environment |= {
         "CROWETRADE_S3_BUCKET": BUCKET, "CROWETRADE_S3_ENDPOINT": proxy.url,
         "CROWETRADE_S3_REGION": "us-east-1", "CROWETRADE_S3_TIMEOUT_SECONDS": "2",
     }  # fmt: skip
@@ -97,7 +86,6 @@ def remote():
         yield site, proxy, *undisturbed(site)
     finally:
         proxy.close()
-        site.close()
 
 
 class TestBucket:
@@ -117,7 +105,7 @@ class TestBucket:
         assert site.verbs(run_id)[-1] == "succeeded"
         assert site.trail_holds()
 
-    @pytest.mark.parametrize("mode", ["refuse", "cut"])
+    @pytest.mark.parametrize("mode", ["refuse", pytest.param("cut", marks=pytest.mark.long)])
     def test_that_fails_for_a_while_is_waited_for(self, remote, mode):
         site, proxy, *_ = remote
         run_id = at_work(site, mode[0])
@@ -131,6 +119,7 @@ class TestBucket:
 
         self.ended_the_same(remote, run_id)
 
+    @pytest.mark.long
     def test_that_is_slow_only_takes_longer(self, remote):
         site, proxy, *_ = remote
         run_id = at_work(site, "s")
@@ -141,6 +130,7 @@ class TestBucket:
 
         self.ended_the_same(remote, run_id)
 
+    @pytest.mark.long
     def test_that_cannot_be_read_keeps_the_end_of_a_study_waiting(self, remote):
         site, proxy, *_ = remote
         run_id = at_work(site, "e")
@@ -154,6 +144,7 @@ class TestBucket:
 
         self.ended_the_same(remote, run_id)
 
+    @pytest.mark.long
     def test_that_is_away_for_good_ends_the_study_which_can_be_asked_for_again(self, remote):
         site, proxy, *_ = remote
         restart_workers(site, CROWETRADE_STORE_PATIENCE_SECONDS=IMPATIENT)
@@ -175,6 +166,7 @@ class TestBucket:
         assert sum(column(site, again, "is_reused")) >= found["done"]
         wait_until(lambda: not {"queued", "running"} & set(chunks(site, run_id)), 20)
 
+    @pytest.mark.long
     def test_that_hangs_does_not_keep_a_study_from_being_cancelled(self, remote):
         site, proxy, *_ = remote
         run_id = at_work(site, "h", most=150)  # more than is done before it is cancelled
@@ -200,9 +192,9 @@ class TestBucket:
 
 
 @pytest.fixture(scope="module")
-def cramped():
+def cramped(install):
     """An installation whose store is on a disk that can be full."""
-    site = Installation()
+    site = install(**PATIENT)
     folder = site.home / "disk"
 
     def workers() -> list[int]:
@@ -210,12 +202,9 @@ def cramped():
         parents = [site.started[name].pid for name in names]
         return [pid for name in names for pid in site.children(name)] + parents
 
-    site.environment |= SMALL_CHUNKS | PATIENT | {"CROWETRADE_ARTIFACT_ROOT": str(folder)}
-    try:
-        with disk(folder, workers) as kept:
-            yield site, kept, *undisturbed(site)
-    finally:
-        site.close()
+    site.environment["CROWETRADE_ARTIFACT_ROOT"] = str(folder)
+    with disk(folder, workers) as kept:
+        yield site, kept, *undisturbed(site)
 
 
 class TestFullDisk:
@@ -233,6 +222,7 @@ class TestFullDisk:
         assert ledger(site) == counted
         assert site.trail_holds()
 
+    @pytest.mark.long
     def test_that_stays_full_ends_the_study_which_can_be_asked_for_again(self, cramped):
         site, kept, digest, counted = cramped
         restart_workers(site, CROWETRADE_STORE_PATIENCE_SECONDS=IMPATIENT)

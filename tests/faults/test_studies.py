@@ -8,18 +8,16 @@ import time
 import pytest
 
 from tests.crowetrade_site.embedded.faults import wait_until
-from tests.faults.installation import Installation
 from tests.faults.studying import (
     LONG,
-    SMALL_CHUNKS,
     await_study,
     chunks,
     forget_chunks,
-    furnish_minutes,
     ledger,
     spec,
     start_workers,
     stop_workers,
+    undisturbed,
 )
 
 pytestmark = pytest.mark.faults
@@ -42,24 +40,15 @@ trials.Bench._run = _run
 
 
 @pytest.fixture(scope="module")
-def studies():
+def studies(install):
     """An installation whose studies have many small chunks, and what one gives undisturbed."""
-    site = Installation()
     # more attempts than kills: the innocent chunk may be hit by each of them
-    site.environment |= SMALL_CHUNKS | {"CROWETRADE_CHUNK_MAX_ATTEMPTS": str(KILLS + 3)}
+    site = install(CROWETRADE_CHUNK_MAX_ATTEMPTS=str(KILLS + 3))
     hook = site.home / "hook"
     hook.mkdir()
     (hook / "poison.py").write_text(POISON)
     site.environment["PYTHONPATH"] = str(hook)
-    try:
-        furnish_minutes(site)
-        site.start_all()
-        start_workers(site)
-        run = await_study(site, site.queue(spec(site)))
-        assert run["status"] == "succeeded", run["problem"]
-        yield site, run["result_digest"], ledger(site)
-    finally:
-        site.close()
+    return site, *undisturbed(site)
 
 
 class TestInterruptedStudy:
@@ -93,6 +82,7 @@ class TestInterruptedStudy:
         assert set(chunks(site, run_id)) == {"done"}
         assert site.trail_holds()
 
+    @pytest.mark.long
     def test_survives_a_chunk_that_kills_its_worker(self, studies):
         site, *_ = studies
         stop_workers(site)
@@ -136,6 +126,7 @@ class TestInterruptedStudy:
         assert run["status"] == "cancelled"
         wait_until(lambda: not {"queued", "running"} & set(chunks(site, run_id)), 10)
 
+    @pytest.mark.long
     def test_of_one_user_does_not_wait_for_that_of_another(self, studies):
         site, *_ = studies
         stop_workers(site)

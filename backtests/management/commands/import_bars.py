@@ -140,6 +140,4 @@ class Command(DomainCommand):
             kept = storage.locate(dataset.quarantine_artifact)
             self.say(f"The {dataset.n_refused} rows set apart, with reasons (Parquet): {kept}")
         for finding in dataset.report.get("findings", []):
-            where = f"{finding['code']} {finding['symbol']}".strip()
-            grade = "set apart" if finding["severity"] == "error" else finding["severity"]
-            self.say(f"  {grade}: {where} ({finding['count']}): {finding['sentence']}")
+            self.say(f"  {selectors.describe_finding(finding)}")

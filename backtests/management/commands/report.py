@@ -1,13 +1,11 @@
 """`manage.py report RUN_ID --out FILE.html`: write a run's report."""
 
 from argparse import ArgumentParser
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from backtests import selectors
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.errors import InvalidInput
 
 
 class Command(DomainCommand):
@@ -19,14 +17,4 @@ class Command(DomainCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         html = selectors.render_report(selectors.find_run(options["run_id"]))
-        out: Path = options["out"]
-        temporary = out.with_name(f".{out.name}.part")
-        try:
-            temporary.write_text(html)
-            temporary.replace(out)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
-            raise InvalidInput(f"{out} cannot be written: {error.strerror}.") from None
-        self.answer({"report": str(out.resolve()), "bytes": out.stat().st_size})
-        self.say(f"{out} ({out.stat().st_size / 1024:.0f} kB)")
+        self.write(html, options["out"])

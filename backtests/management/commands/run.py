@@ -3,6 +3,7 @@
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from backtests import selectors, services
+from backtests import selectors, services, tasks
 from backtests.lifecycle import RUNS, Priority, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import documents
@@ -20,8 +21,40 @@ from crowetrade_site.embedded.home import home, log_dir
 from crowetrade_site.embedded.supervisor import Child, Supervisor
 
 FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover")
+KEPT = ("n_trials", "n_infeasible", "objective", "is_maximized", "ledger", "comparison")
 LOOK_EVERY = 0.2
 PATIENCE = 3.0
+
+
+class Patience:
+    """Waits until a worker takes a run and says behind what; runs out where none is there."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say, self.said, self.looked = say, "", time.monotonic()
+
+    def is_out(self, run: Run) -> bool:
+        """Return whether a run has waited for long, and for no worker that is there."""
+        now = time.monotonic()
+        if run.status != RunStatus.QUEUED:
+            self.looked = now
+        if now - self.looked <= PATIENCE:
+            return False
+        self.looked, text = now, waits_for(run)
+        if text and text != self.said:
+            self.say(f"{text}.")
+        self.said = text
+        return not text
+
+
+def waits_for(run: Run) -> str:
+    """Return what a queued run waits for; empty where no worker is there to take it.
+
+    A worker that is at an earlier run keeps its lease alive; one that is free answers.
+    """
+    wait = selectors.get_wait(run)
+    if wait.is_attended:
+        return wait.text
+    return "A worker is there and will take it" if tasks.is_served("interactive") else ""
 
 
 class Command(DomainCommand):
@@ -59,20 +92,18 @@ class Command(DomainCommand):
 
     def watch(self, run: Run, timeout: float | None) -> Run:
         """Follow a run to its end, lending it a worker if none takes it."""
-        began = time.monotonic()
-        is_told = False
+        began, patience, is_lent = time.monotonic(), Patience(self.say), False
         with ExitStack() as stack:
             lent: Supervisor | None = None
             while run.status not in RUNS.terminal:
                 time.sleep(LOOK_EVERY)
                 run = selectors.get_run(run.public_id)
                 self.draw(run)
-                waited = time.monotonic() - began
-                if run.status == RunStatus.QUEUED and not is_told and waited > PATIENCE:
-                    is_told, lent = True, self.lend(stack)
+                if not is_lent and patience.is_out(run):
+                    is_lent, lent = True, self.lend(stack)
                 if lent is not None and (lent.is_ending or not lent.pids()):
                     break
-                if timeout is not None and waited > timeout:
+                if timeout is not None and time.monotonic() - began > timeout:
                     break
         self.draw(run, last=True)
         return run
@@ -101,29 +132,48 @@ class Command(DomainCommand):
         sys.stderr.flush()
 
     def tell(self, study: selectors.Study) -> None:
-        """Print the best of a study with how many trials it is the best of."""
+        """Print what a study did out of sample, then its best with how many it is the best of."""
+        if study.outside:
+            self.say(f"Out of sample: {study.outside.how}.")
+            for figure in study.outside.figures:
+                self.say(f"  {figure['label']:<28} {figure['text']}")
+            for verdict in study.outside.verdicts:
+                self.say(f"  {verdict.text}")
         if study.headline:
             self.say(f"{study.headline}; {study.ledger}.")
-        if study.best:
-            self.say(f"  {study.best['objective']:<20} {study.best['text']} ({study.shown_claim})")
-        for line in study.best["lines"] if study.best else ():
-            self.say(f"  {line}")
-        for row in study.statistics:
-            self.say(f"  {row['label']:<46} {row['text']}")
-        if study.walk:
-            self.say(f"  {study.walk.summary}")
-        if study.effort:
-            self.say(f"  {study.effort}")
+        self.tell_best(study)
+        over = study.over_benchmark.text if study.over_benchmark else ""
+        walk = study.walk.summary if study.walk else ""
+        rows = selectors.write_standings(study.comparison) if study.comparison else []
+        for line in (study.verdict, over, walk, *rows, study.effort):
+            if line:
+                self.say(f"  {line}".rstrip())
         if study.sheet_title:
             self.say(f"{study.sheet_title} ({study.sheet_claim})")
+
+    def tell_replay(self, replay: selectors.Replay) -> None:
+        """Print what an experiment would have said, and what each policy would have earned."""
+        for line in (replay.verdict, replay.reason, replay.best, f"{replay.period}.", ""):
+            self.say(line)
+        for line in (*selectors.write_policies(replay), "", *replay.asides):
+            self.say(f"  {line}".rstrip())
+
+    def tell_best(self, study: selectors.Study) -> None:
+        """Print the best trial, its parameters, and what statistics leave of it."""
+        if study.best:
+            self.say(f"  {study.best['objective']:<20} {study.best['text']} ({study.shown_claim})")
+            for line in study.best["lines"]:
+                self.say(f"  {line}")
+        for row in study.statistics:
+            self.say(f"  {row['label']:<46} {row['text']}")
 
     def conclude(self, run: Run) -> None:
         """Print what came out; exit 1 unless it succeeded."""
         metrics = run.summary.get("metrics", {})
-        study = selectors.get_study(run)
+        study, replay = selectors.get_study(run), selectors.get_replay(run)
         self.answer(
             {
-                "study": study and summary_of(study),
+                "study": study and summary_of(study), "replay": replay and replay.values,
                 "id": run.public_id, "status": run.status, "result_digest": run.result_digest,
                 "metrics": {name: metric["value"] for name, metric in metrics.items()},
                 "caveats": run.summary.get("caveats", []), "costs": run.summary.get("costs", {}),
@@ -133,6 +183,8 @@ class Command(DomainCommand):
         )  # fmt: skip
         if study:
             self.tell(study)
+        if replay:
+            self.tell_replay(replay)
         for name in FIGURES:
             if name in metrics:
                 text = selectors.write_figure(name, metrics[name])
@@ -156,18 +208,16 @@ class Command(DomainCommand):
 
 
 def summary_of(study: selectors.Study) -> dict[str, Any]:
-    """Return what a program wants to know of a study: its best, and of how many."""
+    """Return what a program wants to know: out of sample, the best, and of how many."""
     kept = study.run.summary.get("study", {})
     best = study.best
     return {
+        "out_of_sample": study.outside and study.outside.values,
         "claim": study.shown_claim,
         "best": best and {name: best[name] for name in ("number", "value", "parameters")},
         "n_done": study.progress.n_done,
         "n_given_up": study.progress.chunks["quarantined"],
-        **{
-            name: kept.get(name)
-            for name in ("n_trials", "n_infeasible", "objective", "is_maximized", "ledger")
-        },
+        **{name: kept.get(name) for name in KEPT},
     }
 
 

@@ -6,7 +6,7 @@ from statistics import median
 
 from django.utils.html import escape
 
-from backtests.selectors.drawings.canvas import (
+from crowetrade_site.core.drawings.canvas import (
     BOTTOM,
     LEFT,
     RIGHT,

@@ -44,6 +44,7 @@ def _write(path: Path, n_symbols: int, n_bars: int = 8_000) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 class TestImportFileMemory:
     def test_four_times_the_rows_take_about_the_same_memory(self, tmp_path):

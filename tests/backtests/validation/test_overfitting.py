@@ -11,8 +11,8 @@ from backtests.validation.errors import (
     SettingsError,
     ShapeError,
 )
+from backtests.validation.halves import pass_halves
 from backtests.validation.overfitting import (
-    _pass_halves,
     overfitting_of_blocks,
     probability_of_backtest_overfitting,
 )
@@ -64,8 +64,10 @@ class TestProbabilityOfBacktestOverfitting:
         compiled, plain = (np.full((6, 3), [-np.inf, 0.0, 0.0]) for _ in range(2))
 
         for is_ranking in (False, True):
-            for written, run in ((compiled, _pass_halves), (plain, _pass_halves.py_func)):
-                run(is_ranking, halves, *blocks, kept, 0, True, written, np.empty(6, np.int64))
+            for written, run in ((compiled, pass_halves), (plain, pass_halves.py_func)):
+                run(
+                    0, 3, is_ranking, halves, *blocks, kept, 0, True, written, np.empty(6, np.int64)
+                )
 
         np.testing.assert_array_equal(compiled, plain)
 

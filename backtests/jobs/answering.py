@@ -1,0 +1,219 @@
+"""What an experiment would have said on given returns: its analysis, and when it would have ended.
+
+The statistics are those of `experiments`, through the same plan, analysis and rules by which the
+platform judges a running experiment.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.jobs.pairing import Paired
+from crowetrade_site.core import documents
+from experiments.plans import Comparison, Decision, ExperimentPlan, Findings, MetricFindings
+from experiments.plans.analysis import Observed, analyze, confidence_of
+from experiments.plans.decisions import decide
+from experiments.plans.methods import intervals_of
+from experiments.statistics.dependent import mean_of_series
+from experiments.statistics.errors import StatisticsError
+from experiments.statistics.power import detectable_information_ratio, years_to_detect
+from experiments.statistics.summaries import PeriodTable
+
+FloatArray = NDArray[np.float64]
+METRIC = "return"
+MOST_PERIODS = 100_000  # that a plan can have
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_MOST_UNITS = 999_999
+
+
+def plan_of(
+    section: Mapping[str, Any], labels: Sequence[str], *, n_periods: int, seconds: int, seed: int
+) -> ExperimentPlan:
+    """Return the plan of an experiment in which every arm is traded on paper.
+
+    Parameters
+    ----------
+    section : mapping
+        The analysis, without a horizon where that is the number of periods.
+    labels : sequence of str
+        Arms, the control first.
+    n_periods, seconds : int
+        Periods there are, and the usual length of one.
+
+    Raises
+    ------
+    InvalidInput
+        The analysis is no valid one; paths begin with ``replay`` (422).
+    """
+    horizon = {"horizon_periods": max(2, min(n_periods, MOST_PERIODS))}
+    return documents.parse(
+        ExperimentPlan,
+        {
+            "name": "replay",
+            "hypothesis": "Another arm earns more than the control.",
+            "design": "shadow",
+            "arms": [{"name": one, "control": one == labels[0]} for one in labels],
+            "metrics": [{"name": METRIC, "role": "primary"}],
+            "period": _duration(seconds),
+            "analysis": horizon | dict(section),
+            "seed": seed,
+        },
+        within="replay",
+    )
+
+
+def _duration(seconds: int) -> str:
+    """Return the length of a period as a plan writes it, in the largest unit that is exact."""
+    unit, size = next(one for one in _UNITS if seconds % one[1] == 0)
+    return f"{min(seconds // size, _MOST_UNITS)}{unit}"
+
+
+def table_of(plan: ExperimentPlan, paired: Paired) -> PeriodTable:
+    """Return returns as the sums that an experiment keeps: one outcome of each arm a period."""
+    n_periods, n_arms = paired.returns.shape
+    begins = np.repeat(paired.ends - plan.period_ns, n_arms)
+    arms = np.tile(np.arange(n_arms), n_periods)
+    return PeriodTable.of_outcomes(begins, arms, paired.returns.ravel())
+
+
+def answer(plan: ExperimentPlan, paired: Paired) -> tuple[Findings, Decision, int | None]:
+    """Return what is found at the end, the decision, and after how many periods it fell.
+
+    The decision is the first that ends the experiment; where none does, the number is None and it
+    is the one at the end.
+    """
+    findings = analyze(plan, Observed({METRIC: table_of(plan, paired)}))
+    ended = _first_decision(plan, findings, paired.returns)
+    if ended is not None:
+        return findings, ended[1], ended[0]
+    return findings, _decide(plan, findings), None
+
+
+def _decide(plan: ExperimentPlan, findings: Findings) -> Decision:
+    return decide(
+        findings, control=plan.control.name,
+        region_of_equivalence=plan.analysis.region_of_equivalence,
+    )  # fmt: skip
+
+
+def _first_decision(
+    plan: ExperimentPlan, findings: Findings, returns: FloatArray
+) -> tuple[int, Decision] | None:
+    """Return the first look that ends the experiment, by the plan's own rules at every look.
+
+    The intervals after a period come from the periods until then alone, so that this is what the
+    platform would have seen day by day.
+    """
+    horizon, method = plan.analysis.horizon_periods, plan.analysis.method
+    confidence, seen = confidence_of(plan), {}
+    for at, arm in enumerate(plan.ordered_arms[1:], start=1):
+        differences = returns[:, at] - returns[:, 0]
+        kept = differences if method == "asymptotic" else differences[:horizon]
+        try:
+            seen[arm.name] = intervals_of(plan.analysis, kept, confidence, bound=None).running()
+        except StatisticsError:
+            return None  # the analysis at the end says why
+    looks = next(iter(seen.values())).periods
+    for k, n in enumerate(looks.tolist()):
+        comparisons = [
+            Comparison(
+                name, plan.control.name, confidence, estimate=float(one.mean[k]),
+                lower=_finite(one.lower[k]), upper=_finite(one.upper[k]),
+            )
+            for name, one in seen.items()
+        ]  # fmt: skip
+        decision = _decide(plan, _look(findings, comparisons, n))
+        if decision.ends:
+            return n, decision
+    return None
+
+
+def _look(findings: Findings, comparisons: list[Comparison], n_periods: int) -> Findings:
+    primary = findings.primary
+    metric = MetricFindings(
+        primary.name, primary.role, primary.kind, primary.direction, primary.method,
+        comparisons=comparisons,
+    )  # fmt: skip
+    return Findings(n_periods, findings.horizon, None, [metric])
+
+
+def pairing_of(paired: Paired) -> list[dict[str, Any]]:
+    """Return what it is worth that arms are paired, by challenger.
+
+    Notes
+    -----
+    The error of a difference of paired returns against that of two arms observed apart, as often:
+    both of the mean per period, robust to dependence. The square of their ratio says how many times
+    as long an experiment without pairs would take.
+    """
+    control = paired.returns[:, 0]
+    rows = []
+    for at, label in enumerate(paired.labels[1:], start=1):
+        arm = paired.returns[:, at]
+        errors = [_error(one) for one in (arm - control, arm, control)]
+        together, *apart = errors
+        unpaired = None if None in apart else math.hypot(*(e for e in apart if e is not None))
+        ratio = unpaired / together if unpaired is not None and together else None
+        rows.append(
+            {
+                "arm": label, "correlation": correlation_of(arm, control),
+                "paired_error": together, "unpaired_error": unpaired, "ratio": ratio,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def correlation_of(one: FloatArray, other: FloatArray) -> float | None:
+    """Return the correlation of two series; None where one never varies."""
+    if not (np.ptp(one) > 0.0 and np.ptp(other) > 0.0):
+        return None
+    return _finite(np.corrcoef(one, other)[0, 1])
+
+
+def detectability_of(plan: ExperimentPlan, paired: Paired, raw: FloatArray) -> list[dict[str, Any]]:
+    """Return how large a difference must be to be seen in this time, by challenger.
+
+    Parameters
+    ----------
+    raw : float64 array, shape (n_periods, n_arms)
+        Returns with their means, also of an A/A replay.
+
+    Notes
+    -----
+    Of one two-sided test at the end with a chance of 80 %; a sequence that may be looked at any
+    time takes about half as long again.
+    """
+    years, level = paired.years, 1.0 - confidence_of(plan)
+    per_year = raw.shape[0] / years
+    rows = []
+    for at, label in enumerate(paired.labels[1:], start=1):
+        difference = raw[:, at] - raw[:, 0]
+        row: dict[str, Any] = {"arm": label, "difference": float(difference.mean()) * per_year}
+        try:
+            found = mean_of_series(difference)
+            deviation = found.standard_error * per_year * math.sqrt(years)  # of a year's difference
+            ratio = row["difference"] / deviation
+            seen = detectable_information_ratio(years, level=level)
+            row |= {
+                "deviation": deviation, "information_ratio": ratio,
+                "detectable_ratio": seen, "detectable_difference": seen * deviation,
+                "years_needed": years_to_detect(ratio, level=level) if ratio else None,
+            }  # fmt: skip
+        except StatisticsError as error:
+            row["because"] = f"not computed, because {error}"
+        rows.append(row)
+    return rows
+
+
+def _error(values: FloatArray) -> float | None:
+    try:
+        return float(mean_of_series(values).standard_error)
+    except StatisticsError:
+        return None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

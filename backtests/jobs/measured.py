@@ -1,0 +1,113 @@
+"""What of a finished run is evidence, gate by gate: the figures that policies set bounds to.
+
+Figures that were not computed are left out: a gate that asks for one is then not computed either.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backtests.lifecycle import RunKind
+from backtests.models import Run
+from registry.services import Measured
+
+_SELECTION = {
+    "probability": "deflated_sharpe", "probability_all_trials": "deflated_sharpe_all",
+    "best_sharpe": "best_sharpe", "holm_p_value": "holm_p_value", "p_value": "p_value",
+    "minimum_backtest_years": "minimum_backtest_years",
+}  # fmt: skip
+_OVERFITTING = {
+    "probability": "pbo", "probability_of_loss": "probability_of_loss",
+    "performance_degradation": "performance_degradation",
+}  # fmt: skip
+
+
+def pieces_of(run: Run) -> list[Measured]:
+    """Return what a succeeded run measured about the version whose file was its strategy.
+
+    Parameters
+    ----------
+    run : Run
+        With dataset; one that reproduces another is evidence of that alone.
+
+    Notes
+    -----
+    A backtest speaks for the file as it is. A walk-forward speaks for how its account did out of
+    sample with parameters chosen on the past alone. A search is judged by its PBO, whichever trial
+    it likes best; the deflated Sharpe ratio is that of its best trial, so that it is evidence only
+    where that trial *is* the version's file. A comparison speaks for nobody in particular.
+    """
+    kind = RunKind(run.kind)
+    if kind == RunKind.REPRODUCTION:
+        return [Measured("reproduction", _reproduction(run), _sentence(run))]
+    if kind == RunKind.BACKTEST:
+        return [Measured("backtest", _account(run), _sentence(run))]
+    study = run.summary.get("study") or {}
+    pieces = []
+    if kind == RunKind.WALK_FORWARD and study.get("walk"):
+        figures = _account(run) | _out_of_sample(study["walk"])
+        pieces.append(Measured("walk_forward", figures, _sentence(run)))
+    if kind != RunKind.COMPARISON and study.get("selection"):
+        pieces += _searched(run, study)
+    return pieces
+
+
+def _searched(run: Run, study: Mapping[str, Any]) -> list[Measured]:
+    selection, counted = study["selection"], {"n_trials": study["selection"]["n_trials"]}
+    pieces = []
+    overfitting = _chosen(selection["figures"], _OVERFITTING)
+    if "probability" in overfitting:
+        pieces.append(Measured("pbo", overfitting | counted, _sentence(run)))
+    deflated = _chosen(selection["figures"], _SELECTION)
+    if "probability" in deflated and _is_best_the_version(run, study):
+        deflated |= {"n_trials_on_this_data": study["ledger"]["n_on_this_data"]}
+        pieces.append(Measured("deflated_sharpe", deflated | counted, _sentence(run)))
+    return pieces
+
+
+def _is_best_the_version(run: Run, study: Mapping[str, Any]) -> bool:
+    """Whether the trial that was judged is the spec as it stands: the version's file, its costs."""
+    from backtests import search
+
+    return search.apply(run.spec, study["leaders"][0]["parameters"]) == run.spec
+
+
+def _account(run: Run) -> dict[str, Any]:
+    """Return the figures of a run's account, and the costs that it paid."""
+    summary, costs = run.summary, run.spec.get("costs") or {}
+    figures = {
+        name: metric["value"]
+        for name, metric in summary["metrics"].items()
+        if metric["value"] is not None
+    }
+    counted = ("n_bars", "n_instruments", "n_fills", "n_trades")
+    figures |= {name: summary[name] for name in counted}
+    paid = ("commission_bps", "half_spread_bps")
+    return figures | {
+        name: costs[name] for name in paid if isinstance(costs.get(name), int | float)
+    }
+
+
+def _out_of_sample(walk: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {"n_folds": len(walk["folds"]), "n_distinct": walk["n_distinct"]}
+    known = ("efficiency", "mean_train", "mean_test")
+    return figures | {name: walk[name] for name in known if walk[name] is not None}
+
+
+def _chosen(figures: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    values = {ours: (figures.get(theirs) or {}).get("value") for ours, theirs in names.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _reproduction(run: Run) -> dict[str, Any]:
+    found = run.summary["reproduction"]
+    return {
+        "is_identical": found["is_identical"], "is_same_code": found["is_same_code"],
+        "of": found["of"], "n_environment_changes": len(found["environment_changes"]),
+    }  # fmt: skip
+
+
+def _sentence(run: Run) -> str:
+    """Return in words what was run, for people who read the evidence."""
+    first, last = (str(run.summary.get(name, ""))[:10] for name in ("first_at", "last_at"))
+    words = f"{RunKind(run.kind).words.capitalize()} of {run.tested_name} on {run.dataset}"
+    return f"{words}, {first} to {last}." if first else f"{words}."

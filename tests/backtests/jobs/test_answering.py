@@ -1,0 +1,151 @@
+"""What an experiment would have said: the platform's own rules, look by look."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backtests.jobs.answering import (
+    METRIC,
+    answer,
+    detectability_of,
+    pairing_of,
+    plan_of,
+    table_of,
+)
+from backtests.jobs.pairing import Paired
+from crowetrade_site.core.errors import InvalidInput
+from experiments.plans import Verdict
+from experiments.plans.analysis import Observed, analyze
+from experiments.plans.decisions import decide
+from experiments.statistics.power import years_to_detect
+
+DAY = 86_400_000_000_000
+
+
+def paired(returns: np.ndarray, labels: tuple[str, ...] = ("a", "b")) -> Paired:
+    n = returns.shape[0]
+    ends = (np.arange(1, n + 1) * DAY).astype(np.int64)
+    return Paired(dict.fromkeys(labels), ends, returns, 0, dict.fromkeys(labels, n + 1))
+
+
+def noise(n: int, shift: float, *, n_arms: int = 2, seed: int = 5) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    market = rng.normal(0.0, 0.01, n)[:, None]
+    own = rng.normal(0.0, 0.004, (n, n_arms))
+    own[:, 1] += shift
+    return market + own
+
+
+def plan(n: int, labels: tuple[str, ...] = ("a", "b"), **section):
+    return plan_of(section, labels, n_periods=n, seconds=86_400, seed=1)
+
+
+class TestPlan:
+    def test_has_as_many_periods_as_there_are(self):
+        assert plan(321).analysis.horizon_periods == 321
+        assert plan(321, horizon_periods=100).analysis.horizon_periods == 100
+
+    def test_has_a_period_of_the_usual_length(self):
+        for seconds, text in ((86_400, "1d"), (5_400, "90min"), (7_200, "2h"), (7, "7s")):
+            made = plan_of({}, ("a", "b"), n_periods=50, seconds=seconds, seed=0)
+            assert made.period == text
+
+    def test_refuses_with_the_path_in_the_spec(self):
+        with pytest.raises(InvalidInput, match=r"replay\.analysis\.methd: unknown key"):
+            plan(100, methd="planned_sequence")
+
+
+class TestAnswer:
+    @pytest.mark.parametrize(
+        "section",
+        [
+            {}, {"method": "asymptotic"}, {"method": "group_sequential"},
+            {"batch_periods": 1, "minimum_periods": 30},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_is_what_the_platform_would_have_said_that_day_and_not_before(self, section):
+        given_plan, history = plan(800, **section), paired(noise(800, 0.0012))
+
+        _, decision, n = answer(given_plan, history)
+
+        assert (decision.verdict, decision.winner) == (Verdict.WINNER, "b")
+        for until, ends in ((n, True), (n - 1, False)):
+            past = replace(history, ends=history.ends[:until], returns=history.returns[:until])
+            try:
+                findings = analyze(given_plan, Observed({METRIC: table_of(given_plan, past)}))
+            except ValueError:
+                continue
+            seen = decide(findings, control="a")
+            assert seen.ends is ends
+            if ends:
+                assert (seen.winner, seen.reason) == (decision.winner, decision.reason)
+
+    def test_ends_without_one_at_the_horizon(self):
+        _, decision, n = answer(plan(400), paired(noise(400, 0.0)))
+
+        assert (decision.verdict, n) == (Verdict.INCONCLUSIVE, 400)
+
+    def test_goes_on_where_the_horizon_is_not_reached(self):
+        _, decision, n = answer(plan(400, horizon_periods=900), paired(noise(400, 0.0)))
+
+        assert (decision.verdict, n) == (Verdict.CONTINUE, None)
+
+    def test_keeps_the_control_where_it_is_better(self):
+        _, decision, _ = answer(plan(800), paired(noise(800, -0.0015)))
+
+        assert (decision.verdict, decision.winner) == (Verdict.WINNER, "a")
+
+    def test_says_why_there_is_none_of_arms_that_are_the_same(self):
+        one = noise(300, 0.0)[:, :1]
+
+        findings, _, _ = answer(plan(300), paired(np.hstack([one, one])))
+
+        assert findings.primary.comparisons[0].because
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 10_000))
+    def test_does_not_depend_on_a_shock_that_all_arms_share(self, seed):
+        returns = noise(200, 0.001, seed=seed)
+        shock = np.random.default_rng(seed + 1).normal(0.0, 0.02, (200, 1))
+
+        _, one, n = answer(plan(200), paired(returns))
+        _, other, m = answer(plan(200), paired(returns + shock))
+
+        assert (one.verdict, one.winner, n) == (other.verdict, other.winner, m)
+
+
+class TestPairing:
+    def test_is_worth_more_the_more_is_shared(self):
+        row = pairing_of(paired(noise(2_000, 0.0)))[0]
+
+        assert row["correlation"] == pytest.approx(0.01**2 / (0.01**2 + 0.004**2), abs=0.03)
+        assert row["ratio"] == pytest.approx(np.sqrt(1 + 0.01**2 / 0.004**2), rel=0.2)
+
+    def test_leaves_out_what_never_varies(self):
+        returns = noise(300, 0.0)
+        returns[:, 1] = 0.0
+
+        row = pairing_of(paired(returns))[0]
+
+        assert (row["correlation"], row["ratio"]) == (None, None)
+
+
+class TestDetectability:
+    def test_agrees_with_the_years_that_its_ratio_takes(self):
+        history = paired(noise(2_000, 0.0005))
+
+        row = detectability_of(plan(2_000), history, history.returns)[0]
+
+        assert row["years_needed"] == pytest.approx(years_to_detect(row["information_ratio"]))
+        ratio = row["detectable_difference"] / row["difference"]
+        assert ratio**2 == pytest.approx(row["years_needed"] / history.years)
+
+    def test_says_why_not(self):
+        one = noise(300, 0.0)[:, :1]
+        history = paired(np.hstack([one, one]))
+
+        assert "do not vary" in detectability_of(plan(300), history, history.returns)[0]["because"]

@@ -1,0 +1,315 @@
+"""Runs of a registered version's file, and the evidence that comes of them."""
+
+import json
+from contextlib import suppress
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from backtests import jobs, services, tasks
+from backtests.jobs import handing
+from backtests.models import Run
+from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
+from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.roles import Role
+from registry import selectors as registry
+from registry import services as registering
+from registry.jobs import admit_version
+from registry.lifecycle import Stage, VersionStatus
+from registry.models import Evidence, ModelVersion
+from registry.rules.policies import GateKind
+from tests.factories.accounts import account
+from tests.factories.backtests import AT, SEARCH, STRATEGY, bars_dataset, queued, work_off
+from tests.factories.clients import client as client_of
+from tests.factories.registry import model_version, registered_model
+
+pytestmark = pytest.mark.django_db(transaction=True)
+POLICY = """
+testing: {gates: [{kind: artifact_scan}, {kind: integrity}, {kind: signature_schema}]}
+staging:
+  gates:
+    - {kind: backtest, minimum: {n_bars: 252, sharpe: -9}, maximum: {max_drawdown: 0.9}}
+  approvals: {number: 1}
+production: {approvals: {number: 2}}
+"""
+
+
+@pytest.fixture
+def author(transactional_db):
+    return account(Role.RESEARCHER, "author")
+
+
+@pytest.fixture(autouse=True)
+def _policy(transactional_db):
+    """Let backtests decide; a flush may have taken the first policy."""
+    registering.store_policy(
+        name="default", text=POLICY, actor=account(Role.ADMIN), at=AT, reason="For these tests."
+    )
+
+
+@pytest.fixture
+def data(author, tmp_path):
+    return bars_dataset(tmp_path, author, n_days=300)
+
+
+@pytest.fixture
+def version(author):
+    """A version whose file is a strategy spec."""
+    return admitted(author, json.dumps(STRATEGY).encode())
+
+
+def admitted(author, content=b""):
+    """Register a file, and have a worker look at it."""
+    made = model_version(
+        author, model=registered_model(author, "crossing"), status=VersionStatus.PENDING,
+        content=content,
+    )  # fmt: skip
+    admit_version(version_id=made.public_id)
+    made.refresh_from_db()
+    return made
+
+
+def bound(author, **more):
+    return queued(author, strategy="models:/crossing/1", **more)
+
+
+def finished(run):
+    """Do what workers do of a run and of the message behind it."""
+    run = work_off(run)
+    jobs.hand_in_evidence(run_id=run.public_id)
+    run.refresh_from_db()
+    return run
+
+
+def as_if(run, kind, **summary):
+    """Return a run that ended with a summary, without the hours that it takes."""
+    run.kind = kind
+    run.summary = summary
+    return run
+
+
+class TestQueueRun:
+    def test_runs_the_registered_file(self, data, version, author):
+        run = bound(author)
+
+        assert run.tested_version == version.public_id
+        assert run.tested_digest == version.digest
+        assert run.spec["strategy"]["signals"] == queued(author).spec["strategy"]["signals"]
+
+    def test_keeps_to_the_version_that_an_alias_meant(self, data, version, author):
+        registering.set_alias(name="crossing", alias="best", number=1, actor=author, at=AT)
+
+        assert queued(author, strategy="models:/crossing@best").tested_name == "models:/crossing/1"
+
+    def test_binds_nothing_that_only_looks_alike(self, data, version, author):
+        assert queued(author).tested_version is None
+
+    def test_refuses_a_file_that_is_no_strategy(self, data, author):
+        admitted(author)
+
+        with pytest.raises(InvalidInput, match="lookback_days"):
+            bound(author)
+
+    def test_refuses_what_is_not_there(self, data, version, author):
+        with pytest.raises(NotFound):
+            queued(author, strategy="models:/crossing/9")
+
+    def test_refuses_an_archived_version(self, data, version, author):
+        ModelVersion.objects.update(stage=Stage.ARCHIVED)
+
+        with pytest.raises(Conflict, match="archived"):
+            bound(author)
+
+    def test_tells_requests_for_the_file_and_for_its_like_apart(self, data, version, author):
+        services.queue_run(
+            document={"dataset": "tiny", "strategy": STRATEGY}, actor=author, at=AT,
+            idempotency_key="k",
+        )  # fmt: skip
+
+        with pytest.raises(Conflict, match="key"):
+            services.queue_run(
+                document={"dataset": "tiny", "strategy": "models:/crossing/1"}, actor=author,
+                at=AT, idempotency_key="k",
+            )  # fmt: skip
+
+
+class TestHandInEvidence:
+    def test_measures_a_backtest_once(self, data, version, author):
+        run = finished(bound(author))
+        Run.objects.filter(pk=run.pk).update(evidence_at=None)
+        jobs.hand_in_evidence(run_id=run.public_id)
+
+        (piece,) = Evidence.objects.all()
+        assert (piece.kind, piece.is_measured, piece.version) == ("backtest", True, version)
+        assert piece.figures["n_bars"] == run.summary["n_bars"]
+        assert piece.figures["sharpe"] == run.summary["metrics"]["sharpe"]["value"]
+        assert piece.digests == {
+            "artifact": version.digest, "data": data.digest, "code": run.code_digest,
+            "engine": run.summary["engine_version"], "strategy": run.strategy_digest,
+            "spec": run.spec_digest, "result": run.result_digest,
+        }  # fmt: skip
+        told = AuditEvent.objects.filter(verb="registry.evidence.measured")
+        assert told.count() == 1
+        assert run.is_kept
+
+    def test_comes_with_the_task_that_ends_the_run(self, data, version, author):
+        run = bound(author)
+
+        with patch.object(tasks.hand_in_evidence, "delay") as sent:
+            tasks.execute_run(run_id=str(run.public_id))
+
+        sent.assert_called_once_with(run_id=str(run.public_id))
+        assert jobs.evidence_due() == []
+        later = timezone.now() - timedelta(minutes=2)
+        Run.objects.update(evidence_asked_at=later)
+        assert jobs.evidence_due() == [run.public_id]
+
+    def test_fails_no_run_when_the_registry_refuses(self, data, version, author):
+        run = work_off(bound(author))
+        registering.report_tampering(version_id=version.public_id, path="x", found="0" * 64, at=AT)
+
+        jobs.hand_in_evidence(run_id=run.public_id)
+
+        run.refresh_from_db()
+        assert run.status == "succeeded"
+        assert "compromised" in run.evidence_problem["detail"]
+        assert not Evidence.objects.exists()
+        assert AuditEvent.objects.filter(verb="backtests.run.evidence_refused").count() == 1
+
+    @pytest.mark.parametrize("fault", [Unavailable("The store is away."), RuntimeError("boom")])
+    def test_comes_back_to_what_failed(self, data, version, author, fault):
+        run = work_off(bound(author))
+        failing = patch.object(handing.registry, "record_measurements", side_effect=fault)
+        with failing, suppress(RuntimeError):
+            jobs.hand_in_evidence(run_id=run.public_id)
+        run.refresh_from_db()
+        assert (run.status, run.evidence_at) == ("succeeded", None)
+
+        jobs.hand_in_evidence(run_id=run.public_id)
+
+        assert Evidence.objects.count() == 1
+
+    def test_gives_up_in_the_end(self, data, version, author):
+        run = work_off(bound(author))
+        Run.objects.update(evidence_attempts=handing.MOST_ATTEMPTS - 1)
+        with (
+            patch.object(handing.registry, "record_measurements", side_effect=RuntimeError),
+            pytest.raises(RuntimeError),
+        ):
+            jobs.hand_in_evidence(run_id=run.public_id)
+
+        run.refresh_from_db()
+        assert run.evidence_problem
+        assert jobs.evidence_due() == []
+
+    def test_refuses_figures_of_another_strategy(self, data, version, author):
+        run = work_off(bound(author))
+        Run.objects.update(strategy_digest="0" * 64)
+
+        jobs.hand_in_evidence(run_id=run.public_id)
+
+        run.refresh_from_db()
+        assert "did not compute" in run.evidence_problem["detail"]
+
+    def test_takes_a_reproduction_as_one(self, data, version, author):
+        run = finished(bound(author))
+        again = services.reproduce_run(run_id=run.public_id, actor=author, at=AT)
+
+        finished(again)
+
+        piece = Evidence.objects.get(kind="reproduction")
+        assert piece.figures["is_identical"] is True
+        assert piece.figures["of"] == str(run.public_id)
+
+    def test_measures_a_walk_forward(self, data, version, author):
+        walk = {"train_days": 100, "test_days": 60, "search": SEARCH}
+
+        run = finished(bound(author, kind="walk_forward", walk_forward=walk))
+
+        kinds = set(Evidence.objects.values_list("kind", flat=True))
+        assert {"walk_forward", "pbo"} <= kinds
+        figures = Evidence.objects.get(kind="walk_forward").figures
+        assert figures["n_folds"] == len(run.summary["study"]["walk"]["folds"])
+        assert figures["sharpe"] == run.summary["metrics"]["sharpe"]["value"]
+        assert AuditEvent.objects.filter(verb="registry.evidence.measured").count() == 1
+
+    @pytest.mark.parametrize(("fast", "is_its_own"), [(2, True), (3, False)])
+    def test_deflates_the_version_alone(self, data, version, author, fast, is_its_own):
+        selection = {
+            "n_trials": 12,
+            "figures": {"pbo": {"value": 0.2}, "deflated_sharpe": {"value": 0.97}},
+        }
+        best = {"parameters": {"signals.0.fast_bars": fast, "signals.0.slow_bars": 5}}
+        study = {"selection": selection, "leaders": [best], "ledger": {"n_on_this_data": 40}}
+        run = as_if(bound(author), "sweep", study=study)
+
+        pieces = {piece.kind: piece.figures for piece in handing.pieces_of(run)}
+
+        assert pieces["pbo"] == {"probability": 0.2, "n_trials": 12}
+        assert ("deflated_sharpe" in pieces) is is_its_own
+
+    def test_does_not_take_a_search_for_cheap_fills(self, data, version, author):
+        selection = {"n_trials": 2, "figures": {"deflated_sharpe": {"value": 0.99}}}
+        best = {"parameters": {"costs.commission_bps": -1.0}}
+        study = {"selection": selection, "leaders": [best], "ledger": {"n_on_this_data": 2}}
+
+        assert handing.pieces_of(as_if(bound(author), "sweep", study=study)) == []
+
+    def test_names_kinds_that_gates_know(self, data, version, author):
+        run = finished(bound(author))
+
+        assert {piece.kind for piece in handing.pieces_of(run)} <= set(GateKind)
+
+
+class TestGates:
+    def test_are_met_by_what_was_measured_up_to_staging(self, data, version, author):
+        mine, theirs = client_of(author), client_of(account(Role.VALIDATOR))
+        base = f"/api/v1/versions/{version.public_id}"
+        assert mine.post(f"{base}/move/", {"target": "testing"}, format="json").status_code == 200
+        asked = {"target": "staging", "reason": "It holds."}
+        refused = mine.post(f"{base}/promotions/", asked, format="json")
+        assert refused.status_code == 422
+        assert "no evidence" in refused.json()["detail"]
+
+        run = finished(bound(author))
+
+        answer = mine.post(f"{base}/promotions/", asked, format="json")
+        assert answer.status_code == 201, answer.content
+        request = answer.json()["id"]
+        assert theirs.post(f"/api/v1/promotions/{request}/approve/", {}).status_code == 200
+        assert mine.get(f"{base}/").json()["stage"] == "staging"
+        shown = mine.get(f"/api/v1/runs/{run.public_id}/").json()["evidence_for"]
+        assert shown["state"] == "handed in"
+        assert shown["version"] == "models:/crossing/1"
+        assert shown["evidence"] == [str(Evidence.objects.get().public_id)]
+
+    def test_are_not_met_once_the_code_is_other(self, data, version, author, monkeypatch):
+        finished(bound(author))
+        monkeypatch.setattr("crowetrade_site.core.provenance.code_digest", lambda: "f" * 64)
+        ModelVersion.objects.update(stage=Stage.TESTING, left_development_at=AT)
+        version.refresh_from_db()
+
+        report = registry.judge(version, Stage.STAGING, at=timezone.now()).report
+
+        reasons = {result.name: result.reason for result in report.results}
+        assert reasons["backtest"] == "the code or the data have changed since it was measured"
+
+
+class TestPages:
+    def test_link_run_and_version_both_ways(self, data, version, author, client):
+        run = finished(bound(author))
+        client.force_login(author)
+
+        page = client.get(reverse("admin:backtests_run_change", args=[run.pk])).content.decode()
+        other = client.get(
+            reverse("admin:registry_modelversion_change", args=[version.pk])
+        ).content.decode()
+
+        assert reverse("admin:registry_modelversion_change", args=[version.pk]) in page
+        assert reverse("admin:registry_evidence_change", args=[Evidence.objects.get().pk]) in page
+        link = reverse("admin:backtests_run_change", args=[run.public_id])
+        assert link in other
+        assert client.get(link)["Location"] == reverse("admin:backtests_run_change", args=[run.pk])
