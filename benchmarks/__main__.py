@@ -6,7 +6,18 @@ One that is named alone may take options of its own: ``python -m benchmarks stud
 import sys
 from importlib import import_module
 
-NAMES = ("workloads", "parity", "million_bars", "audit", "studies", "scaling", "white_noise")
+NAMES = (
+    "workloads",
+    "parity",
+    "million_bars",
+    "audit",
+    "registry",
+    "studies",
+    "scaling",
+    "white_noise",
+    "bandits",
+    "experiments",
+)
 
 
 def main() -> None:

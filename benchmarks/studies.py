@@ -154,9 +154,17 @@ class _Site:
         """Run a spec to its end and return its id and the wall seconds since it was queued."""
         path = self.home / "spec.json"
         path.write_text(json.dumps(spec))
+        watch = subprocess.Popen(
+            [sys.executable, "-c", WATCH], env=self.environment, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert watch.stdout  # noqa: S101
+        watch.stdout.readline()  # it is there before the study: its start would take from workers
         run_id = json.loads(self.manage("run", str(path), "--json"))["id"]
-        text = self.python(WATCH, run_id)
-        return run_id, float(text)
+        seconds, _ = watch.communicate(f"{run_id}\n")
+        if watch.returncode:
+            sys.exit("The study did not succeed.")
+        return run_id, float(seconds)
 
     def python(self, code: str, *words: str) -> str:
         done = subprocess.run(
@@ -169,6 +177,9 @@ class _Site:
         self, n_trials: int, n_rounds: int
     ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return one row of the table, and what was seen of memory and requests."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                sys.exit(f"The process {name!r} has ended; is {ADDRESS} free?")
         rounds = []
         for number in range(n_rounds if n_trials <= MOST_BARE else 1):
             spent = self._cpu()
@@ -276,9 +287,10 @@ def _seconds_of(path: str, session: str) -> float:
 
 WATCH = """
 import django; django.setup()
-import sys, time
+import time
 from backtests.models import Run
-over = Run.objects.filter(public_id=sys.argv[1], finished_at__isnull=False)
+print("ready", flush=True)
+over = Run.objects.filter(public_id=input(), finished_at__isnull=False)
 while not over.exists():
     time.sleep(0.25)  # the row says when; looking more often would take from the workers
 run = over.get()
