@@ -30,7 +30,10 @@ _DICTIONARY = "simple"  # names are no language: nothing is stemmed, nothing lef
 
 
 def _words(*columns: str) -> Func:
-    """Return columns and tags as words; the migration writes the arguments in this order."""
+    """Return columns and tags as words, which the database keeps beside each row.
+
+    The migration writes the arguments in this order.
+    """
     tags = Func(
         F("tags"),
         output_field=SearchVectorField(),
@@ -45,7 +48,6 @@ def _words(*columns: str) -> Func:
     )
 
 
-# As the indexes have them: a search by the same expression is answered by the index.
 WORDS_OF_MODEL = _words("name", "description", "purpose", "desk")
 WORDS_OF_VERSION = _words("description", "source", "run_id", "code_revision")
 
@@ -145,7 +147,7 @@ class RegisteredModelQuerySet(SearchedQuerySet["RegisteredModel"]):
 
     def matching(self, text: str) -> Self:
         """Those with every word of a text in name, description, purpose, desk or tags."""
-        return self.alias(words=WORDS_OF_MODEL).filter(words=_query(text)) if text.split() else self
+        return self.filter(words=_query(text)) if text.split() else self
 
     def tagged(self, tag: str) -> Self:
         """Those with a tag ``key``, or ``key:value``."""
@@ -172,8 +174,10 @@ class ModelVersionQuerySet(SearchedQuerySet["ModelVersion"]):
         return self.filter(stage=stage)
 
     def with_names(self) -> Self:
-        """With the model and the people that their row shows."""
-        return self.select_related("registered_model", "created_by")
+        """With the model and the people that their row shows, without the words to search by."""
+        return self.select_related("registered_model", "created_by").defer(
+            "words", "registered_model__words"
+        )
 
     def pending(self) -> Self:
         """Those whose files nobody has looked at yet."""
@@ -187,8 +191,7 @@ class ModelVersionQuerySet(SearchedQuerySet["ModelVersion"]):
         if not text.split():
             return self
         named = list(models.matching(text).values_list("pk", flat=True)[:MOST_NAMED])
-        words = self.alias(words=WORDS_OF_VERSION)
-        return words.filter(Q(words=_query(text)) | Q(registered_model__in=named))
+        return self.filter(Q(words=_query(text)) | Q(registered_model__in=named))
 
     def tagged(self, tag: str) -> Self:
         """Those with a tag ``key``, or ``key:value``."""

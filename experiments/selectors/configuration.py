@@ -4,10 +4,10 @@ Each request asks the database for the experiment's revision, which every change
 here raises; so a process never acts by a plan, a status or shares that are past.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -26,6 +26,8 @@ from experiments.selectors.records import plan_of
 
 MOST_KEPT: Final = 256
 LIVE: Final = frozenset({ExperimentStatus.RUNNING, ExperimentStatus.PAUSED})
+_KEPT: dict[UUID, "Configuration"] = {}
+_KEEPING = threading.Lock()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATE = "SELECT id, revision, status FROM experiments_experiment WHERE public_id = %s"
 
@@ -53,6 +55,7 @@ class Configuration:
     """
 
     pk: int
+    revision: int
     name: str
     terms: Terms
     arm_ids: NDArray[np.int64]
@@ -91,9 +94,25 @@ def configuration_of_live(experiment_id: UUID) -> Configuration:
     return configuration(experiment_id, revision)
 
 
-@lru_cache(maxsize=MOST_KEPT)
-def configuration(experiment_id: UUID, revision: int) -> Configuration:  # noqa: ARG001 - the key
-    """Return an experiment as it stands at a revision."""
+def kept_configuration(experiment_id: UUID) -> Configuration | None:
+    """Return an experiment as this process last read it, which may be past."""
+    return _KEPT.get(experiment_id)
+
+
+def configuration(experiment_id: UUID, revision: int) -> Configuration:
+    """Return an experiment as it stands at a revision, or at a later one."""
+    found = _KEPT.get(experiment_id)
+    if found is None or found.revision < revision:
+        found = _read(experiment_id)
+        with _KEEPING:
+            _KEPT.pop(experiment_id, None)
+            _KEPT[experiment_id] = found
+            if len(_KEPT) > MOST_KEPT:
+                del _KEPT[next(iter(_KEPT))]
+    return found
+
+
+def _read(experiment_id: UUID) -> Configuration:
     experiment = Experiment.objects.with_parts().get(public_id=experiment_id)
     plan = plan_of(experiment)
     arms = sorted(experiment.arms.all(), key=lambda arm: arm.position)
@@ -102,6 +121,7 @@ def configuration(experiment_id: UUID, revision: int) -> Configuration:  # noqa:
     shares = experiment.allocations.order_by("-number").first()
     return Configuration(
         pk=experiment.pk,
+        revision=experiment.revision,
         name=experiment.name,
         terms=terms_of(plan),
         arm_ids=np.array([arm.pk for arm in arms]),

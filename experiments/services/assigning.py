@@ -18,20 +18,44 @@ from crowetrade_site.core.errors import InvalidInput, NotFound, translating
 from experiments.assignment import Assignment, AssignmentError, Reason, assign
 from experiments.assignment.buckets import unit_bytes
 from experiments.lifecycle import ExperimentStatus
-from experiments.selectors.configuration import Configuration, NotRunning, configuration
+from experiments.selectors.configuration import (
+    Configuration,
+    NotRunning,
+    configuration,
+    kept_configuration,
+)
 
 MOST_UNITS: Final = 1_000
 LONGEST_ATTRIBUTES: Final = 10_000  # characters of JSON
 
-# A unit that has met its arm costs this one statement, which writes nothing.
+# Of a unit that has met its arm, or will meet none: it writes nothing.
 _KNOWN = """
 SELECT experiment.revision, experiment.status, experiment.design,
-       met.arm_id, met.allocation, met.probability, met.is_override
+       met.arm_id, met.allocation, met.probability, met.is_override, false
 FROM experiments_experiment AS experiment LEFT JOIN LATERAL (
     SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
     WHERE experiment_id = experiment.id AND unit = %s LIMIT 1
 ) AS met ON true
 WHERE experiment.public_id = %s
+"""
+# The same, and it stores what a unit meets that has met none, if the experiment stands as it did
+# when that was decided: one way to the database and one commit.
+_MEET = """
+WITH experiment AS (
+    SELECT id, revision, status, design FROM experiments_experiment WHERE public_id = %s
+), met AS (
+    SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
+    WHERE experiment_id = (SELECT id FROM experiment) AND unit = %s
+), made AS (
+    INSERT INTO experiments_exposure
+    (experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
+    SELECT id, %s, %s, %s, %s, %s, %s, %s::jsonb FROM experiment
+    WHERE revision = %s AND status = 'running' AND NOT EXISTS (SELECT FROM met)
+    ON CONFLICT (experiment_id, unit) DO NOTHING RETURNING id
+)
+SELECT revision, status, design, met.arm_id, met.allocation, met.probability, met.is_override,
+       made.id IS NOT NULL
+FROM experiment LEFT JOIN met ON true LEFT JOIN made ON true
 """
 _STATE = """
 SELECT revision, status, design FROM experiments_experiment WHERE public_id = %s
@@ -42,12 +66,6 @@ FROM unnest(%s::text[]) AS asked(unit), LATERAL (
     SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
     WHERE experiment_id = %s AND unit = asked.unit LIMIT 1
 ) AS met
-"""
-_EXPOSE = """
-INSERT INTO experiments_exposure
-(experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb)
-ON CONFLICT (experiment_id, unit) DO NOTHING RETURNING id
 """
 _EXPOSE_MANY = """
 INSERT INTO experiments_exposure
@@ -106,23 +124,44 @@ def assign_unit(*, experiment_id: UUID, unit: Unit, actor: User, at: datetime) -
     """
     roles.require(actor, "experiments:feed")
     text = _checked(unit)
-    row = prepared.first(_KNOWN, unit.name, experiment_id)
-    setup = _open(experiment_id, row)
-    if row[3] is not None:
-        return _met(setup, unit.name, *row[3:])
-    decided = _decide(setup, unit, at)
-    if decided.arm is None:
-        return Meeting(unit.name, None, None, None, decided.reason)
+    setup = kept_configuration(experiment_id)
+    while True:  # again where the experiment has changed, or another request was first
+        decided = _foreseen(setup, unit, at)
+        row = _ask(experiment_id, unit.name, text, setup, decided, at)
+        current = _open(experiment_id, row)
+        *met, is_made = row[3:]
+        if met[0] is not None:
+            return _met(current, unit.name, *met)
+        if setup is None or setup.revision != current.revision:
+            setup = current
+            continue
+        decided = decided or _decide(setup, unit, at)
+        if is_made or decided.arm is None:
+            return _meeting(setup, unit.name, decided)
+
+
+def _foreseen(setup: Configuration | None, unit: Unit, at: datetime) -> Assignment | None:
+    """Return what a unit would meet by what the process knows; None where that is no answer."""
+    if setup is None or setup.assignment is None:
+        return None
+    try:
+        return assign(unit.name, unit.attributes, setup.assignment, at)
+    except AssignmentError:
+        return None  # of no account where it has met its arm
+
+
+def _ask(
+    experiment_id: UUID, unit: str, text: str, setup: Configuration | None,
+    decided: Assignment | None, at: datetime,
+) -> Any:  # fmt: skip
+    """Return the experiment's state and what the unit has met; store what it would meet."""
+    if setup is None or decided is None or decided.arm is None:
+        return prepared.first(_KNOWN, unit, experiment_id)
     is_override = decided.reason is Reason.OVERRIDE
-    arm_id, probability = setup.arm_id(decided.arm), decided.probability
-    made = prepared.first(
-        _EXPOSE, setup.pk, unit.name, arm_id, setup.allocation, probability, is_override, at, text
-    )
-    if made:
-        return Meeting(
-            unit.name, decided.arm, probability, setup.allocation, decided.reason, is_new=True
-        )
-    return _met(setup, unit.name, *prepared.first(_KNOWN, unit.name, experiment_id)[3:])
+    return prepared.first(
+        _MEET, experiment_id, unit, unit, setup.arm_id(decided.arm), setup.allocation,
+        decided.probability, is_override, at, text, setup.revision,
+    )  # fmt: skip
 
 
 def assign_units(
@@ -145,15 +184,10 @@ def assign_units(
     decided = {unit.name: _decide(setup, unit, at) for unit in units if unit.name not in found}
     new = sorted(name for name, one in decided.items() if one.arm is not None)
     made = _expose(setup, new, decided, texts, at)
-    for name in made:
-        one = decided[name]
-        found[name] = Meeting(
-            name, one.arm, one.probability, setup.allocation, one.reason, is_new=True
-        )
+    found |= {name: _meeting(setup, name, decided[name]) for name in made}
     found |= _stored(setup, [name for name in new if name not in made])
     return [
-        found.get(unit.name) or Meeting(unit.name, None, None, None, decided[unit.name].reason)
-        for unit in units
+        found.get(unit.name) or _meeting(setup, unit.name, decided[unit.name]) for unit in units
     ]
 
 
@@ -195,6 +229,15 @@ def _expose(
     attributes = [texts[name] for name in names]
     values = (setup.pk, setup.allocation, at, names, arms, chances, overrides, attributes)
     return {name for (name,) in prepared.rows(_EXPOSE_MANY, *values)}
+
+
+def _meeting(setup: Configuration, unit: str, decided: Assignment) -> Meeting:
+    """Return what a unit meets just now, or why it takes no part."""
+    if decided.arm is None:
+        return Meeting(unit, None, None, None, decided.reason)
+    return Meeting(
+        unit, decided.arm, decided.probability, setup.allocation, decided.reason, is_new=True
+    )
 
 
 def _met(

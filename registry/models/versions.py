@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -37,6 +38,9 @@ class RegisteredModel(BaseModel):
     policy = models.CharField(max_length=80, default="default")
     n_numbers = models.PositiveIntegerField("version numbers given", default=0)
     changed_at = models.DateTimeField()
+    words = models.GeneratedField(
+        expression=WORDS_OF_MODEL, output_field=SearchVectorField(), db_persist=True
+    )
 
     objects = RegisteredModelQuerySet.as_manager()
 
@@ -46,7 +50,7 @@ class RegisteredModel(BaseModel):
             models.Index(fields=["-created_at", "-id"], name="model_newest"),
             models.Index(fields=["-changed_at", "-id"], name="model_changed"),
             GinIndex(fields=["tags"], name="model_tags"),
-            GinIndex(WORDS_OF_MODEL, name="model_words"),
+            GinIndex(fields=["words"], name="model_words"),
         ]
 
     def __str__(self) -> str:
@@ -109,6 +113,9 @@ class ModelVersion(BaseModel):
     attempt = models.PositiveIntegerField(default=0)
     published_at = models.DateTimeField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    words = models.GeneratedField(
+        expression=WORDS_OF_VERSION, output_field=SearchVectorField(), db_persist=True
+    )
 
     objects = ModelVersionQuerySet.as_manager()
 
@@ -138,7 +145,7 @@ class ModelVersion(BaseModel):
             models.Index(fields=["-changed_at", "-id"], name="version_changed"),
             models.Index(fields=["run_id"], name="version_run", condition=~Q(run_id="")),
             GinIndex(fields=["tags"], name="version_tags"),
-            GinIndex(WORDS_OF_VERSION, name="version_words"),
+            GinIndex(fields=["words"], name="version_words"),
             GinIndex(fields=["datasets"], name="version_datasets"),
         ]
 

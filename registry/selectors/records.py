@@ -34,9 +34,8 @@ PENDING_REQUESTS = (RequestStatus.OPEN, RequestStatus.APPROVED)
 def list_models() -> RegisteredModelQuerySet:
     """Return every registered model, with its owner and aliases."""
     aliases = ModelAlias.objects.select_related("version").order_by("alias")
-    return RegisteredModel.objects.select_related("owner").prefetch_related(
-        Prefetch("aliases", aliases)
-    )
+    models = RegisteredModel.objects.defer("words").select_related("owner")
+    return models.prefetch_related(Prefetch("aliases", aliases))
 
 
 def get_model(name_or_id: str | UUID) -> RegisteredModel:
@@ -66,6 +65,12 @@ _BY_ID = Lookup(lambda version_id: list_versions().filter(public_id=version_id),
 _BY_NUMBER = Lookup(
     lambda name, number: list_versions().filter(registered_model__name=name, number=number),
     "a name", 7,
+)  # fmt: skip
+_BY_ALIAS = Lookup(
+    lambda name, alias: list_versions().filter(
+        aliases__alias=alias, aliases__registered_model__name=name
+    ),
+    "a name", "an alias",
 )  # fmt: skip
 
 
@@ -106,9 +111,7 @@ def get_aliased(name: str, alias: str) -> ModelVersion:
     NotFound
         There is no such model, or it has no such alias (404).
     """
-    found = (
-        list_versions().filter(aliases__alias=alias, aliases__registered_model__name=name).first()
-    )
+    found = _BY_ALIAS.first(name, alias)
     if found is None:
         get_model(name)
         raise NotFound(f"The model {name} has no alias {alias}.")

@@ -85,14 +85,13 @@ class TestAssignUnit:
         assert Exposure.objects.get().is_override
         assert ask(experiment, "AAPL").reason == "override"
 
-    def test_takes_two_statements_at_first_and_one_after(self, owner, django_assert_num_queries):
+    def test_takes_one_statement_at_first_and_after(self, owner, django_assert_num_queries):
         experiment = running(owner, design="assigned")
         ask(experiment, "warm", owner)
 
-        with django_assert_num_queries(2):
-            ask(experiment, "AAPL", owner)
-        with django_assert_num_queries(1):
-            ask(experiment, "AAPL", owner)
+        for is_new in (True, False):
+            with django_assert_num_queries(1):
+                assert ask(experiment, "AAPL", owner).is_new is is_new
 
     @pytest.mark.parametrize("name", ["", "x" * 10_000_000, "a\x00b", "a\nb", "\ud800"])
     def test_refuses_what_is_no_unit(self, owner, name):
