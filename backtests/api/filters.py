@@ -4,12 +4,13 @@ import django_filters
 
 from backtests.lifecycle import DatasetStatus, RunKind, RunStatus
 from backtests.models import Dataset, Run
+from crowetrade_site.core.api.filters import AnyOfFilter
 
 
 class RunFilter(django_filters.FilterSet):
     """Runs by state, kind, data, requester and time."""
 
-    status = django_filters.MultipleChoiceFilter(choices=[(s.value, s.value) for s in RunStatus])
+    status = AnyOfFilter(RunStatus)
     kind = django_filters.ChoiceFilter(choices=[(k.value, k.value) for k in RunKind])
     dataset = django_filters.CharFilter(field_name="dataset__name")
     requested_by = django_filters.CharFilter(field_name="requested_by__username")
@@ -24,9 +25,7 @@ class RunFilter(django_filters.FilterSet):
 class DatasetFilter(django_filters.FilterSet):
     """Dataset versions by name, state, kind and digest."""
 
-    status = django_filters.MultipleChoiceFilter(
-        choices=[(s.value, s.value) for s in DatasetStatus]
-    )
+    status = AnyOfFilter(DatasetStatus)
 
     class Meta:
         model = Dataset

@@ -2,6 +2,7 @@
 
 import django_filters
 
+from crowetrade_site.core.api.filters import AnyOfFilter
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
 
@@ -9,9 +10,7 @@ from experiments.models import Experiment
 class ExperimentFilter(django_filters.FilterSet):
     """Experiments by state, design, owner, layer, verdict and time."""
 
-    status = django_filters.MultipleChoiceFilter(
-        choices=[(s.value, s.value) for s in ExperimentStatus]
-    )
+    status = AnyOfFilter(ExperimentStatus)
     design = django_filters.ChoiceFilter(choices=[(d, d) for d in ("shadow", "assigned")])
     owner = django_filters.CharFilter(field_name="owner__username")
     layer = django_filters.CharFilter(field_name="layer__name")

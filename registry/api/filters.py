@@ -6,6 +6,7 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from crowetrade_site.core.api.filters import AnyOfFilter
 from registry import selectors
 from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
 from registry.models import (
@@ -50,8 +51,8 @@ class VersionFilter(django_filters.FilterSet):
     """Versions by where they are, what they are made of and from, and words."""
 
     model = django_filters.CharFilter(field_name="registered_model__name")
-    stage = django_filters.MultipleChoiceFilter(choices=_choices(Stage))
-    status = django_filters.MultipleChoiceFilter(choices=_choices(VersionStatus))
+    stage = AnyOfFilter(Stage)
+    status = AnyOfFilter(VersionStatus)
     created_by = django_filters.CharFilter(field_name="created_by__username")
     alias = django_filters.CharFilter(field_name="aliases__alias")
     dataset = django_filters.CharFilter(method="by_dataset", label="The digest of a dataset.")
@@ -84,7 +85,7 @@ class VersionFilter(django_filters.FilterSet):
 class PromotionFilter(django_filters.FilterSet):
     """Requests by state, target, version and person."""
 
-    status = django_filters.MultipleChoiceFilter(choices=_choices(RequestStatus))
+    status = AnyOfFilter(RequestStatus)
     target = django_filters.ChoiceFilter(choices=_choices((Stage.STAGING, Stage.PRODUCTION)))
     model = django_filters.CharFilter(field_name="version__registered_model__name")
     version = django_filters.UUIDFilter(field_name="version__public_id")

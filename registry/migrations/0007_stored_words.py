@@ -1,4 +1,7 @@
-"""The words of models and versions are kept beside each row; searches had worked them out anew."""
+"""The words of models and versions are kept beside each row; searches had worked them out anew.
+
+The newest of a stage are found by its index.
+"""
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
@@ -43,5 +46,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="registeredmodel", index=GinIndex(fields=["words"], name="model_words")
+        ),
+        migrations.RemoveIndex(model_name="modelversion", name="version_stage"),
+        migrations.AddIndex(
+            model_name="modelversion",
+            index=models.Index(fields=["stage", "-changed_at"], name="version_stage"),
         ),
     ]

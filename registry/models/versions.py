@@ -139,7 +139,7 @@ class ModelVersion(BaseModel):
             ),
         ]  # fmt: skip
         indexes = [
-            models.Index(fields=["stage"], name="version_stage"),
+            models.Index(fields=["stage", "-changed_at"], name="version_stage"),
             models.Index(fields=["digest"], name="version_digest"),
             models.Index(fields=["-created_at", "-id"], name="version_newest"),
             models.Index(fields=["-changed_at", "-id"], name="version_changed"),

@@ -85,6 +85,6 @@ def of_model(request: Request, model: RegisteredModel) -> Response:
 
 def of_version(request: Request, version: ModelVersion) -> Response:
     """Answer with a version, as it stands now."""
-    rows = searching.list_versions_at(timezone.now())
-    shown = wire.model_version(rows.get(pk=version.pk), places.artifacts_url(request))
+    now = searching.get_version(version.public_id, at=timezone.now())
+    shown = wire.model_version(now, places.artifacts_url(request))
     return Response({"model_version": shown})
