@@ -25,6 +25,7 @@ app.conf.task_routes = {
     "registry.tasks.expire_promotions": {"queue": "upkeep"},
     "registry.tasks.expire_uploads": {"queue": "upkeep"},
     "registry.tasks.reap_versions": {"queue": "upkeep"},
+    "registry.tasks.verify_versions": {"queue": "interactive"},  # reads large files
 }
 app.conf.beat_schedule = {
     "seal-audit": {
@@ -61,6 +62,11 @@ app.conf.beat_schedule = {
         "task": "registry.tasks.expire_uploads",
         "schedule": 3600.0,
         "options": {"expires": 3600},
+    },
+    "verify-versions": {
+        "task": "registry.tasks.verify_versions",
+        "schedule": 86_400.0,
+        "options": {"expires": 86_400},
     },
     "collect-files": {
         "task": "backtests.tasks.collect_files",

@@ -45,6 +45,12 @@ def expire_promotions(**_: Any) -> None:
 
 
 @shared_task(acks_late=True, ignore_result=True)
+def verify_versions(**_: Any) -> None:
+    """Hash what is in staging and production; a version of other bytes is compromised."""
+    jobs.verify_versions(at=timezone.now())
+
+
+@shared_task(acks_late=True, ignore_result=True)
 def expire_uploads(**_: Any) -> None:
     """Forget uploads that nobody finished."""
     jobs.expire_uploads(at=timezone.now())

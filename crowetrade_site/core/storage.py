@@ -383,6 +383,28 @@ def stream(digest: str) -> IO[bytes]:
     return file
 
 
+def verify(digest: str) -> None:
+    """Hash an object where it is stored, whatever a local copy says.
+
+    Raises
+    ------
+    NotFound, Corrupted
+        As `locate`.
+    """
+    forget(digest)
+    stream(digest).close()
+
+
+def digest_of(digest: str) -> str:
+    """Return what the bytes hash to that are stored under a digest; empty where there are none."""
+    try:
+        file, actual = _hashed(digest)
+    except NotFound:
+        return ""
+    file.close()
+    return actual
+
+
 def open_unverified(digest: str) -> BufferedReader:
     """Return an open file over an object's bytes, for readers that verify what they read.
 

@@ -4,10 +4,12 @@ from registry.jobs.admission import admit_version, materialized, stalled_version
 from registry.jobs.collection import Collected, InUse, collect_files, note_loose
 from registry.jobs.conversion import convert_version, stalled_conversions
 from registry.jobs.expiry import expire_promotions, expire_uploads
+from registry.jobs.integrity import Verified, report_tampering, require_intact, verify_versions
 
 __all__ = [
     "Collected",
     "InUse",
+    "Verified",
     "admit_version",
     "collect_files",
     "convert_version",
@@ -15,6 +17,9 @@ __all__ = [
     "expire_uploads",
     "materialized",
     "note_loose",
+    "report_tampering",
+    "require_intact",
     "stalled_conversions",
     "stalled_versions",
+    "verify_versions",
 ]

@@ -1,5 +1,6 @@
 """Web-side verbs of the registry: check, move, audit, enqueue."""
 
+from registry.jobs import report_tampering, require_intact
 from registry.services.catalog import (
     create_model,
     delete_alias,
@@ -44,7 +45,6 @@ from registry.services.versions import (
     grant_waiver,
     hold_version,
     register_version,
-    report_tampering,
     tag_version,
     untag_version,
     update_version,
@@ -79,6 +79,7 @@ __all__ = [
     "rename_model",
     "report_tampering",
     "request_promotion",
+    "require_intact",
     "require_may_store",
     "revoke_type",
     "roll_back",

@@ -18,6 +18,7 @@ from crowetrade_site.core.errors import (
     StaleState,
 )
 from registry import selectors
+from registry.jobs import require_intact
 from registry.lifecycle import REQUESTS, RULES, RequestStatus, Stage
 from registry.models import Approval, PromotionPolicy, PromotionRequest
 from registry.rules.policies import Policy
@@ -25,7 +26,6 @@ from registry.selectors import Judgement
 from registry.services.steps import move, require_mover, require_sound, rule_of
 
 
-@transaction.atomic(durable=True)
 def request_promotion(
     *, version_id: UUID, target: Stage, actor: User, at: datetime, reason: str = "",
     idempotency_key: str = "",
@@ -36,49 +36,52 @@ def request_promotion(
     ------
     NotFound, Forbidden
         No such version (404), the actor's roles may not request this (403).
-    IllegalTransition, Conflict
-        No such move, no request needed, or one is open already; it is compromised (409).
+    IllegalTransition, Conflict, Corrupted
+        No such move, no request needed, or one is open already; its stored bytes are other ones
+        than were registered (409).
     GateNotMet
         A gate is not met; nothing is written (422).
     """
     require_mover(actor)
-    asked = canonical.digest(
-        {"verb": "request_promotion", "version": str(version_id), "target": target}
-    )
-    if earlier := idempotency.recall(actor, idempotency_key, asked):
-        return selectors.get_request(earlier)
-    version = selectors.get_version(version_id)
-    rule = rule_of(Stage(version.stage), target)
-    if not rule.takes_request:
-        raise IllegalTransition(f"From {version.stage} to {target} it takes no request.")
-    if rule.requests.isdisjoint(roles.roles_of(actor)):
-        raise Forbidden(f"Your roles may not request to {rule.name}.")
-    require_sound(version)
-    judged = selectors.judge(version, target, at=at)
-    _require_met(judged, f"{version} does not meet the gates of {target}")
-    days = Policy.model_validate(judged.policy.document).request_days
-    try:
-        with transaction.atomic():
-            request = PromotionRequest.objects.create(
-                version=version, target=target, requested_by=actor, requested_at=at, reason=reason,
-                policy=judged.policy, version_digest=version.digest,
-                evidence_digest=judged.evidence_digest, report=judged.report.document(),
-                expires_at=at + timedelta(days=days),
-            )  # fmt: skip
-    except IntegrityError:
-        raise Conflict(f"There is an open request for {version} to {target} already.") from None
-    idempotency.remember(actor, idempotency_key, asked, request.public_id)
-    audit.record(
-        "registry.promotion.requested", request, actor=actor, at=at, reason=reason,
-        after={
-            "version": str(version.public_id), "target": target, "digest": version.digest,
-            "evidence_digest": judged.evidence_digest, "policy": judged.policy.digest,
-        },
-    )  # fmt: skip
-    return request
+    require_intact(selectors.get_version(version_id), at=at)
+    with transaction.atomic(durable=True):
+        asked = canonical.digest(
+            {"verb": "request_promotion", "version": str(version_id), "target": target}
+        )
+        if earlier := idempotency.recall(actor, idempotency_key, asked):
+            return selectors.get_request(earlier)
+        version = selectors.get_version(version_id)
+        rule = rule_of(Stage(version.stage), target)
+        if not rule.takes_request:
+            raise IllegalTransition(f"From {version.stage} to {target} it takes no request.")
+        if rule.requests.isdisjoint(roles.roles_of(actor)):
+            raise Forbidden(f"Your roles may not request to {rule.name}.")
+        require_sound(version)
+        judged = selectors.judge(version, target, at=at)
+        _require_met(judged, f"{version} does not meet the gates of {target}")
+        days = Policy.model_validate(judged.policy.document).request_days
+        try:
+            with transaction.atomic():
+                request = PromotionRequest.objects.create(
+                    version=version, target=target, requested_by=actor, requested_at=at,
+                    reason=reason,
+                    policy=judged.policy, version_digest=version.digest,
+                    evidence_digest=judged.evidence_digest, report=judged.report.document(),
+                    expires_at=at + timedelta(days=days),
+                )  # fmt: skip
+        except IntegrityError:
+            raise Conflict(f"There is an open request for {version} to {target} already.") from None
+        idempotency.remember(actor, idempotency_key, asked, request.public_id)
+        audit.record(
+            "registry.promotion.requested", request, actor=actor, at=at, reason=reason,
+            after={
+                "version": str(version.public_id), "target": target, "digest": version.digest,
+                "evidence_digest": judged.evidence_digest, "policy": judged.policy.digest,
+            },
+        )  # fmt: skip
+        return request
 
 
-@transaction.atomic(durable=True)
 def approve_promotion(
     *, request_id: UUID, actor: User, at: datetime, comment: str = "", evidence_digest: str = ""
 ) -> PromotionRequest:
@@ -97,35 +100,41 @@ def approve_promotion(
         The actor's roles do not approve this, or it is their own request or version (403).
     Conflict, StaleState, IllegalTransition
         It has ended, or was approved by the actor; the version or its evidence changed (409).
+    Corrupted
+        The stored bytes are other ones than were registered (409).
     GateNotMet
         A gate is no longer met (422).
     """
-    request = _locked(request_id)
-    _require_may_approve(request, actor)
-    _require_pending(request, at)
-    judged = _judge_again(request, at)
-    role = _role_by(judged.policy, request, actor)
-    if evidence_digest and evidence_digest != judged.evidence_digest:
-        raise StaleState("The evidence has changed since you looked; look again.")
-    _let_lapse(request, judged, at)
-    if request.approvals.filter(approver=actor, lapsed_at=None).exists():
-        raise Conflict("You have approved this request already.")
-    Approval.objects.create(
-        request=request, approver=actor, requester=request.requested_by,
-        author=request.version.created_by, role=role, comment=comment, approved_at=at,
-        version_digest=request.version_digest, evidence_digest=judged.evidence_digest,
-    )  # fmt: skip
-    audit.record(
-        "registry.promotion.approved", request, actor=actor, at=at, reason=comment,
-        after={
-            "role": role, "version_digest": request.version_digest,
-            "evidence_digest": judged.evidence_digest,
-        },
-    )  # fmt: skip
-    if _n_approvals(request) >= judged.report.approvals_needed:
-        _complete(request, judged, actor=actor, at=at)
-    request.refresh_from_db()
-    return request
+    version = selectors.get_request(request_id).version
+    roles.require(actor, "models:approve")
+    require_intact(version, at=at)
+    with transaction.atomic(durable=True):
+        request = _locked(request_id)
+        _require_may_approve(request, actor)
+        _require_pending(request, at)
+        judged = _judge_again(request, at)
+        role = _role_by(judged.policy, request, actor)
+        if evidence_digest and evidence_digest != judged.evidence_digest:
+            raise StaleState("The evidence has changed since you looked; look again.")
+        _let_lapse(request, judged, at)
+        if request.approvals.filter(approver=actor, lapsed_at=None).exists():
+            raise Conflict("You have approved this request already.")
+        Approval.objects.create(
+            request=request, approver=actor, requester=request.requested_by,
+            author=request.version.created_by, role=role, comment=comment, approved_at=at,
+            version_digest=request.version_digest, evidence_digest=judged.evidence_digest,
+        )  # fmt: skip
+        audit.record(
+            "registry.promotion.approved", request, actor=actor, at=at, reason=comment,
+            after={
+                "role": role, "version_digest": request.version_digest,
+                "evidence_digest": judged.evidence_digest,
+            },
+        )  # fmt: skip
+        if _n_approvals(request) >= judged.report.approvals_needed:
+            _complete(request, judged, actor=actor, at=at)
+        request.refresh_from_db()
+        return request
 
 
 @transaction.atomic(durable=True)
@@ -166,7 +175,6 @@ def withdraw_promotion(
     return request
 
 
-@transaction.atomic(durable=True)
 def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> PromotionRequest:
     """Carry out an approved request: judge the gates once more, and move the version.
 
@@ -176,30 +184,35 @@ def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> Promoti
         No such request (404), the actor's roles do not execute it (403).
     IllegalTransition, Conflict, StaleState
         It is not approved, its approvals lapsed, the version was moved or compromised (409).
+    Corrupted
+        The stored bytes are other ones than were registered (409).
     GateNotMet
         A gate is no longer met (422).
     """
     require_mover(actor)
-    request = _locked(request_id)
-    rule = RULES[Stage(request.version.stage), Stage(request.target)] if _is_due(request) else None
-    if rule is None:
-        raise Conflict(f"{request.version} is in {request.version.stage}; the request is stale.")
-    if rule.executes.isdisjoint(roles.roles_of(actor)):
-        raise Forbidden("Operators carry out promotions to production.")
-    _require_pending(request, at)
-    if request.status != RequestStatus.APPROVED:
-        raise IllegalTransition(
-            f"The request has {_n_approvals(request)} of "
-            f"{request.report['approvals_needed']} approvals."
-        )
-    judged = _judge_again(request, at)
-    if _n_standing(request, judged) < judged.report.approvals_needed:
-        raise StaleState(
-            "The evidence changed after the approvals; they have lapsed: approve anew."
-        )
-    _carry_out(request, judged, actor=actor, at=at)
-    request.refresh_from_db()
-    return request
+    require_intact(selectors.get_request(request_id).version, at=at)
+    with transaction.atomic(durable=True):
+        request = _locked(request_id)
+        if not _is_due(request):
+            stage = request.version.stage
+            raise Conflict(f"{request.version} is in {stage}; the request is stale.")
+        rule = RULES[Stage(request.version.stage), Stage(request.target)]
+        if rule.executes.isdisjoint(roles.roles_of(actor)):
+            raise Forbidden("Operators carry out promotions to production.")
+        _require_pending(request, at)
+        if request.status != RequestStatus.APPROVED:
+            raise IllegalTransition(
+                f"The request has {_n_approvals(request)} of "
+                f"{request.report['approvals_needed']} approvals."
+            )
+        judged = _judge_again(request, at)
+        if _n_standing(request, judged) < judged.report.approvals_needed:
+            raise StaleState(
+                "The evidence changed after the approvals; they have lapsed: approve anew."
+            )
+        _carry_out(request, judged, actor=actor, at=at)
+        request.refresh_from_db()
+        return request
 
 
 def _require_may_approve(request: PromotionRequest, actor: User) -> None:

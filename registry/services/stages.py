@@ -7,10 +7,17 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from crowetrade_site.core import roles
-from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet, IllegalTransition
+from crowetrade_site.core.errors import (
+    Conflict,
+    Forbidden,
+    GateNotMet,
+    IllegalTransition,
+    StaleState,
+)
 from registry import selectors
+from registry.jobs import require_intact
 from registry.lifecycle import RULES, RequestStatus, Stage
-from registry.models import ModelVersion
+from registry.models import ModelVersion, RegisteredModel
 from registry.rules import gates
 from registry.services.promotions import end_request
 from registry.services.steps import move, require_mover, require_reason, require_sound, rule_of
@@ -71,7 +78,6 @@ def move_version(
     return version
 
 
-@transaction.atomic(durable=True)
 def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> ModelVersion:
     """Put the version that was in production before back there, and archive the present one.
 
@@ -83,6 +89,8 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
         The actor's roles do not allow it (403), or there is no reason (422).
     Conflict, StaleState
         There is nothing in production, or nothing to go back to; somebody was first (409).
+    Corrupted
+        The stored bytes of the earlier version are other ones than were registered (409).
     GateNotMet
         The earlier version may not be opened any more (422).
     """
@@ -92,32 +100,37 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
         raise Forbidden("Validators, operators and admins roll back.")
     require_reason(rule, reason)
     model = selectors.get_model(model_name)
-    present = (
-        selectors.list_versions().filter(registered_model=model, stage=Stage.PRODUCTION).first()
-    )
+    _, verified = _present_and_earlier(model)
+    require_intact(verified, at=at)
+    with transaction.atomic(durable=True):
+        present, earlier = _present_and_earlier(model)
+        if earlier != verified:
+            raise StaleState(f"{model} was rolled back, or promoted, by somebody else.")
+        if failures := gates.standing(selectors.facts_of(earlier, at=at), at):
+            raise GateNotMet(
+                f"{earlier} cannot return: {'; '.join(failures)}.", failures=failures, report={}
+            )
+        move(
+            present, Stage.ARCHIVED, actor=actor, at=at, reason=reason, verb="rolled_back",
+            heir=earlier, replaced_by=str(earlier.public_id),
+        )  # fmt: skip
+        move(
+            earlier, Stage.PRODUCTION, actor=actor, at=at, reason=reason, verb="restored",
+            replaces=str(present.public_id),
+        )  # fmt: skip
+    return earlier
+
+
+def _present_and_earlier(model: RegisteredModel) -> tuple[ModelVersion, ModelVersion]:
+    """Return the version in production, and that which was before and is not compromised."""
+    versions = selectors.list_versions().filter(registered_model=model)
+    present = versions.filter(stage=Stage.PRODUCTION).first()
     if present is None:
         raise Conflict(f"{model} has no version in production.")
-    earlier = (
-        selectors.list_versions()
-        .filter(
-            registered_model=model, stage=Stage.ARCHIVED, was_production_at__isnull=False,
-            compromised_at=None,
-        )
-        .order_by("-was_production_at")
-        .first()
-    )  # fmt: skip
+    left = versions.filter(
+        stage=Stage.ARCHIVED, was_production_at__isnull=False, compromised_at=None
+    )
+    earlier = left.order_by("-was_production_at").first()
     if earlier is None:
         raise Conflict(f"{model} has no earlier production version that could return.")
-    if failures := gates.standing(selectors.facts_of(earlier, at=at), at):
-        raise GateNotMet(
-            f"{earlier} cannot return: {'; '.join(failures)}.", failures=failures, report={}
-        )
-    move(
-        present, Stage.ARCHIVED, actor=actor, at=at, reason=reason, verb="rolled_back",
-        heir=earlier, replaced_by=str(earlier.public_id),
-    )  # fmt: skip
-    move(
-        earlier, Stage.PRODUCTION, actor=actor, at=at, reason=reason, verb="restored",
-        replaces=str(present.public_id),
-    )  # fmt: skip
-    return earlier
+    return present, earlier

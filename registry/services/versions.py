@@ -238,28 +238,6 @@ def grant_waiver(
     return waiver
 
 
-@transaction.atomic(durable=True)
-def report_tampering(*, version_id: UUID, path: str, found: str, at: datetime) -> ModelVersion:
-    """Mark a version whose stored bytes are no longer those that were registered.
-
-    Called after the refusal, in a transaction of its own, whoever asked for the bytes.
-
-    Raises
-    ------
-    NotFound
-        There is no such version (404).
-    """
-    version = _locked(version_id)
-    if version.compromised_at is None:  # the mark is final: a trigger keeps it
-        ModelVersion.objects.filter(pk=version.pk).update(compromised_at=at, changed_at=at)
-    audit.record(
-        "registry.version.compromised", version, actor=None, at=at,
-        after={"path": path, "found": found, "digest": version.digest},
-    )  # fmt: skip
-    version.refresh_from_db()
-    return version
-
-
 def _require_new(model: RegisteredModel, manifest: Manifest, allow_duplicate: bool) -> None:
     RegisteredModel.objects.select_for_update(no_key=True).get(pk=model.pk)
     same = (

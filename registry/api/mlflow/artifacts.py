@@ -179,10 +179,15 @@ def _opened(found: Bytes) -> IO[bytes]:
     """Return verified bytes, or put on record which versions they belong to."""
     try:
         return storage.stream(found.sha256)
-    except (Corrupted, NotFound) as broken:
+    except NotFound:
+        raise Corrupted(
+            f"The bytes of {found.path} are not in the artefact store; restore them from a backup."
+        ) from None
+    except Corrupted as broken:
+        actual = storage.digest_of(found.sha256)
         for version in searching.list_holding(found.sha256):
             services.report_tampering(
-                version_id=version.public_id, path=found.path, found=broken.detail,
+                version_id=version.public_id, path=found.path, found=actual,
                 at=timezone.now(),
             )  # fmt: skip
         logger.error("Stored bytes are not those that were handed in", extra={"file": found.path})  # noqa: TRY400

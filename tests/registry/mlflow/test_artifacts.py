@@ -205,10 +205,7 @@ class TestGet:
         assert answer["Content-Disposition"].startswith("attachment")
         assert answer["X-Content-Type-Options"] == "nosniff"
 
-    @pytest.mark.parametrize("is_gone", [False, True])
-    def test_refuses_other_bytes_and_puts_every_version_with_them_on_record(
-        self, wire, admitted, is_gone
-    ):
+    def test_refuses_other_bytes_and_puts_every_version_with_them_on_record(self, wire, admitted):
         wire.register("fx")
         wire.post("registered-models/create", name="copy")
         said(wire.post("model-versions/create", name="copy", source="models:/fx/1"))
@@ -217,7 +214,7 @@ class TestGet:
         path = f"registered/{version.public_id}/MLmodel"
         assert content(wire.get_file(path))
 
-        disk(sha256).unlink() if is_gone else rot(sha256)
+        rot(sha256)
         refused(wire.get_file(path), 409, "DATA_LOSS")
         refused(wire.get_file(path), 409, "DATA_LOSS")
 
@@ -226,6 +223,19 @@ class TestGet:
         assert not ModelVersion.objects.filter(compromised_at=None).exists()
         answer = wire.post("model-versions/create", name="copy", source="models:/fx/1")
         refused(answer, 409, "RESOURCE_CONFLICT")
+
+    def test_serves_a_file_again_that_was_missing(self, wire, admitted):
+        wire.register("fx")
+        version = ModelVersion.objects.get()
+        path = f"registered/{version.public_id}/MLmodel"
+        stored = disk(version.manifest["files"][0]["sha256"])
+        kept = stored.rename(stored.with_suffix(".backup"))
+
+        refused(wire.get_file(path), 409, "DATA_LOSS")
+        kept.rename(stored)
+
+        assert content(wire.get_file(path))
+        assert not AuditEvent.objects.filter(verb="registry.version.compromised").exists()
 
     def test_refuses_other_bytes_of_what_no_version_has(self, wire):
         wire.put_file("desk/a", b"1")

@@ -1,0 +1,131 @@
+"""Sums by period to one figure a period: what an arm made, and what a challenger had more."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.plans.document import ExperimentPlan, MetricSpec
+from experiments.statistics.summaries import PeriodTable
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def differences_of(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int
+) -> tuple[IntArray, FloatArray]:
+    """Return the periods in which both arms have outcomes, and what the challenger had more.
+
+    Parameters
+    ----------
+    plan : ExperimentPlan
+    metric : MetricSpec
+    table : PeriodTable
+        Of the periods to look at.
+    arm : int
+        Position of the challenger; the control's is 0.
+
+    Returns
+    -------
+    periods : int64 array, shape (n,)
+        Their beginnings [UTC ns].
+    differences : float64 array, shape (n,)
+        Of period totals (shadow), or of means within a period (assigned), in the metric's unit.
+    """
+    n_arms = len(plan.arms)
+    if plan.design == "assigned":
+        return _within_allocations(metric, table, arm, n_arms)
+    periods, n = table.pivot("n", n_arms)
+    values = period_values(plan, metric, table, n_arms)
+    both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0) & np.isfinite(values[:, [0, arm]]).all(axis=1)
+    return periods[both], values[both, arm] - values[both, 0]
+
+
+def _within_allocations(
+    metric: MetricSpec, table: PeriodTable, arm: int, n_arms: int
+) -> tuple[IntArray, FloatArray]:
+    """Return one difference a period: those under each allocation, by what they tell.
+
+    Within a period under one allocation nobody had looked at its outcomes, so the difference of
+    two arms' means is not biased, whoever changed the shares before: of periods counted by exposure
+    always, of those counted by outcome as long as how late one comes does not depend on it. Shocks
+    that all units share cancel.
+    """
+    period, sums = _cells(table, n_arms)
+    n, total, x_total = sums["n"], sums["total"], sums["x_total"]
+    below = x_total if metric.kind == "ratio" else n
+    both = (n[:, [0, arm]] > 0.0).all(axis=1) & (below[:, [0, arm]] != 0.0).all(axis=1)
+    n_one, n_control = n[both, arm], n[both, 0]
+    weight = n_one * n_control / (n_one + n_control)
+    periods, place = np.unique(period[both], return_inverse=True)
+    whole = np.bincount(place, weight, periods.size)
+
+    def by_period(above: FloatArray, under: FloatArray) -> FloatArray:
+        values = above[both] / under[both]
+        weighed = np.bincount(place, weight * (values[:, arm] - values[:, 0]), periods.size)
+        return weighed / whole
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        differences = by_period(total, below)
+        if metric.covariate:
+            differences = differences - _explained(by_period(x_total, n), differences)
+    return periods, differences
+
+
+def _cells(table: PeriodTable, n_arms: int) -> tuple[IntArray, dict[str, FloatArray]]:
+    """Return the period of each period and allocation, and sums by arm, shape (n_cells, n_arms)."""
+    cells, at = np.unique(np.stack([table.period, table.allocation]), axis=1, return_inverse=True)
+    flat = at.reshape(-1) * n_arms + table.arm
+    size = cells.shape[1] * n_arms
+    sums: dict[str, FloatArray] = {
+        name: np.bincount(flat, getattr(table, name), size).reshape(-1, n_arms).astype(np.float64)
+        for name in ("n", "total", "squares", "x_total")
+    }
+    return cells[0], sums
+
+
+def centered(table: PeriodTable, n_arms: int) -> dict[str, FloatArray]:
+    """Return each arm's number, sum and sum of squares about the mean of its period and allocation.
+
+    What all arms share is taken off, so that a share gained in a good time is no merit.
+
+    Returns
+    -------
+    dict of float64 arrays, shape (n_arms,)
+        ``n``, ``total``, ``squares``.
+    """
+    _, sums = _cells(table, n_arms)
+    n, total, squares = sums["n"], sums["total"], sums["squares"]
+    mean = (total.sum(axis=1) / np.maximum(n.sum(axis=1), 1.0))[:, np.newaxis]
+    return {
+        "n": n.sum(axis=0),
+        "total": (total - n * mean).sum(axis=0),
+        "squares": np.maximum(squares - 2.0 * mean * total + n * mean * mean, 0.0).sum(axis=0),
+    }
+
+
+def period_values(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, n_arms: int
+) -> FloatArray:
+    """Return what each arm made in each period, shape (n_periods, n_arms); NaN where nothing."""
+    _, total = table.pivot("total", n_arms)
+    if metric.kind == "ratio":
+        _, below = table.pivot("x_total", n_arms)
+    elif plan.design == "shadow" and metric.kind == "mean":
+        return total
+    else:
+        _, below = table.pivot("n", n_arms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below != 0.0, total / below, np.nan)
+
+
+def _explained(x: FloatArray, differences: FloatArray) -> FloatArray:
+    """Return what differences of the covariate explain of those of the metric (CUPED).
+
+    Units met their arms by chance after the covariate was there, so that its differences are 0 on
+    average and taking them off changes no mean.
+    """
+    spread = float(np.var(x)) if x.size else 0.0
+    if x.size < 3 or spread <= 1e-24 * float(np.mean(x * x) + 1e-300):
+        return np.zeros_like(differences)
+    slope = float(np.cov(x, differences)[0, 1] / np.var(x, ddof=1))
+    return slope * x
