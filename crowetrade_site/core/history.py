@@ -64,6 +64,8 @@ def _text(value: Any) -> str:
         text = ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
     elif isinstance(value, list):
         text = ", ".join(_text(inner) for inner in value)
+    elif isinstance(value, float):
+        text = f"{value:.6g}"
     else:
         text = value if isinstance(value, str) else json.dumps(value)
     if _DIGEST.fullmatch(text):

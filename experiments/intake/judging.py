@@ -17,7 +17,7 @@ from experiments.intake.columns import NO_TIME, Sent
 from experiments.intake.terms import Terms
 
 MOST_REFUSALS: Final = 20
-LARGEST: Final = 1e100  # beyond it the sum of squares of a long experiment could overflow
+LARGEST: Final = 1e60  # beyond it sums of squares are no sums any more
 AHEAD_NS: Final = 300 * 1_000_000_000
 
 IntArray = NDArray[np.int64]
@@ -46,7 +46,7 @@ REASONS: Final = tuple(Reason)
 DETAILS: Final = {
     Reason.UNKNOWN_METRIC: "The plan has no such metric; it has {metrics}.",
     Reason.BAD_TIME: "at is ISO 8601 with its zone, or an integer of UTC nanoseconds.",
-    Reason.NOT_FINITE: "value, and x where it is sent, are finite numbers, at most 1e100 in size.",
+    Reason.NOT_FINITE: "value, and x where it is sent, are finite numbers, at most 1e60 in size.",
     Reason.NOT_BINARY: "The metric is a proportion: its outcomes are 0 or 1.",
     Reason.MISSING_X: "The metric needs x, its covariate or denominator, beside each value.",
     Reason.BAD_UNIT: "An assigned experiment's outcomes are of a unit, of 1 to 256 printable "
@@ -139,12 +139,13 @@ def _positions(words: Sequence[str | None], names: Sequence[str]) -> IntArray:
 def keys_of(sent: Sent, terms: Terms, rows: IntArray) -> list[str]:
     """Return what identifies each of these rows: 32 hexadecimal digits.
 
-    Without a key of its own an outcome is known by its unit or arm, metric and time: the first
-    half of the SHA-256 of ``unit|metric|at``, at in UTC ns.
+    The first half of the SHA-256 of ``unit|metric|key``, with the arm where there are no units:
+    one order may be the key of several metrics. Without a key of its own an outcome is known by
+    its time, in UTC ns.
     """
     whose = sent.unit if terms.is_assigned else sent.arm
     at = sent.at.tolist()
-    texts = [sent.key[row] or f"{whose[row]}|{sent.metric[row]}|{at[row]}" for row in rows.tolist()]
+    texts = [f"{whose[row]}|{sent.metric[row]}|{sent.key[row] or at[row]}" for row in rows.tolist()]
     return [sha256(text.encode()).hexdigest()[:32] for text in texts]
 
 

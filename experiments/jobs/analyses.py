@@ -36,11 +36,16 @@ _OVERLAP, _IDLE = timedelta(seconds=10), timedelta(seconds=60)
 _DUE = """
 SELECT e.public_id FROM experiments_experiment e
 WHERE e.status = ANY(%s) AND (e.analyzed_at IS NULL OR e.analyzed_at < %s)
-  AND EXISTS (
-    SELECT 1 FROM experiments_periodstatistic s
-    WHERE s.experiment_id = e.id
-      AND (e.analyzed_at < %s
-           OR s.changed_at >= coalesce(e.analyzed_at, '-infinity') - %s::interval)
+  AND (
+    EXISTS (
+      SELECT 1 FROM experiments_periodstatistic s
+      WHERE s.experiment_id = e.id
+        AND (e.analyzed_at < %s
+             OR s.changed_at >= coalesce(e.analyzed_at, '-infinity') - %s::interval)
+    )
+    OR coalesce(e.analyzed_at, '-infinity') < %s AND EXISTS (
+      SELECT 1 FROM experiments_exposure x WHERE x.experiment_id = e.id
+    )
   )
 ORDER BY e.analyzed_at NULLS FIRST LIMIT 200
 """
@@ -69,7 +74,8 @@ def list_due() -> list[UUID]:
     with connection.cursor() as cursor:
         now = timezone.now()
         overlap = f"{_OVERLAP.total_seconds():g} s"
-        cursor.execute(_DUE, [list(_LIVE), now - LEAST_BETWEEN, now - _IDLE, overlap])
+        idle = now - _IDLE
+        cursor.execute(_DUE, [list(_LIVE), now - LEAST_BETWEEN, idle, overlap, idle])
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -107,6 +113,7 @@ def _look(experiment: Experiment, at: datetime) -> Analysis | None:
     decision = decide(
         findings, control=plan.control.name,
         region_of_equivalence=plan.analysis.region_of_equivalence,
+        goes_on_after_breach=plan.stopping.on_guardrail == "notify",
     )  # fmt: skip
     analysis = _record(experiment, findings, decision, at, time.perf_counter() - began)
     _act(experiment, plan, decision, at)
@@ -118,7 +125,8 @@ def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
     """Return the sums of an experiment, each table in one query."""
     from experiments.plans.analysis import Observed
 
-    metrics = {metric.name: metric.pk for metric in experiment.metrics.all()}
+    watermark, silent = _watermark(experiment, plan)  # before the sums: what comes meanwhile is
+    metrics = {metric.name: metric.pk for metric in experiment.metrics.all()}  # of a later period
     is_quantile = {metric.name: metric.kind == "quantile" for metric in plan.metrics}
     n_arms = len(plan.arms)
     return Observed(
@@ -132,30 +140,33 @@ def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
         },
         exposed=selectors.exposed_by_allocation(experiment) if plan.design == "assigned" else {},
         weights={one.number: one.weights for one in selectors.list_allocations(experiment)},
-        watermark=_watermark(experiment, plan),
+        watermark=watermark,
+        silent=silent,
         n_late=selectors.tallies(experiment).get("late", 0),
     )  # fmt: skip
 
 
-def _watermark(experiment: Experiment, plan: ExperimentPlan) -> int | None:
-    """Return up to when all outcomes are in [UTC ns]; None before the first.
+def _watermark(experiment: Experiment, plan: ExperimentPlan) -> tuple[int | None, list[str]]:
+    """Return up to when all outcomes are in [UTC ns], None before the first, and who is silent.
 
-    An arm's newest period may get more: it counts once a newer one has been seen of every arm that
-    reports, or once it is over by the clock and nothing has come for a while. Counted by exposure
-    the clock tells: exposures are stamped here, and the plan says how long outcomes take.
+    An arm's newest period may get more: it counts once a newer one has been seen of every arm and
+    metric that reports, or once it is over by the clock and nothing has come for a while. One that
+    is silent while others report holds nobody up. Counted by exposure the clock tells: exposures
+    are stamped here, and the plan says how long outcomes take.
     """
-    seen = selectors.newest_periods(experiment)
+    now, late = timezone.now(), duration(plan.lateness)
+    patience = max(_IDLE, late + 2 * duration(plan.period))
+    seen = selectors.newest_periods(experiment, since=now - patience)
     if seen is None:
-        return None
-    late_ns = int(duration(plan.lateness).total_seconds()) * 1_000_000_000
-    now = timezone.now()
+        return None, []
+    late_ns, now_ns = (int(at) * 1_000_000_000 for at in (late.total_seconds(), now.timestamp()))
     if plan.counts_by_exposure:
-        return int(now.timestamp()) * 1_000_000_000 - late_ns
+        return (now_ns - late_ns) // plan.period_ns * plan.period_ns, seen.silent
     is_quiet = now - seen.changed_at >= _IDLE
     newest_end = seen.newest + plan.period_ns
-    if is_quiet and newest_end + late_ns <= int(now.timestamp()) * 1_000_000_000:
-        return newest_end
-    return seen.least - late_ns
+    if is_quiet and newest_end + late_ns <= now_ns:
+        return newest_end, seen.silent
+    return seen.least - late_ns, seen.silent
 
 
 def _record(
@@ -255,7 +266,10 @@ def _reallocate(
             if not due.update(allocated_at=at):
                 return  # another worker decided
             if weights != current.weights:
-                allocate(experiment, weights, at=at, cause="policy", reason=asked.policy)
+                allocate(
+                    experiment, weights, at=at, cause="policy", after=current,
+                    reason=asked.policy,
+                )  # fmt: skip
     except IntegrityError:
         logger.info("Somebody gave the arms other shares first")
 

@@ -19,11 +19,14 @@ _FOLD = f"""
 WITH newest AS (
     SELECT experiment_id, max(period) AS period FROM experiments_periodstatistic
     GROUP BY experiment_id
-), gone AS (
-    DELETE FROM experiments_periodstatistic s USING newest, experiments_experiment e
-    WHERE s.experiment_id = newest.experiment_id AND e.id = s.experiment_id AND s.shard <> 0
+), over AS (
+    SELECT s.ctid FROM experiments_periodstatistic s
+    JOIN newest USING (experiment_id) JOIN experiments_experiment e ON e.id = s.experiment_id
+    WHERE s.shard <> 0
       AND s.period < newest.period - 1e9 * (%s * {_seconds("period")} + {_seconds("lateness")})
-    RETURNING s.*
+    FOR UPDATE OF s SKIP LOCKED
+), gone AS (
+    DELETE FROM experiments_periodstatistic WHERE ctid IN (SELECT ctid FROM over) RETURNING *
 )
 INSERT INTO experiments_periodstatistic ({_KEY}, shard, {", ".join(SUMS)}, changed_at)
 SELECT {_KEY}, 0, {", ".join(f"sum({name})" for name in SUMS)}, max(changed_at)
@@ -38,7 +41,8 @@ def fold_shards() -> int:
     """Fold the shards of periods that are over; return the rows that are left of them.
 
     Nothing is lost to an outcome that comes late meanwhile: it waits for the row that goes, finds
-    none, and makes its own, which the next fold takes in. `changed_at` stays, so that nothing is
+    none, and makes its own, which the next fold takes in. A row that a batch is adding to stays
+    for the next fold, so that neither waits for the other. `changed_at` stays, so that nothing is
     analyzed anew for it.
     """
     with transaction.atomic(), connection.cursor() as cursor:

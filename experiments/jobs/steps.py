@@ -41,16 +41,16 @@ def move(
 
 def allocate(
     experiment: Experiment, weights: Sequence[float], *, at: datetime, cause: str,
-    actor: User | None = None, reason: str = "",
+    after: Allocation | None, actor: User | None = None, reason: str = "",
 ) -> Allocation:  # fmt: skip
-    """Write the next shares of the arms and record it; of two at once one fails by its number.
+    """Write the shares that come after some others, and record it; of two at once one fails.
 
     Raises
     ------
     IntegrityError
-        Other shares were written just now.
+        Those were followed by others already.
     """
-    last = experiment.allocations.order_by("-number").first()
+    last = after
     made: Allocation = experiment.allocations.create(
         number=last.number + 1 if last else 1, at=at, weights=list(weights), cause=cause,
         reason=reason,
@@ -59,9 +59,11 @@ def allocate(
         Experiment.objects.filter(pk=experiment.pk).update(
             revision=F("revision") + 1, updated_at=at
         )
+        names = list(experiment.arms.order_by("position").values_list("name", flat=True))
+        before, after = (dict(zip(names, one.weights, strict=True)) for one in (last, made))
         audit.record(
             "experiments.experiment.reallocated", experiment, actor=actor, at=at, reason=reason,
-            before={"weights": last.weights, "allocation": last.number},
-            after={"weights": made.weights, "allocation": made.number, "cause": cause},
+            before={"shares": before, "allocation": last.number},
+            after={"shares": after, "allocation": made.number, "cause": cause},
         )  # fmt: skip
     return made

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.bandits import AllocationLimits, ArmStatistics, make_policy
+from experiments.plans.differences import arm_effects
 from experiments.plans.document import ExperimentPlan
 from experiments.statistics.summaries import PeriodTable
 
@@ -46,7 +47,10 @@ def next_weights(
     if bool((sums.n < 2.0).any()):
         return list(previous)
     is_binary = plan.primary.kind == "proportion"
-    sums = _turned(sums, plan) if is_binary else _standardized(sums, plan)
+    if not is_binary:
+        sums = _standardized(_with_effects(sums, plan, table), plan)
+    else:
+        sums = _turned(sums, plan)
     settings: dict[str, Any] = {"posterior": "beta" if is_binary else "normal"}
     policy = make_policy(
         asked.policy, len(plan.arms), **(settings if asked.policy == "top_two_thompson" else {})
@@ -68,6 +72,14 @@ def _centered(table: PeriodTable) -> PeriodTable:
     return PeriodTable.of(
         merged.period, merged.arm, merged.allocation, merged.n, total, np.maximum(squares, least)
     )
+
+
+def _with_effects(sums: ArmStatistics, plan: ExperimentPlan, table: PeriodTable) -> ArmStatistics:
+    """Return sums whose means are the arms' effects; what varies about them stays as it was."""
+    effects = arm_effects(table, len(plan.arms), discount=plan.allocation.discount)
+    about = np.maximum(sums.squares - sums.total * sums.total / sums.n, 0.0)
+    total = sums.n * effects
+    return ArmStatistics(sums.n, total, about + total * effects)
 
 
 def _rounded(shares: NDArray[np.float64]) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.plans.differences import centered, differences_of, period_values
+from experiments.plans.differences import arm_effects, differences_of, period_values
 from experiments.plans.document import AnalysisSpec, ExperimentPlan, MetricSpec
 from experiments.plans.findings import (
     ArmFigures,
@@ -39,6 +39,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 MOST_POINTS = 400  # of a path that is kept
+MOST_REPEATED = 1.1  # outcomes of a unit, on average, that are taken for one each
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Observed:
         Shares of the arms by allocation number.
     watermark : int or None
         Periods that end by then are analyzed [UTC ns]; all where None.
+    silent : sequence of str
+        Metrics and arms of which nothing has come while others reported.
     """
 
     tables: Mapping[str, PeriodTable]
@@ -64,6 +67,7 @@ class Observed:
     exposed: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     weights: Mapping[int, Sequence[float]] = field(default_factory=dict)
     watermark: int | None = None
+    silent: Sequence[str] = ()
     n_late: int = 0
 
 
@@ -86,20 +90,52 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     metrics = [_metric_findings(plan, metric, observed) for metric in plan.metrics]
     primary = next(one for one in metrics if one.role == "primary")
     table = _in_time(plan, observed.tables[plan.primary.name], observed.watermark)
-    n_periods = int(np.unique(table.period).size)
+    is_repeated = _is_repeated(plan, table, observed)
     notes = [f"{one.arm}: {one.because}" for one in primary.comparisons if one.because]
     notes += _unpaired(plan, table) + _selected(plan, observed)
+    notes += [
+        f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
+    ]
+    if is_repeated:
+        notes.append(_REPEATED)
     return Findings(
-        n_periods=n_periods,
+        n_periods=_n_compared(plan, table),
         horizon=plan.analysis.horizon_periods,
+        n_seen=int(np.unique(table.period).size),
         watermark=observed.watermark,
         metrics=metrics,
         mismatch=_mismatch(plan, observed),
         cost=_cost(plan, observed),
         method=plan.analysis.method,
         n_late=observed.n_late,
+        is_repeated=is_repeated,
         notes=list(dict.fromkeys(notes)),
     )
+
+
+_REPEATED = (
+    "Units report again and again, and their outcomes are counted by their own moments: how units "
+    "differ is in no interval, so nothing is concluded. counted_by: exposure puts each unit into "
+    "one period."
+)
+
+
+def _is_repeated(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> bool:
+    """Whether the same units are in period after period.
+
+    What chance gave an arm of better units then stays in every difference: it does not vary, so no
+    interval from differences of periods has it.
+    """
+    if plan.design != "assigned" or plan.counts_by_exposure:
+        return False
+    n_units = sum(n for by_arm in observed.exposed.values() for n in by_arm.values())
+    return n_units > 0 and float(table.n.sum()) > MOST_REPEATED * n_units
+
+
+def _n_compared(plan: ExperimentPlan, table: PeriodTable) -> int:
+    """Return the periods in which most is known of some challenger beside the control."""
+    challengers = range(1, len(plan.arms))
+    return max(differences_of(plan, plan.primary, table, arm)[0].size for arm in challengers)
 
 
 def confidence_of(plan: ExperimentPlan) -> float:
@@ -193,15 +229,20 @@ def _compared(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm:
         )  # fmt: skip
     except StatisticsError as error:
         return Comparison(name, control, confidence, because=_sentence(error))
-    seen = plain.running()
+    # A guardrail is asked how things stand now; the primary metric what fits all looks so far,
+    # so that an answer of yesterday is one today, whoever looked.
+    seen = plain if metric.role == "guardrail" else plain.running()
     known = np.isfinite(seen.lower) & np.isfinite(seen.upper)
-    at = int(np.flatnonzero(known)[-1]) if known.any() else None
+    fits = known & (seen.lower <= seen.upper)
+    at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
     told = list(seen.warnings)
     if at is None:
         told.insert(0, _too_early(plan, differences.size))
-    elif seen.lower[at] > seen.upper[at]:
-        told.insert(0, "No one difference fits all looks: it changed while the experiment ran.")
-        at = None
+    elif known[at + 1 :].any():
+        told.insert(
+            0, "No one difference fits all looks: it changed while the experiment ran; shown is "
+            "the last interval that fits those before it.",
+        )  # fmt: skip
     return Comparison(
         name, control, confidence,
         estimate=float(seen.mean[-1 if at is None else at]) if seen.mean.size else None,
@@ -331,8 +372,7 @@ def _cost(plan: ExperimentPlan, observed: Observed) -> Cost | None:
     periods, n = table.pivot("n", n_arms)
     if periods.size == 0 or bool((n.sum(axis=0) == 0.0).any()):
         return None
-    about = centered(table, n_arms)
-    mean = about["total"] / about["n"]
+    mean = arm_effects(table, n_arms)
     gap = mean.max() - mean if metric.direction == "increase" else mean - mean.min()
     total = np.cumsum(n @ gap)
     kept = np.unique(np.linspace(0, total.size - 1, min(total.size, MOST_POINTS)).astype(int))

@@ -5,7 +5,7 @@ that reading them after every period uses nothing up. A guardrail is asked first
 before all: an answer from a broken experiment is none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiments.plans.findings import Comparison, Findings, MetricFindings
 from experiments.plans.verdicts import Decision, GuardrailState, Verdict
@@ -16,6 +16,8 @@ from experiments.statistics.guardrails import (
     judge_guardrail,
 )
 
+MOST_WAITING = 2  # times the planned periods, where some have outcomes of one side only
+
 
 @dataclass(frozen=True, slots=True)
 class _Interval:
@@ -24,8 +26,9 @@ class _Interval:
 
 
 def decide(
-    findings: Findings, *, control: str, region_of_equivalence: float | None = None
-) -> Decision:
+    findings: Findings, *, control: str, region_of_equivalence: float | None = None,
+    goes_on_after_breach: bool = False,
+) -> Decision:  # fmt: skip
     """Return what the findings say under the rules of a plan.
 
     Parameters
@@ -35,6 +38,8 @@ def decide(
         Name of the control.
     region_of_equivalence : float, optional
         Differences of the primary metric no larger than this are none [its unit, > 0].
+    goes_on_after_breach : bool
+        The plan has a breach of a guardrail told, and is answered all the same.
 
     Notes
     -----
@@ -54,12 +59,14 @@ def decide(
             guardrails=states,
         )
     breached = [state for state in states if state.status == GuardrailStatus.BREACHED]
+    alarm = ""
     if breached:
         named = ", ".join(f"{state.metric} of {state.arm}" for state in breached)
-        return Decision(
-            Verdict.GUARDRAIL_BREACHED, f"Worse than its margin: {named}.", guardrails=states
-        )
-    return _on_primary(findings, control, region_of_equivalence, states)
+        alarm = f"Worse than its margin: {named}."
+    answer = _on_primary(findings, control, region_of_equivalence, states)
+    if alarm and not (goes_on_after_breach and answer.ends):
+        return Decision(Verdict.GUARDRAIL_BREACHED, alarm, guardrails=states)
+    return replace(answer, reason=f"{alarm} {answer.reason}".strip())
 
 
 def guardrail_states(findings: Findings) -> list[GuardrailState]:
@@ -93,21 +100,39 @@ def _on_primary(
 ) -> Decision:
     metric = findings.primary
     known = [(one, _improvement(metric, one)) for one in metric.comparisons]
-    if known and region is not None and all(_is_nothing(one, region) for one, _ in known):
+    if findings.is_repeated:
+        known = [(one, None) for one, _ in known]
+    elif known and region is not None and all(_is_nothing(one, region) for one, _ in known):
         reason = f"No difference of {metric.name} is larger than {region:g}."
         return Decision(Verdict.NO_DIFFERENCE, reason, guardrails=states)
     winners = [one for one, better in known if better is not None and better[0] > 0.0]
     if winners:
         best = max(winners, key=lambda one: _signed(metric, one.estimate))
-        return Decision(Verdict.WINNER, _sentence(metric, best), best.arm, states)
+        reason = f"{_sentence(metric, best)}{_unguarded(findings, best.arm)}"
+        return Decision(Verdict.WINNER, reason, best.arm, states)
     if known and all(better is not None and better[1] < 0.0 for _, better in known):
         reason = f"Every challenger is worse than {control} on {metric.name}."
         return Decision(Verdict.WINNER, reason, control, states)
     if findings.n_periods >= findings.horizon:
         reason = f"The {findings.horizon:,} planned periods are over without an answer."
         return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
+    if findings.n_seen >= MOST_WAITING * findings.horizon:
+        reason = (
+            f"Of {findings.n_seen:,} periods with outcomes {findings.n_periods:,} could be "
+            f"compared; {findings.horizon:,} were planned."
+        )
+        return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
     reason = f"{findings.n_periods:,} of {findings.horizon:,} planned periods; no answer so far."
     return Decision(Verdict.CONTINUE, reason, guardrails=states)
+
+
+def _unguarded(findings: Findings, arm: str) -> str:
+    """Return in a sentence which guardrails of an arm nothing is known of; empty if none."""
+    names = [
+        metric.name for metric in findings.guardrails for one in metric.comparisons
+        if one.arm == arm and not one.is_known
+    ]  # fmt: skip
+    return f" Nothing is known of its guardrail {', '.join(names)}." if names else ""
 
 
 def _is_nothing(comparison: Comparison, region: float) -> bool:

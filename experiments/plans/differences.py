@@ -78,29 +78,41 @@ def _cells(table: PeriodTable, n_arms: int) -> tuple[IntArray, dict[str, FloatAr
     size = cells.shape[1] * n_arms
     sums: dict[str, FloatArray] = {
         name: np.bincount(flat, getattr(table, name), size).reshape(-1, n_arms).astype(np.float64)
-        for name in ("n", "total", "squares", "x_total")
+        for name in ("n", "total", "x_total")
     }
     return cells[0], sums
 
 
-def centered(table: PeriodTable, n_arms: int) -> dict[str, FloatArray]:
-    """Return each arm's number, sum and sum of squares about the mean of its period and allocation.
+def arm_effects(table: PeriodTable, n_arms: int, *, discount: float = 1.0) -> FloatArray:
+    """Return what each arm makes of an outcome beside the others, times and shares taken off.
 
-    What all arms share is taken off, so that a share gained in a good time is no merit.
+    Parameters
+    ----------
+    table : PeriodTable
+    n_arms : int
+    discount : float
+        What a period back is worth, in the order of the periods that there are.
 
     Returns
     -------
-    dict of float64 arrays, shape (n_arms,)
-        ``n``, ``total``, ``squares``.
+    float64 array, shape (n_arms,)
+        They sum to 0; 0 of an arm that never had outcomes beside another.
+
+    Notes
+    -----
+    Least squares of outcomes on arm and cell (period and allocation). A share gained in a good time
+    is no merit, and a difference is not made smaller by shares that moved, as it is in sums about
+    the means of cells.
     """
-    _, sums = _cells(table, n_arms)
-    n, total, squares = sums["n"], sums["total"], sums["squares"]
-    mean = (total.sum(axis=1) / np.maximum(n.sum(axis=1), 1.0))[:, np.newaxis]
-    return {
-        "n": n.sum(axis=0),
-        "total": (total - n * mean).sum(axis=0),
-        "squares": np.maximum(squares - 2.0 * mean * total + n * mean * mean, 0.0).sum(axis=0),
-    }
+    period, sums = _cells(table, n_arms)
+    _, age = np.unique(-period, return_inverse=True)
+    weight = (discount ** age.reshape(-1).astype(np.float64))[:, np.newaxis]
+    n, total = sums["n"] * weight, sums["total"] * weight
+    of_cell = np.maximum(n.sum(axis=1, keepdims=True), 1e-300)
+    normal = np.diag(n.sum(axis=0)) - (n / of_cell).T @ n
+    above = (total - n * (total.sum(axis=1, keepdims=True) / of_cell)).sum(axis=0)
+    effects: FloatArray = np.linalg.pinv(normal, hermitian=True) @ above
+    return effects
 
 
 def period_values(

@@ -151,9 +151,14 @@ class Findings:
     Attributes
     ----------
     n_periods, horizon : int
-        Periods analysed, and those planned.
+        Periods in which a challenger was compared with the control, and those planned.
+    n_seen : int
+        Periods with outcomes of any arm.
     watermark : int or None
         Outcomes up to here are in [UTC ns].
+    is_repeated : bool
+        Units report in period after period: how they differ is in no interval, so that the
+        platform takes none of them for an answer.
     """
 
     n_periods: int
@@ -163,7 +168,9 @@ class Findings:
     mismatch: Mismatch | None = None
     cost: Cost | None = None
     method: str = ""
+    n_seen: int = 0
     n_late: int = 0
+    is_repeated: bool = False
     notes: Sequence[str] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from experiments.selectors.records import (
     list_allocations,
     list_analyses,
     list_experiments,
+    lock_experiment,
     plan_of,
 )
 from experiments.selectors.report import render_report
@@ -33,6 +34,7 @@ __all__ = [
     "list_allocations",
     "list_analyses",
     "list_experiments",
+    "lock_experiment",
     "newest_periods",
     "period_table",
     "plan_of",

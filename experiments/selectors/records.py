@@ -29,6 +29,18 @@ def get_experiment(experiment_id: UUID) -> Experiment:
     return found
 
 
+def lock_experiment(experiment_id: UUID) -> Experiment:
+    """Return an experiment whose row stays as it is until the end of the transaction.
+
+    Raises
+    ------
+    NotFound
+        There is none (404).
+    """
+    Experiment.objects.select_for_update(no_key=True).filter(public_id=experiment_id).first()
+    return get_experiment(experiment_id)
+
+
 def find_experiment(name_or_id: str) -> Experiment:
     """Return an experiment by its name, or by its public id as text.
 

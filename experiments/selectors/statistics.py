@@ -29,10 +29,11 @@ FROM (
 ) whole
 """  # noqa: S608 - names of ours
 _NEWEST = """
-SELECT max(newest), min(newest), max(changed_at) FROM (
-    SELECT max(period) AS newest, max(changed_at) AS changed_at FROM experiments_periodstatistic
-    WHERE experiment_id = %s GROUP BY metric_id, arm_id
-) whole
+SELECT m.name, a.name, s.newest, s.changed_at FROM (
+    SELECT metric_id, arm_id, max(period) AS newest, max(changed_at) AS changed_at
+    FROM experiments_periodstatistic WHERE experiment_id = %s GROUP BY metric_id, arm_id
+) s JOIN experiments_metric m ON m.id = s.metric_id JOIN experiments_arm a ON a.id = s.arm_id
+ORDER BY m.position, a.position
 """
 _BINS = """
 SELECT a.position, b.bin, sum(b.n)
@@ -83,20 +84,34 @@ class Seen(NamedTuple):
     ----------
     newest, least : int
         Starts of the newest period of any arm and metric, and of the arm and metric that is
-        furthest behind [UTC ns].
+        furthest behind of those that still report [UTC ns].
     changed_at : datetime
         When anything was last added.
+    silent : list of str
+        Metrics and arms of which nothing has come while others reported.
     """
 
     newest: int
     least: int
     changed_at: datetime
+    silent: list[str]
 
 
-def newest_periods(experiment: Experiment) -> Seen | None:
-    """Return how far outcomes have come; None before the first."""
-    newest, least, changed_at = _rows(_NEWEST, experiment.pk)[0]
-    return None if newest is None else Seen(int(newest), int(least), changed_at)
+def newest_periods(experiment: Experiment, *, since: datetime) -> Seen | None:
+    """Return how far outcomes have come; None before the first.
+
+    What has not reported since some time while something else did is not waited for.
+    """
+    found = _rows(_NEWEST, experiment.pk)
+    if not found:
+        return None
+    reporting = [row for row in found if row[3] >= since] or found
+    silent = [f"{metric} of {arm}" for metric, arm, *_ in found if len(reporting) < len(found)
+              and (metric, arm) not in {row[:2] for row in reporting}]  # fmt: skip
+    return Seen(
+        max(int(row[2]) for row in found), min(int(row[2]) for row in reporting),
+        max(row[3] for row in found), silent,
+    )  # fmt: skip
 
 
 def tallies(experiment: Experiment) -> dict[str, int]:

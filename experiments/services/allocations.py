@@ -45,7 +45,11 @@ def reallocate(
     _require_limits(selectors.plan_of(experiment), shares)
     try:
         with transaction.atomic():
-            made = allocate(experiment, shares, at=at, cause="person", actor=actor, reason=reason)
+            made = allocate(
+                experiment, shares, at=at, cause="person", actor=actor, reason=reason,
+                after=selectors.current_allocation(experiment),
+            )  # fmt: skip
+            Experiment.objects.filter(pk=experiment.pk).update(allocated_at=at)
     except IntegrityError:
         raise StaleState(f"{experiment} was given other shares just now; look again.") from None
     return made

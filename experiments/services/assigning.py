@@ -70,9 +70,10 @@ FROM unnest(%s::text[]) AS asked(unit), LATERAL (
 _EXPOSE_MANY = """
 INSERT INTO experiments_exposure
 (experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
-SELECT %s, unit, arm, %s, probability, is_override, %s, attributes::jsonb
+SELECT experiment.id, unit, arm, %s, probability, is_override, %s, attributes::jsonb
 FROM unnest(%s::text[], %s::bigint[], %s::float8[], %s::bool[], %s::text[])
-AS given(unit, arm, probability, is_override, attributes)
+AS given(unit, arm, probability, is_override, attributes), experiments_experiment AS experiment
+WHERE experiment.id = %s AND experiment.revision = %s AND experiment.status = 'running'
 ON CONFLICT (experiment_id, unit) DO NOTHING RETURNING unit
 """
 
@@ -179,16 +180,17 @@ def assign_units(
     roles.require(actor, "experiments:feed")
     _require_units(units)
     texts = {unit.name: _checked(unit) for unit in units}
-    setup = _open(experiment_id, prepared.first(_STATE, experiment_id))
-    found = _stored(setup, list(texts))
-    decided = {unit.name: _decide(setup, unit, at) for unit in units if unit.name not in found}
-    new = sorted(name for name, one in decided.items() if one.arm is not None)
-    made = _expose(setup, new, decided, texts, at)
-    found |= {name: _meeting(setup, name, decided[name]) for name in made}
-    found |= _stored(setup, [name for name in new if name not in made])
-    return [
-        found.get(unit.name) or _meeting(setup, unit.name, decided[unit.name]) for unit in units
-    ]
+    found: dict[str, Meeting] = {}
+    while True:  # again where the experiment has changed meanwhile, which stores nothing
+        setup = _open(experiment_id, prepared.first(_STATE, experiment_id))
+        found |= _stored(setup, [name for name in texts if name not in found])
+        decided = {unit.name: _decide(setup, unit, at) for unit in units if unit.name not in found}
+        new = sorted(name for name, one in decided.items() if one.arm is not None)
+        made = _expose(setup, new, decided, texts, at)
+        told = {name: _meeting(setup, name, decided[name]) for name in {*decided} - {*new} | made}
+        found |= told | _stored(setup, [name for name in new if name not in made])
+        if len(found) == len(units):
+            return [found[unit.name] for unit in units]
 
 
 def _open(experiment_id: UUID, row: tuple[Any, ...] | None) -> Configuration:
@@ -227,8 +229,9 @@ def _expose(
     chances = [one.probability for one in some]
     overrides = [one.reason is Reason.OVERRIDE for one in some]
     attributes = [texts[name] for name in names]
-    values = (setup.pk, setup.allocation, at, names, arms, chances, overrides, attributes)
-    return {name for (name,) in prepared.rows(_EXPOSE_MANY, *values)}
+    values = (setup.allocation, at, names, arms, chances, overrides, attributes)
+    stored = prepared.rows(_EXPOSE_MANY, *values, setup.pk, setup.revision)
+    return {name for (name,) in stored}
 
 
 def _meeting(setup: Configuration, unit: str, decided: Assignment) -> Meeting:

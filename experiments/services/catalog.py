@@ -78,7 +78,7 @@ def revise_experiment(
     InvalidInput, NameTaken
         The plan is wrong (422), or its new name is taken (409).
     """
-    experiment = selectors.get_experiment(experiment_id)
+    experiment = selectors.lock_experiment(experiment_id)
     require_may_run(experiment, actor)
     plan = parse_plan(document)
     before = canonical.digest(experiment.plan)

@@ -37,7 +37,7 @@ def start_experiment(
     Conflict
         A model's version may not be used, or its layer has no room left (409).
     """
-    experiment = selectors.get_experiment(experiment_id)
+    experiment = selectors.lock_experiment(experiment_id)  # its plan is not revised meanwhile
     require_may_run(experiment, actor)
     if experiment.started_at is not None:
         raise IllegalTransition(
@@ -53,7 +53,7 @@ def start_experiment(
         experiment, ExperimentStatus.RUNNING, actor=actor, at=at, reason=reason, verb="started",
         changes=changes, plan_digest=changes["plan_digest"],
     )  # fmt: skip
-    allocate(experiment, plan.weights, at=at, cause="start")
+    allocate(experiment, plan.weights, at=at, cause="start", after=None)
     return selectors.get_experiment(experiment_id)
 
 

@@ -24,6 +24,7 @@ from experiments.intake.sums import Bins, Sums, Taken, bins_of, periods_of, sums
 from experiments.selectors.configuration import Configuration, configuration_of_live, ns_of
 
 N_SHARDS: Final = 8
+BEHIND_US: Final = 5_000_000  # a client's clock may be: else the quickest outcomes would be lost
 _NULL: Final = "\\N"  # as COPY reads it
 ACCEPTED, DUPLICATE, LATE, OVERRIDDEN = "accepted", "duplicate", "late", "overridden"
 
@@ -125,7 +126,7 @@ def record_outcomes(*, experiment_id: UUID, sent: Sent, actor: User, at: datetim
         counted = taken.at_rows(~joined.is_override[fresh])
         tallies |= {
             ACCEPTED: fresh.size,
-            LATE: _count_late(setup, taken),
+            LATE: _count_late(setup, taken, ns_of(at)),
             OVERRIDDEN: fresh.size - counted.at.size,
         }
         _add(setup, counted, at)
@@ -187,7 +188,7 @@ def _join_exposures(setup: Configuration, sent: Sent, judged: Judged) -> _Met:
     arm, number, override, moment = (np.array(column) for column in zip(*found, strict=True))
     judged.arm = arm
     judged.refuse(arm < 0, Reason.NOT_EXPOSED)
-    judged.refuse(sent.at // 1_000 < moment, Reason.BEFORE_EXPOSURE)
+    judged.refuse(sent.at // 1_000 < moment - BEHIND_US, Reason.BEFORE_EXPOSURE)
     return _Met(number, override, moment * 1_000)
 
 
@@ -249,11 +250,11 @@ def _keep_raw(
         copy.write("".join(lines))
 
 
-def _count_late(setup: Configuration, taken: Taken) -> int:
+def _count_late(setup: Configuration, taken: Taken, now_ns: int) -> int:
     """Return how many came after their period could have been analyzed."""
     ends = periods_of(taken.counted_at, setup.terms.period_ns) + setup.terms.period_ns
-    if setup.terms.counts_by_exposure:
-        return int(np.count_nonzero(ends + setup.terms.lateness_ns <= taken.at))
+    if setup.terms.counts_by_exposure:  # these are looked at by the clock
+        return int(np.count_nonzero(ends + setup.terms.lateness_ns <= now_ns))
     newest = _rows(_NEWEST, _numbers(setup.metric_ids))[0][0]
     if newest is None:
         return 0

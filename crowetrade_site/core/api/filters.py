@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 import django_filters
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
 
+from crowetrade_site.core import hints
+from crowetrade_site.core.errors import InvalidInput
 from crowetrade_site.core.models import AuditEvent
 
 
@@ -14,6 +20,36 @@ class AnyOfFilter(django_filters.MultipleChoiceFilter):
     def __init__(self, values: Iterable[StrEnum]) -> None:
         choices = [(value.value, value.value) for value in values]
         super().__init__(choices=choices, distinct=False)  # no join makes a row twice
+
+
+class KnownFilters(DjangoFilterBackend):
+    """Filters by what a list knows: a misspelt name would answer with all the rows."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        """Return the rows asked for.
+
+        Raises
+        ------
+        InvalidInput
+            The query names something that is no filter of the list (422).
+        """
+        filterset = self.get_filterset_class(view, queryset)
+        filters = set(filterset.base_filters) if filterset else set()
+        known = filters | _of_pages(view)
+        for name in request.query_params:
+            if name not in known:
+                raise InvalidInput(f"There is no filter {name!r}{hints.nearest(name, known)}")
+        return super().filter_queryset(request, queryset, view)
+
+
+def _of_pages(view: Any) -> set[str]:
+    """Return the parameters that choose a page, its order and its form."""
+    pages = view.pagination_class
+    names = (
+        getattr(pages, f"{name}_query_param", None)
+        for name in ("cursor", "page_size", "ordering", "page", "limit", "offset")
+    )
+    return {name for name in names if name} | {api_settings.URL_FORMAT_OVERRIDE}
 
 
 class AuditFilter(django_filters.FilterSet):

@@ -83,8 +83,15 @@ class TestRefusals:
 
 class TestKeysOf:
     def test_are_of_unit_metric_and_time_by_default(self):
-        sent = of_rows([GOOD, GOOD | {"key": f"AAPL|return|{20 * DAY}"}, GOOD | {"value": 9}])
+        sent = of_rows([GOOD, GOOD | {"key": f"{20 * DAY}"}, GOOD | {"value": 9}])
         rows = np.arange(3)
 
         assert len(set(keys_of(sent, ASSIGNED, rows))) == 1
         assert set(keys_of(sent, ASSIGNED, rows[:1])) != set(keys_of(sent, SHADOW, rows[:1]))
+
+    def test_a_key_is_of_one_metric_and_unit(self):
+        """An order may be the key of its return and of its slippage."""
+        order = GOOD | {"key": "order-1"}
+        sent = of_rows([order, order | {"metric": "hit"}, order | {"unit": "MSFT"}])
+
+        assert len(set(keys_of(sent, ASSIGNED, np.arange(3)))) == 3

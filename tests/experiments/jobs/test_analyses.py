@@ -10,7 +10,7 @@ from crowetrade_site.core.models import AuditEvent
 from experiments import jobs, selectors, services
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Analysis, Experiment, PeriodStatistic
-from experiments.plans import Verdict
+from experiments.plans import Verdict, allocating
 from tests.factories.accounts import account
 from tests.factories.experiments import (
     AT,
@@ -67,6 +67,21 @@ class TestAnalyzeExperiment:
         analysis, _ = look(made)
 
         assert analysis.n_periods == 58  # up to the day before the newest of the arm behind
+
+    def test_waits_for_no_arm_that_has_fallen_silent(self, owner):
+        """A crashed challenger stops its own comparison, and nobody's guardrails."""
+        made = running(owner, period="1min", analysis={"horizon_periods": 4000})
+        add_sums(made, returns(60), at=timezone.now())
+        behind = PeriodStatistic.objects.filter(experiment=made, arm__position=1)
+        newest = behind.order_by("-period").values_list("pk", flat=True)[:20]
+        behind.filter(pk__in=list(newest)).delete()
+        behind.update(changed_at=timezone.now() - timedelta(minutes=10))
+
+        analysis, _ = look(made)
+
+        assert (analysis.n_periods, analysis.findings["n_seen"]) == (40, 59)
+        assert any("Nothing has come of return of challenger" in one
+                   for one in analysis.findings["notes"])  # fmt: skip
 
     def test_records_the_same_findings_once(self, owner):
         made = running(owner)
@@ -160,6 +175,26 @@ class TestAnalyzeExperiment:
 
         assert weights_of(made)[-1] == pytest.approx([0.4, 0.6])
         assert AuditEvent.objects.filter(verb="experiments.experiment.reallocated").count() == 1
+
+    def test_lets_stand_the_shares_that_a_person_has_given_meanwhile(self, owner, monkeypatch):
+        made = running(
+            owner, design="assigned", analysis={"horizon_periods": 400},
+            allocation={"policy": "thompson_normal", "refresh": "1h", "max_step": 0.2},
+        )  # fmt: skip
+        add_sums(made, returns(60, lift=0.0005))
+        decide = allocating.next_weights
+
+        def as_a_person_acts(*args, **more):
+            services.reallocate(
+                experiment_id=made.public_id, weights={"champion": 0.6, "challenger": 0.4},
+                actor=owner, at=AT + timedelta(hours=1), reason="a hunch",
+            )  # fmt: skip
+            return decide(*args, **more)
+
+        monkeypatch.setattr(allocating, "next_weights", as_a_person_acts)
+        look(made)
+
+        assert weights_of(made) == [[0.5, 0.5], [0.6, 0.4]]
 
     def test_keeps_old_looks_that_decided_nothing_only_by_the_day(self, owner):
         made = running(owner, analysis={"horizon_periods": 1000})

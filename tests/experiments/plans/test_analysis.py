@@ -250,7 +250,7 @@ class TestAnalyze:
         found = analyze(planned(), Observed({"return": table.merged(alone)}))
 
         assert "1 periods had outcomes of some arms only" in " ".join(found.notes)
-        assert found.n_periods == 51
+        assert (found.n_periods, found.n_seen) == (50, 51)
 
     def test_an_answer_does_not_depend_on_when_one_looked(self):
         """An interval that once left 0 out keeps its answer when a later one would not."""
@@ -264,6 +264,56 @@ class TestAnalyze:
         assert early.primary.comparisons[0].lower > 0.0
         one = found.primary.comparisons[0]
         assert one.lower is None or one.lower >= early.primary.comparisons[0].lower
+
+    def test_shows_the_last_interval_that_fits_where_the_difference_changed(self):
+        returns = drawn(n_periods=400)
+        returns[:200, 1] += 0.01
+        returns[200:, 1] -= 0.02
+
+        found = analyze(planned(), Observed({"return": shadow_table(returns)}))
+        one = found.primary.comparisons[0]
+
+        assert one.because.startswith("No one difference fits all looks")
+        assert 0.0 < one.lower <= one.upper
+        assert decide(found, control="champion").winner == "challenger"  # as it was said in time
+
+    def test_asks_a_guardrail_how_things_stand_now(self):
+        """One that was held for long and then drifts is breached, whatever was seen before."""
+        guard = {"name": "drawdown", "role": "guardrail", "direction": "decrease", "margin": 0.001}
+        plan = planned(
+            analysis={"horizon_periods": 2000},
+            metrics=[{"name": "return", "role": "primary"}, guard],
+        )
+        drifted = drawn(n_periods=1600)
+        drifted[:600, 1] -= 0.01
+        drifted[600:, 1] += 0.03
+        tables = {"return": shadow_table(drawn(n_periods=1600)), "drawdown": shadow_table(drifted)}
+
+        found = analyze(plan, Observed(tables))
+
+        assert decide(found, control="champion").verdict == Verdict.GUARDRAIL_BREACHED
+
+    def test_concludes_nothing_from_units_that_report_again_and_again(self):
+        """A/A: what units differ by is constant in time, and in no interval from periods."""
+        rng = np.random.default_rng(2)
+        n_units, n_periods = 200, 400
+        level, arm = rng.standard_normal(n_units), rng.integers(0, 2, n_units)
+        values = level + 0.5 * rng.standard_normal((n_periods, n_units))
+        table = PeriodTable.of_outcomes(
+            np.repeat(np.arange(n_periods) * DAY, n_units), np.tile(arm, n_periods),
+            values.ravel(), allocation=np.ones(values.size, dtype=int),
+        )  # fmt: skip
+        n_by_arm = {at: int(n) for at, n in enumerate(np.bincount(arm))}
+        seen = {"exposed": {1: n_by_arm}, "weights": {1: [0.5, 0.5]}}
+        plan = planned(design="assigned", analysis={"horizon_periods": 800})
+
+        found = analyze(plan, Observed({"return": table}, **seen))
+
+        one = found.primary.comparisons[0]
+        assert one.lower > 0.0 or one.upper < 0.0  # and would be said to be a difference
+        assert found.is_repeated
+        assert any("again and again" in note for note in found.notes)
+        assert decide(found, control="champion").verdict == Verdict.CONTINUE
 
     def test_a_zero_denominator_costs_its_period_alone(self):
         rng = np.random.default_rng(3)

@@ -1,5 +1,7 @@
 """Verdicts: each rule of a plan, and which of them comes first."""
 
+from dataclasses import replace
+
 import pytest
 
 from experiments.plans import Comparison, Findings, MetricFindings, Mismatch, Verdict
@@ -21,8 +23,15 @@ def found(*metrics, n=100, mismatch=None) -> Findings:
     return Findings(n, 500, 0, metrics, mismatch)
 
 
-def verdict(findings, region=None):
-    return decide(findings, control="champion", region_of_equivalence=region)
+def verdict(findings, region=None, **settings):
+    return decide(findings, control="champion", region_of_equivalence=region, **settings)
+
+
+def breached():
+    """Return a guardrail that is shown to be worse than its margin."""
+    return metric(
+        compared(0.3, 0.9), role="guardrail", direction="decrease", margin=0.1, name="drawdown"
+    )
 
 
 class TestDecide:
@@ -53,6 +62,41 @@ class TestDecide:
         said = verdict(found(metric(compared(-0.5, -0.1), direction="decrease")))
 
         assert (said.verdict, said.winner) == (Verdict.WINNER, "challenger")
+
+    def test_answers_beside_a_breach_that_is_only_told(self):
+        findings = found(metric(compared(0.1, 0.5)), breached())
+
+        assert verdict(findings).verdict == Verdict.GUARDRAIL_BREACHED
+        said = verdict(findings, goes_on_after_breach=True)
+
+        assert (said.verdict, said.winner) == (Verdict.WINNER, "challenger")
+        assert said.reason.startswith("Worse than its margin: drawdown of challenger.")
+        open_ = found(metric(compared(-0.1, 0.5)), breached())
+        assert verdict(open_, goes_on_after_breach=True).verdict == Verdict.GUARDRAIL_BREACHED
+
+    def test_says_of_which_guardrail_nothing_is_known(self):
+        guard = metric(compared(None, None), role="guardrail", margin=0.1, name="drawdown")
+
+        said = verdict(found(metric(compared(0.1, 0.5)), guard))
+
+        assert said.verdict == Verdict.WINNER
+        assert said.reason.endswith("Nothing is known of its guardrail drawdown.")
+
+    def test_takes_no_interval_of_units_that_report_again_for_an_answer(self):
+        findings = replace(found(metric(compared(0.1, 0.5))), is_repeated=True)
+
+        assert verdict(findings).verdict == Verdict.CONTINUE
+        assert verdict(findings, region=1.0).verdict == Verdict.CONTINUE
+        assert verdict(replace(findings, n_periods=500)).verdict == Verdict.INCONCLUSIVE
+
+    def test_waits_no_longer_than_twice_the_plan_for_periods_to_compare(self):
+        findings = found(metric(compared(-1.0, 1.0)))
+
+        assert verdict(replace(findings, n_seen=999)).verdict == Verdict.CONTINUE
+        said = verdict(replace(findings, n_seen=1000))
+
+        assert said.verdict == Verdict.INCONCLUSIVE
+        assert "Of 1,000 periods with outcomes 100 could be compared" in said.reason
 
     def test_says_that_there_is_no_difference(self):
         inside = found(metric(compared(-0.01, 0.02)))

@@ -9,6 +9,7 @@ from crowetrade_site.core.errors import Forbidden, InvalidInput
 from experiments import services
 from experiments.models import Exposure
 from experiments.selectors.configuration import NotRunning
+from experiments.services import assigning
 from experiments.services.assigning import Unit, assign_unit, assign_units
 from tests.factories.accounts import account
 from tests.factories.feeding import START, running
@@ -128,6 +129,24 @@ class TestAssignUnits:
         assert [one.is_new for one in met] == [True, False, True]
         assert met[1].arm == alone.arm
         assert [one.arm for one in ask_all(experiment, ["c", "b", "a"])] == [one.arm for one in met]
+
+    def test_decides_anew_where_the_shares_changed_before_it_was_stored(self, owner, monkeypatch):
+        experiment = running(owner, design="assigned")
+        ask_all(experiment, ["warm"])
+        decide = assigning._decide
+
+        def as_shares_change(*args):
+            monkeypatch.setattr(assigning, "_decide", decide)
+            services.reallocate(
+                experiment_id=experiment.public_id, actor=owner, at=AT, reason="a hunch",
+                weights={"champion": 0.0, "challenger": 1.0},
+            )  # fmt: skip
+            return decide(*args)
+
+        monkeypatch.setattr(assigning, "_decide", as_shares_change)
+        met = ask_all(experiment, [f"unit-{number}" for number in range(20)])
+
+        assert {(one.arm, one.allocation, one.is_new) for one in met} == {("challenger", 2, True)}
 
     @pytest.mark.parametrize("names", [[], ["a", "a"], [str(number) for number in range(1_001)]])
     def test_refuses_none_too_many_and_twins(self, owner, names):

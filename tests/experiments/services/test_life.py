@@ -1,5 +1,7 @@
 """The life of an experiment: every move, every refusal, one audit event each."""
 
+import json
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 
@@ -242,6 +244,9 @@ class TestReallocate:
 
         assert weights_of(made) == [[0.5, 0.5], [0.2, 0.8]]
         assert verbs(made) == ["created", "started", "reallocated"]
+        told = json.loads(AuditEvent.objects.get(verb__endswith=".reallocated").canonical)
+        assert told["before"]["shares"] == {"champion": 0.5, "challenger": 0.5}
+        assert told["after"]["shares"] == {"champion": 0.2, "challenger": 0.8}
         assert Experiment.objects.get(pk=made.pk).revision == made.revision + 1
 
     @pytest.mark.parametrize(

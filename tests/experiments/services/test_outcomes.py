@@ -133,9 +133,10 @@ class TestShadow:
         def outcome(unit, day):
             return [{"metric": "return", "value": 1.0, "at": days[day].isoformat(), "unit": unit}]
 
-        assert record(experiment, outcome("of-1", 3)).late == 0
-        assert record(experiment, outcome("of-8", 9)).late == 0
-        assert record(experiment, outcome("of-0", 11)).late == 1
+        # the first cohort's lateness is over at the end of the third day
+        assert record(experiment, outcome("of-1", 3), at=days[3]).late == 0
+        assert record(experiment, outcome("of-8", 9), at=days[9]).late == 0
+        assert record(experiment, outcome("of-0", 11), at=days[11]).late == 1
         assert experiment.plan["counted_by"] == "exposure"
         found = sums(experiment)
         first = int(START.timestamp()) * 10**9

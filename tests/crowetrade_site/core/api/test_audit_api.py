@@ -61,6 +61,12 @@ class TestAuditView:
         assert response.status_code == 422
         assert response.json()["errors"][0]["path"] == name
 
+    def test_refuses_a_filter_that_is_none(self, client):
+        response = client.get(reverse("audit"), {"actr": "root", "page_size": 5})
+
+        assert response.status_code == 422
+        assert "'actr'; did you mean 'actor'?" in response.json()["detail"]
+
     def test_can_be_read_only(self, client):
         for method in ("post", "put", "patch", "delete"):
             assert getattr(client, method)(reverse("audit")).status_code == 405
