@@ -22,6 +22,10 @@ class ExperimentQuerySet(QuerySet["Experiment"]):
         """Those that take units and outcomes."""
         return self.filter(status=ExperimentStatus.RUNNING)
 
+    def evidence_due(self) -> Self:
+        """Those that are over, and of which the registry has not been told."""
+        return self.filter(concluded_at__isnull=False, evidence_at=None)
+
     def not_analyzed_after(self, moment: datetime) -> Self:
         """Those that nobody has looked at later than a moment."""
         return self.filter(Q(analyzed_at__isnull=True) | Q(analyzed_at__lte=moment))

@@ -15,10 +15,18 @@ def analyze_experiment(*, experiment_id: str, **_: Any) -> None:
 
 
 @shared_task(acks_late=True, ignore_result=True)
+def hand_in_evidence(*, experiment_id: str, **_: Any) -> None:
+    """Have the registry take over what a concluded experiment measured."""
+    jobs.hand_in_evidence(experiment_id=UUID(experiment_id))
+
+
+@shared_task(acks_late=True, ignore_result=True)
 def refresh_experiments(**_: Any) -> None:
-    """Publish a look at every experiment that has something new."""
+    """Publish a look at every experiment that has something new, and what is over."""
     for experiment_id in jobs.list_due():
         analyze_experiment.delay(experiment_id=str(experiment_id))
+    for experiment_id in jobs.evidence_due():
+        hand_in_evidence.delay(experiment_id=str(experiment_id))
 
 
 @shared_task(acks_late=True, ignore_result=True)

@@ -60,10 +60,10 @@ def allocate(
             revision=F("revision") + 1, updated_at=at
         )
         names = list(experiment.arms.order_by("position").values_list("name", flat=True))
-        before, after = (dict(zip(names, one.weights, strict=True)) for one in (last, made))
+        was, became = (dict(zip(names, one.weights, strict=True)) for one in (last, made))
         audit.record(
             "experiments.experiment.reallocated", experiment, actor=actor, at=at, reason=reason,
-            before={"shares": before, "allocation": last.number},
-            after={"shares": after, "allocation": made.number, "cause": cause},
+            before={"shares": was, "allocation": last.number},
+            after={"shares": became, "allocation": made.number, "cause": cause},
         )  # fmt: skip
     return made

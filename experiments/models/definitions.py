@@ -63,6 +63,8 @@ class Experiment(BaseModel):
     allocated_at = models.DateTimeField(null=True, blank=True)  # when a policy last decided
     analyzed_at = models.DateTimeField(null=True, blank=True)
     analysis_problem = models.JSONField(null=True, blank=True)
+    evidence_at = models.DateTimeField(null=True, blank=True)  # when the registry was told
+    evidence_problem = models.JSONField(null=True, blank=True)
 
     objects = ExperimentQuerySet.as_manager()
 
@@ -86,6 +88,11 @@ class Experiment(BaseModel):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="experiment_newest"),
             models.Index(fields=["status", "analyzed_at"], name="experiment_to_analyze"),
+            models.Index(
+                fields=["concluded_at"],
+                name="experiment_evidence_due",
+                condition=Q(concluded_at__isnull=False, evidence_at=None),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -55,7 +55,8 @@ class ArmSpec(Section):
     strategy: str | None = Field(
         default=None,
         max_length=200,
-        description="A frozen strategy's name or digest, where it is no registered model.",
+        description="What a person calls a strategy that is no registered model: it is told, and "
+        "neither looked up nor pinned. Register its spec to have both.",
     )
     description: str = Field(default="", max_length=1000)
 
