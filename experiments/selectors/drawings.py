@@ -18,17 +18,15 @@ from experiments.selectors.figures import write_value
 
 Found = Mapping[str, Any]
 _NS = 1e9
-_ALL_LOOKS = (
-    "The estimate after every period, and the interval that holds at all looks at once, each cut "
-    "to those before it."
-)
+_ALL_LOOKS = "The estimate after every period, and the interval that holds at all looks at once"
 _SAID = {
     "planned_sequence": _ALL_LOOKS,
     "asymptotic": _ALL_LOOKS,
     "empirical_bernstein": _ALL_LOOKS,
-    "group_sequential": "The estimate, and its interval at the planned looks.",
-    "fixed_horizon": "The estimate after every period; its interval comes once, at the end.",
+    "group_sequential": "The estimate, and its interval at the planned looks",
+    "fixed_horizon": "The estimate after every period; its interval comes once, at the end",
 }
+_CUT = ", each cut to those before it."
 _DENSITY_POINTS = 121
 _DENSITY_REACH = 4.0  # standard deviations
 
@@ -56,7 +54,7 @@ def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Dra
         levels.append((sign * metric.margin, "margin"))
     return draw_curves(
         along, curves, title=f"{metric.name}: difference from {plan.control.name}",
-        said=_SAID[found["method"]],
+        said=f"{_SAID[found['method']]}{_CUT if metric.role != 'guardrail' else '.'}",
         write=lambda value: write_value(metric, value), levels=levels,
         write_along=write_time_of(along[0], along[-1]),
     )  # fmt: skip
