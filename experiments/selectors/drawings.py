@@ -26,7 +26,7 @@ _SAID = {
     "group_sequential": "The estimate, and its interval at the planned looks",
     "fixed_horizon": "The estimate after every period; its interval comes once, at the end",
 }
-_CUT = ", each cut to those before it."
+_CUT = ", each cut to those before it"
 _DENSITY_POINTS = 121
 _DENSITY_REACH = 4.0  # standard deviations
 
@@ -54,10 +54,16 @@ def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Dra
         levels.append((sign * metric.margin, "margin"))
     return draw_curves(
         along, curves, title=f"{metric.name}: difference from {plan.control.name}",
-        said=f"{_SAID[found['method']]}{_CUT if metric.role != 'guardrail' else '.'}",
+        said=_said(found["method"], is_guardrail=metric.role == "guardrail"),
         write=lambda value: write_value(metric, value), levels=levels,
         write_along=write_time_of(along[0], along[-1]),
     )  # fmt: skip
+
+
+def _said(method: str, *, is_guardrail: bool) -> str:
+    """Return what is drawn; intervals of guardrails are asked one by one."""
+    is_cut = _SAID[method] is _ALL_LOOKS and not is_guardrail
+    return f"{_SAID[method]}{_CUT if is_cut else ''}."
 
 
 def draw_posteriors(metric: MetricSpec, found: Found) -> Drawing | None:
