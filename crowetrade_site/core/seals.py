@@ -26,6 +26,7 @@ __all__ = [
     "LIMIT",
     "Verification",
     "checkpoint_path",
+    "published_text",
     "seal",
     "unsealed_count",
     "verify",
@@ -54,7 +55,7 @@ def seal(*, at: datetime, full: bool = False) -> AuditSeal | None:
     with transaction.atomic(durable=True):
         sealed = _seal_alone(key, at, full=full)
     if sealed:
-        signing.append_checkpoint(_published(sealed))
+        signing.append_checkpoint(published_text(sealed))
     return sealed
 
 
@@ -92,7 +93,7 @@ def _publish_if_missed(last: AuditSeal | None) -> None:
     if last is None or last.number <= published:
         return
     if last.number == published + 1:
-        signing.append_checkpoint(_published(last))
+        signing.append_checkpoint(published_text(last))
     else:
         logger.error(
             "Checkpoints are missing; restore their file",
@@ -145,8 +146,8 @@ def _signed(
     )
 
 
-def _published(sealed: AuditSeal) -> str:
-    """Return a seal's line in the file of checkpoints."""
+def published_text(sealed: AuditSeal) -> str:
+    """Return a seal's line in the file of checkpoints, and in an export."""
     return canonical.encode(
         {
             "digest": bytes(sealed.digest).hex(),

@@ -144,10 +144,11 @@ def append_checkpoint(line: str) -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published seal: its number and its digest, 32 bytes."""
+    """A published seal: its number, its digest (32 bytes) and its line as it stands."""
 
     number: int
     digest: bytes
+    line: bytes
 
 
 def checkpoints(*, since_byte: int = 0) -> Iterator[Checkpoint]:
@@ -166,7 +167,7 @@ def _parsed(line: bytes) -> Checkpoint | None:
     try:
         published = json.loads(line)
         number = json.loads(published["statement"])["number"]
-        return Checkpoint(int(number), bytes.fromhex(published["digest"]))
+        return Checkpoint(int(number), bytes.fromhex(published["digest"]), line.strip())
     except (ValueError, TypeError, KeyError):
         return None
 

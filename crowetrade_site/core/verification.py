@@ -71,7 +71,7 @@ def verify() -> Verification:
     """Walk entries, seals and checkpoints, and name the first that is broken."""
     published = Published()
     broken = ""
-    with _one_view():
+    with one_view():
         try:
             _walk_seals(published)
             published.read()
@@ -89,7 +89,7 @@ def verify() -> Verification:
 
 
 @contextmanager
-def _one_view() -> Iterator[None]:
+def one_view() -> Iterator[None]:
     """Let all queries of the block see one moment; inside a transaction, that of the caller."""
     if connection.in_atomic_block:
         yield
@@ -100,7 +100,8 @@ def _one_view() -> Iterator[None]:
         yield
 
 
-def _rows(query: str, parameters: Iterable[Any] = ()) -> Iterator[Row]:
+def rows(query: str, parameters: Iterable[Any] = ()) -> Iterator[Row]:
+    """Yield what a query finds as a stream, by a cursor of the server's; in a transaction."""
     with connection.chunked_cursor() as cursor:
         cursor.execute(query, list(parameters))
         while chunk := cursor.fetchmany(CHUNK):
@@ -110,7 +111,7 @@ def _rows(query: str, parameters: Iterable[Any] = ()) -> Iterator[Row]:
 def _walk_seals(published: "Published") -> None:
     keys = signing.public_keys()
     previous = GENESIS
-    groups = groupby(_rows(SEALED), key=itemgetter(0))
+    groups = groupby(rows(SEALED), key=itemgetter(0))
     held = next(groups, None)
     seals = AuditSeal.objects.order_by("number").iterator(chunk_size=CHUNK)
     for number, sealed in enumerate(seals, start=1):
@@ -189,7 +190,7 @@ def _checked_leaf(entry: list[Any]) -> bytes:
 
 def _walk_unsealed() -> None:
     last = AuditSeal.objects.order_by("-number").first()
-    for passed_by, *entry in _rows(UNSEALED, [str(int(last.horizon) if last else 0)]):
+    for passed_by, *entry in rows(UNSEALED, [str(int(last.horizon) if last else 0)]):
         _checked_leaf(entry)
         if passed_by and last:
             raise Broken(

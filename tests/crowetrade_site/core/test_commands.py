@@ -93,6 +93,53 @@ class TestSealAudit:
         assert json.loads(manage("seal_audit", "--json")[1]) == {"seal": None, "count": 0}
 
 
+class TestExportAudit:
+    def test_says_what_is_in_the_folder(self, manage, tmp_path):
+        sealed(3)
+        note()
+
+        code, out, _ = manage("export_audit", "--out", str(tmp_path / "x"), "--reason", "yearly")
+
+        assert code == 0
+        assert f"3 entries in 1 seals, 1 published checkpoints: {tmp_path / 'x'}" in out
+        assert "2 entries that no seal holds yet are left out." in out  # and the account's own
+        assert out.endswith(f"The export holds; verify it: python3 -I {tmp_path}/x/verify_trail.py")
+        event = AuditEvent.objects.get(verb="core.trail.exported")
+        assert event.actor == "console"
+        assert event.reason.startswith("yearly (by ")
+
+    def test_names_what_is_broken(self, manage, tmp_path):
+        sealed(3)
+        event = AuditEvent.objects.first()
+        tamper("UPDATE core_auditevent SET canonical = '{}' WHERE id = %s", event.pk)
+
+        code, out, _ = manage("export_audit", "--out", str(tmp_path / "x"))
+
+        assert code == 1
+        assert out.endswith(f"BROKEN: entry {event.pk}: its content differs from its leaf hash")
+        assert (tmp_path / "x" / "entries.jsonl").exists()
+
+    def test_speaks_json(self, manage, tmp_path, make_user):
+        make_user("auditor")
+        (seal,) = sealed(3)
+
+        code, out, _ = manage(
+            "export_audit", "--json", "--out", str(tmp_path / "x"), "--actor", "auditor"
+        )
+
+        assert code == 0
+        assert json.loads(out) == {
+            "broken": "", "checkpoints": 1, "entries": 3, "folder": str(tmp_path / "x"),
+            "holds": True, "last_digest": bytes(seal.digest).hex(), "seals": 1, "unsealed": 0,
+        }  # fmt: skip
+
+    def test_refuses_a_folder_that_is_not_empty(self, manage, tmp_path):
+        code, out, err = manage("export_audit", "--out", str(tmp_path))
+
+        assert (code, out) == (2, "")
+        assert err.endswith(f"{tmp_path} is there already and is no empty folder.")
+
+
 class TestCreateToken:
     def test_prints_a_token_that_works(self, manage, researcher):
         code, out, _ = manage("create_token", "researcher", "--scope", "runs:read", "--days", "7")
