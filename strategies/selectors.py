@@ -104,10 +104,10 @@ def get_registered(uri: str, *, within: str = "") -> RegisteredStrategy:
     """
     version = resolve(uri)
     name = f"{REGISTERED}{version.registered_model.name}/{version.number}"
-    found = load(name)
-    if found.model.format != "parameters":
+    if version.format not in ("", "parameters"):  # before anything is built of such a file
         raise InvalidInput(
-            f"{name} is a file of {found.model.format}; a strategy is a spec in JSON or YAML."
+            f"{name} is a file of {version.format}; a strategy is a spec in JSON or YAML."
         )
+    found = load(name)
     spec = documents.parse(StrategySpec, dict(found.model.parameters), within=within)
     return RegisteredStrategy(found.version_id, name, found.digest, spec)

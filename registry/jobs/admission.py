@@ -151,10 +151,11 @@ def _record(version: ModelVersion, verdict: Verdict, probe: Probe | None, added:
     if probe is not None and not probe.is_opened:
         _refuse(version, f"It does not open in the sandbox: {probe.reason}")
         return
+    note = f"{verdict.summary} {probe.reason if probe else ''}".strip()
     fields: dict[str, Any] = {
         "format": verdict.format, "model_path": verdict.model_path,
         "findings": [finding.to_json() for finding in verdict.findings],
-        "status_message": verdict.summary[:2000], "trusted_types": added,
+        "status_message": note[:2000], "trusted_types": added,
     }  # fmt: skip
     if not version.signature and verdict.signature:
         fields["signature"] = verdict.signature
