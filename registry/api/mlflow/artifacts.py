@@ -3,6 +3,7 @@
 import logging
 from typing import IO, Any, NamedTuple, cast
 
+from django.conf import settings
 from django.http import FileResponse, HttpRequest
 from django.utils import timezone
 from rest_framework.request import Request
@@ -10,6 +11,7 @@ from rest_framework.response import Response
 
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.input import caller
+from crowetrade_site.core.api.problems import TooLarge
 from crowetrade_site.core.errors import (
     Conflict,
     Corrupted,
@@ -18,12 +20,13 @@ from crowetrade_site.core.errors import (
     NotFound,
     translating,
 )
-from registry import services
+from registry import selectors, services
 from registry.api.mlflow import input as said
 from registry.api.mlflow.base import MlflowView, asked
 from registry.api.mlflow.errors import EndpointNotFound, FeatureDisabled, LengthRequired
 from registry.api.mlflow.places import registered_path
 from registry.api.mlflow.readiness import require_loadable
+from registry.api.receiving import loose_if_refused
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.paths import require_safe_path
 from registry.models import ModelVersion
@@ -40,11 +43,19 @@ class Bytes(NamedTuple):
 
 
 class Incoming:
-    """The body of a request as a file that counts what is read of it, and misses what is not."""
+    """The body of a request as a file that counts what is read of it, and misses what is not.
+
+    Raises
+    ------
+    TooLarge
+        It is longer than what is taken (413); nothing of it was read.
+    """
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.expected = _length(request)
+        if self.expected > settings.MODEL_FILE_MAX_BYTES:
+            raise TooLarge(f"A file has at most {settings.MODEL_FILE_MAX_BYTES} bytes.")
         self.n_bytes = 0
 
     def read(self, size: int) -> bytes:
@@ -87,12 +98,15 @@ class FileView(MlflowView):
     def put(self, request: Request, path: str) -> Response:
         """Take a file in, piece by piece; no version refers to its path yet."""
         _require_safe(path)
+        actor = caller(request)
         body = Incoming(request._request)  # noqa: SLF001 - the framework would read it whole
+        digest = _digest_of_same_size(path, body.expected)
+        services.require_may_store(path=path, actor=actor, sha256=digest)
         sha256 = storage.put(cast("IO[bytes]", body))
-        services.store_file(
-            path=path, sha256=sha256, n_bytes=body.n_bytes, actor=caller(request),
-            at=timezone.now(),
-        )  # fmt: skip
+        with loose_if_refused(sha256):
+            services.store_file(
+                path=path, sha256=sha256, n_bytes=body.n_bytes, actor=actor, at=timezone.now()
+            )
         return Response({})
 
     def get(self, request: Request, path: str) -> FileResponse:
@@ -141,6 +155,12 @@ class UnknownView(MlflowView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Refuse, whatever the method and whoever asks."""
         raise EndpointNotFound(f"There is no endpoint {request.method} {request.path}.")
+
+
+def _digest_of_same_size(path: str, n_bytes: int) -> str:
+    """Return the digest of the file that a body may be again: clients of MLflow announce none."""
+    known = selectors.list_files().filter(path=path).first()
+    return known.sha256 if known is not None and known.n_bytes == n_bytes else ""
 
 
 def _require_safe(path: str) -> None:
