@@ -7,7 +7,8 @@ from uuid import UUID
 
 from crowetrade_site.core import documents, hints
 from crowetrade_site.core.errors import InvalidInput, NotFound
-from registry.selectors import load, resolve
+from registry import services as registry
+from registry.selectors import resolve
 from strategies.models import Strategy
 from strategies.pipeline.examples import builtin_examples
 from strategies.pipeline.spec import StrategySpec
@@ -108,6 +109,6 @@ def get_registered(uri: str, *, within: str = "") -> RegisteredStrategy:
         raise InvalidInput(
             f"{name} is a file of {version.format}; a strategy is a spec in JSON or YAML."
         )
-    found = load(name)
+    found = registry.load(name)
     spec = documents.parse(StrategySpec, dict(found.model.parameters), within=within)
     return RegisteredStrategy(found.version_id, name, found.digest, spec)

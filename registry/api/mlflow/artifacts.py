@@ -192,7 +192,8 @@ def _loadable(version_id: Any) -> ModelVersion:
 
 
 def _files_of(version: ModelVersion) -> dict[str, tuple[str, int]]:
-    return {f["path"]: (f["sha256"], f["n_bytes"]) for f in version.manifest["files"]}
+    files = selectors.manifest_of(version).files
+    return {entry.path: (entry.sha256, entry.n_bytes) for entry in files}
 
 
 def _opened(found: Bytes) -> IO[bytes]:
