@@ -33,6 +33,7 @@ from registry.models import ModelVersion
 from registry.selectors import folders, searching
 
 logger = logging.getLogger(__name__)
+_MOST_DIGITS = 18
 
 
 class Bytes(NamedTuple):
@@ -80,7 +81,7 @@ def _length(request: HttpRequest) -> int:
     empty one: whether it is, only its first byte tells.
     """
     told = str(request.META.get("CONTENT_LENGTH") or "")
-    if told.isascii() and told.isdigit():
+    if told.isascii() and told.isdigit() and len(told) <= _MOST_DIGITS:
         return int(told)
     if told:
         raise InvalidRequest(f"The length {told[:40]!r} is no number.")

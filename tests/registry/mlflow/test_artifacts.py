@@ -253,6 +253,19 @@ class TestGet:
         answer = wire.post("model-versions/create", name="copy", source="models:/fx/1")
         refused(answer, 409, "RESOURCE_CONFLICT")
 
+    def test_refuses_what_its_desk_trusts_no_more(self, wire, admitted):
+        wire.register("fx")
+        version = ModelVersion.objects.get()
+        path = f"registered/{version.public_id}/MLmodel"
+        assert content(wire.get_file(path))
+        ModelVersion.objects.update(trusted_types=["scipy.x.Y"])
+
+        message = refused(wire.get_file(path), 409, "RESOURCE_CONFLICT")
+
+        assert "trusts no more" in message
+        answer = wire.get("model-versions/get-download-uri", name="fx", version="1")
+        refused(answer, 409, "RESOURCE_CONFLICT")
+
     def test_serves_a_file_again_that_was_missing(self, wire, admitted):
         wire.register("fx")
         version = ModelVersion.objects.get()
