@@ -43,6 +43,7 @@ IN_CHARGE = {roles.Role.VALIDATOR, roles.Role.OPERATOR, roles.Role.ADMIN}
 DATASET_VERBS = {DatasetStatus.QUARANTINED: "quarantined", DatasetStatus.READY: "released"}
 
 
+@registry.remembering_other_bytes()
 @transaction.atomic(durable=True)
 def queue_run(
     *,

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from crowetrade_site.core import documents, hints
 from crowetrade_site.core.errors import InvalidInput, NotFound
-from registry.selectors import load, resolve
+from registry import services as registry
+from registry.selectors import resolve
 from strategies.models import Strategy
 from strategies.pipeline.examples import builtin_examples
 from strategies.pipeline.spec import StrategySpec
@@ -104,10 +105,10 @@ def get_registered(uri: str, *, within: str = "") -> RegisteredStrategy:
     """
     version = resolve(uri)
     name = f"{REGISTERED}{version.registered_model.name}/{version.number}"
-    found = load(name)
-    if found.model.format != "parameters":
+    if version.format not in ("", "parameters"):  # before anything is built of such a file
         raise InvalidInput(
-            f"{name} is a file of {found.model.format}; a strategy is a spec in JSON or YAML."
+            f"{name} is a file of {version.format}; a strategy is a spec in JSON or YAML."
         )
+    found = registry.load(name)
     spec = documents.parse(StrategySpec, dict(found.model.parameters), within=within)
     return RegisteredStrategy(found.version_id, name, found.digest, spec)

@@ -32,7 +32,7 @@ def receive_file(request: Request, path: str) -> StoredFile:
     services.require_may_store(path=path, actor=actor, sha256=digest)
     body = Body(request, most=settings.MODEL_FILE_MAX_BYTES)
     stored = storage.put(cast("IO[bytes]", body), expect=digest)
-    with _loose_if_refused(stored):
+    with loose_if_refused(stored):
         return services.store_file(
             path=path, sha256=stored, n_bytes=body.n_bytes, actor=actor, at=timezone.now()
         )
@@ -64,7 +64,7 @@ def receive_part(request: Request, upload: Upload) -> int:
             arrived = spool.append(part, cast("IO[bytes]", body), offset=offset)
             if arrived == upload.n_bytes:
                 storage.take_over(part, expect=upload.sha256)
-                with _loose_if_refused(upload.sha256):
+                with loose_if_refused(upload.sha256):
                     _complete(request, upload)
     except Mismatched:
         services.abandon_upload(
@@ -76,7 +76,7 @@ def receive_part(request: Request, upload: Upload) -> int:
 
 
 @contextmanager
-def _loose_if_refused(digest: str) -> Iterator[None]:
+def loose_if_refused(digest: str) -> Iterator[None]:
     """Have bytes collected that are stored and get no name; a crash here leaves them for ever."""
     try:
         yield

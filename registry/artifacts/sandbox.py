@@ -86,7 +86,7 @@ class Probe:
     ----------
     status : ProbeStatus
     reason : str
-        Why not opened; empty where it was.
+        Why not opened; where it was, why it predicts no zeros, and else empty.
     locks : tuple of str
         What held while it was open.
     n_predictions : int
@@ -180,7 +180,8 @@ def probe(
     model_format : Format
         What it is, as its `Verdict` said.
     rows : sequence of rows, optional
-        Lists of values or mappings of column names to values; without, the model is only opened.
+        Lists of values or mappings of column names to values; without, an estimator is asked to
+        predict zeros, and if it cannot, that is noted and nothing more.
     opens_pickles : bool
         Open a quarantined pickle, of listed names alone.
     trusted : collection of str

@@ -152,7 +152,23 @@ def _probe(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str
         predictions = np.asarray(model.predict(rows))
         answer["n_predictions"] = len(predictions)
         answer["predictions"] = predictions.ravel()[:MAX_PREDICTIONS].tolist()
+    elif rows is None and hasattr(getattr(model, "estimator", None), "predict"):
+        answer["reason"] = _try_zeros(model.estimator)
     return answer, b""
+
+
+def _try_zeros(estimator: Any) -> str:
+    """Predict rows of zeros: what crashes here would crash its users. Return what went wrong."""
+    import numpy as np
+
+    n_features = getattr(estimator, "n_features_in_", None)
+    if n_features is None:
+        return ""
+    try:
+        estimator.predict(np.zeros((2, n_features)))
+    except Exception as error:  # it may want names or words, which says nothing against it
+        return f"It does not predict rows of zeros: {type(error).__name__}: {error}"[:500]
+    return ""
 
 
 def _convert(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str, Any], bytes]:

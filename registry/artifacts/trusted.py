@@ -30,18 +30,37 @@ TRUSTED_TYPES: frozenset[str] = frozenset(
         "sklearn.calibration._SigmoidCalibration",
     }
 )
-# Types that run what they are given. No list of a desk makes them trusted.
-_NEVER = frozenset(
-    {"builtins", "_operator", "functools", "importlib", "nt", "operator", "os", "pickle", "posix",
-     "runpy", "subprocess", "sys", "types"}
+# What a desk may add comes from here. skops calls what a file names: it must be a class, which its
+# name tells, for to import a module is to run it. Functions are never among them.
+_PACKAGES = frozenset({"numpy", "scipy", "sklearn"})
+_SMALL_CLASSES = frozenset(
+    {"numpy.dtype", "numpy.ndarray", "scipy.interpolate._interpolate.interp1d",
+     "scipy.sparse._csc.csc_array", "scipy.sparse._csc.csc_matrix",
+     "scipy.sparse._csr.csr_array", "scipy.sparse._csr.csr_matrix"}
 )  # fmt: skip
+# Modules, private or not, that compile, read files, fetch or call what they are given.
+_NEVER = frozenset(
+    {"conftest", "ctypeslib", "datasets", "distutils", "externals", "f2py", "io", "lib",
+     "npyio", "parallel", "testing", "tests", "weave"}
+)  # fmt: skip
+_TYPE_NAME = re.compile(r"[a-z]\w*(\.\w+)+", re.ASCII)
 _MEMBER = re.compile(r"schema\.json|[0-9a-f-]+\.(npy|npz|bin)")
 
 
 def may_be_trusted(name: str) -> bool:
-    """Return whether a type may be added to a list of trusted types at all."""
-    module, _, kind = name.rpartition(".")
-    return bool(module and kind) and module.split(".")[0] not in _NEVER
+    """Return whether a type may be added to a list of trusted types at all.
+
+    Only a class of numpy, scipy or scikit-learn may, and none that runs what it is given.
+    """
+    if name in _SMALL_CLASSES:
+        return True
+    *modules, kind = name.split(".")
+    return (
+        _TYPE_NAME.fullmatch(name) is not None
+        and modules[0] in _PACKAGES
+        and _NEVER.isdisjoint(module.strip("_") for module in modules)
+        and kind.lstrip("_")[:1].isupper()
+    )
 
 
 def is_skops(archive: zipfile.ZipFile) -> bool:

@@ -33,7 +33,7 @@ from registry.artifacts.trusted import TRUSTED_TYPES
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion
 from registry.querysets import ModelVersionQuerySet
-from registry.selectors import trusted_types_of
+from registry.selectors import manifest_of, trusted_types_of
 
 logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=300)
@@ -58,7 +58,7 @@ def admit_version(*, version_id: UUID) -> None:
         return
     try:
         with materialized(version) as folder:
-            manifest = Manifest.from_json(version.manifest)
+            manifest = manifest_of(version)
             trusted = trusted_types_of(version.registered_model.desk)
             verdict = inspect_folder(folder, manifest, trusted=trusted)
             probe = _probe(folder, manifest, verdict, trusted)
@@ -91,12 +91,13 @@ def materialized(version: ModelVersion) -> Iterator[Path]:
     Raises
     ------
     NotFound, Corrupted
-        A file is not in the store, or holds other bytes (404, 409).
+        A file is not in the store, or holds other bytes, or the manifest is of other files than
+        the version's digest (404, 409).
     """
     root = Path(settings.ARTIFACT_CACHE)
     root.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="version-", dir=root) as folder:
-        for entry in Manifest.from_json(version.manifest).files:
+        for entry in manifest_of(version).files:
             target = Path(folder, entry.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(storage.locate(entry.sha256), target)
@@ -151,10 +152,11 @@ def _record(version: ModelVersion, verdict: Verdict, probe: Probe | None, added:
     if probe is not None and not probe.is_opened:
         _refuse(version, f"It does not open in the sandbox: {probe.reason}")
         return
+    note = f"{verdict.summary} {probe.reason if probe else ''}".strip()
     fields: dict[str, Any] = {
         "format": verdict.format, "model_path": verdict.model_path,
         "findings": [finding.to_json() for finding in verdict.findings],
-        "status_message": verdict.summary[:2000], "trusted_types": added,
+        "status_message": note[:2000], "trusted_types": added,
     }  # fmt: skip
     if not version.signature and verdict.signature:
         fields["signature"] = verdict.signature

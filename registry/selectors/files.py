@@ -7,11 +7,13 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from crowetrade_site.core.errors import Conflict, DomainError, Forbidden, NotFound
+from crowetrade_site.core.errors import Conflict, Corrupted, DomainError, Forbidden, NotFound
 from crowetrade_site.core.roles import Role
+from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion, StoredFile, Upload
+from registry.selectors.trust import trusted_no_more
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -49,6 +51,23 @@ def get_upload(upload_id: UUID, user: "User") -> Upload:
     return found
 
 
+def manifest_of(version: ModelVersion) -> Manifest:
+    """Return the files of a version, held against the digest that people approved.
+
+    Raises
+    ------
+    Corrupted
+        Its manifest is of other files, or is none (409).
+    """
+    try:
+        manifest = Manifest.from_json(version.manifest)
+    except ArtifactError as error:
+        raise Corrupted(f"The manifest of {version} is damaged: {error}") from error
+    if manifest.version_digest != version.digest:
+        raise Corrupted(f"The manifest of {version} is not the one that was registered.")
+    return manifest
+
+
 def get_file(version: ModelVersion, path: str) -> FileEntry:
     """Return the entry of a file of a version; of a version of one file, without its path.
 
@@ -56,8 +75,10 @@ def get_file(version: ModelVersion, path: str) -> FileEntry:
     ------
     NotFound
         It has no such file (404).
+    Corrupted
+        As `manifest_of` (409).
     """
-    entries = Manifest.from_json(version.manifest).files
+    entries = manifest_of(version).files
     if not path and len(entries) == 1:
         return entries[0]
     for entry in entries:
@@ -80,7 +101,13 @@ def refusal_to_serve(version: ModelVersion, held: Collection[Role]) -> DomainErr
             f"{version} is archived: validators, auditors and admins may have its files. "
             "Revive it to use it."
         )
-    return None
+    return no_longer_trusted(version)
+
+
+def no_longer_trusted(version: ModelVersion) -> Conflict | None:
+    """Return why nobody opens a version any more whose desk took back its trust, if so."""
+    gone = ", ".join(trusted_no_more(version))
+    return Conflict(f"{version} needs {gone}, which its desk trusts no more.") if gone else None
 
 
 def referred_to(digests: Iterable[str]) -> set[str]:

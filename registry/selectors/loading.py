@@ -24,9 +24,9 @@ from registry.artifacts.loading import LoadedModel, open_model
 from registry.artifacts.manifest import FileEntry, Manifest
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
-from registry.selectors.files import refusal_to_serve
+from registry.selectors.files import manifest_of, no_longer_trusted, refusal_to_serve
 from registry.selectors.records import get_aliased, get_version_of, newest_by_stage
-from registry.selectors.trust import trusted_no_more, trusted_types_of
+from registry.selectors.trust import trusted_types_of
 
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<which>[^/@]+)|@(?P<alias>[^/@]+))")
 _MOST_DIGITS = 9
@@ -65,16 +65,21 @@ def load(uri: str) -> RegisteredPredictor:
     if (found := _in_memory(uri)) is not None:
         return found
     version = resolve(uri)
-    manifest = Manifest.from_json(version.manifest)
+    manifest = manifest_of(version)
     try:
         model = model_cache().get(
             manifest, fetch=_fetch, load=_opening(version, manifest), check=_check(version)
         )
+    except Corrupted as error:  # in the store, not in a cache of this machine
+        error.extensions["version_id"] = str(version.public_id)
+        raise
     except DigestMismatchError as error:
-        raise Corrupted(f"{version} is not what was registered: {error}.") from error
+        raise Corrupted(
+            f"{version} is not what was registered: {error}.", version_id=str(version.public_id)
+        ) from error
     except ArtifactError as error:
         raise Conflict(f"{version} cannot be opened: {error}.") from error
-    _content_digests()[version.public_id] = manifest.content_digest
+    _content_digests()[version.public_id, version.digest] = manifest.content_digest
     return RegisteredPredictor(
         version.public_id, version.registered_model.name, version.number, version.digest, model
     )
@@ -99,7 +104,7 @@ def _in_memory(uri: str) -> RegisteredPredictor | None:
     if address is None:
         return None
     name, which, alias = address["name"], address["which"], address["alias"]
-    if alias is None and not (which.isdecimal() and len(which) <= _MOST_DIGITS):
+    if alias is None and not _is_number(which):
         return None
     if "\0" in uri:
         return None
@@ -109,18 +114,26 @@ def _in_memory(uri: str) -> RegisteredPredictor | None:
             {"name": name, "number": int(which or 0), "alias": alias},
         )
         row = cursor.fetchone()
-    if row is None or (content_digest := _content_digests().get(row[0])) is None:
+    if row is None:
         return None
-    model = model_cache().find(content_digest)
     version_id, name, number, digest = row
+    content_digest = _content_digests().get((version_id, digest))
+    model = None if content_digest is None else model_cache().find(content_digest)
     if model is None:
         return None
     return RegisteredPredictor(version_id, name, number, digest, model)
 
 
+def _is_number(which: str) -> bool:
+    return which.isdecimal() and len(which) <= _MOST_DIGITS
+
+
 @cache
-def _content_digests() -> dict[UUID, str]:
-    """Return under which key the versions that this process has opened are in memory."""
+def _content_digests() -> dict[tuple[UUID, str], str]:
+    """Return under which key the versions that this process has opened are in memory.
+
+    Each with its own digest: what was approved, and is asked of the database each time.
+    """
     return {}
 
 
@@ -140,7 +153,7 @@ def resolve(uri: str) -> ModelVersion:
     name, which, alias = found["name"], found["which"], found["alias"]
     if alias is not None:
         return get_aliased(name, alias)
-    if which.isdigit():
+    if _is_number(which):
         return get_version_of(name, int(which))
     if which.lower() not in set(Stage):
         raise InvalidInput(f"{which!r} is neither a version number nor a stage.")
@@ -194,8 +207,8 @@ def _check(version: ModelVersion) -> Callable[[], None]:
             raise refusal_to_serve(version, ()) or Conflict(f"{version} may not be loaded.")
         if row.stage == Stage.ARCHIVED:
             raise Conflict(f"{version} is archived; revive it to use it.")
-        if gone := trusted_no_more(row):
-            raise Conflict(f"{version} needs {', '.join(gone)}, which its desk trusts no more.")
+        if refusal := no_longer_trusted(row):
+            raise refusal
 
     return check
 

@@ -19,6 +19,7 @@ from registry.services.evidence import (
     record_evidence,
     record_measurements,
 )
+from registry.services.loading import load, remembering_other_bytes
 from registry.services.policies import assign_policy, store_policy
 from registry.services.promotions import (
     approve_promotion,
@@ -69,6 +70,7 @@ __all__ = [
     "execute_promotion",
     "grant_waiver",
     "hold_version",
+    "load",
     "move_version",
     "propose_type",
     "record_evidence",
@@ -76,6 +78,7 @@ __all__ = [
     "register_version",
     "reject_promotion",
     "release_object",
+    "remembering_other_bytes",
     "rename_model",
     "report_tampering",
     "request_promotion",

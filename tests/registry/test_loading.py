@@ -1,6 +1,9 @@
 """Models out of the registry: opened only if they may be, and once."""
 
+import json
+
 import pytest
+from django.db import IntegrityError, connection, transaction
 
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Conflict, Corrupted, InvalidInput, NotFound
@@ -9,7 +12,7 @@ from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
 from registry.selectors import loading
 from tests.factories.backtests import AT
-from tests.factories.registry import model_version
+from tests.factories.registry import events_of, model_version
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,6 +35,79 @@ def version(researcher):
 @pytest.fixture
 def uri(version):
     return f"models:/{version.registered_model.name}/1"
+
+
+def stored(version, settings):
+    path = settings.ARTIFACT_ROOT / storage.object_name(version.manifest["files"][0]["sha256"])
+    path.chmod(0o600)
+    return path
+
+
+def forge(version):
+    """Put the manifest of another version where no trigger looks."""
+    other, table = model_version(version.created_by), "ALTER TABLE registry_modelversion"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{table} DISABLE TRIGGER registry_files_are_final")
+        cursor.execute(
+            "UPDATE registry_modelversion SET manifest = %s WHERE id = %s",
+            [json.dumps(other.manifest), version.pk],
+        )
+        cursor.execute(f"{table} ENABLE ALWAYS TRIGGER registry_files_are_final")
+
+
+class TestLoadAndRemember:
+    def test_opens_what_is_whole(self, version, uri):
+        assert services.load(uri).version_id == version.public_id
+        assert "version.compromised" not in events_of(version)
+
+    def test_marks_a_version_of_other_bytes(self, version, uri, settings):
+        stored(version, settings).write_bytes(b"other")
+
+        with pytest.raises(Corrupted):
+            services.load(uri)
+
+        version.refresh_from_db()
+        assert version.compromised_at is not None
+        assert events_of(version)[-1] == "version.compromised"
+        with pytest.raises(Conflict, match="compromised"):
+            services.load(uri)
+
+    def test_marks_it_when_the_transaction_of_its_caller_is_over(self, version, uri, settings):
+        stored(version, settings).write_bytes(b"other")
+
+        @services.remembering_other_bytes()
+        @transaction.atomic(durable=True)
+        def verb():
+            services.load(uri)
+
+        with pytest.raises(Corrupted):
+            verb()
+
+        assert events_of(version)[-1] == "version.compromised"
+
+
+class TestManifests:
+    def test_are_those_that_were_approved(self, version, uri):
+        forge(version)
+
+        with pytest.raises(Corrupted, match="not the one that was registered"):
+            services.load(uri)
+        version.refresh_from_db()
+        with pytest.raises(Corrupted), jobs.materialized(version):
+            pass
+        with pytest.raises(Corrupted):
+            selectors.get_file(version, "")
+
+    def test_are_manifests(self, version):
+        version.manifest = {"format": 1}
+
+        with pytest.raises(Corrupted, match="damaged"):
+            selectors.manifest_of(version)
+
+    @pytest.mark.parametrize("change", [{"digest": "0" * 64}, {"manifest": {}}])
+    def test_never_change(self, version, change):
+        with pytest.raises(IntegrityError, match="never change"):
+            ModelVersion.objects.filter(pk=version.pk).update(**change)
 
 
 class TestLoad:
@@ -78,10 +154,8 @@ class TestLoad:
             selectors.load(uri)
 
     def test_opens_no_other_bytes_whichever_byte_was_changed(self, version, uri, settings):
-        digest = version.manifest["files"][0]["sha256"]
-        path = settings.ARTIFACT_ROOT / storage.object_name(digest)
+        path = stored(version, settings)
         content = path.read_bytes()
-        path.chmod(0o600)
         for at in range(len(content)):
             flipped = bytearray(content)
             flipped[at] ^= 1
@@ -93,7 +167,11 @@ class TestLoad:
         path.write_bytes(content)
         assert selectors.load(uri).model.parameters == {"a": 1.5}
 
-    @pytest.mark.parametrize("address", ["momentum", "models:/m", "models:/m/nowhere", "file:/m/1"])
+    @pytest.mark.parametrize(
+        "address",
+        ["momentum", "models:/m", "models:/m/nowhere", "file:/m/1", "models:/m/²",
+         f"models:/m/{'9' * 5000}"],
+    )  # fmt: skip
     def test_refuses_what_is_no_address(self, db, address):
         with pytest.raises(InvalidInput):
             selectors.load(address)

@@ -3,6 +3,7 @@
 import logging
 from typing import IO, Any, NamedTuple, cast
 
+from django.conf import settings
 from django.http import FileResponse, HttpRequest
 from django.utils import timezone
 from rest_framework.request import Request
@@ -10,6 +11,7 @@ from rest_framework.response import Response
 
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.input import caller
+from crowetrade_site.core.api.problems import TooLarge
 from crowetrade_site.core.errors import (
     Conflict,
     Corrupted,
@@ -18,18 +20,20 @@ from crowetrade_site.core.errors import (
     NotFound,
     translating,
 )
-from registry import services
+from registry import selectors, services
 from registry.api.mlflow import input as said
 from registry.api.mlflow.base import MlflowView, asked
 from registry.api.mlflow.errors import EndpointNotFound, FeatureDisabled, LengthRequired
 from registry.api.mlflow.places import registered_path
 from registry.api.mlflow.readiness import require_loadable
+from registry.api.receiving import loose_if_refused
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.paths import require_safe_path
 from registry.models import ModelVersion
 from registry.selectors import folders, searching
 
 logger = logging.getLogger(__name__)
+_MOST_DIGITS = 18
 
 
 class Bytes(NamedTuple):
@@ -40,11 +44,19 @@ class Bytes(NamedTuple):
 
 
 class Incoming:
-    """The body of a request as a file that counts what is read of it, and misses what is not."""
+    """The body of a request as a file that counts what is read of it, and misses what is not.
+
+    Raises
+    ------
+    TooLarge
+        It is longer than what is taken (413); nothing of it was read.
+    """
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.expected = _length(request)
+        if self.expected > settings.MODEL_FILE_MAX_BYTES:
+            raise TooLarge(f"A file has at most {settings.MODEL_FILE_MAX_BYTES} bytes.")
         self.n_bytes = 0
 
     def read(self, size: int) -> bytes:
@@ -69,7 +81,7 @@ def _length(request: HttpRequest) -> int:
     empty one: whether it is, only its first byte tells.
     """
     told = str(request.META.get("CONTENT_LENGTH") or "")
-    if told.isascii() and told.isdigit():
+    if told.isascii() and told.isdigit() and len(told) <= _MOST_DIGITS:
         return int(told)
     if told:
         raise InvalidRequest(f"The length {told[:40]!r} is no number.")
@@ -87,12 +99,15 @@ class FileView(MlflowView):
     def put(self, request: Request, path: str) -> Response:
         """Take a file in, piece by piece; no version refers to its path yet."""
         _require_safe(path)
+        actor = caller(request)
         body = Incoming(request._request)  # noqa: SLF001 - the framework would read it whole
+        digest = _digest_of_same_size(path, body.expected)
+        services.require_may_store(path=path, actor=actor, sha256=digest)
         sha256 = storage.put(cast("IO[bytes]", body))
-        services.store_file(
-            path=path, sha256=sha256, n_bytes=body.n_bytes, actor=caller(request),
-            at=timezone.now(),
-        )  # fmt: skip
+        with loose_if_refused(sha256):
+            services.store_file(
+                path=path, sha256=sha256, n_bytes=body.n_bytes, actor=actor, at=timezone.now()
+            )
         return Response({})
 
     def get(self, request: Request, path: str) -> FileResponse:
@@ -143,6 +158,12 @@ class UnknownView(MlflowView):
         raise EndpointNotFound(f"There is no endpoint {request.method} {request.path}.")
 
 
+def _digest_of_same_size(path: str, n_bytes: int) -> str:
+    """Return the digest of the file that a body may be again: clients of MLflow announce none."""
+    known = selectors.list_files().filter(path=path).first()
+    return known.sha256 if known is not None and known.n_bytes == n_bytes else ""
+
+
 def _require_safe(path: str) -> None:
     with translating(ArtifactError, InvalidInput):
         require_safe_path(path)
@@ -172,7 +193,8 @@ def _loadable(version_id: Any) -> ModelVersion:
 
 
 def _files_of(version: ModelVersion) -> dict[str, tuple[str, int]]:
-    return {f["path"]: (f["sha256"], f["n_bytes"]) for f in version.manifest["files"]}
+    files = selectors.manifest_of(version).files
+    return {entry.path: (entry.sha256, entry.n_bytes) for entry in files}
 
 
 def _opened(found: Bytes) -> IO[bytes]:

@@ -17,13 +17,13 @@ from crowetrade_site.core import roles
 from crowetrade_site.core.api.input import valid
 from crowetrade_site.core.api.parsers import ShallowJSONParser
 from crowetrade_site.core.api.permissions import HasScope
+from registry import lifecycle
 from registry.api.mlflow import errors, places, wire
 from registry.api.mlflow.authentication import KeyAuthentication
 from registry.models import ModelVersion, RegisteredModel
 from registry.selectors import searching
 
-# Who may move versions and what stands for them; which of them, the services say.
-MOVERS = ("models:write", "models:approve", "runs:operate")
+MOVERS = lifecycle.MOVING_SCOPES  # of aliases too; which of them, the services say
 
 
 class AnyAccept(DefaultContentNegotiation):

@@ -1,6 +1,7 @@
 """Whether a version is ready, and why it may not be loaded."""
 
 from crowetrade_site.core.errors import Conflict, Corrupted, Forbidden
+from registry import selectors
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
 
@@ -34,7 +35,7 @@ def require_loadable(version: ModelVersion) -> None:
     ------
     Corrupted, Forbidden, Conflict
         Its bytes are others (409), it is in quarantine without a waiver (403), it was not looked
-        at yet, was refused, or is archived (409).
+        at yet, was refused, is archived, or its desk took back a type's trust (409).
     """
     status, message = status_of(version)
     if version.compromised_at is not None:
@@ -45,6 +46,8 @@ def require_loadable(version: ModelVersion) -> None:
         raise Conflict(f"{version} cannot be loaded. {message}")
     if version.stage == Stage.ARCHIVED:
         raise Conflict(f"{version} is archived and cannot be loaded.")
+    if refusal := selectors.no_longer_trusted(version):
+        raise refusal
 
 
 def _is_waived(version: ModelVersion) -> bool:

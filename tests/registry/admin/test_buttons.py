@@ -290,7 +290,12 @@ class TestConversion:
 class TestTrustedType:
     def test_goes_from_hand_to_hand(self, author, validator):
         where = reverse("admin:registry_trustedtype_propose")
-        fields = {"_form_submitted": "True", "desk": "g10", "name": "a.B", "reason": "Needed."}
+        fields = {
+            "_form_submitted": "True",
+            "desk": "g10",
+            "name": "scipy.x.B",
+            "reason": "Needed.",
+        }
         login(author).post(where, fields, headers={"HX-Request": "true"})
         row = TrustedType.objects.get()
         assert offered(login(author), row, ("approve", "revoke")) == {"revoke"}

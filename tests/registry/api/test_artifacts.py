@@ -113,6 +113,14 @@ class TestRefusals:
 
         problem(api.get(url(version), headers={"If-None-Match": f'"{DIGEST}"'}), 409)
 
+    @pytest.mark.parametrize("role", ["researcher", "validator", "admin"])
+    def test_no_role_has_what_its_desk_trusts_no_more(self, version, role):
+        ModelVersion.objects.filter(pk=version.pk).update(trusted_types=["scipy.x.Y"])
+
+        body = problem(client(account(role)).get(url(version)), 409)
+
+        assert "scipy.x.Y, which its desk trusts no more" in body["detail"]
+
     @pytest.mark.parametrize(
         ("role", "status"),
         [("researcher", 403), ("operator", 403), ("validator", 200), ("auditor", 200),

@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as save_tensors
 from skl2onnx import to_onnx
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from registry.artifacts import sandbox
 from registry.artifacts.contents import Format
@@ -140,6 +143,29 @@ class TestProbe:
 
         assert answer.status is ProbeStatus.KILLED
         assert "SIGSEGV" in answer.reason
+
+    def test_predicts_zeros_where_no_rows_are_given(self, folder_of, rows):
+        raw = pickle.dumps(with_changed_tree(rows))
+        sound = pickle.dumps(make_pipeline(StandardScaler()).fit(rows))
+
+        answer = probed(folder_of, raw, Format.PICKLE, opens_pickles=True)
+        without_predict = probed(folder_of, sound, Format.PICKLE, opens_pickles=True)
+
+        assert answer.status is ProbeStatus.KILLED
+        assert "SIGSEGV" in answer.reason
+        assert without_predict.is_opened
+
+    def test_notes_that_a_model_predicts_no_zeros(self, folder_of):
+        import skops.io
+        from sklearn.preprocessing import OrdinalEncoder
+
+        words = np.array([["a"], ["b"]], dtype=object)
+        fitted = make_pipeline(OrdinalEncoder(), LinearRegression()).fit(words, [1.0, 2.0])
+
+        answer = probed(folder_of, skops.io.dumps(fitted), Format.SKOPS)
+
+        assert answer.is_opened
+        assert "zeros" in answer.reason
 
     def test_refuses_that_model_in_a_format_that_opens_anywhere(self, folder_of, rows):
         import skops.io

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils import all_estimators
 
 from registry.artifacts.errors import UnreadableError
 from registry.artifacts.soundness import require_sound
@@ -88,6 +89,27 @@ class TestTrees:
                 require_sound(model)
             nodes[field][0] = kept
         require_sound(model)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+class TestEveryEstimator:
+    @pytest.mark.parametrize("data", [np.abs(X[:60]), sparse.csr_matrix(np.abs(X[:60]))])
+    def test_that_can_be_fitted_passes(self, data):
+        classes, n_fitted = (X[:60, 0] > 0).astype(int) + (X[:60, 1] > 0), 0
+        for _, kind in all_estimators():
+            try:
+                model = kind().fit(data, classes)
+            except (
+                AttributeError,
+                TypeError,
+                ValueError,
+            ):  # of other estimators, or for other rows
+                continue
+            n_fitted += 1
+
+            require_sound(model)
+        assert n_fitted > 60
 
 
 class TestSupportVectorMachines:

@@ -1,5 +1,6 @@
 """Files over MLflow's wire: handed in, listed, read again, and never others than they were."""
 
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from django.conf import settings
 
 from crowetrade_site.core import storage
 from crowetrade_site.core.models import AuditEvent
-from registry.models import ModelVersion, StoredFile
+from registry.models import LooseObject, ModelVersion, StoredFile
 from tests.factories.accounts import account
 from tests.factories.mlflow import ARTIFACTS, Wire, refused, said
 
@@ -27,6 +28,10 @@ def disk(sha256):
 def rot(sha256, content_=b"other"):
     disk(sha256).chmod(0o600)
     disk(sha256).write_bytes(content_)
+
+
+def unread(_content):
+    raise AssertionError("the body was read")
 
 
 class TestPut:
@@ -112,6 +117,30 @@ class TestPut:
         refused(wire.put_file(path, b"3"), 409, "RESOURCE_CONFLICT")
         same = content(wire.get_file(path))
         said(wire.put_file(path, same))
+
+    def test_takes_no_more_than_rest_does(self, wire, settings, monkeypatch):
+        settings.MODEL_FILE_MAX_BYTES = 3
+        monkeypatch.setattr(storage, "put", unread)
+
+        refused(wire.put_file("desk/a", b"1234"), 413, "BAD_REQUEST")
+        monkeypatch.undo()
+        said(wire.put_file("desk/a", b"123"))
+
+    def test_reads_nothing_that_is_refused_anyway(self, wire, wire_of, monkeypatch):
+        said(wire.put_file("desk/a", b"1"))
+        monkeypatch.setattr(storage, "put", unread)
+
+        refused(wire_of("researcher").put_file("desk/a", b"22"), 403, "PERMISSION_DENIED")
+        refused(wire.put_file("registered/a", b"1"), 400, "INVALID_PARAMETER_VALUE")
+
+    def test_has_bytes_collected_that_get_no_name(self, wire):
+        said(wire.put_file("desk/a", b"1"))
+
+        refused(wire.put_file("desk/a/b", b"nobody's"), 409, "RESOURCE_CONFLICT")
+
+        assert list(LooseObject.objects.values_list("sha256", flat=True)) == [
+            sha256(b"nobody's").hexdigest()
+        ]
 
     def test_makes_no_folder_of_a_file(self, wire):
         said(wire.put_file("desk/a", b"1"))
@@ -222,6 +251,19 @@ class TestGet:
         assert verbs.count() == 2
         assert not ModelVersion.objects.filter(compromised_at=None).exists()
         answer = wire.post("model-versions/create", name="copy", source="models:/fx/1")
+        refused(answer, 409, "RESOURCE_CONFLICT")
+
+    def test_refuses_what_its_desk_trusts_no_more(self, wire, admitted):
+        wire.register("fx")
+        version = ModelVersion.objects.get()
+        path = f"registered/{version.public_id}/MLmodel"
+        assert content(wire.get_file(path))
+        ModelVersion.objects.update(trusted_types=["scipy.x.Y"])
+
+        message = refused(wire.get_file(path), 409, "RESOURCE_CONFLICT")
+
+        assert "trusts no more" in message
+        answer = wire.get("model-versions/get-download-uri", name="fx", version="1")
         refused(answer, 409, "RESOURCE_CONFLICT")
 
     def test_serves_a_file_again_that_was_missing(self, wire, admitted):

@@ -182,6 +182,18 @@ class TestRights:
         refused(move(wire_of("auditor"), "Archived"), 403, "PERMISSION_DENIED")
         assert said(move(wire_of("operator"), "Archived"))
 
+    def test_of_operators_come_with_a_key_for_them_alone(self, make, judges):
+        prove(make("staging"), judges[0])
+        operator = Wire(account("operator"), "models:operate")
+
+        message = refused(move(operator, "Production"), 400, "INVALID_STATE_TRANSITION")
+        assert "0 of 2 approvals" in message
+        approve(*judges)
+        said(move(operator, "Production"))
+        alias = {"name": "fx", "alias": "champion", "version": "1"}
+        said(operator.post("registered-models/alias", **alias))
+        assert said(move(operator, "Archived"))["model_version"]["current_stage"] == "Archived"
+
     def test_are_not_with_a_key_that_only_reads(self, make, author):
         make()
 
