@@ -20,7 +20,6 @@ from registry.models import (
     PromotionPolicy,
     PromotionRequest,
     RegisteredModel,
-    StoredFile,
 )
 from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
 from registry.rules import gates, policies
@@ -221,26 +220,6 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     card = {name: str(getattr(version.registered_model, name)) for name in CARD}
     judged_by = {"policy": stored.digest, "evidence": seen, "card": card}
     return Judgement(report, stored, canonical.digest(judged_by))
-
-
-def authors_of(version: ModelVersion) -> set[int]:
-    """Return the keys of all who had a hand in the bytes of a version.
-
-    Who registered it, the versions it was copied from and others of the same bytes, and who handed
-    in its files: registering the work of somebody else does not free its author to approve it.
-    """
-    found = {version.created_by_id}
-    kin = ModelVersion.objects.filter(digest=version.digest)
-    found |= set(kin.values_list("created_by_id", flat=True))
-    source = version.copied_from
-    while source is not None and source.created_by_id:
-        found.add(source.created_by_id)
-        source = source.copied_from
-    sums = [entry["sha256"] for entry in version.manifest["files"]]
-    handed_in = StoredFile.objects.filter(
-        path__startswith=f"{version.source.rstrip('/')}/", sha256__in=sums
-    )
-    return found | set(handed_in.values_list("uploaded_by_id", flat=True))
 
 
 def facts_of(version: ModelVersion, *, at: datetime) -> gates.VersionFacts:

@@ -29,6 +29,7 @@ from registry.services.promotions import (
 )
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
+from registry.services.steps import require_role
 from registry.services.trust import approve_type, propose_type, revoke_type
 from registry.services.uploads import (
     abandon_upload,
@@ -81,6 +82,7 @@ __all__ = [
     "request_promotion",
     "require_intact",
     "require_may_store",
+    "require_role",
     "revoke_type",
     "roll_back",
     "set_alias",

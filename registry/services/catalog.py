@@ -299,9 +299,10 @@ def _hold_still(version: ModelVersion) -> None:
 
 
 def _require_in_charge(alias: str, actor: User) -> None:
-    require_mover(actor)
-    if not {roles.Role.OPERATOR, roles.Role.ADMIN} & roles.roles_of(actor):
+    able = {roles.Role.OPERATOR, roles.Role.ADMIN}
+    if not able & roles.roles_of(actor):
         raise Forbidden(f"The alias {alias} means production: operators and admins set it.")
+    roles.require(actor, "models:operate")
 
 
 def _require_may_alias(version: ModelVersion, alias: str, actor: User) -> None:

@@ -180,7 +180,9 @@ class TestDecide:
         request = promotion(tested, author, at=timezone.now())
         judge.post(url(request, "approve/"))
 
-        assert events_of(request) == ["promotion.requested", "promotion.approved"]
+        assert events_of(request) == [
+            f"promotion.{verb}" for verb in ("requested", "approved", "executed")
+        ]
         assert events_of(tested)[-1] == "version.promoted"
 
 

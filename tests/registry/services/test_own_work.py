@@ -70,6 +70,52 @@ class TestAuthors:
 
         assert selectors.authors_of(version) == {author.pk, admin.pk}
 
+    def test_are_who_handed_a_logged_model_in(self, author):
+        admin, logged = account("admin"), f"m-{'7' * 32}"
+        hand_in(author, folder=f"0/models/{logged}/artifacts")
+
+        version = services.register_version(
+            name=registered_model(admin).name, source=f"models:/{logged}", card=VersionCard(),
+            actor=admin, at=AT,
+        )  # fmt: skip
+
+        assert selectors.authors_of(version) == {author.pk, admin.pk}
+
+    def test_are_who_handed_in_what_was_copied(self, author, other):
+        admin = account("admin")
+        original = services.register_version(
+            name=registered_model(admin).name, source=hand_in(author, folder="root"),
+            card=VersionCard(), actor=admin, at=AT,
+        )  # fmt: skip
+        ModelVersion.objects.filter(pk=original.pk).update(status=VersionStatus.READY)
+
+        copied = copy_of(original, other)
+
+        assert selectors.authors_of(copied) == {author.pk, admin.pk, other.pk}
+        request = promotion(copied, other)
+        standing = selectors.standing_of(selectors.get_request(request.public_id), at=AT)
+        assert not {author, admin} & set(standing.may_approve)
+        assert not selectors.waiting_for(author, at=AT).exists()
+        assert selectors.waiting_for(account("validator"), at=AT).exists()
+        with pytest.raises(Forbidden, match="of their own"):
+            services.approve_promotion(request_id=request.public_id, actor=author, at=AT)
+
+    def test_are_not_who_handed_in_something_else(self, author, other):
+        folder = hand_in(author)
+        hand_in(other, folder=f"{folder}-2")
+        version = services.register_version(
+            name=registered_model(author).name, source=folder, card=VersionCard(), actor=author,
+            at=AT,
+        )  # fmt: skip
+
+        assert selectors.authors_of(version) == {author.pk}
+
+    def test_are_found_in_as_many_queries_for_any_number(self, author, django_assert_num_queries):
+        versions = [model_version(author).pk for _ in range(5)]
+
+        with django_assert_num_queries(2):
+            selectors.authors_of_each(versions)
+
 
 class TestPolicy:
     def test_of_a_model_of_ones_own_is_chosen_by_others(self, author):
