@@ -22,7 +22,7 @@ from registry.models import (
     RegisteredModel,
 )
 from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
-from registry.rules import gates, policies
+from registry.rules import gates, policies, signatures
 from registry.selectors.trust import trusted_no_more
 
 # Fields of the model card, and what they are called where they are missing.
@@ -224,13 +224,14 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
 
 def facts_of(version: ModelVersion, *, at: datetime) -> gates.VersionFacts:
     """Return what the registry itself knows of a version."""
-    waiver = version.waivers.filter(granted_at__lte=at).order_by("-expires_at").first()
+    granted = version.waivers.filter(granted_at__lte=at, revoked_at=None)
+    waiver = granted.order_by("-expires_at").first()
     revoked = trusted_no_more(version)
     return gates.VersionFacts(
         digest=version.digest,
         scan=VersionStatus.REFUSED if revoked else version.status,
         is_intact=version.compromised_at is None,
-        has_signature=bool(version.signature),
+        has_signature=signatures.is_described(version.signature),
         missing=_missing(version.registered_model, at),
         waived_until=waiver.expires_at if waiver else None,
         findings=[f"{name} is trusted no more" for name in revoked]

@@ -2,8 +2,10 @@
 
 import itertools
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import transaction
 
 from crowetrade_site.core import roles
@@ -242,6 +244,18 @@ class TestRollBack:
 
         with pytest.raises(Conflict, match="no earlier production version"):
             services.roll_back(model_name=model.name, actor=operator, at=at, reason="drifted")
+
+    def test_is_denied_by_the_migration_to_what_was_revoked_before(self, author, make_user, at):
+        _, first, second, operator = self.in_production_twice(author, make_user, at)
+        services.move_version(
+            version_id=second.public_id, target=OLD, actor=operator, at=at, reason="runaway"
+        )
+        ModelVersion.objects.filter(pk=second.pk).update(was_production_at=at)  # as it was kept
+
+        import_module("registry.migrations.0009_no_return_of_revoked").forget(apps, None)
+
+        left = ModelVersion.objects.filter(was_production_at__isnull=False)
+        assert list(left) == [first]
 
     def test_wants_a_token_that_is_for_it(self, author, make_user, at):
         model, *_ = self.in_production_twice(author, make_user, at)

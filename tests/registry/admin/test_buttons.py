@@ -87,6 +87,11 @@ class TestVersion:
 
         assert events_of(version)[1:] == ["version.held", "version.released", "waiver.granted"]
         assert version.waivers.get().expires_at.date() == until
+        root = login(account(Role.ADMIN))
+        assert "revoke_waiver" in offered(root, version, ("revoke_waiver",))
+        press(root, version, "revoke_waiver", reason="a finding")
+        assert events_of(version)[-1] == "waiver.revoked"
+        assert not offered(root, version, ("revoke_waiver",))
 
     @pytest.mark.parametrize(
         ("stage", "role", "expected"),

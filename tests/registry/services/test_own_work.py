@@ -126,6 +126,69 @@ class TestPolicy:
                 model_name=model.name, policy="default", actor=author, at=AT, reason="Easier."
             )
 
+    def test_of_a_model_of_ones_own_is_stored_by_others(self, author, other):
+        registered_model(other)
+        copied = model_version(author, model=registered_model(author))
+        text = selectors.policy_in_force("default").text + "# more\n"
+        text = text.replace("request_days: 30", "request_days: 20")
+        asked = {"text": text, "at": AT, "reason": "Easier."}
+
+        with pytest.raises(Forbidden, match="model of their own"):
+            services.store_policy(name="default", actor=author, **asked)
+        assert services.store_policy(name="light", actor=author, **asked).number == 1
+        assert copied.registered_model.policy == "default"
+        judge = account("validator")
+        assert services.store_policy(name="default", actor=judge, **asked).number == 2
+
+
+class TestCard:
+    @pytest.fixture
+    def staged(self, author):
+        return model_version(author, stage=Stage.STAGING)
+
+    def update(self, version, actor, **card):
+        return services.update_model(
+            name=version.registered_model.name, card=card, actor=actor, at=AT, reason="A change."
+        )
+
+    @pytest.mark.parametrize(
+        "card",
+        [{"limits": {"gross": 9}}, {"operators": ["me"]}, {"desk": "em"}, {"tier": "low"},
+         {"purpose": "Any."}],
+    )  # fmt: skip
+    def test_of_what_is_in_use_is_changed_by_others_alone(self, author, staged, card):
+        for actor in (author, account("researcher"), account("operator")):
+            with pytest.raises(Forbidden, match="neither its owner nor an author"):
+                self.update(staged, actor, **card)
+
+        judge = account("validator")
+        changed = self.update(staged, judge, **card)
+
+        assert {name: getattr(changed, name) for name in card} == card
+        assert events_of(changed)[-1] == "model.updated"
+
+    def test_is_changed_by_no_author_who_is_an_admin(self, author):
+        admin = account("admin")
+        model_version(author, model=(model := registered_model(author)))
+        version = services.register_version(
+            name=model.name, source=hand_in(admin), card=VersionCard(), actor=admin, at=AT
+        )
+        ModelVersion.objects.filter(pk=version.pk).update(
+            stage=Stage.PRODUCTION, left_development_at=AT
+        )
+
+        with pytest.raises(Forbidden, match="neither its owner nor an author"):
+            self.update(version, admin, limits={})
+
+    def test_stays_the_owners_otherwise(self, author, staged):
+        same = staged.registered_model.limits
+
+        assert self.update(staged, author, description="More.", limits=same).description == "More."
+        with pytest.raises(Forbidden):
+            self.update(staged, account("validator"), description="Mine.", limits={})
+        developed = model_version(author)
+        assert self.update(developed, author, limits={"gross": 2}).limits == {"gross": 2}
+
 
 class TestNames:
     def test_stay_once_people_rely_on_them(self, author):
