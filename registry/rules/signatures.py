@@ -29,8 +29,7 @@ def require_signature(signature: Mapping[str, Any]) -> None:
 
 def is_described(signature: Mapping[str, Any]) -> bool:
     """Say whether a signature describes at least one input and one output."""
-    parts = [signature.get(part) for part in PARTS]
-    return all(_is_list_of_objects(part) and len(part) > 0 for part in parts)
+    return all(bool(signature.get(part)) and _is_list_of_objects(signature[part]) for part in PARTS)
 
 
 def _is_list_of_objects(part: Any) -> bool:

@@ -50,13 +50,13 @@ def authors_of_each(versions: Iterable[int]) -> dict[int, set[int]]:
     for pk in asked:
         family, ahead = set[int](), [pk]
         while ahead:
-            one = relatives.get(ahead.pop())
-            if one is not None and one.pk not in family:
-                family.add(one.pk)
-                ahead += twins[one.digest] + ([one.copied_from] if one.copied_from else [])
-        found[pk] = {relatives[one].author for one in family}.union(
-            *(handed_in[one] for one in family)
-        )
+            relative = relatives.get(ahead.pop())
+            if relative is not None and relative.pk not in family:
+                family.add(relative.pk)
+                ahead += twins[relative.digest]
+                ahead += [relative.copied_from] if relative.copied_from else []
+        authors = {relatives[one].author for one in family}
+        found[pk] = authors.union(*(handed_in[one] for one in family))
     return found
 
 
@@ -66,10 +66,12 @@ def _relatives(versions: Iterable[int]) -> dict[int, _Relative]:
     ahead = set(versions)
     while ahead:
         digests = ModelVersion.objects.filter(pk__in=ahead).values("digest")
-        columns = ("pk", "digest", "created_by", "copied_from", "source", "manifest__files")
-        for *row, files in ModelVersion.objects.filter(digest__in=digests).values_list(*columns):
-            one = _Relative(*row, frozenset(file["sha256"] for file in files))
-            found[one.pk] = one
+        rows = ModelVersion.objects.filter(digest__in=digests).values_list(
+            "pk", "digest", "created_by", "copied_from", "source", "manifest__files"
+        )
+        for pk, digest, author, origin, source, files in rows:
+            sums = frozenset(file["sha256"] for file in files)
+            found[pk] = _Relative(pk, digest, author, origin, source, sums)
         ahead = {one.copied_from for one in found.values() if one.copied_from} - set(found)
     return found
 

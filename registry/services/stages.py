@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -122,7 +123,9 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
             present, Stage.ARCHIVED, actor=actor, at=at, reason=reason, verb="rolled_back",
             heir=earlier, replaced_by=str(earlier.public_id),
         )  # fmt: skip
-        told = {"passed_over": [str(one.public_id) for one in absent]} if absent else {}
+        told: dict[str, Any] = (
+            {"passed_over": [str(one.public_id) for one in absent]} if absent else {}
+        )
         move(
             earlier, Stage.PRODUCTION, actor=actor, at=at, reason=reason, verb="restored",
             replaces=str(present.public_id), **told,
