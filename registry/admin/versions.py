@@ -264,10 +264,9 @@ class ModelVersionAdmin(RegistryAdmin):
                 names |= set() if pending.exists() else {"request_promotion"}
         if "models:approve" in roles.grants(user):
             names.add("release" if row.is_held else "hold")
-        if roles.Role.ADMIN in held and not is_own and row.status == VersionStatus.QUARANTINED:
-            names.add("waive")
-        if roles.Role.ADMIN in held and row.status == VersionStatus.QUARANTINED and _waiver(row):
-            names.add("revoke_waiver")
+        if roles.Role.ADMIN in held and row.status == VersionStatus.QUARANTINED:
+            names |= set() if user.pk in selectors.authors_of(row) else {"waive"}
+            names |= {"revoke_waiver"} if _waiver(row) else set()
         is_theirs = is_own or row.registered_model.owner_id == user.pk
         may_write = "models:write" in roles.grants(user) and (is_theirs or roles.Role.ADMIN in held)
         if may_write and row.status == VersionStatus.QUARANTINED:
