@@ -254,6 +254,23 @@ class TestWaiver:
             self.grant(pickled, account(Role.VALIDATOR))
 
 
+class TestSignature:
+    def register(self, model, author, signature):
+        return services.register_version(
+            name=model.name, source=hand_in(author), card=VersionCard(signature=signature),
+            actor=author, at=AT,
+        )  # fmt: skip
+
+    def test_is_refused_where_it_is_none(self, model, author):
+        with pytest.raises(InvalidInput, match="no list of objects"):
+            self.register(model, author, {"inputs": "close"})
+
+    def test_without_outputs_meets_no_gate(self, model, author):
+        version = self.register(model, author, {"inputs": [{"name": "x"}], "outputs": []})
+
+        assert not selectors.facts_of(version, at=AT).has_signature
+
+
 class TestRevokeWaiver:
     @pytest.fixture
     def pickled(self, author, model):
