@@ -111,6 +111,15 @@ REQUESTS = Lifecycle(
 
 # One of these is asked for to move a version; which move it is decides about the role.
 MOVING_SCOPES = ("models:write", "models:approve", "models:operate")
+# What a token must carry for a role of its user to count for a move: one of these.
+SCOPES_OF_ROLE: Mapping[Role, frozenset[str]] = {
+    Role.RESEARCHER: frozenset({"models:write"}),
+    Role.VALIDATOR: frozenset({"models:approve"}),
+    Role.OPERATOR: frozenset({"models:operate"}),
+    Role.ADMIN: frozenset({"models:approve", "models:operate"}),
+}
+# Stages that a version climbs to: nothing that is compromised does.
+UP = (Stage.TESTING, Stage.STAGING, Stage.PRODUCTION)
 # Aliases that mean production: they stand for production versions alone, and go with them.
 PRODUCTION_ALIASES = ("champion", "production")
 _NOBODY: frozenset[Role] = frozenset()
@@ -146,9 +155,13 @@ class MoveRule:
         """Whether nobody may make the move at once."""
         return bool(self.requests)
 
+    def able(self, *, is_own: bool) -> frozenset[Role]:
+        """Return the roles that may make the move at once."""
+        return self.of_any | self.of_own if is_own else self.of_any
+
     def allows(self, held: Collection[Role], *, is_own: bool) -> bool:
         """Say whether somebody with these roles may make the move at once."""
-        return not self.of_any.isdisjoint(held) or (is_own and not self.of_own.isdisjoint(held))
+        return not self.able(is_own=is_own).isdisjoint(held)
 
 
 _RESEARCHER = frozenset({Role.RESEARCHER})

@@ -101,7 +101,7 @@ class PromotionRequestAdmin(RegistryAdmin):
 
     def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:  # noqa: ARG002
         """Hand the page its checklist and approvals."""
-        standing = selectors.standing_of(row, at=timezone.now())
+        standing = self._standing(row)
         evidence = Evidence.objects.filter(version_id=row.version_id)
         return {
             "promotion": row,
@@ -140,24 +140,33 @@ class PromotionRequestAdmin(RegistryAdmin):
         pair = (Stage(row.version.stage), Stage(row.target))
         rule = RULES.get(pair)
         if "models:approve" in roles.grants(user):
-            names.add("reject")
-            if selectors.waiting_for(user, at=timezone.now()).filter(pk=row.pk).exists():
-                names |= {"approve"} if row.status == RequestStatus.OPEN else set()
-            names |= {"approve"} if self._may_renew(row, user) else set()
+            names |= {"reject", "approve"} if self._may_approve(row, user) else {"reject"}
         if rule and rule.executes & held and row.status == RequestStatus.APPROVED:
-            names.add("execute")
+            given = [one for one in row.approvals.all() if one.approver_id == user.pk]
+            names |= set() if any(one.lapsed_at is None for one in given) else {"execute"}
         if user.pk in {row.requested_by_id, row.version.created_by_id}:
             names.add("withdraw")
         return names
 
     @staticmethod
-    def _may_renew(row: PromotionRequest, user: User) -> bool:
-        """Whether the viewer's own approval was given to other evidence."""
-        own = [one for one in row.approvals.all() if one.approver_id == user.pk]
-        given = [one.evidence_digest for one in own if one.lapsed_at is None]
-        if not given:
+    def _standing(row: PromotionRequest) -> selectors.Standing:
+        """Judge a row once a request: the page and its buttons both ask for it."""
+        seen: dict[str, selectors.Standing] = vars(row)
+        if "_stands" not in seen:
+            seen["_stands"] = selectors.standing_of(row, at=timezone.now())
+        return seen["_stands"]
+
+    def _may_approve(self, row: PromotionRequest, user: User) -> bool:
+        """Whether the viewer could give an approval that is still wanted."""
+        standing = self._standing(row)
+        is_wanted = row.status == RequestStatus.OPEN or standing.is_stale
+        if not is_wanted or row.expires_at <= timezone.now():
             return False
-        return given != [selectors.standing_of(row, at=timezone.now()).evidence_digest]
+        able = standing.may_approve
+        return user in able or (
+            len(able) == selectors.MOST_PEOPLE
+            and selectors.may_approve(row, standing.evidence_digest).filter(pk=user.pk).exists()
+        )
 
     def called(
         self, request: HttpRequest, verb: Any, done: str, object_id: str, **arguments: Any

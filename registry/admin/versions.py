@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin
@@ -31,7 +32,7 @@ from registry.admin.base import (
     with_pieces,
 )
 from registry.lifecycle import RULES, Stage, VersionStatus
-from registry.models import Evidence, ModelVersion, RegisteredModel
+from registry.models import Evidence, ModelVersion, RegisteredModel, Waiver
 
 NEXT = {
     Stage.DEVELOPMENT: Stage.TESTING,
@@ -156,7 +157,7 @@ class ModelVersionAdmin(RegistryAdmin):
     change_form_outer_after_template = "registry/admin/after.html"
     actions_detail = [
         "submit", "request_promotion", "rework", "revoke", "revive", "hold", "release", "waive",
-        "convert",
+        "revoke_waiver", "convert",
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
@@ -190,7 +191,7 @@ class ModelVersionAdmin(RegistryAdmin):
         return {
             "version": row,
             "next": _gates(row, evidence),
-            "waiver": row.waivers.select_related("granted_by").order_by("-expires_at").first(),
+            "waiver": _waiver(row),
             "evidence": evidence,
             "requests": list(requests[:20]),
             "conversions": list(selectors.list_conversions().filter(version=row).order_by("-id")),
@@ -263,8 +264,9 @@ class ModelVersionAdmin(RegistryAdmin):
                 names |= set() if pending.exists() else {"request_promotion"}
         if "models:approve" in roles.grants(user):
             names.add("release" if row.is_held else "hold")
-        if roles.Role.ADMIN in held and not is_own and row.status == VersionStatus.QUARANTINED:
-            names.add("waive")
+        if roles.Role.ADMIN in held and row.status == VersionStatus.QUARANTINED:
+            names |= set() if user.pk in selectors.authors_of(row) else {"waive"}
+            names |= {"revoke_waiver"} if _waiver(row) else set()
         is_theirs = is_own or row.registered_model.owner_id == user.pk
         may_write = "models:write" in roles.grants(user) and (is_theirs or roles.Role.ADMIN in held)
         if may_write and row.status == VersionStatus.QUARANTINED:
@@ -371,6 +373,28 @@ class ModelVersionAdmin(RegistryAdmin):
             request, services.grant_waiver, "The waiver is granted.", object_id,
             expires_at=form.cleaned_data["expires_at"], reason=form.cleaned_data["reason"],
         )  # fmt: skip
+
+    @dialog_action(
+        "Revoke waiver",
+        icon="remove_moderator",
+        title="Take the waiver of this version back",
+        text="The version goes no further by it from now on. What is in use is stopped by revoking "
+        "the version.",
+    )
+    def revoke_waiver(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Revoke the waiver that holds longest."""
+        version = self.get_object(request, object_id)
+        waiver = _waiver(version) if version else None
+        return self.called(
+            request, services.revoke_waiver, "The waiver is revoked.", object_id,
+            waiver_id=waiver.public_id if waiver else uuid4(), reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+
+
+def _waiver(version: ModelVersion) -> Waiver | None:
+    """Return the waiver that holds longest."""
+    granted = version.waivers.filter(revoked_at=None).select_related("granted_by")
+    return granted.order_by("-expires_at").first()
 
 
 def _lineage(version: ModelVersion) -> dict[str, Any]:

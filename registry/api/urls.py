@@ -26,6 +26,11 @@ urlpatterns = [
     path(f"{VERSION}hold/", versions.HoldVersionView.as_view(), name="version-hold"),
     path(f"{VERSION}waivers/", versions.VersionWaiversView.as_view(), name="version-waivers"),
     path(
+        f"{VERSION}waivers/<uuid:waiver_id>/revoke/",
+        versions.RevokeWaiverView.as_view(),
+        name="version-waiver-revoke",
+    ),
+    path(
         f"{VERSION}signatures/",
         trust.VersionSignaturesView.as_view(),
         name="version-signatures",

@@ -4,9 +4,16 @@ from registry.jobs.admission import admit_version, materialized, stalled_version
 from registry.jobs.collection import Collected, InUse, collect_files, note_loose
 from registry.jobs.conversion import convert_version, stalled_conversions
 from registry.jobs.expiry import expire_promotions, expire_uploads
-from registry.jobs.integrity import Verified, report_tampering, require_intact, verify_versions
+from registry.jobs.integrity import (
+    Absent,
+    Verified,
+    report_tampering,
+    require_intact,
+    verify_versions,
+)
 
 __all__ = [
+    "Absent",
     "Collected",
     "InUse",
     "Verified",

@@ -38,9 +38,28 @@ def expire_promotions(*, at: datetime) -> int:
 
 
 def expire_uploads(*, at: datetime) -> int:
-    """Forget uploads that began too long ago, with what arrived of them; return how many."""
-    kept_for = timedelta(days=settings.UPLOAD_KEEP_DAYS)
-    n_forgotten, _ = Upload.objects.filter(created_at__lte=at - kept_for).delete()
+    """Forget uploads that began too long ago, with what arrived of them; return how many.
+
+    The file of one that was completed stays, and has its own entry in the trail.
+    """
+    n_forgotten = _forget_uploads(at)
     named = set(Upload.objects.filter(completed_at=None).values_list("public_id", flat=True))
     spool.sweep(keep=named, unused_seconds=UNUSED.total_seconds())
     return n_forgotten
+
+
+@transaction.atomic(durable=True)
+def _forget_uploads(at: datetime) -> int:
+    kept_for = timedelta(days=settings.UPLOAD_KEEP_DAYS)
+    overdue = Upload.objects.select_for_update(skip_locked=True).filter(
+        created_at__lte=at - kept_for
+    )
+    rows = list(overdue.order_by("id"))
+    for upload in rows:
+        if upload.completed_at is None:
+            audit.record(
+                "registry.upload.expired", upload, actor=None, at=at, reason="Its time was over.",
+                before={"path": upload.path, "sha256": upload.sha256, "n_bytes": upload.n_bytes},
+            )  # fmt: skip
+    Upload.objects.filter(pk__in=[upload.pk for upload in rows]).delete()
+    return len(rows)

@@ -5,6 +5,7 @@ whatever becomes of the request that asked.
 """
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -12,14 +13,20 @@ from uuid import UUID
 from django.db import transaction
 
 from crowetrade_site.core import audit, storage
-from crowetrade_site.core.errors import Corrupted, NotFound
+from crowetrade_site.core.errors import Corrupted, DomainError, NotFound
+from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import Manifest
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
 from registry.selectors import list_versions
+from registry.selectors.searching import list_holding
 
 logger = logging.getLogger(__name__)
 WATCHED = (Stage.STAGING, Stage.PRODUCTION)
+
+
+class Absent(Corrupted):
+    """Stored bytes are missing: no forgery, and a backup may bring them back."""
 
 
 class Verified(NamedTuple):
@@ -29,6 +36,7 @@ class Verified(NamedTuple):
     n_files: int
     n_bytes: int
     broken: list[str]  # a sentence for each version that is not whole
+    not_verified: list[str]  # a sentence for each that could not be read to its end
 
 
 def require_intact(version: ModelVersion, *, at: datetime) -> None:
@@ -37,50 +45,64 @@ def require_intact(version: ModelVersion, *, at: datetime) -> None:
     Raises
     ------
     Corrupted
-        A file holds other bytes, which is on record now, or is missing (409).
+        A file holds other bytes, which is on record now (409).
+    Absent
+        A file is missing (409).
     Unavailable
         The store is away (503).
     """
     if version.compromised_at is None:  # else whoever asks is refused for that
         for entry in Manifest.from_json(version.manifest).files:
-            _verify(version, entry.path, entry.sha256, at)
+            _verify(entry.path, entry.sha256, at)
 
 
 def verify_versions(*, at: datetime, is_all: bool = False) -> Verified:
     """Hash the files of all versions in staging and production, or of all there are.
 
-    A file that several versions name is read once.
+    A file that several versions name is read once, and other bytes compromise all of them. A
+    version that cannot be read, as where the store is away, is told and does not end the pass.
     """
     rows = list_versions().filter(compromised_at=None).exclude(status=VersionStatus.REFUSED)
     if not is_all:
         rows = rows.filter(stage__in=WATCHED)
     sizes: dict[str, int] = {}
-    n_versions, broken = 0, []
+    n_versions, broken, not_verified = 0, [], []
     for version in rows.order_by("pk").iterator(chunk_size=100):
         n_versions += 1
         try:
             for entry in Manifest.from_json(version.manifest).files:
                 if entry.sha256 not in sizes:
-                    _verify(version, entry.path, entry.sha256, at)
+                    _verify(entry.path, entry.sha256, at)
                     sizes[entry.sha256] = entry.n_bytes
         except Corrupted as found:
             logger.error("A version is not what was registered", extra={"version": str(version)})  # noqa: TRY400 - found
             broken.append(f"{version}: {found.detail}")
-    return Verified(n_versions, len(sizes), sum(sizes.values()), broken)
+        except (DomainError, ArtifactError, OSError) as unread:
+            logger.exception("A version was not verified", extra={"version": str(version)})
+            not_verified.append(f"{version}: {unread}")
+    return Verified(n_versions, len(sizes), sum(sizes.values()), broken, not_verified)
 
 
-def _verify(version: ModelVersion, path: str, sha256: str, at: datetime) -> None:
+def _verify(path: str, sha256: str, at: datetime) -> None:
     try:
         storage.verify(sha256)
     except NotFound:
-        raise Corrupted(
+        raise Absent(
             f"The bytes of {path} are not in the artefact store; restore them from a backup."
         ) from None
     except Corrupted as broken:
-        report_tampering(
-            version_id=version.public_id, path=path, found=storage.digest_of(sha256), at=at
-        )
+        found = storage.digest_of(sha256)
+        for one in list_holding(sha256):
+            with suppress(NotFound):  # one was deleted meanwhile
+                report_tampering(
+                    version_id=one.public_id, path=_path_of(sha256, one), found=found, at=at
+                )
         raise Corrupted(f"{path} is not what was registered. {broken.detail}") from broken
+
+
+def _path_of(sha256: str, version: ModelVersion) -> str:
+    """Return what a version calls a file of these bytes."""
+    return next(file["path"] for file in version.manifest["files"] if file["sha256"] == sha256)
 
 
 @transaction.atomic(durable=True)

@@ -180,6 +180,10 @@ class Waiver(BaseModel):
     reason = models.TextField()
     granted_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -188,6 +192,11 @@ class Waiver(BaseModel):
             ),
             models.CheckConstraint(
                 condition=Q(expires_at__gt=F("granted_at")), name="waiver_ends_later"
+            ),
+            models.CheckConstraint(
+                condition=Q(revoked_by=None, revoked_at=None)
+                | Q(revoked_by__isnull=False, revoked_at__isnull=False),
+                name="waiver_revoked_at",
             ),
         ]
 

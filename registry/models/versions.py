@@ -75,7 +75,8 @@ class ModelVersion(BaseModel):
     status_message = models.TextField(blank=True)
     findings = models.JSONField(default=list)
     left_development_at = models.DateTimeField(null=True, blank=True)
-    was_production_at = models.DateTimeField(null=True, blank=True)  # when it last became so
+    # when it last became so; none once it left production otherwise than by being superseded
+    was_production_at = models.DateTimeField(null=True, blank=True)
     compromised_at = models.DateTimeField(null=True, blank=True)
     is_held = models.BooleanField("legal hold", default=False)
 

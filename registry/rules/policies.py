@@ -39,7 +39,7 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Gate(_Strict):

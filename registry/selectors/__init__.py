@@ -1,5 +1,6 @@
 """Questions about registered models, versions and what was decided about them."""
 
+from registry.selectors.authors import authors_of, authors_of_each
 from registry.selectors.comparison import compare_versions, get_lineage
 from registry.selectors.conversions import get_conversion, list_conversions
 from registry.selectors.events import Event, list_events
@@ -19,7 +20,6 @@ from registry.selectors.records import (
     CARD,
     PENDING_REQUESTS,
     Judgement,
-    authors_of,
     facts_of,
     get_aliased,
     get_evidence,
@@ -45,6 +45,7 @@ from registry.selectors.trust import (
     trusted_types_of,
 )
 from registry.selectors.waiting import (
+    MOST_PEOPLE,
     Standing,
     count_production_versions,
     may_approve,
@@ -54,6 +55,7 @@ from registry.selectors.waiting import (
 
 __all__ = [
     "CARD",
+    "MOST_PEOPLE",
     "PENDING_REQUESTS",
     "Event",
     "Happening",
@@ -61,6 +63,7 @@ __all__ = [
     "RegisteredPredictor",
     "Standing",
     "authors_of",
+    "authors_of_each",
     "compare_versions",
     "count_production_versions",
     "facts_of",

@@ -20,10 +20,9 @@ from registry.models import (
     PromotionPolicy,
     PromotionRequest,
     RegisteredModel,
-    StoredFile,
 )
 from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
-from registry.rules import gates, policies
+from registry.rules import gates, policies, signatures
 from registry.selectors.trust import trusted_no_more
 
 # Fields of the model card, and what they are called where they are missing.
@@ -223,35 +222,16 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     return Judgement(report, stored, canonical.digest(judged_by))
 
 
-def authors_of(version: ModelVersion) -> set[int]:
-    """Return the keys of all who had a hand in the bytes of a version.
-
-    Who registered it, the versions it was copied from and others of the same bytes, and who handed
-    in its files: registering the work of somebody else does not free its author to approve it.
-    """
-    found = {version.created_by_id}
-    kin = ModelVersion.objects.filter(digest=version.digest)
-    found |= set(kin.values_list("created_by_id", flat=True))
-    source = version.copied_from
-    while source is not None and source.created_by_id:
-        found.add(source.created_by_id)
-        source = source.copied_from
-    sums = [entry["sha256"] for entry in version.manifest["files"]]
-    handed_in = StoredFile.objects.filter(
-        path__startswith=f"{version.source.rstrip('/')}/", sha256__in=sums
-    )
-    return found | set(handed_in.values_list("uploaded_by_id", flat=True))
-
-
 def facts_of(version: ModelVersion, *, at: datetime) -> gates.VersionFacts:
     """Return what the registry itself knows of a version."""
-    waiver = version.waivers.filter(granted_at__lte=at).order_by("-expires_at").first()
+    granted = version.waivers.filter(granted_at__lte=at, revoked_at=None)
+    waiver = granted.order_by("-expires_at").first()
     revoked = trusted_no_more(version)
     return gates.VersionFacts(
         digest=version.digest,
         scan=VersionStatus.REFUSED if revoked else version.status,
         is_intact=version.compromised_at is None,
-        has_signature=bool(version.signature),
+        has_signature=signatures.is_described(version.signature),
         missing=_missing(version.registered_model, at),
         waived_until=waiver.expires_at if waiver else None,
         findings=[f"{name} is trusted no more" for name in revoked]

@@ -43,7 +43,7 @@ class Search:
 def list_versions_at(at: datetime) -> ModelVersionQuerySet:
     """Return every version with its model, author, `alias_names`, and `is_waived` of a moment."""
     standing = Waiver.objects.filter(
-        version=OuterRef("pk"), granted_at__lte=at, expires_at__gt=at
+        version=OuterRef("pk"), granted_at__lte=at, expires_at__gt=at, revoked_at=None
     )  # fmt: skip
     rows: ModelVersionQuerySet = selectors.list_versions().annotate(is_waived=Exists(standing))
     return rows

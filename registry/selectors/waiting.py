@@ -12,6 +12,7 @@ from crowetrade_site.core.errors import DomainError
 from registry.lifecycle import RULES, RequestStatus, Stage
 from registry.models import Approval, ModelVersion, PromotionRequest
 from registry.rules.policies import Policy
+from registry.selectors.authors import authors_of, authors_of_each
 from registry.selectors.records import PENDING_REQUESTS, judge, list_requests
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _judged(request: PromotionRequest, at: datetime) -> "Judgement | None":
 
 
 def may_approve(request: PromotionRequest, evidence_digest: str) -> QuerySet[User]:
-    """Return who may still approve a request: by role, and neither requester nor author.
+    """Return who may still approve a request: by role, and not to judge what is their own.
 
     Whoever approved other evidence may approve anew.
     """
@@ -79,8 +80,7 @@ def may_approve(request: PromotionRequest, evidence_digest: str) -> QuerySet[Use
     named = Q(groups__name__in=asked)
     if roles.Role.ADMIN in asked:
         named |= Q(is_superuser=True)
-    gone = {request.requested_by_id, request.version.created_by_id}
-    gone |= {
+    gone = _of_their_own(request, authors_of(request.version)) | {
         one.approver_id
         for one in request.approvals.all()
         if one.lapsed_at is None and one.evidence_digest == evidence_digest
@@ -89,19 +89,27 @@ def may_approve(request: PromotionRequest, evidence_digest: str) -> QuerySet[Use
     return able.distinct().order_by("username")
 
 
+def _of_their_own(request: PromotionRequest, authors: set[int]) -> set[int]:
+    """Return whose own the request, the version or the policy is."""
+    stored_by = request.policy.stored_by_id
+    return authors | {request.requested_by_id} | ({stored_by} if stored_by else set())
+
+
 def waiting_for(user: User, *, at: datetime) -> QuerySet[PromotionRequest]:
     """Return the requests that somebody could decide or carry out."""
     held = roles.roles_of(user)
     allowed = roles.grants(user)
     wanted = Q(pk__in=[])
     if "models:approve" in allowed:
+        able = Q(pk__in=[])
         for (_, target), rule in RULES.items():
             if rule.approves & held:
-                wanted |= _to_approve(user, target, sorted(rule.approves & held))
-        wanted |= Q(pk__in=_to_renew(user, at))
+                able |= _to_approve(user, target, sorted(rule.approves & held))
+        wanted |= Q(pk__in=_not_their_own(user, able, at)) | Q(pk__in=_to_renew(user, at))
+    given = Approval.objects.filter(request=OuterRef("pk"), approver=user, lapsed_at=None)
     for (_, target), rule in RULES.items():
-        if rule.executes & held:
-            wanted |= Q(status=RequestStatus.APPROVED, target=target)
+        if rule.executes & held and "models:operate" in allowed:
+            wanted |= Q(~Exists(given), status=RequestStatus.APPROVED, target=target)
     return list_requests().filter(wanted, expires_at__gt=at)
 
 
@@ -110,10 +118,18 @@ def _to_approve(user: User, target: Stage, held: list[roles.Role]) -> Q:
     for role in held:
         key = f"policy__document__{target}__approvals__roles__contains"
         by_role |= Q(**{key: [str(role)]})
-    own = Q(requested_by=user) | Q(version__created_by=user)
+    own = Q(requested_by=user) | Q(version__created_by=user) | Q(policy__stored_by=user)
     given = Approval.objects.filter(request=OuterRef("pk"), approver=user, lapsed_at=None)
     is_open = Q(status=RequestStatus.OPEN, target=target)
     return is_open & by_role & ~own & Q(~Exists(given))
+
+
+def _not_their_own(user: User, wanted: Q, at: datetime) -> list[int]:
+    """Return the requests among these for versions that somebody had no hand in."""
+    rows = PromotionRequest.objects.filter(wanted, expires_at__gt=at)
+    versions = dict(rows.values_list("pk", "version"))
+    authors = authors_of_each(set(versions.values())) if versions else {}
+    return [pk for pk, version in versions.items() if user.pk not in authors[version]]
 
 
 def _to_renew(user: User, at: datetime) -> list[int]:

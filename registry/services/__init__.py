@@ -30,6 +30,7 @@ from registry.services.promotions import (
 )
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
+from registry.services.steps import require_role
 from registry.services.trust import approve_type, propose_type, revoke_type
 from registry.services.uploads import (
     abandon_upload,
@@ -46,6 +47,7 @@ from registry.services.versions import (
     grant_waiver,
     hold_version,
     register_version,
+    revoke_waiver,
     tag_version,
     untag_version,
     update_version,
@@ -84,7 +86,9 @@ __all__ = [
     "request_promotion",
     "require_intact",
     "require_may_store",
+    "require_role",
     "revoke_type",
+    "revoke_waiver",
     "roll_back",
     "set_alias",
     "start_upload",

@@ -21,6 +21,9 @@ TIERS = ("", "high", "medium", "low")
 CARD_FIELDS = (
     "description", "desk", "purpose", "tier", "operators", "limits", "dependencies", "review_date",
 )  # fmt: skip
+# What an approval was given for: while a version is in use nobody changes it for their own model.
+GUARDED_FIELDS = frozenset({"limits", "operators", "desk", "tier", "purpose"})
+IN_USE = (Stage.STAGING, Stage.PRODUCTION)
 
 
 class NameTaken(Conflict):
@@ -80,15 +83,24 @@ def update_model(
 ) -> RegisteredModel:
     """Write fields of a model's card.
 
+    While a version is in staging or production, `GUARDED_FIELDS` are changed by those who approve
+    and have no part in it; everything else, and then too, by the owner.
+
     Raises
     ------
     Forbidden, NotFound, InvalidInput
-        Not the owner (403), no such model (404), a field is not acceptable (422).
+        Not the owner, or a guarded field of a model of their own (403), no such model (404), a
+        field is not acceptable (422).
     """
     model = _locked(name)
-    require_owner(model, actor)
     fields = _checked_card(card)
     before = {key: getattr(model, key) for key in fields}
+    changed = {key for key in fields if fields[key] != before[key]}
+    guarded = changed & GUARDED_FIELDS if _in_use(model) else set[str]()
+    if guarded:
+        _require_independent(model, sorted(guarded), actor)
+    if changed - guarded or not guarded:
+        require_owner(model, actor)
     _write(model, fields, actor=actor, at=at, reason=reason, verb="updated", before=before)
     return selectors.get_model(name)
 
@@ -292,6 +304,22 @@ def delete_alias(*, name: str, alias: str, actor: User, at: datetime, reason: st
     row.delete()
 
 
+def _in_use(model: RegisteredModel) -> list[int]:
+    return list(model.versions.filter(stage__in=IN_USE).values_list("pk", flat=True))
+
+
+def _require_independent(model: RegisteredModel, fields: list[str], actor: User) -> None:
+    authors = set(model.versions.values_list("created_by", flat=True).distinct())
+    authors = authors.union(*selectors.authors_of_each(_in_use(model)).values())
+    is_judge = "models:approve" in roles.grants(actor)
+    if not is_judge or actor.pk in authors | {model.owner_id}:
+        raise Forbidden(
+            f"A version of {model} is in staging or production: {', '.join(fields)} may be changed "
+            "by a validator or an admin who is neither its owner nor an author of its versions, "
+            "with the scope models:approve."
+        )
+
+
 def _hold_still(version: ModelVersion) -> None:
     """Keep a version where it is until the end of the transaction, and look where that is."""
     locked = ModelVersion.objects.select_for_update(no_key=True).filter(pk=version.pk)
@@ -299,9 +327,10 @@ def _hold_still(version: ModelVersion) -> None:
 
 
 def _require_in_charge(alias: str, actor: User) -> None:
-    require_mover(actor)
-    if not {roles.Role.OPERATOR, roles.Role.ADMIN} & roles.roles_of(actor):
+    able = {roles.Role.OPERATOR, roles.Role.ADMIN}
+    if not able & roles.roles_of(actor):
         raise Forbidden(f"The alias {alias} means production: operators and admins set it.")
+    roles.require(actor, "models:operate")
 
 
 def _require_may_alias(version: ModelVersion, alias: str, actor: User) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput
@@ -23,7 +24,7 @@ def store_policy(
     Raises
     ------
     Forbidden
-        Only validators and admins set policies (403).
+        Only validators and admins set policies, and none that judges a model of their own (403).
     InvalidInput
         It is no policy: an unknown key or gate, a value out of range (422).
     Conflict
@@ -34,6 +35,8 @@ def store_policy(
         raise InvalidInput("A new policy needs a reason.")
     if not name or len(name) > 80 or not all(c.isalnum() or c in "-_" for c in name):
         raise InvalidInput(f"{name!r} is no name of a policy: use letters, digits, '-' and '_'.")
+    if RegisteredModel.objects.filter(_of(actor), policy=name).exists():
+        raise Forbidden(f"Nobody stores the policy of a model of their own: {name} judges one.")
     request = canonical.digest({"verb": "store_policy", "name": name, "text": text})
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return selectors.get_policy(earlier)
@@ -74,7 +77,7 @@ def assign_policy(
     if not reason.strip():
         raise InvalidInput("To assign a policy needs a reason.")
     model = selectors.get_model(model_name)
-    if actor.pk == model.owner_id or model.versions.filter(created_by=actor).exists():
+    if RegisteredModel.objects.filter(_of(actor), pk=model.pk).exists():
         raise Forbidden("Nobody chooses the policy of a model of their own.")
     stored = selectors.policy_in_force(policy)
     RegisteredModel.objects.filter(pk=model.pk).update(policy=policy, updated_at=at)
@@ -83,6 +86,10 @@ def assign_policy(
         before={"policy": model.policy}, after={"policy": policy, "digest": stored.digest},
     )  # fmt: skip
     return selectors.get_model(model_name)
+
+
+def _of(actor: User) -> Q:
+    return Q(owner=actor) | Q(versions__created_by=actor)
 
 
 def _require_judge(actor: User) -> None:

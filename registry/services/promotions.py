@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from crowetrade_site.core import audit, canonical, idempotency, roles
 from crowetrade_site.core.errors import (
@@ -20,10 +21,20 @@ from crowetrade_site.core.errors import (
 from registry import selectors
 from registry.jobs import require_intact
 from registry.lifecycle import REQUESTS, RULES, RequestStatus, Stage
-from registry.models import Approval, PromotionPolicy, PromotionRequest
+from registry.models import Approval, ModelVersion, PromotionPolicy, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors import Judgement
-from registry.services.steps import move, require_mover, require_sound, rule_of
+from registry.services.steps import (
+    SUPERSEDED,
+    move,
+    require_mover,
+    require_role,
+    require_sound,
+    rule_of,
+)
+
+# Hashing the stored files takes long, and a transaction must not last that long. So whatever is
+# cheap to ask is asked before, and asked again in the transaction, of rows that are locked.
 
 
 def request_promotion(
@@ -43,22 +54,19 @@ def request_promotion(
         A gate is not met; nothing is written (422).
     """
     require_mover(actor)
-    require_intact(selectors.get_version(version_id), at=at)
+    asked = canonical.digest(
+        {"verb": "request_promotion", "version": str(version_id), "target": target}
+    )
+    if earlier := idempotency.recall(actor, idempotency_key, asked):
+        return selectors.get_request(earlier)
+    version = selectors.get_version(version_id)
+    _require_may_request(version, target, actor=actor, at=at)
+    require_intact(version, at=at)
     with transaction.atomic(durable=True):
-        asked = canonical.digest(
-            {"verb": "request_promotion", "version": str(version_id), "target": target}
-        )
         if earlier := idempotency.recall(actor, idempotency_key, asked):
             return selectors.get_request(earlier)
         version = selectors.get_version(version_id)
-        rule = rule_of(Stage(version.stage), target)
-        if not rule.takes_request:
-            raise IllegalTransition(f"From {version.stage} to {target} it takes no request.")
-        if rule.requests.isdisjoint(roles.roles_of(actor)):
-            raise Forbidden(f"Your roles may not request to {rule.name}.")
-        require_sound(version)
-        judged = selectors.judge(version, target, at=at)
-        _require_met(judged, f"{version} does not meet the gates of {target}")
+        judged = _require_may_request(version, target, actor=actor, at=at)
         days = Policy.model_validate(judged.policy.document).request_days
         try:
             with transaction.atomic():
@@ -70,7 +78,7 @@ def request_promotion(
                     expires_at=at + timedelta(days=days),
                 )  # fmt: skip
         except IntegrityError:
-            raise Conflict(f"There is an open request for {version} to {target} already.") from None
+            raise _taken(version, target) from None
         idempotency.remember(actor, idempotency_key, asked, request.public_id)
         audit.record(
             "registry.promotion.requested", request, actor=actor, at=at, reason=reason,
@@ -97,7 +105,7 @@ def approve_promotion(
     NotFound
         There is no such request (404).
     Forbidden
-        The actor's roles do not approve this, or it is their own request or version (403).
+        The actor's roles do not approve this, or it is their own request, version or policy (403).
     Conflict, StaleState, IllegalTransition
         It has ended, or was approved by the actor; the version or its evidence changed (409).
     Corrupted
@@ -105,20 +113,15 @@ def approve_promotion(
     GateNotMet
         A gate is no longer met (422).
     """
-    version = selectors.get_request(request_id).version
-    roles.require(actor, "models:approve")
-    require_intact(version, at=at)
+    request = selectors.get_request(request_id)
+    _require_may_approve(request, actor=actor, at=at, evidence_digest=evidence_digest)
+    require_intact(request.version, at=at)
     with transaction.atomic(durable=True):
         request = _locked(request_id)
-        _require_may_approve(request, actor)
-        _require_pending(request, at)
-        judged = _judge_again(request, at)
-        role = _role_by(judged.policy, request, actor)
-        if evidence_digest and evidence_digest != judged.evidence_digest:
-            raise StaleState("The evidence has changed since you looked; look again.")
+        judged, role = _require_may_approve(
+            request, actor=actor, at=at, evidence_digest=evidence_digest
+        )
         _let_lapse(request, judged, at)
-        if request.approvals.filter(approver=actor, lapsed_at=None).exists():
-            raise Conflict("You have approved this request already.")
         Approval.objects.create(
             request=request, approver=actor, requester=request.requested_by,
             author=request.version.created_by, role=role, comment=comment, approved_at=at,
@@ -181,7 +184,7 @@ def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> Promoti
     Raises
     ------
     NotFound, Forbidden
-        No such request (404), the actor's roles do not execute it (403).
+        No such request (404), the actor's roles do not execute it, or they approved it (403).
     IllegalTransition, Conflict, StaleState
         It is not approved, its approvals lapsed, the version was moved or compromised (409).
     Corrupted
@@ -190,37 +193,76 @@ def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> Promoti
         A gate is no longer met (422).
     """
     require_mover(actor)
-    require_intact(selectors.get_request(request_id).version, at=at)
+    request = selectors.get_request(request_id)
+    _require_may_execute(request, actor=actor, at=at)
+    require_intact(request.version, at=at)
     with transaction.atomic(durable=True):
         request = _locked(request_id)
-        if not _is_due(request):
-            stage = request.version.stage
-            raise Conflict(f"{request.version} is in {stage}; the request is stale.")
-        rule = RULES[Stage(request.version.stage), Stage(request.target)]
-        if rule.executes.isdisjoint(roles.roles_of(actor)):
-            raise Forbidden("Operators carry out promotions to production.")
-        _require_pending(request, at)
-        if request.status != RequestStatus.APPROVED:
-            raise IllegalTransition(
-                f"The request has {_n_approvals(request)} of "
-                f"{request.report['approvals_needed']} approvals."
-            )
-        judged = _judge_again(request, at)
-        if _n_standing(request, judged) < judged.report.approvals_needed:
-            raise StaleState(
-                "The evidence changed after the approvals; they have lapsed: approve anew."
-            )
+        judged = _require_may_execute(request, actor=actor, at=at)
         _carry_out(request, judged, actor=actor, at=at)
         request.refresh_from_db()
         return request
 
 
-def _require_may_approve(request: PromotionRequest, actor: User) -> None:
+def _require_may_request(
+    version: ModelVersion, target: Stage, *, actor: User, at: datetime
+) -> Judgement:
+    rule = rule_of(Stage(version.stage), target)
+    if not rule.takes_request:
+        raise IllegalTransition(f"From {version.stage} to {target} it takes no request.")
+    require_role(actor, rule.requests, f"Your roles may not request to {rule.name}.")
+    require_sound(version)
+    if version.requests.filter(target=target, status__in=selectors.PENDING_REQUESTS).exists():
+        raise _taken(version, target)
+    judged = selectors.judge(version, target, at=at)
+    _require_met(judged, f"{version} does not meet the gates of {target}")
+    return judged
+
+
+def _taken(version: ModelVersion, target: Stage) -> Conflict:
+    return Conflict(f"There is an open request for {version} to {target} already.")
+
+
+def _require_may_approve(
+    request: PromotionRequest, *, actor: User, at: datetime, evidence_digest: str
+) -> tuple[Judgement, roles.Role]:
+    """Return what the actor would agree to, and by which role."""
     roles.require(actor, "models:approve")
     if actor.pk == request.requested_by_id:
         raise Forbidden("Nobody approves a request of their own.")
     if actor.pk in selectors.authors_of(request.version):
         raise Forbidden("Nobody approves a version of their own.")
+    _require_pending(request, at)
+    judged = _judge_again(request, at)
+    role = _role_by(judged.policy, request, actor)
+    if actor.pk == judged.policy.stored_by_id:
+        raise Forbidden(f"Nobody approves under a policy of their own: {judged.policy}.")
+    if evidence_digest and evidence_digest != judged.evidence_digest:
+        raise StaleState("The evidence has changed since you looked; look again.")
+    if _standing(request, judged).filter(approver=actor).exists():
+        raise Conflict("You have approved this request already.")
+    return judged, role
+
+
+def _require_may_execute(request: PromotionRequest, *, actor: User, at: datetime) -> Judgement:
+    if not _is_due(request):
+        raise Conflict(f"{request.version} is in {request.version.stage}; the request is stale.")
+    rule = RULES[Stage(request.version.stage), Stage(request.target)]
+    require_role(actor, rule.executes, "Operators carry out promotions to production.")
+    if request.approvals.filter(approver=actor, lapsed_at=None).exists():
+        raise Forbidden("Nobody carries out what they approved.")
+    _require_pending(request, at)
+    if request.status != RequestStatus.APPROVED:
+        raise IllegalTransition(
+            f"The request has {_n_approvals(request)} of "
+            f"{request.report['approvals_needed']} approvals."
+        )
+    judged = _judge_again(request, at)
+    if _standing(request, judged).count() < judged.report.approvals_needed:
+        raise StaleState(
+            "The evidence changed after the approvals; they have lapsed: approve anew."
+        )
+    return judged
 
 
 def _role_by(policy: PromotionPolicy, request: PromotionRequest, actor: User) -> roles.Role:
@@ -291,9 +333,8 @@ def _n_approvals(request: PromotionRequest) -> int:
     return request.approvals.filter(lapsed_at=None).count()
 
 
-def _n_standing(request: PromotionRequest, judged: Judgement) -> int:
-    standing = request.approvals.filter(lapsed_at=None, evidence_digest=judged.evidence_digest)
-    return standing.count()
+def _standing(request: PromotionRequest, judged: Judgement) -> QuerySet[Approval]:
+    return request.approvals.filter(lapsed_at=None, evidence_digest=judged.evidence_digest)
 
 
 def _complete(request: PromotionRequest, judged: Judgement, *, actor: User, at: datetime) -> None:
@@ -305,8 +346,14 @@ def _complete(request: PromotionRequest, judged: Judgement, *, actor: User, at: 
     won = PromotionRequest.objects.filter(pk=request.pk, status=RequestStatus.OPEN).update(
         status=RequestStatus.APPROVED, updated_at=at
     )
-    if not won and request.status != RequestStatus.APPROVED:
-        raise StaleState("The request was decided by somebody else.")
+    if not won:
+        if request.status != RequestStatus.APPROVED:
+            raise StaleState("The request was decided by somebody else.")
+        return
+    audit.record(
+        "registry.promotion.granted", request, actor=actor, at=at,
+        before={"status": RequestStatus.OPEN}, after={"status": RequestStatus.APPROVED},
+    )  # fmt: skip
 
 
 def _carry_out(request: PromotionRequest, judged: Judgement, *, actor: User, at: datetime) -> None:
@@ -321,7 +368,7 @@ def _carry_out(request: PromotionRequest, judged: Judgement, *, actor: User, at:
         for replaced in present:
             move(
                 replaced, Stage.ARCHIVED, actor=actor, at=at, reason=request.reason,
-                verb="superseded", heir=version, replaced_by=str(version.public_id), **told,
+                verb=SUPERSEDED, heir=version, replaced_by=str(version.public_id), **told,
             )  # fmt: skip
     try:
         with transaction.atomic():
@@ -338,6 +385,11 @@ def _carry_out(request: PromotionRequest, judged: Judgement, *, actor: User, at:
     )  # fmt: skip
     if not won:
         raise StaleState("The request was decided by somebody else.")
+    audit.record(
+        "registry.promotion.executed", request, actor=actor, at=at,
+        before={"status": request.status},
+        after={"status": RequestStatus.EXECUTED, "evidence_digest": judged.evidence_digest},
+    )  # fmt: skip
 
 
 def end_request(

@@ -1,29 +1,36 @@
 """Moves that one person makes: submit, rework, revoke, revive, roll back."""
 
+import logging
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from crowetrade_site.core import roles
 from crowetrade_site.core.errors import (
     Conflict,
-    Forbidden,
     GateNotMet,
     IllegalTransition,
     StaleState,
 )
 from registry import selectors
-from registry.jobs import require_intact
-from registry.lifecycle import RULES, RequestStatus, Stage
+from registry.jobs import Absent, require_intact
+from registry.lifecycle import RULES, UP, RequestStatus, Stage
 from registry.models import ModelVersion, RegisteredModel
 from registry.rules import gates
 from registry.services.promotions import end_request
-from registry.services.steps import move, require_mover, require_reason, require_sound, rule_of
+from registry.services.steps import (
+    move,
+    require_mover,
+    require_reason,
+    require_role,
+    require_sound,
+    rule_of,
+)
 
+logger = logging.getLogger(__name__)
 _VERBS = {"submit": "submitted", "rework": "reworked", "revoke": "revoked", "revive": "revived"}
-UP = (Stage.TESTING, Stage.STAGING, Stage.PRODUCTION)
 
 
 @transaction.atomic(durable=True)
@@ -54,9 +61,9 @@ def move_version(
         raise IllegalTransition("A version returns to production by a rollback of its model.")
     require_mover(actor)
     is_own = version.created_by_id == actor.pk
-    if not rule.allows(roles.roles_of(actor), is_own=is_own):
-        whose = "this version" if is_own else "a version of somebody else"
-        raise Forbidden(f"Your roles do not let you {rule.name} {whose}.")
+    whose = "this version" if is_own else "a version of somebody else"
+    refusal = f"Your roles do not let you {rule.name} {whose}."
+    require_role(actor, rule.able(is_own=is_own), refusal)
     require_reason(rule, reason)
     if target in UP:
         require_sound(version)
@@ -81,6 +88,9 @@ def move_version(
 def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> ModelVersion:
     """Put the version that was in production before back there, and archive the present one.
 
+    Versions that a later one superseded may return, the newest first. One whose bytes are missing
+    in the store is passed over, which the trail says: stopping does not wait for a backup.
+
     Raises
     ------
     NotFound
@@ -90,21 +100,20 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
     Conflict, StaleState
         There is nothing in production, or nothing to go back to; somebody was first (409).
     Corrupted
-        The stored bytes of the earlier version are other ones than were registered (409).
+        The stored bytes of the earlier version are other ones than were registered, or those of
+        every earlier one are missing (409).
     GateNotMet
         The earlier version may not be opened any more (422).
     """
     require_mover(actor)
     rule = RULES[Stage.ARCHIVED, Stage.PRODUCTION]
-    if not rule.allows(roles.roles_of(actor), is_own=False):
-        raise Forbidden("Validators, operators and admins roll back.")
+    require_role(actor, rule.of_any, "Validators, operators and admins roll back.")
     require_reason(rule, reason)
     model = selectors.get_model(model_name)
-    _, verified = _present_and_earlier(model)
-    require_intact(verified, at=at)
+    earlier, absent = _first_whole(model, at)
     with transaction.atomic(durable=True):
-        present, earlier = _present_and_earlier(model)
-        if earlier != verified:
+        present, left = _present_and_earlier(model)
+        if next((one for one in left if one not in absent), None) != earlier:
             raise StaleState(f"{model} was rolled back, or promoted, by somebody else.")
         if failures := gates.standing(selectors.facts_of(earlier, at=at), at):
             raise GateNotMet(
@@ -114,23 +123,43 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
             present, Stage.ARCHIVED, actor=actor, at=at, reason=reason, verb="rolled_back",
             heir=earlier, replaced_by=str(earlier.public_id),
         )  # fmt: skip
+        told: dict[str, Any] = (
+            {"passed_over": [str(one.public_id) for one in absent]} if absent else {}
+        )
         move(
             earlier, Stage.PRODUCTION, actor=actor, at=at, reason=reason, verb="restored",
-            replaces=str(present.public_id),
+            replaces=str(present.public_id), **told,
         )  # fmt: skip
     return earlier
 
 
-def _present_and_earlier(model: RegisteredModel) -> tuple[ModelVersion, ModelVersion]:
-    """Return the version in production, and that which was before and is not compromised."""
+def _first_whole(model: RegisteredModel, at: datetime) -> tuple[ModelVersion, list[ModelVersion]]:
+    """Return the newest earlier version whose bytes are there, and those that it passes over."""
+    _, left = _present_and_earlier(model)
+    absent = []
+    for one in left:
+        try:
+            require_intact(one, at=at)
+        except Absent as missing:
+            logger.error(  # noqa: TRY400 - the reason is in the sentence
+                "A rollback passes over a version", extra={"reason": missing.detail}
+            )
+            absent.append(one)
+        else:
+            return one, absent
+    raise Absent(f"The bytes of {absent[0]} are not in the artefact store, nor those before.")
+
+
+def _present_and_earlier(model: RegisteredModel) -> tuple[ModelVersion, list[ModelVersion]]:
+    """Return the version in production, and those that may return, the newest first."""
     versions = selectors.list_versions().filter(registered_model=model)
     present = versions.filter(stage=Stage.PRODUCTION).first()
     if present is None:
         raise Conflict(f"{model} has no version in production.")
-    left = versions.filter(
+    superseded = versions.filter(
         stage=Stage.ARCHIVED, was_production_at__isnull=False, compromised_at=None
     )
-    earlier = left.order_by("-was_production_at").first()
-    if earlier is None:
+    left = list(superseded.order_by("-was_production_at"))
+    if not left:
         raise Conflict(f"{model} has no earlier production version that could return.")
-    return present, earlier
+    return present, left

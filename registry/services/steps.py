@@ -1,5 +1,6 @@
 """Steps that several verbs share, each inside the transaction of its caller."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +12,15 @@ from registry.lifecycle import (
     MOVING_SCOPES,
     PRODUCTION_ALIASES,
     RULES,
+    SCOPES_OF_ROLE,
     STAGES,
+    UP,
     MoveRule,
     Stage,
 )
 from registry.models import Conversion, ModelVersion, RegisteredModel
+
+SUPERSEDED = "superseded"  # how a version leaves production that a rollback may bring back
 
 
 def require_owner(model: RegisteredModel, actor: User) -> None:
@@ -54,6 +59,20 @@ def require_mover(actor: User) -> None:
         (403)
     """
     roles.require(actor, *MOVING_SCOPES)
+
+
+def require_role(actor: User, able: Collection[roles.Role], refusal: str) -> None:
+    """Refuse whoever has none of these roles, or has a token that is for something else.
+
+    Raises
+    ------
+    Forbidden
+        (403)
+    """
+    held = roles.roles_of(actor).intersection(able)
+    if not held:
+        raise Forbidden(refusal)
+    roles.require(actor, *sorted(frozenset[str]().union(*(SCOPES_OF_ROLE[role] for role in held))))
 
 
 def rule_of(before: Stage, target: Stage) -> MoveRule:
@@ -98,31 +117,44 @@ def move(
 ) -> None:  # fmt: skip
     """Compare and set a version's stage, and record it.
 
-    Of one that leaves, the aliases that mean production go to its `heir`; all others end.
+    Of one that leaves, the aliases that mean production go to its `heir`; all others end. Only one
+    that was superseded may return to production by a rollback: whatever else happens to a version
+    takes that from it, and the trail alone knows that it was there.
 
     Raises
     ------
     StaleState
-        Somebody else moved it first (409).
+        Somebody else moved it first, or its bytes were found to be others (409).
     """
     before = Stage(version.stage)
     changes: dict[str, Any] = {"stage": target, "stage_changed_at": at, "changed_at": at}
     if before == Stage.DEVELOPMENT and target != Stage.ARCHIVED:
         changes["left_development_at"] = version.left_development_at or at
-    if target == Stage.PRODUCTION:
-        changes["was_production_at"] = at
-    won = ModelVersion.objects.filter(pk=version.pk, stage=before).update(**changes)
-    if not won:
-        raise StaleState(f"{version} has left {before}.")
+    if verb != SUPERSEDED:
+        changes["was_production_at"] = at if target == Stage.PRODUCTION else None
+    rows = ModelVersion.objects.filter(pk=version.pk, stage=before)
+    if target in UP:
+        rows = rows.filter(compromised_at=None)
+    if not rows.update(**changes):
+        raise StaleState(f"{version} has left {before}, or was found to be compromised.")
     if target == Stage.ARCHIVED:
-        if heir is not None:
-            version.aliases.filter(alias__in=PRODUCTION_ALIASES).update(version=heir)
-        version.aliases.all().delete()
+        told |= _hand_over(version, heir)
     audit.record(
         f"registry.version.{verb}", version, actor=actor, reason=reason, at=at,
         before={"stage": before}, after={"stage": target, "digest": version.digest, **told},
     )  # fmt: skip
     version.refresh_from_db()
+
+
+def _hand_over(version: ModelVersion, heir: ModelVersion | None) -> dict[str, Any]:
+    """Give aliases to an heir and end the others; return what the trail is told, if any."""
+    names = sorted(version.aliases.values_list("alias", flat=True))
+    moved = [name for name in names if heir is not None and name.lower() in PRODUCTION_ALIASES]
+    if moved:
+        version.aliases.filter(alias__in=moved).update(version=heir)
+    version.aliases.all().delete()
+    ended = [name for name in names if name not in moved]
+    return {"aliases": {"moved": moved, "ended": ended}} if names else {}
 
 
 def erase(version: ModelVersion) -> None:

@@ -16,7 +16,7 @@ from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion, RegisteredModel, StoredFile, Waiver
-from registry.rules import names
+from registry.rules import names, signatures
 from registry.rules.errors import RuleError
 from registry.services.steps import erase, require_author
 
@@ -60,7 +60,7 @@ def register_version(
     NotFound
         There is no such model, or no file under the source (404).
     InvalidInput
-        The source or a tag is not acceptable (422).
+        The source, a tag or the signature is not acceptable (422).
     Conflict, DuplicateRequest
         The model has a version of these files (409, with its number), or the idempotency key was
         used otherwise.
@@ -68,6 +68,7 @@ def register_version(
     roles.require(actor, "models:write")
     with translating(RuleError, InvalidInput):
         tags = dict(names.require_tag(key, value) for key, value in card.tags.items())
+        signatures.require_signature(card.signature)
     told = {"verb": "register_version", "name": name, "source": source, "card": asdict(card)}
     request = canonical.digest(told | {"allow_duplicate": allow_duplicate})
     if earlier := idempotency.recall(actor, idempotency_key, request):
@@ -235,6 +236,41 @@ def grant_waiver(
         "registry.waiver.granted", version, actor=actor, at=at, reason=reason,
         after={"expires_at": audit.stamp(expires_at), "digest": version.digest},
     )  # fmt: skip
+    return waiver
+
+
+@transaction.atomic(durable=True)
+def revoke_waiver(
+    *, version_id: UUID, waiver_id: UUID, actor: User, at: datetime, reason: str
+) -> Waiver:
+    """Take a waiver back: its version climbs no further by it, from now on.
+
+    Whoever grants may revoke, an author too: stopping needs nobody else.
+
+    Raises
+    ------
+    Forbidden, NotFound, InvalidInput, Conflict
+        The actor is no admin (403), the version has no such waiver (404), no reason (422), it is
+        revoked already (409).
+    """
+    roles.require(actor, "models:approve")
+    version = selectors.get_version(version_id)
+    if roles.Role.ADMIN not in roles.roles_of(actor):
+        raise Forbidden("Admins revoke waivers.")
+    waiver = version.waivers.filter(public_id=waiver_id).first()
+    if waiver is None:
+        raise NotFound(f"{version} has no waiver {waiver_id}.")
+    if not reason.strip():
+        raise InvalidInput("To revoke a waiver needs a reason.")
+    standing = Waiver.objects.filter(pk=waiver.pk, revoked_at=None)
+    if not standing.update(revoked_by=actor, revoked_at=at, updated_at=at):
+        raise Conflict(f"The waiver of {waiver} is revoked already.")
+    audit.record(
+        "registry.waiver.revoked", version, actor=actor, at=at, reason=reason,
+        before={"expires_at": audit.stamp(waiver.expires_at)},
+        after={"waiver": str(waiver_id), "digest": version.digest},
+    )  # fmt: skip
+    waiver.refresh_from_db()
     return waiver
 
 

@@ -279,7 +279,10 @@ class TestGates:
         answer = mine.post(f"{base}/promotions/", asked, format="json")
         assert answer.status_code == 201, answer.content
         request = answer.json()["id"]
-        assert theirs.post(f"/api/v1/promotions/{request}/approve/", {}).status_code == 200
+        asked = f"/api/v1/promotions/{request}/"
+        seen = theirs.get(asked).json()["standing"]["evidence_digest"]
+        answer = theirs.post(f"{asked}approve/", {"evidence_digest": seen})
+        assert answer.status_code == 200
         assert mine.get(f"{base}/").json()["stage"] == "staging"
         shown = mine.get(f"/api/v1/runs/{run.public_id}/").json()["evidence_for"]
         assert shown["state"] == "handed in"

@@ -7,7 +7,8 @@ import pytest
 from django.core.management import call_command
 
 from crowetrade_site.core import storage
-from crowetrade_site.core.errors import Corrupted
+from crowetrade_site.core.errors import Conflict, Corrupted, Forbidden, Unavailable
+from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import jobs, services
 from registry.lifecycle import RequestStatus, Stage
@@ -105,7 +106,8 @@ class TestPromotions:
         version = model_version(owner, stage=Stage.STAGING)
         validator, operator = account(Role.VALIDATOR), account(Role.OPERATOR)
         request = promotion(version, owner, validator=validator)
-        services.approve_promotion(request_id=request.public_id, actor=validator, at=AT)
+        for judge in (validator, account(Role.VALIDATOR)):
+            services.approve_promotion(request_id=request.public_id, actor=judge, at=AT)
         spoil(version)
 
         with pytest.raises(Corrupted):
@@ -134,8 +136,98 @@ class TestPromotions:
 
         assert services.roll_back(**asked) == oldest
 
+    def test_a_rollback_passes_over_what_is_missing_and_says_so(self, owner):
+        model, operator = registered_model(owner), account(Role.OPERATOR)
+        model_version(owner, model=model, stage=Stage.PRODUCTION)
+        oldest, missing = (
+            model_version(owner, model=model, stage=Stage.ARCHIVED) for _ in range(2)
+        )
+        for version, hour in ((oldest, 1), (missing, 2)):
+            was = AT.replace(hour=hour)
+            type(version).objects.filter(pk=version.pk).update(
+                was_production_at=was, left_development_at=was
+            )
+        file_of(missing).unlink()
+        asked = {"model_name": model.name, "actor": operator, "at": AT, "reason": "losses"}
+
+        assert services.roll_back(**asked) == oldest
+
+        restored = AuditEvent.objects.get(verb="registry.version.restored")
+        told = json.loads(restored.canonical)["after"]
+        assert told["passed_over"] == [str(missing.public_id)]
+        missing.refresh_from_db()
+        assert missing.compromised_at is None
+        with pytest.raises(Corrupted, match="not in the artefact store"):
+            services.roll_back(**asked)
+
+    @pytest.mark.parametrize("verb", ["request", "approve", "execute"])
+    def test_nothing_is_hashed_for_who_may_not(self, owner, monkeypatch, verb):
+        version = model_version(owner, stage=Stage.STAGING)
+        nobody = account(Role.RESEARCHER if verb == "execute" else Role.OPERATOR)
+        request = promotion(version, owner)
+        monkeypatch.setattr(storage, "verify", lambda _: pytest.fail("hashed"))
+        about = {"request_id": request.public_id}
+        if verb == "request":  # there is one already
+            about = {"version_id": version.public_id, "target": Stage.PRODUCTION}
+
+        with pytest.raises((Forbidden, Conflict)):
+            getattr(services, f"{verb}_promotion")(**about, actor=nobody, at=AT)
+
+    def test_nothing_is_hashed_again_for_a_key_that_comes_twice(self, owner, monkeypatch):
+        version = model_version(owner, stage=Stage.TESTING)
+        bring_evidence(version)
+        asked = {
+            "version_id": version.public_id, "target": Stage.STAGING, "actor": owner, "at": AT,
+            "idempotency_key": "k",
+        }  # fmt: skip
+        first = services.request_promotion(**asked)
+        monkeypatch.setattr(storage, "verify", lambda _: pytest.fail("hashed"))
+
+        assert services.request_promotion(**asked) == first
+
 
 class TestVerifyVersions:
+    def test_marks_every_version_of_the_forged_bytes(self, owner):
+        folder, model = hand_in(owner), registered_model(owner)
+        held = [
+            services.register_version(
+                name=model.name, source=folder, card=services.versions.VersionCard(), actor=owner,
+                at=AT, allow_duplicate=True,
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        type(held[0]).objects.filter(pk=held[0].pk).update(
+            status="ready", stage=Stage.PRODUCTION, left_development_at=AT
+        )
+        spoil(held[0])
+
+        assert len(jobs.verify_versions(at=AT).broken) == 1
+
+        for version in held:
+            version.refresh_from_db()
+            assert version.compromised_at == AT
+
+    def test_goes_on_where_one_cannot_be_read(self, owner, monkeypatch):
+        away, torn, forged = (model_version(owner, stage=Stage.STAGING) for _ in range(3))
+        type(torn).objects.filter(pk=torn.pk).update(manifest={"format": "?", "files": []})
+        spoil(forged)
+        verify = storage.verify
+
+        def sometimes(sha256):
+            if sha256 == away.manifest["files"][0]["sha256"]:
+                raise Unavailable("The store is away.")
+            verify(sha256)
+
+        monkeypatch.setattr(storage, "verify", sometimes)
+        found = jobs.verify_versions(at=AT)
+
+        assert [line.partition(":")[0] for line in found.not_verified] == [str(away), str(torn)]
+        assert [line.partition(":")[0] for line in found.broken] == [str(forged)]
+        said = StringIO()
+        with pytest.raises(SystemExit):
+            call_command("verify_models", stdout=said)
+        assert f"NOT VERIFIED: {away}: The store is away." in said.getvalue()
+
     def test_names_what_is_not_whole(self, owner):
         whole, forged, missing, other = (
             model_version(owner, stage=stage)

@@ -1,15 +1,27 @@
 """Moves of versions: every pair of stages, for every role."""
 
 import itertools
+from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
+from django.db import transaction
 
-from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet, InvalidInput
+from crowetrade_site.core import roles
+from crowetrade_site.core.errors import (
+    Conflict,
+    Forbidden,
+    GateNotMet,
+    InvalidInput,
+    StaleState,
+)
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
 from registry.lifecycle import RequestStatus, Stage, VersionStatus
 from registry.models import ModelVersion
+from registry.services import steps
 from tests.factories.registry import (
     attest_drill,
     bring_evidence,
@@ -72,6 +84,25 @@ class TestMoveVersion:
             version.refresh_from_db()
             assert version.stage == before
             assert len(events(version)) == n_before
+
+    @pytest.mark.parametrize("target", [TEST, OLD])
+    def test_of_others_takes_more_than_a_token_to_write(self, author, make_user, at, target):
+        version = model_version(author)
+        root = make_user(ADMIN)
+        roles.confine(root, {"models:write"})
+
+        with pytest.raises(Forbidden, match="lacks the scope"):
+            services.move_version(
+                version_id=version.public_id, target=target, actor=root, at=at, reason="r"
+            )
+
+    def test_up_refuses_what_was_compromised_meanwhile(self, author, make_user, at):
+        version = model_version(author)
+        services.report_tampering(version_id=version.public_id, path="x", found="0" * 64, at=at)
+        version.compromised_at = None  # as it was read before
+
+        with pytest.raises(StaleState, match="compromised"), transaction.atomic():
+            steps.move(version, TEST, actor=author, at=at, reason="", verb="submitted")
 
     @pytest.mark.parametrize(
         ("before", "target"), [pair for pair in AT_ONCE if pair != (DEV, TEST)]
@@ -179,6 +210,63 @@ class TestRollBack:
             services.roll_back(
                 model_name=model.name, actor=actor_of(who, author, make_user), at=at, reason="r"
             )
+
+    def test_restores_nothing_that_was_revoked(self, author, make_user, at):
+        model, first, second, operator = self.in_production_twice(author, make_user, at)
+        services.move_version(
+            version_id=second.public_id, target=OLD, actor=operator, at=at, reason="runaway"
+        )
+        model_version(author, model=model, stage=PROD)
+        asked = {"model_name": model.name, "actor": operator, "at": at, "reason": "drifted"}
+
+        assert services.roll_back(**asked).pk == first.pk
+        with pytest.raises(Conflict, match="no earlier production version"):
+            services.roll_back(**asked)
+
+    def test_goes_one_further_back_the_second_time(self, author, make_user, at):
+        model, first, second, operator = self.in_production_twice(author, make_user, at)
+        oldest = model_version(author, model=model, stage=OLD)
+        ModelVersion.objects.filter(pk=oldest.pk).update(
+            was_production_at=at - timedelta(days=999), left_development_at=at
+        )
+        asked = {"model_name": model.name, "actor": operator, "at": at, "reason": "drifted"}
+
+        assert [services.roll_back(**asked).pk for _ in range(2)] == [first.pk, oldest.pk]
+        second.refresh_from_db()
+        assert second.was_production_at is None
+
+    def test_restores_nothing_that_was_revived_and_archived(self, author, make_user, at):
+        model, first, _, operator = self.in_production_twice(author, make_user, at)
+        for target in (DEV, OLD):
+            services.move_version(
+                version_id=first.public_id, target=target, actor=author, at=at, reason="try again"
+            )
+
+        with pytest.raises(Conflict, match="no earlier production version"):
+            services.roll_back(model_name=model.name, actor=operator, at=at, reason="drifted")
+
+    def test_is_denied_by_the_migration_to_what_was_revoked_before(self, author, make_user, at):
+        _, first, second, operator = self.in_production_twice(author, make_user, at)
+        services.move_version(
+            version_id=second.public_id, target=OLD, actor=operator, at=at, reason="runaway"
+        )
+        ModelVersion.objects.filter(pk=second.pk).update(was_production_at=at)  # as it was kept
+
+        import_module("registry.migrations.0010_no_return_of_revoked").forget(apps, None)
+
+        left = ModelVersion.objects.filter(was_production_at__isnull=False)
+        assert list(left) == [first]
+
+    def test_wants_a_token_that_is_for_it(self, author, make_user, at):
+        model, *_ = self.in_production_twice(author, make_user, at)
+        root = make_user(ADMIN)
+        roles.confine(root, {"models:write"})
+        asked = {"model_name": model.name, "actor": root, "at": at, "reason": "drifted"}
+
+        with pytest.raises(Forbidden, match="lacks the scope"):
+            services.roll_back(**asked)
+        roles.confine(root, {"models:operate"})
+        assert services.roll_back(**asked).stage == PROD
 
     def test_needs_something_to_go_back_to(self, author, make_user, at):
         version = model_version(author, stage=PROD)

@@ -97,13 +97,14 @@ def _execute(request: PromotionRequest, actor: User, at: datetime) -> None:
 
 def _require_may_ask(version: ModelVersion, steps: Sequence[Stage], actor: User) -> None:
     """Refuse before the first step whoever may not make the last."""
-    held, before = roles.roles_of(actor), Stage(version.stage)
+    before = Stage(version.stage)
+    is_own = version.created_by_id == actor.pk
     for step in steps:
         rule = RULES[before, step]
-        is_own = version.created_by_id == actor.pk
-        may = bool(rule.requests & held) if rule.takes_request else rule.allows(held, is_own=is_own)
-        if not may:
-            raise Forbidden(f"Your roles do not let you {rule.name} {version}, or ask for it.")
+        able = rule.requests if rule.takes_request else rule.able(is_own=is_own)
+        services.require_role(
+            actor, able, f"Your roles do not let you {rule.name} {version}, or ask for it."
+        )
         before = step
 
 

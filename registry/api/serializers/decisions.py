@@ -12,6 +12,10 @@ from registry.rules.gates import Outcome
 from registry.rules.policies import GateKind
 from registry.selectors import Standing
 
+WHERE_TO_READ = (
+    "Say what you agree to: read standing.evidence_digest of GET /api/v1/promotions/ID/, with the "
+    "gates and their evidence."
+)
 UP = [(stage.value, stage.value) for stage in (Stage.STAGING, Stage.PRODUCTION)]
 ABOVE = [(Stage.TESTING.value, Stage.TESTING.value), *UP]
 
@@ -100,9 +104,11 @@ class ApproveRequest(serializers.Serializer[Any]):
 
     comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
     evidence_digest = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=64,
-        help_text="Of what the approver looked at: refused if it is something else by now.",
-    )  # fmt: skip
+        max_length=64,
+        help_text="Of what the approver looked at, standing.evidence_digest of its page: "
+        "refused if it is something else by now.",
+        error_messages={"required": WHERE_TO_READ, "blank": WHERE_TO_READ},
+    )
 
 
 class ApprovalRow(RowSerializer[Approval]):

@@ -130,10 +130,13 @@ class WaiverRow(RowSerializer[Waiver]):
 
     id = serializers.UUIDField(source="public_id")
     granted_by = serializers.CharField(source="granted_by.username")
+    revoked_by = serializers.CharField(source="revoked_by.username", default=None)
 
     class Meta:
         model = Waiver
-        fields = ["id", "granted_by", "reason", "granted_at", "expires_at"]
+        fields = [
+            "id", "granted_by", "reason", "granted_at", "expires_at", "revoked_by", "revoked_at",
+        ]  # fmt: skip
 
 
 class SignatureRow(RowSerializer[SigningBundle]):

@@ -56,7 +56,11 @@ class ModelsView(ListAPIView[RegisteredModel]):
 class ModelView(APIView):
     """One registered model."""
 
-    scopes = {"GET": "models:read", "PATCH": "models:write", "DELETE": "models:write"}
+    scopes = {
+        "GET": "models:read",
+        "PATCH": ("models:write", "models:approve"),
+        "DELETE": "models:write",
+    }
 
     @extend_schema(responses=serializers.ModelRow)
     def get(self, request: Request, model_id: UUID) -> Response:  # noqa: ARG002

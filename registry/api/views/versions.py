@@ -165,7 +165,8 @@ class VersionWaiversView(APIView):
     @extend_schema(responses=serializers.WaiverRow(many=True))
     def get(self, request: Request, version_id: UUID) -> Response:  # noqa: ARG002
         """List them."""
-        waivers = selectors.get_version(version_id).waivers.select_related("granted_by")
+        version = selectors.get_version(version_id)
+        waivers = version.waivers.select_related("granted_by", "revoked_by")
         return Response(serializers.WaiverRow(waivers.order_by("-granted_at"), many=True).data)
 
     @extend_schema(request=serializers.WaiverRequest, responses={201: serializers.WaiverRow})
@@ -176,6 +177,22 @@ class VersionWaiversView(APIView):
             version_id=version_id, actor=caller(request), at=timezone.now(), **wanted
         )
         return Response(serializers.WaiverRow(waiver).data, status.HTTP_201_CREATED)
+
+
+class RevokeWaiverView(APIView):
+    """The end of a waiver before its date."""
+
+    scopes = {"POST": "models:approve"}
+
+    @extend_schema(request=Reason, responses=serializers.WaiverRow)
+    def post(self, request: Request, version_id: UUID, waiver_id: UUID) -> Response:
+        """Take it back, and say why; it counts no more."""
+        wanted = valid(Reason(data=request.data))
+        waiver = services.revoke_waiver(
+            version_id=version_id, waiver_id=waiver_id, actor=caller(request),
+            at=timezone.now(), **wanted,
+        )  # fmt: skip
+        return Response(serializers.WaiverRow(waiver).data)
 
 
 class CompareVersionsView(APIView):

@@ -24,9 +24,11 @@ class Command(DomainCommand):
         self.answer(found._asdict())
         for sentence in found.broken:
             self.say(f"BROKEN: {sentence}")
+        for sentence in found.not_verified:
+            self.say(f"NOT VERIFIED: {sentence}")
         self.say(
             f"{found.n_versions} versions: {found.n_files} files of {found.n_bytes / 1e6:.1f} MB "
             "are what was registered."
         )
-        if found.broken:
+        if found.broken or found.not_verified:
             sys.exit(1)

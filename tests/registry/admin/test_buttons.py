@@ -10,7 +10,7 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
 from registry.lifecycle import RequestStatus, Stage, VersionStatus
-from registry.models import ModelVersion, PromotionPolicy, TrustedType
+from registry.models import ModelVersion, PromotionPolicy, StoredFile, TrustedType
 from tests.factories.accounts import account
 from tests.factories.registry import (
     bring_evidence,
@@ -87,6 +87,11 @@ class TestVersion:
 
         assert events_of(version)[1:] == ["version.held", "version.released", "waiver.granted"]
         assert version.waivers.get().expires_at.date() == until
+        root = login(account(Role.ADMIN))
+        assert "revoke_waiver" in offered(root, version, ("revoke_waiver",))
+        press(root, version, "revoke_waiver", reason="a finding")
+        assert events_of(version)[-1] == "waiver.revoked"
+        assert not offered(root, version, ("revoke_waiver",))
 
     @pytest.mark.parametrize(
         ("stage", "role", "expected"),
@@ -120,6 +125,10 @@ class TestVersion:
         version = model_version(author, status=VersionStatus.QUARANTINED)
         root = account(Role.ADMIN)
 
+        assert "waive" in offered(login(root), version, VERSION)
+        StoredFile.objects.update(uploaded_by=root)  # who handed the files in is an author
+        assert "waive" not in offered(login(root), version, VERSION)
+        StoredFile.objects.update(uploaded_by=author)
         assert "waive" in offered(login(root), version, VERSION)
         ModelVersion.objects.filter(pk=version.pk).update(status=VersionStatus.READY)
         assert "waive" not in offered(login(root), version, VERSION)

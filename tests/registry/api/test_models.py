@@ -197,6 +197,13 @@ class TestCard:
         problem(client(account("researcher")).patch(url(model), {"desk": "x"}), 403)
         assert client(account("admin")).patch(url(model), {"desk": "x"}).status_code == 200
 
+    def test_of_what_is_in_use_is_changed_by_a_judge(self, api, author, judge):
+        model = model_version(author, stage=Stage.STAGING).registered_model
+
+        refusal = problem(api.patch(url(model), {"limits": {}}), 403)
+        assert "validator or an admin" in refusal["detail"]
+        assert judge.patch(url(model), {"limits": {"gross": 1}}).status_code == 200
+
     def test_of_none_is_not_found(self, api):
         problem(api.get(f"{MODELS}{uuid4()}/"), 404)
 

@@ -27,6 +27,12 @@ def url(request, tail="") -> str:
     return f"{PROMOTIONS}{request.public_id}/{tail}"
 
 
+def approve(who, request, **more):
+    """Agree to what is there now."""
+    seen = who.get(url(request)).json()["standing"]["evidence_digest"]
+    return who.post(url(request, "approve/"), {"evidence_digest": seen} | more)
+
+
 def of(version) -> str:
     return f"/api/v1/versions/{version.public_id}/promotions/"
 
@@ -105,7 +111,7 @@ class TestDecide:
     def test_one_approval_brings_a_version_to_staging(self, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())
 
-        body = judge.post(url(request, "approve/"), {"comment": "looks sound"}).json()
+        body = approve(judge, request, comment="looks sound").json()
 
         assert body["status"] == "executed"
         assert body["approvals"][0]["comment"] == "looks sound"
@@ -117,10 +123,10 @@ class TestDecide:
     ):
         request = promotion(staged, author, at=timezone.now())
 
-        first = judge.post(url(request, "approve/")).json()
-        problem(judge.post(url(request, "approve/")), 409)
+        first = approve(judge, request).json()
+        problem(approve(judge, request), 409)
         problem(desk.post(url(request, "execute/")), 409)
-        second = client(account("validator")).post(url(request, "approve/")).json()
+        second = approve(client(account("validator")), request).json()
         done = desk.post(url(request, "execute/")).json()
 
         assert [one["status"] for one in (first, second, done)] == ["open", "approved", "executed"]
@@ -133,9 +139,17 @@ class TestDecide:
         for user in (author, operator):
             user.groups.add(account("validator").groups.get())
             roles.forget(user)
-            body = problem(client(user).post(url(request, "approve/")), 403)
+            body = problem(approve(client(user), request), 403)
             assert "of their own" in body["detail"]
-        problem(client(account("auditor")).post(url(request, "approve/")), 403)
+        problem(approve(client(account("auditor")), request), 403)
+
+    def test_wants_to_know_what_is_agreed_to(self, author, judge, tested):
+        request = promotion(tested, author, at=timezone.now())
+
+        for body in ({}, {"evidence_digest": ""}):
+            refusal = problem(judge.post(url(request, "approve/"), body), 422)
+            assert "standing.evidence_digest of GET" in str(refusal["errors"])
+        assert not request.approvals.exists()
 
     def test_refuses_an_approval_of_what_has_changed(self, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())
@@ -149,7 +163,7 @@ class TestDecide:
     def test_refuses_to_execute_what_no_longer_meets_its_gates(self, author, desk, judge, staged):
         request = promotion(staged, author, at=timezone.now())
         for validator in (judge, client(account("validator"))):
-            validator.post(url(request, "approve/"))
+            approve(validator, request)
         bring_evidence(staged, "pbo", days_ago=0, at=timezone.now(), probability=0.9)
 
         body = problem(desk.post(url(request, "execute/")), 422)
@@ -163,7 +177,7 @@ class TestDecide:
         problem(api.post(url(request, "reject/"), {"reason": "x"}), 403)
         body = judge.post(url(request, "reject/"), {"reason": "too few bars"}).json()
         assert (body["status"], body["decision"]) == ("rejected", "too few bars")
-        problem(judge.post(url(request, "approve/")), 409)
+        problem(approve(judge, request), 409)
 
     def test_withdraws_ones_own(self, api, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())
@@ -174,13 +188,17 @@ class TestDecide:
 
     @pytest.mark.parametrize("verb", ["approve/", "reject/", "withdraw/", "execute/"])
     def test_of_none_is_not_found(self, judge, verb):
-        problem(judge.post(f"{PROMOTIONS}{uuid4()}/{verb}", {"reason": "x"}), 404)
+        body = {"reason": "x", "evidence_digest": "0" * 64}
+
+        problem(judge.post(f"{PROMOTIONS}{uuid4()}/{verb}", body), 404)
 
     def test_leaves_its_trail(self, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())
-        judge.post(url(request, "approve/"))
+        approve(judge, request)
 
-        assert events_of(request) == ["promotion.requested", "promotion.approved"]
+        assert events_of(request) == [
+            f"promotion.{verb}" for verb in ("requested", "approved", "executed")
+        ]
         assert events_of(tested)[-1] == "version.promoted"
 
 
@@ -212,10 +230,10 @@ class TestList:
 
     def test_waits_no_longer_for_who_has_approved(self, author, judge, staged, desk):
         request = promotion(staged, author, at=timezone.now())
-        judge.post(url(request, "approve/"))
+        approve(judge, request)
 
         assert judge.get(f"{PROMOTIONS}?waiting=true").json()["results"] == []
-        client(account("validator")).post(url(request, "approve/"))
+        approve(client(account("validator")), request)
         waiting = desk.get(f"{PROMOTIONS}?waiting=true").json()["results"]
         assert [row["id"] for row in waiting] == [str(request.public_id)]
 

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from crowetrade_site.core import spool, storage
+from crowetrade_site.core.models import AuditEvent
 from registry import jobs
 from registry.models import StoredFile, Upload
 from tests.crowetrade_site.core.threads import in_threads
@@ -195,3 +196,4 @@ class TestEnd:
         assert jobs.expire_uploads(at=later) == 1
         assert not left.exists()
         assert jobs.expire_uploads(at=later) == 0
+        assert AuditEvent.objects.filter(verb="registry.upload.expired").count() == 1

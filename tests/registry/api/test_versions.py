@@ -310,6 +310,21 @@ class TestWaivers:
         assert [row["reason"] for row in api.get(url(pickled, "waivers/")).json()] == ["a pilot"]
         assert api.post(url(pickled, "move/"), {"target": "testing"}).status_code == 200
 
+    def test_are_taken_back(self, api, author, pickled):
+        root = client(account("admin"))
+        until = timezone.now() + timedelta(days=30)
+        body = {"expires_at": until.isoformat(), "reason": "a pilot"}
+        waiver = root.post(url(pickled, "waivers/"), body).json()
+        revoke = url(pickled, f"waivers/{waiver['id']}/revoke/")
+
+        problem(root.post(revoke), 422)
+        problem(api.post(revoke, {"reason": "x"}), 403)
+        done = root.post(revoke, {"reason": "a finding"}).json()
+
+        assert done["revoked_by"]
+        assert api.get(url(pickled, "waivers/")).json() == [done]
+        problem(api.post(url(pickled, "move/"), {"target": "testing"}), 422)
+
     @pytest.mark.parametrize(
         ("days", "reason", "status"), [(-1, "x", 422), (400, "x", 422), (30, "", 422)]
     )

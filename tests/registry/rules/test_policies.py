@@ -36,6 +36,8 @@ class TestPolicy:
             {"testing": {"gates": [{}]}},
             {"testing": {"gates": [{"kind": "backtest", "minimun": {}}]}},
             {"testing": {"gates": [{"kind": "backtest", "minimum": {"sharpe": "high"}}]}},
+            {"testing": {"gates": [{"kind": "backtest", "minimum": {"sharpe": float("nan")}}]}},
+            {"testing": {"gates": [{"kind": "backtest", "maximum": {"sharpe": float("inf")}}]}},
             {"testing": {"gates": [{"kind": "backtest", "topic": "x"}]}},
             {"testing": {"gates": [{"kind": "manual"}]}},
             {"testing": {"gates": [{"kind": "integrity", "minimum": {"x": 1}}]}},

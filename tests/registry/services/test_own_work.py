@@ -70,6 +70,52 @@ class TestAuthors:
 
         assert selectors.authors_of(version) == {author.pk, admin.pk}
 
+    def test_are_who_handed_a_logged_model_in(self, author):
+        admin, logged = account("admin"), f"m-{'7' * 32}"
+        hand_in(author, folder=f"0/models/{logged}/artifacts")
+
+        version = services.register_version(
+            name=registered_model(admin).name, source=f"models:/{logged}", card=VersionCard(),
+            actor=admin, at=AT,
+        )  # fmt: skip
+
+        assert selectors.authors_of(version) == {author.pk, admin.pk}
+
+    def test_are_who_handed_in_what_was_copied(self, author, other):
+        admin = account("admin")
+        original = services.register_version(
+            name=registered_model(admin).name, source=hand_in(author, folder="root"),
+            card=VersionCard(), actor=admin, at=AT,
+        )  # fmt: skip
+        ModelVersion.objects.filter(pk=original.pk).update(status=VersionStatus.READY)
+
+        copied = copy_of(original, other)
+
+        assert selectors.authors_of(copied) == {author.pk, admin.pk, other.pk}
+        request = promotion(copied, other)
+        standing = selectors.standing_of(selectors.get_request(request.public_id), at=AT)
+        assert not {author, admin} & set(standing.may_approve)
+        assert not selectors.waiting_for(author, at=AT).exists()
+        assert selectors.waiting_for(account("validator"), at=AT).exists()
+        with pytest.raises(Forbidden, match="of their own"):
+            services.approve_promotion(request_id=request.public_id, actor=author, at=AT)
+
+    def test_are_not_who_handed_in_something_else(self, author, other):
+        folder = hand_in(author)
+        hand_in(other, folder=f"{folder}-2")
+        version = services.register_version(
+            name=registered_model(author).name, source=folder, card=VersionCard(), actor=author,
+            at=AT,
+        )  # fmt: skip
+
+        assert selectors.authors_of(version) == {author.pk}
+
+    def test_are_found_in_as_many_queries_for_any_number(self, author, django_assert_num_queries):
+        versions = [model_version(author).pk for _ in range(5)]
+
+        with django_assert_num_queries(2):
+            selectors.authors_of_each(versions)
+
 
 class TestPolicy:
     def test_of_a_model_of_ones_own_is_chosen_by_others(self, author):
@@ -79,6 +125,69 @@ class TestPolicy:
             services.assign_policy(
                 model_name=model.name, policy="default", actor=author, at=AT, reason="Easier."
             )
+
+    def test_of_a_model_of_ones_own_is_stored_by_others(self, author, other):
+        registered_model(other)
+        copied = model_version(author, model=registered_model(author))
+        text = selectors.policy_in_force("default").text + "# more\n"
+        text = text.replace("request_days: 30", "request_days: 20")
+        asked = {"text": text, "at": AT, "reason": "Easier."}
+
+        with pytest.raises(Forbidden, match="model of their own"):
+            services.store_policy(name="default", actor=author, **asked)
+        assert services.store_policy(name="light", actor=author, **asked).number == 1
+        assert copied.registered_model.policy == "default"
+        judge = account("validator")
+        assert services.store_policy(name="default", actor=judge, **asked).number == 2
+
+
+class TestCard:
+    @pytest.fixture
+    def staged(self, author):
+        return model_version(author, stage=Stage.STAGING)
+
+    def update(self, version, actor, **card):
+        return services.update_model(
+            name=version.registered_model.name, card=card, actor=actor, at=AT, reason="A change."
+        )
+
+    @pytest.mark.parametrize(
+        "card",
+        [{"limits": {"gross": 9}}, {"operators": ["me"]}, {"desk": "em"}, {"tier": "low"},
+         {"purpose": "Any."}],
+    )  # fmt: skip
+    def test_of_what_is_in_use_is_changed_by_others_alone(self, author, staged, card):
+        for actor in (author, account("researcher"), account("operator")):
+            with pytest.raises(Forbidden, match="neither its owner nor an author"):
+                self.update(staged, actor, **card)
+
+        judge = account("validator")
+        changed = self.update(staged, judge, **card)
+
+        assert {name: getattr(changed, name) for name in card} == card
+        assert events_of(changed)[-1] == "model.updated"
+
+    def test_is_changed_by_no_author_who_is_an_admin(self, author):
+        admin = account("admin")
+        model_version(author, model=(model := registered_model(author)))
+        version = services.register_version(
+            name=model.name, source=hand_in(admin), card=VersionCard(), actor=admin, at=AT
+        )
+        ModelVersion.objects.filter(pk=version.pk).update(
+            stage=Stage.PRODUCTION, left_development_at=AT
+        )
+
+        with pytest.raises(Forbidden, match="neither its owner nor an author"):
+            self.update(version, admin, limits={})
+
+    def test_stays_the_owners_otherwise(self, author, staged):
+        same = staged.registered_model.limits
+
+        assert self.update(staged, author, description="More.", limits=same).description == "More."
+        with pytest.raises(Forbidden):
+            self.update(staged, account("validator"), description="Mine.", limits={})
+        developed = model_version(author)
+        assert self.update(developed, author, limits={"gross": 2}).limits == {"gross": 2}
 
 
 class TestNames:

@@ -1,5 +1,6 @@
 """Promotion under four eyes: by the services, and where it matters by the database too."""
 
+import json
 from datetime import timedelta
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import jobs, selectors, services
 from registry.lifecycle import RequestStatus, Stage
-from registry.models import Approval, ModelVersion
+from registry.models import Approval, ModelAlias, ModelVersion
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
 from tests.factories.registry import (
@@ -116,7 +117,7 @@ class TestApprove:
         first, second = (approve(request_, judge, comment="fine") for judge in judges)
 
         assert (first.status, second.status) == (RequestStatus.OPEN, RequestStatus.APPROVED)
-        assert events_of(request_)[1:] == ["promotion.approved"] * 2
+        assert events_of(request_)[1:] == ["promotion.approved"] * 2 + ["promotion.granted"]
         given = Approval.objects.get(approver=judges[0])
         assert (given.role, given.version_digest) == ("validator", request_.version_digest)
 
@@ -175,6 +176,29 @@ class TestApprove:
         )
         with pytest.raises(IllegalTransition, match="rejected"):
             approve(request_, judges[1])
+
+
+class TestPolicyOfOnesOwn:
+    """Nobody approves by a measure that they made."""
+
+    @pytest.fixture
+    def request_(self, staged, operator, judges):
+        services.store_policy(name="default", text=LIGHT, actor=judges[0], at=AT, reason="Pilot.")
+        return services.request_promotion(
+            version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+        )
+
+    def test_gives_no_approval(self, request_, judges):
+        with pytest.raises(Forbidden, match="policy of their own"):
+            approve(request_, judges[0])
+        assert approve(request_, judges[1]).approvals.count() == 1
+
+    def test_is_waited_for_by_others(self, request_, judges):
+        standing = selectors.standing_of(selectors.get_request(request_.public_id), at=AT)
+
+        assert standing.may_approve == [judges[1]]
+        assert not selectors.waiting_for(judges[0], at=AT).exists()
+        assert selectors.waiting_for(judges[1], at=AT).exists()
 
 
 class TestLapse:
@@ -273,6 +297,50 @@ class TestExecute:
 
         with pytest.raises(Forbidden):
             execute(request_, account(role))
+
+    def test_is_on_the_record_of_the_request(self, request_, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+
+        execute(request_, operator)
+
+        assert events_of(request_)[-2:] == ["promotion.granted", "promotion.executed"]
+
+    def test_is_refused_to_who_approved(self, request_, judges):
+        judges[0].groups.add(account(Role.OPERATOR).groups.get())
+        for judge in judges:
+            approve(request_, judge)
+
+        with pytest.raises(Forbidden, match="what they approved"):
+            execute(request_, judges[0])
+
+    def test_wants_a_token_that_is_for_it(self, request_, judges):
+        both = account(Role.OPERATOR)
+        both.groups.add(account(Role.RESEARCHER).groups.get())
+        for judge in judges:
+            approve(request_, judge)
+        roles.confine(both, {"models:write"})
+
+        with pytest.raises(Forbidden, match="lacks the scope models:operate"):
+            execute(request_, both)
+
+    def test_puts_the_aliases_that_go_along_on_record(
+        self, request_, staged, author, judges, operator
+    ):
+        present = model_version(author, model=staged.registered_model, stage=Stage.PRODUCTION)
+        for alias in ("Champion", "blue"):
+            ModelAlias.objects.create(
+                registered_model=staged.registered_model, version=present, alias=alias
+            )
+        for judge in judges:
+            approve(request_, judge)
+
+        execute(request_, operator)
+
+        assert list(staged.aliases.values_list("alias", flat=True)) == ["Champion"]
+        left = AuditEvent.objects.get(verb="registry.version.superseded")
+        told = json.loads(left.canonical)["after"]["aliases"]
+        assert told == {"moved": ["Champion"], "ended": ["blue"]}
 
     @pytest.mark.parametrize("days", [29, 95])
     def test_judges_once_more(self, request_, staged, judges, operator, days):
@@ -383,8 +451,8 @@ class TestWaitingFor:
 
     def test_asks_for_the_roles_of_the_policy(self, staged, operator, judges):
         text = LIGHT.replace("number: 2", "number: 2, roles: [admin]")
-        root = account(Role.ADMIN)
-        services.store_policy(name="default", text=text, actor=root, at=AT, reason="x")
+        root, other = account(Role.ADMIN), account(Role.ADMIN)
+        services.store_policy(name="default", text=text, actor=other, at=AT, reason="x")
         attest_drill(staged, judges[0])
         request = services.request_promotion(
             version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT

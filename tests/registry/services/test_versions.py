@@ -7,12 +7,13 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from crowetrade_site.core import storage
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet, InvalidInput, NotFound
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
-from registry import services
-from registry.lifecycle import VersionStatus
+from registry import selectors, services
+from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion, StoredFile, Waiver
+from registry.selectors import searching
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
@@ -251,6 +252,71 @@ class TestWaiver:
             self.grant(pickled, account(Role.ADMIN), reason="")
         with pytest.raises(Forbidden):
             self.grant(pickled, account(Role.VALIDATOR))
+
+
+class TestSignature:
+    def register(self, model, author, signature):
+        return services.register_version(
+            name=model.name, source=hand_in(author), card=VersionCard(signature=signature),
+            actor=author, at=AT,
+        )  # fmt: skip
+
+    def test_is_refused_where_it_is_none(self, model, author):
+        with pytest.raises(InvalidInput, match="no list of objects"):
+            self.register(model, author, {"inputs": "close"})
+
+    def test_without_outputs_meets_no_gate(self, model, author):
+        version = self.register(model, author, {"inputs": [{"name": "x"}], "outputs": []})
+
+        assert not selectors.facts_of(version, at=AT).has_signature
+
+
+class TestRevokeWaiver:
+    @pytest.fixture
+    def pickled(self, author, model):
+        return model_version(author, model=model, status=VersionStatus.QUARANTINED)
+
+    @pytest.fixture
+    def waiver(self, pickled):
+        return services.grant_waiver(
+            version_id=pickled.public_id, expires_at=AT + timedelta(days=30), at=AT, reason="x",
+            actor=account(Role.ADMIN),
+        )  # fmt: skip
+
+    def revoke(self, waiver, actor, reason="found something"):
+        return services.revoke_waiver(
+            version_id=waiver.version.public_id, waiver_id=waiver.public_id, actor=actor, at=AT,
+            reason=reason,
+        )  # fmt: skip
+
+    def test_ends_it_at_once(self, pickled, waiver, author):
+        root = account(Role.ADMIN)
+
+        revoked = self.revoke(waiver, root)
+
+        assert (revoked.revoked_by, revoked.revoked_at) == (root, AT)
+        assert events_of(pickled)[-1] == "waiver.revoked"
+        assert selectors.facts_of(pickled, at=AT).waived_until is None
+        shown = searching.get_version(pickled.public_id, at=AT + timedelta(days=1))
+        assert not shown.is_waived
+        with pytest.raises(GateNotMet, match="without a waiver"):
+            services.move_version(
+                version_id=pickled.public_id, target=Stage.TESTING, actor=author, at=AT
+            )
+
+    def test_is_done_once_by_an_admin_with_a_reason(self, pickled, waiver):
+        with pytest.raises(Forbidden):
+            self.revoke(waiver, account(Role.VALIDATOR))
+        with pytest.raises(InvalidInput):
+            self.revoke(waiver, account(Role.ADMIN), reason=" ")
+        self.revoke(waiver, account(Role.ADMIN))
+        with pytest.raises(Conflict, match="already"):
+            self.revoke(waiver, account(Role.ADMIN))
+        with pytest.raises(NotFound):
+            services.revoke_waiver(
+                version_id=pickled.public_id, waiver_id=pickled.public_id, at=AT, reason="x",
+                actor=account(Role.ADMIN),
+            )  # fmt: skip
 
 
 class TestTampering:

@@ -1,0 +1,112 @@
+"""Who had a hand in the bytes of versions, by whatever way these came into the registry."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from registry.models import ModelVersion, StoredFile
+
+_COPY, _LOGGED = "models:/", "models:/m-"
+
+
+class _Relative(NamedTuple):
+    """What is read of a version: who registered what from where."""
+
+    pk: int
+    digest: str
+    author: int
+    copied_from: int | None
+    source: str
+    sums: frozenset[str]
+
+
+def authors_of(version: ModelVersion) -> set[int]:
+    """Return the keys of all who had a hand in the bytes of a version.
+
+    Who registered it, a version that it was copied from, or another of the same bytes; and who
+    handed in the files of any of these: registering the work of somebody else does not free its
+    author to approve it.
+    """
+    return authors_of_each([version.pk])[version.pk]
+
+
+def authors_of_each(versions: Iterable[int]) -> dict[int, set[int]]:
+    """Return the authors of each of these versions, by its key.
+
+    Notes
+    -----
+    Two queries, and one more for every step of the longest chain of copies, however many versions
+    are asked for.
+    """
+    asked = list(versions)
+    relatives = _relatives(asked)
+    twins = defaultdict(list)
+    for one in relatives.values():
+        twins[one.digest].append(one.pk)
+    handed_in = _handed_in(relatives.values())
+    found = {}
+    for pk in asked:
+        family, ahead = set[int](), [pk]
+        while ahead:
+            relative = relatives.get(ahead.pop())
+            if relative is not None and relative.pk not in family:
+                family.add(relative.pk)
+                ahead += twins[relative.digest]
+                ahead += [relative.copied_from] if relative.copied_from else []
+        authors = {relatives[one].author for one in family}
+        found[pk] = authors.union(*(handed_in[one] for one in family))
+    return found
+
+
+def _relatives(versions: Iterable[int]) -> dict[int, _Relative]:
+    """Return versions with all that they were copied from, and all of the same bytes."""
+    found: dict[int, _Relative] = {}
+    ahead = set(versions)
+    while ahead:
+        digests = ModelVersion.objects.filter(pk__in=ahead).values("digest")
+        rows = ModelVersion.objects.filter(digest__in=digests).values_list(
+            "pk", "digest", "created_by", "copied_from", "source", "manifest__files"
+        )
+        for pk, digest, author, origin, source, files in rows:
+            sums = frozenset(file["sha256"] for file in files)
+            found[pk] = _Relative(pk, digest, author, origin, source, sums)
+        ahead = {one.copied_from for one in found.values() if one.copied_from} - set(found)
+    return found
+
+
+def _handed_in(relatives: Iterable[_Relative]) -> dict[int, set[int]]:
+    """Return who handed in the files of each of these, under what it was registered from."""
+    found = {one.pk: set[int]() for one in relatives}
+    first_hand = [one for one in relatives if _is_first_hand(one.source)]
+    if not first_hand:
+        return found
+    places, sums = Q(pk__in=[]), set[str]()
+    for one in first_hand:
+        places |= _place(one.source)
+        sums |= one.sums
+    rows = StoredFile.objects.filter(places, sha256__in=sums)
+    columns = ("path", "logged_model_id", "sha256", "uploaded_by")
+    for path, logged, sha256, person in rows.values_list(*columns):
+        for one in first_hand:
+            is_there = one.source == f"{_COPY}{logged}" or path.startswith(_folder(one.source))
+            if is_there and sha256 in one.sums:
+                found[one.pk].add(person)
+    return found
+
+
+def _is_first_hand(source: str) -> bool:
+    """Say whether a source names files and not another version."""
+    is_logged = source.startswith(_LOGGED) and "/" not in source.removeprefix(_COPY)
+    return is_logged or bool(source and not source.startswith(_COPY))
+
+
+def _folder(source: str) -> str:
+    return f"{source.rstrip('/')}/"
+
+
+def _place(source: str) -> Q:
+    if source.startswith(_LOGGED):
+        return Q(logged_model_id=source.removeprefix(_COPY))
+    return Q(path__startswith=_folder(source))
