@@ -212,8 +212,11 @@ def site_settings() -> Iterator[Diagnosis]:
         good=settings.HTTPS_ONLY or not public, mild=True,
         cure="put a TLS proxy before it and set CROWETRADE_HTTPS=1",
     )  # fmt: skip
-    numba_home = Path(os.environ.get("NUMBA_CACHE_DIR", settings.HOME_DIR))
+    from numerics.compilation import cache_directory  # imports the compiler
+
+    kernels = cache_directory()
+    nearest = next(folder for folder in (kernels, *kernels.parents) if folder.exists())
     yield judge(
-        "compiler cache", str(numba_home), good=os.access(numba_home, os.W_OK), mild=True,
+        "compiler cache", str(kernels), good=os.access(nearest, os.W_OK), mild=True,
         cure="set NUMBA_CACHE_DIR to a writable folder, or each worker compiles anew",
     )  # fmt: skip

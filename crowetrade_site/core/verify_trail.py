@@ -380,7 +380,10 @@ def compare_published(
     for seal in checkpoints:
         number = read_statement(seal, "a published checkpoint").number
         if number > verdict.seals:
-            raise Broken(f"seal {number}: it was published and is not in the export")
+            raise Broken(
+                f"seal {number}: it was published and is not in the export (checkpoints copied "
+                "after the export name seals that are newer than it)"
+            )
         if number < 1 or fingerprints[32 * number - 32 : 32 * number] != fingerprint(seal):
             raise Broken(f"seal {number}: it differs from the published checkpoint")
         is_published[number - 1] = True
@@ -411,7 +414,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.folder} is no folder")
     verdict = verify(options.folder, trusted=options.key, checkpoints=options.checkpoints)
     counts = f"{verdict.entries} entries in {verdict.seals} seals"
-    say = [f"{counts}, {verdict.checkpoints} published checkpoints."]
+    say = [
+        f"{counts} hold before the fault."
+        if verdict.broken
+        else f"{counts}, {verdict.checkpoints} published checkpoints."
+    ]
     if verdict.seals:
         say.append(f"The last seal is of {verdict.last_sealed_at}: {verdict.last_digest}")
     if not options.key:

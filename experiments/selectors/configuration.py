@@ -90,7 +90,8 @@ def configuration_of_live(experiment_id: UUID) -> Configuration:
         raise NotFound(f"There is no experiment {experiment_id}.")
     _, revision, status = row
     if status not in LIVE:
-        raise NotRunning(f"The experiment is {status}; outcomes are taken once it runs.")
+        when = "once it runs" if status == ExperimentStatus.DRAFT else "no more"
+        raise NotRunning(f"The experiment is {status}; outcomes are taken {when}.")
     return configuration(experiment_id, revision)
 
 

@@ -22,7 +22,7 @@ from registry.artifacts.sandbox import ProbeStatus
 from registry.jobs.admission import LEASE, MOST_ATTEMPTS, materialized
 from registry.lifecycle import CONVERSIONS, ConversionStatus, VersionStatus
 from registry.models import Conversion, ModelVersion, RegisteredModel, StoredFile
-from registry.selectors import list_conversions, trusted_types_of
+from registry.selectors import list_conversions, manifest_of, trusted_types_of
 
 logger = logging.getLogger(__name__)
 ASK_AGAIN_AFTER = timedelta(seconds=60)
@@ -46,7 +46,7 @@ def convert_version(*, conversion_id: UUID) -> UUID | None:
             _fail(conversion, f"{version} may not be opened any more.")
             return None
         with materialized(version) as folder:
-            entry = Manifest.from_json(version.manifest).get(version.model_path)
+            entry = manifest_of(version).get(version.model_path)
             if entry is None:
                 _fail(conversion, "The version has no model file.")
                 return None

@@ -5,6 +5,7 @@ whatever becomes of the request that asked.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -15,10 +16,10 @@ from django.db import transaction
 from crowetrade_site.core import audit, storage
 from crowetrade_site.core.errors import Corrupted, DomainError, NotFound
 from registry.artifacts.errors import ArtifactError
-from registry.artifacts.manifest import Manifest
+from registry.artifacts.manifest import FileEntry
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
-from registry.selectors import list_versions
+from registry.selectors import list_versions, manifest_of
 from registry.selectors.searching import list_holding
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def require_intact(version: ModelVersion, *, at: datetime) -> None:
         The store is away (503).
     """
     if version.compromised_at is None:  # else whoever asks is refused for that
-        for entry in Manifest.from_json(version.manifest).files:
+        for entry in _files_of(version, at):
             _verify(entry.path, entry.sha256, at)
 
 
@@ -60,17 +61,21 @@ def verify_versions(*, at: datetime, is_all: bool = False) -> Verified:
     """Hash the files of all versions in staging and production, or of all there are.
 
     A file that several versions name is read once, and other bytes compromise all of them. A
-    version that cannot be read, as where the store is away, is told and does not end the pass.
+    version that cannot be read, as where the store is away, is told and does not end the pass. One
+    that is compromised already is told as long as it stands there, whatever is stored by now.
     """
-    rows = list_versions().filter(compromised_at=None).exclude(status=VersionStatus.REFUSED)
+    rows = list_versions().exclude(status=VersionStatus.REFUSED)
     if not is_all:
         rows = rows.filter(stage__in=WATCHED)
     sizes: dict[str, int] = {}
     n_versions, broken, not_verified = 0, [], []
     for version in rows.order_by("pk").iterator(chunk_size=100):
         n_versions += 1
+        if version.compromised_at is not None:
+            broken.append(f"{version}: compromised since {version.compromised_at:%Y-%m-%d %H:%M}.")
+            continue
         try:
-            for entry in Manifest.from_json(version.manifest).files:
+            for entry in _files_of(version, at):
                 if entry.sha256 not in sizes:
                     _verify(entry.path, entry.sha256, at)
                     sizes[entry.sha256] = entry.n_bytes
@@ -81,6 +86,15 @@ def verify_versions(*, at: datetime, is_all: bool = False) -> Verified:
             logger.exception("A version was not verified", extra={"version": str(version)})
             not_verified.append(f"{version}: {unread}")
     return Verified(n_versions, len(sizes), sum(sizes.values()), broken, not_verified)
+
+
+def _files_of(version: ModelVersion, at: datetime) -> Sequence[FileEntry]:
+    """Return the files that were approved; a manifest of others compromises its version."""
+    try:
+        return manifest_of(version).files
+    except Corrupted:
+        report_tampering(version_id=version.public_id, path="", found="another manifest", at=at)
+        raise
 
 
 def _verify(path: str, sha256: str, at: datetime) -> None:

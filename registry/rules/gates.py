@@ -6,7 +6,7 @@ take measured evidence alone; what a person attests meets manual gates.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -134,6 +134,8 @@ def evaluate(
     version: VersionFacts,
     evidence: Sequence[EvidenceFacts],
     now: datetime,
+    *,
+    earlier: Sequence[EvidenceFacts] = (),
 ) -> GateReport:
     """Judge every gate of a stage, and those that no policy leaves out.
 
@@ -146,12 +148,31 @@ def evaluate(
         All valid evidence of the version, in any order.
     now : datetime
         With a time zone.
+    earlier : sequence of EvidenceFacts
+        Measured evidence that newer one has superseded: it decides nothing, and each gate tells its
+        figures, so that nobody measures until one is good enough unseen.
     """
-    asked = [_judge(gate, version, evidence, now) for gate in policy.gates]
+    asked = [
+        _with_earlier(_judge(gate, version, evidence, now), gate, earlier) for gate in policy.gates
+    ]
     own = {gate.kind for gate in policy.gates}
     results = (*(one for kind, one in _unmet(version, now) if kind not in own), *asked)
     named = tuple(sorted({name for result in results for name in result.evidence}))
     return GateReport(stage, results, policy.approvals.number, named)
+
+
+def _with_earlier(result: GateResult, gate: Gate, earlier: Sequence[EvidenceFacts]) -> GateResult:
+    """Tell what the figures were that the gate asks for, whenever they were measured before."""
+    before = sorted((p for p in earlier if p.kind == gate.kind), key=lambda p: p.produced_at)
+    told = [
+        f"{name} {', '.join(f'{value:.6g}' for value in values)}"
+        for name in (*gate.minimum, *gate.maximum)
+        if (values := [v for p in before if isinstance(v := p.figures.get(name), int | float)])
+    ]
+    if not told:
+        return result
+    reason = f"{result.reason}; measured before, and superseded: {'; '.join(told)}"
+    return replace(result, reason=reason)
 
 
 def _judge(

@@ -1,12 +1,14 @@
 """What models, aliases and tags may be called, as MLflow's clients expect it."""
 
 import re
+from collections.abc import Iterable, Mapping
 
 from registry.rules.errors import RuleError
 
 LONGEST_NAME, LONGEST_ALIAS = 256, 255
 LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 250, 100_000
 OWN_TAGS = "registry."
+MOST_SEARCHED = 500_000  # bytes of words that are searched; the database takes 1 MiB of them
 _ALIAS = re.compile(r"[\w-]+", re.ASCII)
 _VERSION_LIKE = re.compile(r"v\d+", re.IGNORECASE)
 
@@ -45,6 +47,19 @@ def require_alias(alias: str) -> str:
     if alias.lower() == "latest" or _VERSION_LIKE.fullmatch(alias):
         raise RuleError(f"The alias {alias!r} is reserved: it would stand for a version number.")
     return alias
+
+
+def require_searchable(texts: Iterable[str], tags: Mapping[str, str]) -> None:
+    """Refuse more text than can be searched.
+
+    Raises
+    ------
+    RuleError
+        Descriptions and tags are too long together.
+    """
+    n_bytes = sum(len(text.encode()) for text in (*texts, *tags, *tags.values()))
+    if n_bytes > MOST_SEARCHED:
+        raise RuleError(f"Descriptions and tags have at most {MOST_SEARCHED:,} bytes together.")
 
 
 def require_tag(key: str, value: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from registry.selectors.trust import trusted_no_more
 
 # Fields of the model card, and what they are called where they are missing.
 CARD = ("desk", "operators", "purpose", "tier", "limits", "review_date")
+MOST_EARLIER = 100  # superseded pieces whose figures a report tells
 PENDING_REQUESTS = (RequestStatus.OPEN, RequestStatus.APPROVED)
 
 
@@ -213,9 +214,12 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     stored = policy_in_force(version.registered_model.policy)
     policy = policies.Policy.model_validate(stored.document)
     pieces = list(version.evidence.filter(status=EvidenceStatus.VALID).order_by("id"))
+    superseded = version.evidence.filter(status=EvidenceStatus.SUPERSEDED, is_measured=True)
+    earlier = superseded.order_by("-produced_at", "-id")[:MOST_EARLIER]
     report = gates.evaluate(
-        target, policy.of(target), facts_of(version, at=at), [_facts(p) for p in pieces], at
-    )
+        target, policy.of(target), facts_of(version, at=at), [_facts(p) for p in pieces], at,
+        earlier=[_facts(piece) for piece in earlier],
+    )  # fmt: skip
     seen = sorted(piece.digest for piece in pieces if piece.digest in report.evidence)
     card = {name: str(getattr(version.registered_model, name)) for name in CARD}
     judged_by = {"policy": stored.digest, "evidence": seen, "card": card}

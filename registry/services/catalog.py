@@ -58,6 +58,7 @@ def create_model(
     with translating(RuleError, InvalidInput):
         names.require_model_name(name)
         kept = dict(names.require_tag(key, value) for key, value in (tags or {}).items())
+        names.require_searchable(_searched(fields), kept)
     told = {"verb": "create_model", "name": name, "card": _plain(fields), "tags": kept}
     request = canonical.digest(told)
     if earlier := idempotency.recall(actor, idempotency_key, request):
@@ -363,6 +364,9 @@ def _write(
     model: RegisteredModel, fields: Mapping[str, Any], *, actor: User, at: datetime, reason: str,
     verb: str, before: Mapping[str, Any], after: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
+    card = {"description": model.description, "purpose": model.purpose, "tags": model.tags}
+    with translating(RuleError, InvalidInput):
+        names.require_searchable(_searched(card | {**fields}), (card | {**fields})["tags"])
     RegisteredModel.objects.filter(pk=model.pk).update(**fields, changed_at=at, updated_at=at)
     told = fields if after is None else after
     audit.record(
@@ -370,6 +374,10 @@ def _write(
         before=_plain(before), after=_plain(told),
     )  # fmt: skip
     model.refresh_from_db()
+
+
+def _searched(card: Mapping[str, Any]) -> list[str]:
+    return [card.get("description", ""), card.get("purpose", "")]
 
 
 def _checked_card(card: Mapping[str, Any]) -> dict[str, Any]:

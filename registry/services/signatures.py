@@ -13,7 +13,6 @@ from crowetrade_site.core import audit, roles
 from crowetrade_site.core.errors import Conflict, InvalidInput, translating
 from registry import selectors
 from registry.artifacts.errors import ArtifactError
-from registry.artifacts.manifest import Manifest
 from registry.artifacts.signing import verify_signature
 from registry.models import SigningBundle
 from registry.services.steps import require_sound
@@ -39,7 +38,7 @@ def attach_signature(
     roles.require(actor, "models:write", "models:approve")
     version = selectors.get_version(version_id)
     require_sound(version)
-    manifest = Manifest.from_json(version.manifest)
+    manifest = selectors.manifest_of(version)
     with translating(ArtifactError, InvalidInput):
         found = verify_signature(json.dumps(bundle).encode(), public_key.encode(), manifest)
     try:

@@ -68,6 +68,7 @@ def register_version(
     roles.require(actor, "models:write")
     with translating(RuleError, InvalidInput):
         tags = dict(names.require_tag(key, value) for key, value in card.tags.items())
+        names.require_searchable([card.description], tags)
         signatures.require_signature(card.signature)
     told = {"verb": "register_version", "name": name, "source": source, "card": asdict(card)}
     request = canonical.digest(told | {"allow_duplicate": allow_duplicate})
@@ -76,7 +77,7 @@ def register_version(
     model = selectors.get_model(name)
     found = _find(source, actor)
     copied_from = found.version
-    manifest = _frozen(found, at) if copied_from is None else _manifest_of(copied_from)
+    manifest = _frozen(found, at) if copied_from is None else selectors.manifest_of(copied_from)
     _require_new(model, manifest, allow_duplicate)
     version = ModelVersion.objects.create(
         registered_model=model, number=RegisteredModel.objects.take_number(model.pk, at),
@@ -283,7 +284,7 @@ def _require_new(model: RegisteredModel, manifest: Manifest, allow_duplicate: bo
         .first()
     )
     if same is not None and not allow_duplicate:
-        twin = _manifest_of(same).content_digest == manifest.content_digest
+        twin = selectors.manifest_of(same).content_digest == manifest.content_digest
         names = "exactly these files" if twin else "the same bytes under other names"
         raise Conflict(
             f"{same} has {names}; say allow_duplicate to register them once more.",
@@ -362,10 +363,6 @@ def _frozen(found: _Found, at: datetime) -> Manifest:
     return manifest
 
 
-def _manifest_of(version: ModelVersion) -> Manifest:
-    return Manifest.from_json(version.manifest)
-
-
 def _locked(version_id: UUID) -> ModelVersion:
     found = (
         ModelVersion.objects.select_for_update(of=("self",), no_key=True)
@@ -383,6 +380,9 @@ def _write(
     reason: str = "",
 ) -> None:  # fmt: skip
     before = {name: getattr(version, name) for name in fields}
+    searched = {"description": version.description, "tags": version.tags, **fields}
+    with translating(RuleError, InvalidInput):
+        names.require_searchable([searched["description"]], searched["tags"])
     ModelVersion.objects.filter(pk=version.pk).update(**fields, changed_at=at, updated_at=at)
     audit.record(
         f"registry.version.{verb}", version, actor=actor, at=at, reason=reason, before=before,

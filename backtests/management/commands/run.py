@@ -23,6 +23,7 @@ from crowetrade_site.embedded.supervisor import Child, Supervisor
 FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover")
 KEPT = ("n_trials", "n_infeasible", "objective", "is_maximized", "ledger", "comparison")
 LOOK_EVERY = 0.2
+_WAITED_FOR = "A worker is there and will take it; one that has just started compiles first"
 PATIENCE = 3.0
 
 
@@ -54,7 +55,7 @@ def waits_for(run: Run) -> str:
     wait = selectors.get_wait(run)
     if wait.is_attended:
         return wait.text
-    return "A worker is there and will take it" if tasks.is_served("interactive") else ""
+    return _WAITED_FOR if tasks.is_served("interactive") else ""
 
 
 class Command(DomainCommand):

@@ -238,7 +238,8 @@ class TestVerify:
         (exported / "export.json").write_text(json.dumps(about))
         assert verdict(exported, code=0) == "The trail holds."
         assert verdict(exported, "--checkpoints", str(kept)) == (
-            "BROKEN: seal 3: it was published and is not in the export"
+            "BROKEN: seal 3: it was published and is not in the export (checkpoints copied after "
+            "the export name seals that are newer than it)"
         )
 
     def test_takes_checkpoints_as_the_platform_keeps_them(self, exported):

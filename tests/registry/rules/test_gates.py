@@ -107,6 +107,25 @@ class TestMeasured:
         assert judged(gate, [good, bad]).outcome == Outcome.NOT_MET
         assert judged(gate, [bad, good]).evidence == ("new",)
 
+    def test_tells_what_was_measured_until_it_was_good_enough(self):
+        gate = Gate(kind="pbo", maximum={"probability": 0.5})
+        newest = piece(kind="pbo", figures={"probability": 0.07})
+        earlier = [
+            piece(kind="pbo", figures={"probability": value}, produced_at=NOW - timedelta(days=ago))
+            for value, ago in ((0.92, 2), (0.085, 3))
+        ]
+        others = [piece(kind="backtest", figures={"probability": 0.3})]
+
+        *_, result = evaluate(
+            "production", StagePolicy(gates=(gate,)), SOUND, [newest], NOW,
+            earlier=[*earlier, *others],
+        ).results  # fmt: skip
+
+        assert result.outcome == Outcome.MET
+        assert result.reason == (
+            "probability 0.07; measured before, and superseded: probability 0.085, 0.92"
+        )
+
 
 class TestManual:
     GATE = Gate(kind="manual", topic="drill", max_age_days=10)

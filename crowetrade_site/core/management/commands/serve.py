@@ -174,7 +174,8 @@ def require_free(host: str, port: int) -> None:
             reason = getattr(error, "strerror", None) or error
             raise CommandError(
                 f"Cannot listen on {authority(host, port)}: {reason}. "
-                "End what uses it, or choose another with --host and --port."
+                "End what uses it, or choose another with --host and --port "
+                "(make serve ARGS='--port 8001')."
             ) from None
 
 
