@@ -1,6 +1,6 @@
 """The words of models and versions are kept beside each row; searches had worked them out anew.
 
-The newest of a stage are found by its index.
+The newest of a stage, and those that are not ready, are found by indexes of their own.
 """
 
 from django.contrib.postgres.indexes import GinIndex
@@ -51,5 +51,13 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="modelversion",
             index=models.Index(fields=["stage", "-changed_at"], name="version_stage"),
+        ),
+        migrations.AddIndex(
+            model_name="modelversion",
+            index=models.Index(
+                fields=["status", "-created_at"],
+                name="version_not_ready",
+                condition=models.Q(("status", "ready"), _negated=True),
+            ),
         ),
     ]

@@ -141,6 +141,11 @@ class ModelVersion(BaseModel):
         ]  # fmt: skip
         indexes = [
             models.Index(fields=["stage", "-changed_at"], name="version_stage"),
+            models.Index(  # few wait for a look, are in quarantine, or were refused
+                fields=["status", "-created_at"],
+                name="version_not_ready",
+                condition=~Q(status=VersionStatus.READY),
+            ),
             models.Index(fields=["digest"], name="version_digest"),
             models.Index(fields=["-created_at", "-id"], name="version_newest"),
             models.Index(fields=["-changed_at", "-id"], name="version_changed"),

@@ -213,9 +213,10 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     """Judge every gate that a version must pass to reach a stage."""
     stored = policy_in_force(version.registered_model.policy)
     policy = policies.Policy.model_validate(stored.document)
-    pieces = list(version.evidence.filter(status=EvidenceStatus.VALID).order_by("id"))
-    superseded = version.evidence.filter(status=EvidenceStatus.SUPERSEDED, is_measured=True)
-    earlier = superseded.order_by("-produced_at", "-id")[:MOST_EARLIER]
+    measured = Q(status=EvidenceStatus.SUPERSEDED, is_measured=True)
+    rows = version.evidence.filter(Q(status=EvidenceStatus.VALID) | measured).order_by("id")
+    pieces = [row for row in rows if row.status == EvidenceStatus.VALID]
+    earlier = [row for row in rows if row.status != EvidenceStatus.VALID][-MOST_EARLIER:]
     report = gates.evaluate(
         target, policy.of(target), facts_of(version, at=at), [_facts(p) for p in pieces], at,
         earlier=[_facts(piece) for piece in earlier],

@@ -86,7 +86,8 @@ class TestServe:
         assert process.returncode == 1
         assert err == (
             f"CommandError: Cannot listen on 127.0.0.1:{taken}: Address already in use. "
-            "End what uses it, or choose another with --host and --port.\n"
+            "End what uses it, or choose another with --host and --port "
+            "(make serve ARGS='--port 8001').\n"
         )
         assert not (home / "postgres").exists()
 

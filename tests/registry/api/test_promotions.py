@@ -168,7 +168,9 @@ class TestDecide:
 
         body = problem(desk.post(url(request, "execute/")), 422)
 
-        assert body["failures"] == ["gate pbo: probability is 0.9, at most 0.5 is asked"]
+        (failure,) = body["failures"]
+        assert failure.startswith("gate pbo: probability is 0.9, at most 0.5 is asked; ")
+        assert failure.endswith("measured before, and superseded: probability 0.2")
 
     def test_rejects_with_a_reason(self, api, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())
