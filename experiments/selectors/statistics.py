@@ -105,11 +105,10 @@ def newest_periods(experiment: Experiment, *, since: datetime) -> Seen | None:
     found = _rows(_NEWEST, experiment.pk)
     if not found:
         return None
-    reporting = [row for row in found if row[3] >= since] or found
-    silent = [f"{metric} of {arm}" for metric, arm, *_ in found if len(reporting) < len(found)
-              and (metric, arm) not in {row[:2] for row in reporting}]  # fmt: skip
+    reporting = [row for row in found if row[3] >= since]
+    silent = [f"{metric} of {arm}" for metric, arm, _, at in found if at < since and reporting]
     return Seen(
-        max(int(row[2]) for row in found), min(int(row[2]) for row in reporting),
+        max(int(row[2]) for row in found), min(int(row[2]) for row in reporting or found),
         max(row[3] for row in found), silent,
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ def is_polyglot(stream: Bounded) -> bool:
 def open_zip(stream: Bounded) -> zipfile.ZipFile | None:
     """Open a zip archive; None where it is damaged."""
     stream.seek(0)
-    try:
+    try:  # zipfile says NotImplementedError of versions and compressions that it cannot read
         return zipfile.ZipFile(stream.raw)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, RecursionError):
         return None

@@ -143,7 +143,7 @@ def _look_zip(stream: Bounded, path: str, limits: Limits, trusted: Collection[st
         return Content(Format.UNKNOWN, tuple(findings))
     if is_skops(archive):
         return Content(Format.SKOPS, tuple(inspect_skops(stream, path, limits, trusted)))
-    try:
+    try:  # zipfile says NotImplementedError of a member's compression that it cannot read
         return _look_members(archive, path, limits)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
         finding = Finding("archive_broken", path, f"a damaged zip archive: {error}")
