@@ -315,6 +315,8 @@ _ADDRESSES = (  # 0 = absent
     "fills", "orders", "actions", "working", "batch",
     # (n_bars,) outputs, in account currency; the last two only where there is financing
     "equity_curve", "borrow_curve", "interest_curve",
+    # what a long equity curve is written on, a part at a time (`sheets`)
+    "sheet",
 )  # fmt: skip
 _MONEY = ("capital", "cash", "equity", "month_notional", "borrow", "interest")
 _COUNTS = (

@@ -28,6 +28,7 @@ from backtests.engine.memory import (
     run_at,
     store,
 )
+from backtests.engine.sheets import NUMBER_BYTES, end_of_sheet, lay_down, settle_lines
 from numerics.compilation import inlined_part, kernel_part
 
 _CLOSE = wide(Moment.CLOSE)
@@ -40,7 +41,8 @@ _FIRST = wide(0)
 
 
 def _advance(start: int, stop: int, address: int) -> int:
-    return run_bars(start, stop, run_at(address, 0))
+    run = run_at(address, 0)
+    return run_bars(start, stop, run) if run.sheet == 0 else _run_by_sheets(start, stop, run)
 
 
 @cache
@@ -80,6 +82,23 @@ def advance(start: int, stop: int, address: int) -> int:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
         return _advance(start, stop, address)
     return int(compiled_loop().ctypes(start, stop, address))
+
+
+@kernel_part
+def _run_by_sheets(start: int, stop: int, run: Run) -> int:
+    """Do the same, and write the equity on one sheet after another."""
+    curve = run.equity_curve
+    bar = start
+    while bar < stop:
+        first, end = bar, end_of_sheet(bar, stop, curve)
+        run.equity_curve = run.sheet - NUMBER_BYTES * first  # as if the sheet were that part
+        bar = run_bars(first, end, run)
+        lay_down(run.sheet, curve + NUMBER_BYTES * first, bar - first)
+        if bar < end:
+            break
+    run.equity_curve = curve
+    settle_lines()
+    return bar
 
 
 @kernel_part

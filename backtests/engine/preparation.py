@@ -31,6 +31,7 @@ from backtests.engine.dtypes import (
 from backtests.engine.errors import SettingsError, ShapeError
 from backtests.engine.estimates import known_half_spread, trailing_impact_inputs
 from backtests.engine.inputs import Bars
+from backtests.engine.sheets import LONG, SLOTS
 
 DAY_NS = 86_400_000_000_000
 YEAR_NS = 365.0 * DAY_NS
@@ -237,6 +238,7 @@ def start_account(prepared: Prepared, capital: float) -> None:
     prepared.arrays["order_of"].fill(-1)
     n_bars = int(prepared.number("n_bars"))
     prepared.point("equity_curve", np.empty(n_bars))
+    prepared.point("sheet", np.empty(SLOTS if n_bars >= LONG else 0))
     if prepared.number("is_financed"):
         prepared.point("borrow_curve", np.zeros(n_bars))
         prepared.point("interest_curve", np.zeros(n_bars))
