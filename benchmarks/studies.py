@@ -58,10 +58,13 @@ print(time.perf_counter() - began, time.process_time() - cpu, flush=True)
 class Round(NamedTuple):
     """Seconds of one study, and of bare processes with the same chunks.
 
-    Those of processors (`cpu`) tell what the platform needs on a machine that has others to serve.
+    `spread` ends when the last chunk is recorded: as far as the bare processes go, which neither
+    rank trials nor judge how many there were. Those of processors (`cpu`) tell what the platform
+    needs on a machine that has others to serve.
     """
 
     wall: float
+    spread: float
     chunks: float
     cpu: float
     one: float | None = None
@@ -82,8 +85,9 @@ def main() -> None:
         print(f"{missing} Set CROWETRADE_DATA.")
         return
     rows: list[tuple[str, ...]] = [
-        ("trials", "chunks", "wall s", "sum of chunks s", "trials/s", "CPU s", "bare CPU s",
-         "bare, 1 s", "bare, 2 s", "over bare 2", "of bare 2", "CPU over bare")
+        ("trials", "chunks", "wall s", "to last chunk s", "sum of chunks s", "trials/s", "CPU s",
+         "bare CPU s", "bare, 1 s", "bare, 2 s", "over bare 2", "of bare 2",
+         "of bare 2, to last chunk", "CPU over bare")
     ]  # fmt: skip
     seen: list[tuple[str, ...]] = [("trials", "what", "", "")]
     with tempfile.TemporaryDirectory(prefix="ct-bench-") as folder:
@@ -185,18 +189,20 @@ class _Site:
             spent = self._cpu()
             run_id, wall = self.run(_spec(n_trials, number))
             spent = self._cpu() - spent
-            n_chunks, seconds, *session = json.loads(self.python(FIGURES, run_id))
+            n_chunks, spread, seconds, *session = json.loads(self.python(FIGURES, run_id))
             bare: tuple[float, ...] = ()
             if n_trials <= MOST_BARE:
                 two, bare_cpu = self._bare(run_id, 2)
                 bare = (self._bare(run_id, 1)[0], two, bare_cpu)
-            rounds.append(Round(wall, seconds, spent, *bare))
+            rounds.append(Round(wall, spread, seconds, spent, *bare))
             print(f"  {n_trials:,} trials, load {os.getloadavg()[0]:.1f}: {rounds[-1]}", flush=True)
-        wall, cpu = min(one.wall for one in rounds), min(one.cpu for one in rounds)
+        wall, spread, cpu = (
+            min(getattr(one, name) for one in rounds) for name in ("wall", "spread", "cpu")
+        )
         row = (
-            f"{n_trials:,}", f"{n_chunks}", f"{wall:.1f}",
+            f"{n_trials:,}", f"{n_chunks}", f"{wall:.1f}", f"{spread:.1f}",
             f"{min(one.chunks for one in rounds):.1f}", f"{n_trials / wall:,.0f}", f"{cpu:.1f}",
-            *_beside(rounds, wall, cpu),
+            *_beside(rounds, wall, spread, cpu),
         )  # fmt: skip
         looks: list[tuple[str, ...]] = [
             (name, f"{_peak(process.pid):,.0f} MB", "at most")
@@ -263,16 +269,16 @@ def _queues(queues: str, number: int) -> tuple[str, ...]:
     return ("--queues", queues, "--pool", "solo", *QUIET, "--hostname", f"w{number}@%h")
 
 
-def _beside(rounds: list[Round], wall: float, cpu: float) -> tuple[str, ...]:
+def _beside(rounds: list[Round], wall: float, spread: float, cpu: float) -> tuple[str, ...]:
     """Return the least of the bare processes, and the platform beside them."""
     bare = [(one.one, one.two, one.bare_cpu) for one in rounds]
     known = [(one, two, used) for one, two, used in bare if one and two and used]
     if not known:
-        return ("–",) * 6
+        return ("–",) * 7
     one, two, bare_cpu = (min(seconds) for seconds in zip(*known, strict=True))
     return (
         f"{bare_cpu:.1f}", f"{one:.1f}", f"{two:.1f}", f"{wall / two - 1:+.0%}",
-        f"{two / wall:.2f}", f"{cpu / bare_cpu - 1:+.0%}",
+        f"{two / wall:.2f}", f"{two / spread:.2f}", f"{cpu / bare_cpu - 1:+.0%}",
     )  # fmt: skip
 
 
@@ -314,7 +320,8 @@ session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
 session[HASH_SESSION_KEY] = user.get_session_auth_hash()
 session.save()
 seconds = run.chunks.aggregate(s=Sum("seconds"))["s"]
-print(json.dumps([run.chunks.count(), seconds, run.pk, session.session_key]))
+spread = (run.queued_at - run.created_at).total_seconds()  # queued again by its last chunk
+print(json.dumps([run.chunks.count(), spread, seconds, run.pk, session.session_key]))
 """
 
 
