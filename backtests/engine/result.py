@@ -188,6 +188,11 @@ class Result:
         """Return each kind of cost of the fills in each bar [currency], shape (n_bars,) each."""
         return {kind: self._by_bar(self.fills, self.fills[kind]) for kind in COST_KINDS}
 
+    def _total_costs(self, others: FloatArray) -> FloatArray:
+        """Return all costs of the fills in each bar and others, shape (n_bars,)."""
+        paid = (kind for kind in COST_KINDS if self.fills[kind].any())
+        return sum((self._by_bar(self.fills, self.fills[kind]) for kind in paid), others)
+
     def dividends_by_bar(self) -> FloatArray:
         """Return dividends received less dividends paid in each bar [currency], (n_bars,)."""
         return self.journal.dividends
@@ -263,7 +268,7 @@ class Result:
         paid = financing["borrow"] + np.maximum(-financing["interest"], 0.0)
         return TradingActivity(
             traded_notional=self.traded_notional(),
-            costs=sum(self.costs_by_bar().values(), paid),
+            costs=self._total_costs(paid),
             gross_exposure=self.gross_exposure(),
             net_exposure=self.net_exposure(),
             participation=self.participation(),

@@ -50,12 +50,13 @@ def _plain(value: Value) -> Value:
 
 
 def apply(document: Mapping[str, Any], parameters: Mapping[str, Value]) -> dict[str, Any]:
-    """Return a copy of a document with every path of a parameter set put to its value.
+    """Return a document with every path of a parameter set put to its value.
 
     Parameters
     ----------
     document : mapping
-        A spec with its defaults filled in: only what is there can be set. Not changed.
+        A spec with its defaults filled in: only what is there can be set. Not changed; the result
+        shares with it every part that no path leads through.
     parameters : mapping of str to JSON value
         By path, such as ``strategy.signals.0.lookback_days``; numbers index lists. A path that
         begins with no key of the document but with one of its ``strategy`` is meant in there.
@@ -66,15 +67,22 @@ def apply(document: Mapping[str, Any], parameters: Mapping[str, Value]) -> dict[
     PathError
         A path does not exist in the document; the line says which part of it.
     """
-    changed: dict[str, Any] = _copied(document)
+    changed = dict(document)
     values = {_from_top(document, path): value for path, value in parameters.items()}
     for path in sorted(values, key=lambda path: (path.count("."), path)):
         steps = locate(changed, path).split(".")
         holder = changed
         for step in steps[:-1]:
-            holder = holder[_key(holder, step)]
+            holder = _opened(holder, _key(holder, step))
         holder[_key(holder, steps[-1])] = _copied(values[path])
     return changed
+
+
+def _opened(holder: Any, key: Any) -> Any:
+    """Put a copy of a part in its place, to write into, and return it."""
+    part = holder[key]
+    holder[key] = dict(part) if isinstance(part, Mapping) else list(part)
+    return holder[key]
 
 
 def _copied(value: Any) -> Any:

@@ -38,7 +38,7 @@ class TargetWeights:
         First row with a decision; None when no instrument ever became eligible.
     n_decisions : int
         Rows with a decision for at least one instrument.
-    spec_digest : str
+    spec : StrategySpec
     left_out : tuple of str
         Instruments the portfolio could have held but that were never eligible at a decision: too
         little history, no bar, or, decided once, listed later than the rest. Without those to
@@ -49,7 +49,7 @@ class TargetWeights:
     symbols: tuple[str, ...]
     first_decision: int | None
     n_decisions: int
-    spec_digest: str
+    spec: StrategySpec
     left_out: tuple[str, ...] = ()
 
 
@@ -101,7 +101,7 @@ def compose(spec: StrategySpec, history: MarketHistory, *, start: int = 0) -> Ta
         symbols=history.symbols,
         first_decision=int(rows[0]) if rows.size else None,
         n_decisions=int(rows.size),
-        spec_digest=spec.digest,
+        spec=spec,
         left_out=tuple(history.symbols[at] for at in np.flatnonzero(takes_part & ~reached)),
     )
 
