@@ -1,6 +1,7 @@
 """Fixtures that every part of the suite may use."""
 
 import os
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,11 +9,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
+MOST_MEMORY = 12 << 30  # bytes of a process; what it only reserves does not count
 
 
 def pytest_addoption(parser):
     """Let the golden files be written anew; their difference is for a person to review."""
     parser.addoption("--regold", action="store_true", help="rewrite tests/golden from this code")
+
+
+def pytest_configure():
+    """Let what asks for too much memory fail by its name; else the machine kills the worker."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, hard))
 
 
 @pytest.fixture
