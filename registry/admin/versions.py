@@ -228,16 +228,16 @@ class ModelVersionAdmin(RegistryAdmin):
         """The stage as a colored label."""
         return version.stage
 
-    @display(description="status", ordering="status", label=STATUS_COLORS)
+    @display(
+        description="status", ordering="status", label=STATUS_COLORS | {"compromised": "danger"}
+    )
     def shown_status(self, version: ModelVersion) -> str:
-        """What came of looking at the files, as a colored label."""
-        return version.status
+        """What came of looking at the files, or that their bytes are others since."""
+        return version.status if version.compromised_at is None else "compromised"
 
-    @display(description="marks", label={"compromised": "danger", "held": "info"})
+    @display(description="marks", label={"held": "info"})
     def marks(self, version: ModelVersion) -> str | None:
-        """Whether its bytes were found to be others, or it is under legal hold."""
-        if version.compromised_at is not None:
-            return "compromised"
+        """Whether it is under legal hold."""
         return "held" if version.is_held else None
 
     @admin.display(description="size", ordering="n_bytes")

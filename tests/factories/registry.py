@@ -10,7 +10,7 @@ from crowetrade_site.core import storage
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
-from registry.lifecycle import Stage, VersionStatus
+from registry.lifecycle import EvidenceStatus, Stage, VersionStatus
 from registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from registry.rules.policies import GateKind
 from registry.services.versions import VersionCard
@@ -74,6 +74,10 @@ def bring_evidence(
 ) -> None:
     """Hand in measured evidence of these kinds, or of all that the default policy asks for."""
     for kind in kinds or tuple(FIGURES):
+        if kind == GateKind.REPRODUCTION:
+            measured = version.evidence.filter(status=EvidenceStatus.VALID, is_measured=True)
+            known = measured.exclude(kind=kind).order_by("-id").values_list("source", flat=True)
+            figures = figures | {"of": (known.first() or "").rpartition(":")[2]}
         services.record_evidence(
             version_id=version.public_id, kind=kind, figures=FIGURES[kind] | figures,
             digests={"artifact": version.digest}, source=f"backtests.run:{next(_numbers)}",
