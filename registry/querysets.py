@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.fields.array import ArrayContains
+from django.contrib.postgres.lookups import DataContains
 from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorField
 from django.db.models import Case, F, Func, Lookup, Model, Q, QuerySet, TextField, Value, When
 from django.db.models.expressions import Combinable
@@ -173,7 +173,7 @@ class SearchedQuerySet(QuerySet[_Row]):
         signs = _SIGNS.get(clause.operator)
         found = signs.findall(str(clause.value)) if signs else []
         own = trigrams_of(F(self.columns[clause.field]))
-        asked = [Q(ArrayContains(own, trigrams_of(Value(part)))) for part in found]
+        asked = [Q(DataContains(own, trigrams_of(Value(part)))) for part in found]
         return Q(*asked) if asked else None
 
     def _condition(self, clause: Clause) -> Q:

@@ -137,7 +137,7 @@ class Conversion(BaseModel):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.version} to skops"
+        return f"{self.version} to {self.target}"
 
 
 class TrustedType(BaseModel):
