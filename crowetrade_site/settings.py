@@ -12,7 +12,7 @@ from crowetrade_site.embedded.broker import Broker
 from crowetrade_site.embedded.home import home
 from crowetrade_site.embedded.postgres import Postgres
 from experiments.lifecycle import ExperimentStatus
-from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
+from registry.lifecycle import ConversionTarget, EvidenceStatus, RequestStatus, Stage, VersionStatus
 from strategies.lifecycle import StrategyStatus
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -249,6 +249,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         kind.__name__: [member.value for member in kind]
         for kind in (
+            ConversionTarget,
             DatasetStatus,
             EvidenceStatus,
             ExperimentStatus,

@@ -39,11 +39,18 @@ class RequestStatus(StrEnum):
 
 
 class ConversionStatus(StrEnum):
-    """How a conversion of a pickle stands."""
+    """How a conversion stands."""
 
     QUEUED = "queued"
     DONE = "done"
     FAILED = "failed"
+
+
+class ConversionTarget(StrEnum):
+    """What a model is converted to."""
+
+    SKOPS = "skops"
+    ONNX = "onnx"
 
 
 class EvidenceStatus(StrEnum):

@@ -23,7 +23,7 @@ def admit_version(*, version_id: str, **_: Any) -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def convert_version(*, conversion_id: str, **_: Any) -> None:
-    """Convert a quarantined pickle; what comes out is a version to look at."""
+    """Convert a model; what comes out is a version to look at."""
     made = jobs.convert_version(conversion_id=UUID(conversion_id))
     if made is not None:
         publish_version(made)

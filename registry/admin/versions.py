@@ -15,7 +15,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm, preformatted
@@ -31,8 +35,8 @@ from registry.admin.base import (
     with_pages,
     with_pieces,
 )
-from registry.lifecycle import RULES, Stage, VersionStatus
-from registry.models import Evidence, ModelVersion, RegisteredModel, Waiver
+from registry.lifecycle import RULES, ConversionTarget, Stage, VersionStatus
+from registry.models import Conversion, Evidence, ModelVersion, RegisteredModel, Waiver
 
 NEXT = {
     Stage.DEVELOPMENT: Stage.TESTING,
@@ -45,13 +49,21 @@ MOVES = ("submit", "rework", "revoke", "revive")
 
 
 class RowsForm(RemarkForm):
-    """Asks for the rows on which a pickle and its conversion must agree."""
+    """Asks for a format, and for the rows on which a model and its conversion must agree."""
 
     reason = None  # type: ignore[assignment]  # rows are the reason
+    target = forms.ChoiceField(
+        label="Format",
+        choices=[("skops", "skops (from a pickle)"), ("onnx", "ONNX (from a pickle or skops)")],
+        help_text="ONNX adds up in 32-bit floats and takes rows of numbers; not every step of a "
+        "pipeline has a counterpart in it.",
+        widget=UnfoldAdminSelectWidget(),
+    )
     rows = forms.JSONField(
         label="Probe rows (JSON)",
         help_text='A list of rows: [[1.0, 2.0], …] or [{"column": 1.0}, …]. Both models must '
-        "predict the same on all of them, bit for bit.",
+        "predict the same on all of them: bit for bit, or for ONNX within 1e-5 of the largest "
+        "value and with the same decisions.",
         widget=UnfoldAdminTextareaWidget({"rows": 6, "style": "font-family: monospace"}),
     )
 
@@ -73,6 +85,12 @@ class WaiverForm(ReasonForm):
     """Asks until when a waiver holds, and why."""
 
     expires_at = forms.DateTimeField(label="Until (midnight, UTC)", widget=DateInput())
+
+
+def _conversions(row: ModelVersion) -> list[tuple[Conversion, str]]:
+    """Return what was converted or shall be, each with how far predictions are apart."""
+    found = selectors.list_conversions().filter(version=row).order_by("-id")
+    return [(one, selectors.agreement_in_words(one)) for one in found]
 
 
 def _moving(
@@ -194,7 +212,7 @@ class ModelVersionAdmin(RegistryAdmin):
             "waiver": _waiver(row),
             "evidence": evidence,
             "requests": list(requests[:20]),
-            "conversions": list(selectors.list_conversions().filter(version=row).order_by("-id")),
+            "conversions": _conversions(row),
             "signatures": list(row.signatures.select_related("attached_by")),
             "lineage": _lineage(row),
             "history": selectors.history_of(row.registered_model, row),
@@ -210,16 +228,16 @@ class ModelVersionAdmin(RegistryAdmin):
         """The stage as a colored label."""
         return version.stage
 
-    @display(description="status", ordering="status", label=STATUS_COLORS)
+    @display(
+        description="status", ordering="status", label=STATUS_COLORS | {"compromised": "danger"}
+    )
     def shown_status(self, version: ModelVersion) -> str:
-        """What came of looking at the files, as a colored label."""
-        return version.status
+        """What came of looking at the files, or that their bytes are others since."""
+        return version.status if version.compromised_at is None else "compromised"
 
-    @display(description="marks", label={"compromised": "danger", "held": "info"})
+    @display(description="marks", label={"held": "info"})
     def marks(self, version: ModelVersion) -> str | None:
-        """Whether its bytes were found to be others, or it is under legal hold."""
-        if version.compromised_at is not None:
-            return "compromised"
+        """Whether it is under legal hold."""
         return "held" if version.is_held else None
 
     @admin.display(description="size", ordering="n_bytes")
@@ -269,7 +287,7 @@ class ModelVersionAdmin(RegistryAdmin):
             names |= {"revoke_waiver"} if _waiver(row) else set()
         is_theirs = is_own or row.registered_model.owner_id == user.pk
         may_write = "models:write" in roles.grants(user) and (is_theirs or roles.Role.ADMIN in held)
-        if may_write and row.status == VersionStatus.QUARANTINED:
+        if may_write and any(selectors.may_become(row, target) for target in ConversionTarget):
             names.add("convert")
         return names
 
@@ -347,9 +365,9 @@ class ModelVersionAdmin(RegistryAdmin):
         )  # fmt: skip
 
     @dialog_action(
-        "Convert to skops",
+        "Convert",
         icon="transform",
-        title="Convert this pickle to skops",
+        title="Convert this model to skops or ONNX",
         text="A worker does it in the sandbox; what comes out is a new version in development.",
         form=RowsForm,
     )
@@ -357,7 +375,7 @@ class ModelVersionAdmin(RegistryAdmin):
         """Ask for a conversion."""
         return self.called(
             request, services.convert_version, "The conversion is queued.", object_id,
-            rows=form.cleaned_data["rows"],
+            rows=form.cleaned_data["rows"], target=form.cleaned_data["target"],
         )  # fmt: skip
 
     @dialog_action(

@@ -1,24 +1,30 @@
-"""Turning a quarantined scikit-learn pickle into skops, inside the sandbox."""
+"""Turning a scikit-learn model into skops or ONNX, inside the sandbox."""
 
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.artifacts.contents import Format
+from registry.artifacts.errors import UnreadableError
 from registry.artifacts.limits import Limits
 from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.manifest import FileEntry
+from registry.artifacts.onnx_files import external_tensors, is_onnx
 from registry.artifacts.sandbox import Probe, ProbeStatus, Rows, run
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES, inspect_skops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# Of the largest value of an output: ONNX adds up in 32-bit floats, whose steps are 1.2e-7.
+ONNX_TOLERANCE = 1e-5
+TOLERANCES = {Format.SKOPS: 0.0, Format.ONNX: ONNX_TOLERANCE}
+SOURCES = {Format.SKOPS: (Format.PICKLE,), Format.ONNX: (Format.PICKLE, Format.SKOPS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +34,55 @@ class Conversion:
     Attributes
     ----------
     probe : Probe
-        How it went; ``max_abs_difference`` is over every prediction of the given rows.
+        How it went; its ``agreement`` is over every prediction of the given rows.
     content : bytes
-        The skops file; empty unless it went well.
+        The new file; empty unless it went well.
+    tolerance : float
+        The largest relative difference that counts as none.
     """
 
     probe: Probe
     content: bytes
+    tolerance: float
 
     @property
     def is_equal(self) -> bool:
-        """Whether both models predict the same, bit for bit."""
-        return self.probe.is_opened and self.probe.max_abs_difference == 0.0
+        """Whether both models decide the same, and predict the same within the tolerance."""
+        found = self.probe.agreement
+        return (
+            self.probe.is_opened
+            and found is not None
+            and found.max_rel_difference <= self.tolerance
+            and not found.n_decisions_differing
+        )
 
 
-def convert_to_skops(
+def convert(
     folder: Path,
     entry: FileEntry,
+    target: Format,
     *,
     rows: Rows | NDArray[Any],
+    source: Format = Format.PICKLE,
     trusted: Collection[str] = TRUSTED_TYPES,
     limits: SandboxLimits | None = None,
 ) -> Conversion:
-    """Convert a pickle whose every import is listed, and compare predictions.
+    """Convert a model, and compare predictions.
 
-    The pickle is opened, dumped, opened again and compared in the sandbox; only the bytes of
-    the skops file come back, and are inspected like any that is handed in.
+    It is opened, written, opened again and compared in the sandbox; only the bytes of the new file
+    come back, and are inspected like any that is handed in.
 
     Parameters
     ----------
     folder, entry
-        The quarantined file.
+        The file: a quarantined pickle whose every import is listed, or skops.
+    target : {Format.SKOPS, Format.ONNX}
     rows : sequence of rows, at least one
         What both models predict: by `predict`, and `predict_proba` and `decision_function`
-        where they have them.
+        where they have them. For ONNX rows of numbers, each once more with a value missing where
+        the model takes that.
+    source : Format
+        What the file is.
     trusted : collection of str
         The registry's list of skops types.
     limits : SandboxLimits
@@ -69,27 +90,33 @@ def convert_to_skops(
     Raises
     ------
     ValueError
-        There are no rows.
+        There are no rows, or nothing is converted so.
     ArtifactError
         The file is not there.
     """
     if len(rows) == 0:
         raise ValueError("A conversion is checked on rows, and there are none.")
-    asked = {"task": "convert", "rows": rows, "opens_pickles": True}
-    probe, payload = run(folder, entry, Format.PICKLE, asked, trusted, limits or SandboxLimits())
-    if not probe.is_opened:
-        return Conversion(probe, b"")
-    if probe.max_abs_difference is None or not math.isfinite(probe.max_abs_difference):
-        reason = "the converted model predicts something else"
-        return Conversion(_failed(probe, reason), b"")
-    findings = inspect_skops(Bounded(io.BytesIO(payload)), entry.path, Limits(), trusted)
-    if findings:
-        reason = ", ".join(f"{finding.code}: {finding.text}" for finding in findings)
-        return Conversion(_failed(probe, reason), b"")
-    return Conversion(probe, payload)
+    if source not in SOURCES.get(target, ()):
+        raise ValueError(f"A model that is {source.value} does not become {target.value}.")
+    asked = {"task": "convert", "target": target.value, "rows": rows, "opens_pickles": True}
+    probe, payload = run(folder, entry, source, asked, trusted, limits or SandboxLimits())
+    tolerance = TOLERANCES[target]
+    if probe.is_opened and (reason := _fault(payload, entry.path, target, trusted)):
+        probe = replace(probe, status=ProbeStatus.FAILED, reason=reason)
+    made = Conversion(probe, payload, tolerance)
+    return made if made.is_equal else replace(made, content=b"")
 
 
-def _failed(probe: Probe, reason: str) -> Probe:
-    return Probe(
-        ProbeStatus.FAILED, reason, probe.locks, max_abs_difference=probe.max_abs_difference
-    )
+def _fault(payload: bytes, path: str, target: Format, trusted: Collection[str]) -> str:
+    """Return what is wrong with a file that a process made which may be hostile."""
+    if target is Format.SKOPS:
+        findings = inspect_skops(Bounded(io.BytesIO(payload)), path, Limits(), trusted)
+        return ", ".join(f"{finding.code}: {finding.text}" for finding in findings)
+    with memoryview(payload) as buffer:
+        try:
+            elsewhere = external_tensors(buffer) if is_onnx(buffer) else None
+        except UnreadableError as error:
+            return f"what came out is no ONNX file: {error}"
+    if elsewhere is None:
+        return "what came out is no ONNX file"
+    return "what came out has tensors in other files" if elsewhere else ""

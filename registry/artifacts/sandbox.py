@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from registry.artifacts.agreement import Agreement
 from registry.artifacts.contents import Format
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.limits import Limits
@@ -95,8 +96,8 @@ class Probe:
         The first of them, numbers or labels.
     seconds : float
         Time to open and predict, inside [s].
-    max_abs_difference : float or None
-        Of a conversion: between the predictions of both models.
+    agreement : Agreement or None
+        Of a conversion: how far the predictions of both models are apart.
     """
 
     status: ProbeStatus
@@ -105,7 +106,7 @@ class Probe:
     n_predictions: int = 0
     predictions: tuple[Any, ...] = ()
     seconds: float = 0.0
-    max_abs_difference: float | None = None
+    agreement: Agreement | None = None
 
     @property
     def is_opened(self) -> bool:
@@ -327,7 +328,7 @@ def _read_answer(raw: bytes, fault: str, code: int, limits: SandboxLimits) -> tu
         return Probe(ProbeStatus.FAILED, "its answer is too long"), b""
     try:
         answer = json.loads(line)
-        difference = answer.get("max_abs_difference")
+        agreement = answer.get("agreement")
         result = Probe(
             status=ProbeStatus(answer["status"]),
             reason=str(answer.get("reason", "")),
@@ -335,11 +336,19 @@ def _read_answer(raw: bytes, fault: str, code: int, limits: SandboxLimits) -> tu
             n_predictions=int(answer.get("n_predictions", 0)),
             predictions=tuple(answer.get("predictions", ())),
             seconds=float(answer.get("seconds", 0.0)),
-            max_abs_difference=None if difference is None else float(difference),
+            agreement=None if agreement is None else _agreement(agreement),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Probe(ProbeStatus.FAILED, "its answer is none"), b""
     return result, payload
+
+
+def _agreement(told: Mapping[str, Any]) -> Agreement:
+    n_differing = told["n_decisions_differing"]
+    return Agreement(
+        int(told["n_rows"]), float(told["max_abs_difference"]), float(told["max_rel_difference"]),
+        None if n_differing is None else int(n_differing),
+    )  # fmt: skip
 
 
 def _cause(code: int) -> str:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
-import math
 import os
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from registry.artifacts.agreement import Agreement, compare, outputs_of
 from registry.artifacts.contents import Format
-from registry.artifacts.errors import ArtifactError, DigestMismatchError, NotAllowedError
+from registry.artifacts.errors import DigestMismatchError, NotAllowedError
 from registry.artifacts.limits import Limits
 from registry.artifacts.loading import EstimatorModel, open_bytes
 from registry.artifacts.locks import (
@@ -26,6 +29,7 @@ from registry.artifacts.locks import (
     library_folders,
     lock_down,
 )
+from registry.artifacts.onnx_writing import NotExpressibleError, write_onnx
 from registry.artifacts.trusted import open_skops
 from registry.artifacts.unpickling import import_allowed, unpickle
 
@@ -52,7 +56,6 @@ def main() -> None:
 
 def _prepare(request: dict[str, Any]) -> None:
     """Import everything that opening needs: nobody may be unable to read it afterwards."""
-    import numpy  # noqa: F401 - before the lock
     import yaml  # noqa: F401 - before the lock
 
     for encoding in ("ascii", "latin-1"):
@@ -72,8 +75,19 @@ def _prepare(request: dict[str, Any]) -> None:
         # Rehearsed on something small: what these import at their first call is there then.
         again = skops.io.dumps(OneHotEncoder().fit(rows))
         skops.io.loads(again, trusted=["numpy.dtype"]).transform(rows)
+    if request.get("target") == Format.ONNX:
+        _rehearse_onnx()
     if model_format is Format.PICKLE:
         import_allowed(frozenset(request["names"]))
+
+
+def _rehearse_onnx() -> None:
+    """Write and open a graph: the converters import what they need when they are called."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    small = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])
+    graph: Any = open_bytes(write_onnx(small, 1), Format.ONNX)
+    graph.outputs([[0.0]])
 
 
 def _locked(request: dict[str, Any], answer_file: int) -> None:
@@ -89,6 +103,8 @@ def _locked(request: dict[str, Any], answer_file: int) -> None:
         answer, payload = _work(request)
     except NotAllowedError as error:
         answer = {"status": "refused", "reason": str(error)}
+    except NotExpressibleError as error:
+        answer = {"status": "failed", "reason": str(error)}
     except Exception as error:
         answer = {"status": "failed", "reason": f"{type(error).__name__}: {error}"[:2000]}
     _answer(answer_file, answer | {"locks": locks}, payload)
@@ -120,8 +136,6 @@ def _read(request: dict[str, Any]) -> bytes:
 
 def _rows(rows: list[Any] | None) -> Any:
     """Return rows as the array or the table a model expects."""
-    import numpy as np
-
     if not rows:
         return None
     if isinstance(rows[0], dict):
@@ -144,8 +158,6 @@ def _open(request: dict[str, Any], content: bytes) -> Any:
 
 
 def _probe(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str, Any], bytes]:
-    import numpy as np
-
     model = _open(request, content)
     answer: dict[str, Any] = {"status": "opened", "predictions": [], "n_predictions": 0}
     if rows is not None and model.format not in _WITHOUT_PREDICTIONS:
@@ -159,8 +171,6 @@ def _probe(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str
 
 def _try_zeros(estimator: Any) -> str:
     """Predict rows of zeros: what crashes here would crash its users. Return what went wrong."""
-    import numpy as np
-
     n_features = getattr(estimator, "n_features_in_", None)
     if n_features is None:
         return ""
@@ -172,35 +182,47 @@ def _try_zeros(estimator: Any) -> str:
 
 
 def _convert(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str, Any], bytes]:
+    estimator = _open(request, content).estimator
+    write = _as_onnx if request["target"] == Format.ONNX else _as_skops
+    agreement, payload = write(estimator, rows, request)
+    answer = {"status": "opened", "n_predictions": agreement.n_rows}
+    return answer | {"agreement": asdict(agreement)}, payload
+
+
+def _as_skops(estimator: Any, rows: Any, request: dict[str, Any]) -> tuple[Agreement, bytes]:
     import skops.io
 
-    estimator = _open(request, content).estimator
-    before = _outputs(estimator, rows)
+    before = outputs_of(estimator, rows)
     payload = skops.io.dumps(estimator)
-    after = _outputs(open_skops(payload, request["trusted"]), rows)
-    if before.keys() != after.keys():
-        raise ArtifactError("The converted model has other methods.")
-    difference = max(_difference(before[name], after[name]) for name in before)
-    answer = {"status": "opened", "n_predictions": len(before["predict"])}
-    return answer | {"max_abs_difference": difference}, payload
+    return compare(before, outputs_of(open_skops(payload, request["trusted"]), rows)), payload
 
 
-def _outputs(estimator: Any, rows: Any) -> dict[str, Any]:
-    import numpy as np
+def _as_onnx(estimator: Any, rows: Any, _request: dict[str, Any]) -> tuple[Agreement, bytes]:
+    rows = _with_gaps(estimator, rows)
+    before = outputs_of(estimator, rows)
+    payload = write_onnx(estimator, rows.shape[1])
+    graph: Any = open_bytes(payload, Format.ONNX)
+    said = [np.asarray(output) for output in graph.outputs(rows).values()]
+    scores = [name for name in ("predict_proba", "decision_function") if name in before][:1]
+    names = ["predict", *scores]
+    after = dict(zip(names, said, strict=False))  # what else a graph says is not compared
+    shaped = {
+        name: output.reshape(before[name].shape) if output.size == before[name].size else output
+        for name, output in after.items()
+    }
+    return compare({name: before[name] for name in names}, shaped), payload
 
-    names = ("predict", "predict_proba", "decision_function")
-    methods = {name: getattr(estimator, name, None) for name in names}
-    return {name: np.asarray(call(rows)) for name, call in methods.items() if call is not None}
 
+def _with_gaps(estimator: Any, rows: Any) -> Any:
+    """Add each row with one value missing, if the estimator takes that.
 
-def _difference(before: Any, after: Any) -> float:
-    """Return the largest absolute difference; infinite where shapes, labels or NaN differ."""
-    import numpy as np
-
-    if before.shape != after.shape:
-        return math.inf
-    if not (np.issubdtype(before.dtype, np.number) and np.issubdtype(after.dtype, np.number)):
-        return 0.0 if np.array_equal(before, after) else math.inf
-    differs = ~((before == after) | (np.isnan(before) & np.isnan(after)))
-    differences = np.abs(before[differs] - after[differs])
-    return float(np.max(np.where(np.isnan(differences), math.inf, differences), initial=0.0))
+    Where a missing value goes, each tree learned by itself, and not every converter writes it down.
+    """
+    gaps = rows.copy()
+    number = np.arange(len(gaps))
+    gaps[number, number % gaps.shape[1]] = np.nan
+    try:
+        estimator.predict(gaps)
+    except ValueError:
+        return rows
+    return np.concatenate([rows, gaps])

@@ -8,13 +8,10 @@ import numpy as np
 
 from registry.artifacts.errors import UnreadableError
 from registry.artifacts.kinds import kind_of
+from registry.artifacts.sound_guesses import n_columns_of_guess
 
 TREE = "sklearn.tree._tree.Tree"
 _HISTOGRAMS = "sklearn.ensemble._hist_gradient_boosting"
-_FIRST_GUESS = {  # of which kind of boosting
-    "sklearn.ensemble._gb.GradientBoostingClassifier": "sklearn.dummy.DummyClassifier",
-    "sklearn.ensemble._gb.GradientBoostingRegressor": "sklearn.dummy.DummyRegressor",
-}
 _LEAF = -1
 _WORDS_OF_A_SET = 8  # 256 categories, a bit each
 
@@ -81,34 +78,8 @@ def require_sound_boosting(model: Any) -> None:
             or vars(one).get("n_features_in_") != fitted.get("n_features_in_")
         ):
             raise UnreadableError("a tree of gradient boosting is not of its features")
-    if trees.shape[1] != _n_columns(model, fitted):
+    if trees.shape[1] != n_columns_of_guess(model):
         raise UnreadableError("gradient boosting has not a tree for each column it predicts")
-
-
-def _n_columns(model: Any, fitted: dict[str, Any]) -> Any:
-    """Return how wide the first guess is, that the trees are added to; 0 where nobody knows.
-
-    It comes from another estimator. Only of the two that scikit-learn takes by itself can it be
-    told without calling them.
-    """
-    first = fitted["init_"]
-    if isinstance(first, str):
-        return fitted["n_trees_per_iteration_"]
-    loss, own = fitted["_loss"], vars(first)
-    if kind_of(first) != _FIRST_GUESS[kind_of(model)]:
-        raise UnreadableError(f"the first guess of gradient boosting is a {type(first).__name__}")
-    if (
-        own["n_outputs_"] != 1
-        or type(loss).__module__ != "sklearn._loss.loss"
-        or type(loss.link).__module__ != "sklearn._loss.link"
-    ):
-        return 0
-    if "class_prior_" not in own:
-        return 1
-    n_classes = own["n_classes_"]
-    if np.shape(own["class_prior_"]) != (n_classes,) or np.shape(own["classes_"]) != (n_classes,):
-        return 0
-    return n_classes if loss.is_multiclass else 1
 
 
 def require_sound_histograms(model: Any) -> None:

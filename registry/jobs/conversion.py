@@ -1,11 +1,13 @@
-"""Converting a quarantined pickle in the sandbox, and registering what comes out.
+"""Converting a model in the sandbox, and registering what comes out.
 
 The row of a conversion is the queue of record, as that of a version is.
 """
 
 import logging
+import math
 from datetime import timedelta
 from pathlib import PurePosixPath
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
@@ -14,17 +16,24 @@ from django.utils import timezone
 
 from crowetrade_site.core import audit, storage
 from crowetrade_site.core.errors import Corrupted, DomainError
+from registry.artifacts.contents import Format
 from registry.artifacts.convert import Conversion as Converted
-from registry.artifacts.convert import convert_to_skops
+from registry.artifacts.convert import convert
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
 from registry.artifacts.sandbox import ProbeStatus
 from registry.jobs.admission import LEASE, MOST_ATTEMPTS, materialized
 from registry.lifecycle import CONVERSIONS, ConversionStatus, VersionStatus
 from registry.models import Conversion, ModelVersion, RegisteredModel, StoredFile
-from registry.selectors import list_conversions, manifest_of, trusted_types_of
+from registry.selectors import (
+    agreement_in_words,
+    list_conversions,
+    manifest_of,
+    trusted_types_of,
+)
 
 logger = logging.getLogger(__name__)
+OPENED = (VersionStatus.QUARANTINED, VersionStatus.READY)
 ASK_AGAIN_AFTER = timedelta(seconds=60)
 _KEPT = (
     "parameters", "metrics", "datasets", "code_revision", "run_id", "run_link", "signature", "tags",
@@ -42,7 +51,7 @@ def convert_version(*, conversion_id: UUID) -> UUID | None:
         return None
     version = conversion.version
     try:
-        if version.compromised_at or version.status != VersionStatus.QUARANTINED:
+        if version.compromised_at or version.status not in OPENED:
             _fail(conversion, f"{version} may not be opened any more.")
             return None
         with materialized(version) as folder:
@@ -51,7 +60,10 @@ def convert_version(*, conversion_id: UUID) -> UUID | None:
                 _fail(conversion, "The version has no model file.")
                 return None
             trusted = trusted_types_of(version.registered_model.desk)
-            converted = convert_to_skops(folder, entry, rows=conversion.rows, trusted=trusted)
+            converted = convert(
+                folder, entry, Format(conversion.target), rows=conversion.rows,
+                source=Format(version.format), trusted=trusted,
+            )  # fmt: skip
         return _settle(conversion, converted, entry.path)
     except (ArtifactError, Corrupted) as refusal:
         _fail(conversion, str(refusal))
@@ -99,14 +111,33 @@ def _settle(conversion: Conversion, converted: Converted, path: str) -> UUID | N
             lease_expires_at=None, published_at=timezone.now(), reason=probe.reason
         )
         return None
+    conversion.agreement = _told(converted)
     if not converted.content:
-        _fail(conversion, probe.reason or "It does not open in the sandbox.")
+        _fail(conversion, _why_not(converted))
         return None
-    if not converted.is_equal:
-        _fail(conversion, f"Predictions differ by up to {probe.max_abs_difference} on these rows.")
-        return None
-    place = f"{PurePosixPath(path).stem or 'model'}.skops"
+    place = f"{PurePosixPath(path).stem or 'model'}.{conversion.target}"
     return _register(conversion, place, storage.put(converted.content), len(converted.content))
+
+
+def _told(converted: Converted) -> dict[str, Any]:
+    found = converted.probe.agreement
+    return {} if found is None else found.document() | {"tolerance": converted.tolerance}
+
+
+def _why_not(converted: Converted) -> str:
+    found = converted.probe.agreement
+    if not converted.probe.is_opened or found is None:
+        return converted.probe.reason or "It does not open in the sandbox."
+    if not math.isfinite(found.max_rel_difference):
+        return "The converted model predicts something else: other labels, shapes or gaps."
+    allowed = f"{converted.tolerance:g} is allowed" if converted.tolerance else "none is allowed"
+    said = (
+        f"Predictions differ by up to {found.max_abs_difference:.3g} on {found.n_rows} rows, "
+        f"{found.max_rel_difference:.3g} of the largest; {allowed}."
+    )
+    if found.n_decisions_differing:
+        said += f" {found.n_decisions_differing} of {found.n_rows} decisions are others."
+    return said
 
 
 def _register(conversion: Conversion, path: str, sha256: str, n_bytes: int) -> UUID | None:
@@ -118,7 +149,7 @@ def _register(conversion: Conversion, path: str, sha256: str, n_bytes: int) -> U
             CONVERSIONS.check(ConversionStatus(conversion.status), ConversionStatus.DONE)
             if not _held(conversion).update(
                 status=ConversionStatus.DONE, finished_at=at, lease_expires_at=None, reason="",
-                updated_at=at,
+                updated_at=at, agreement=conversion.agreement,
             ):  # fmt: skip
                 logger.warning("Another worker has converted the version")
                 return None
@@ -134,6 +165,7 @@ def _register(conversion: Conversion, path: str, sha256: str, n_bytes: int) -> U
                     "model": old.registered_model.name, "number": made.number,
                     "digest": made.digest, "converted_from": str(old.public_id),
                     "n_rows": len(conversion.rows), "conversion": str(conversion.public_id),
+                    "target": conversion.target, "agreement": conversion.agreement,
                 },
             )  # fmt: skip
     except IntegrityError:
@@ -150,8 +182,8 @@ def _new_version(old: ModelVersion, manifest: Manifest, conversion: Conversion) 
         manifest=manifest.to_json(), n_files=len(manifest.files),
         n_bytes=sum(entry.n_bytes for entry in manifest.files), copied_from=old,
         source=f"models:/{model.name}/{old.number}", created_by=old.created_by,
-        description=f"Version {old.number} as skops: predicts the same, bit for bit, on "
-        f"{len(conversion.rows)} rows.",
+        description=f"Version {old.number} as {conversion.target}: "
+        f"{agreement_in_words(conversion)}",
         **{name: getattr(old, name) for name in _KEPT},
     )  # fmt: skip
 
@@ -161,9 +193,13 @@ def _fail(conversion: Conversion, reason: str) -> None:
     with transaction.atomic():
         if _held(conversion).update(
             status=ConversionStatus.FAILED, finished_at=at, lease_expires_at=None,
-            reason=reason[:2000], updated_at=at,
+            reason=reason[:2000], updated_at=at, agreement=conversion.agreement,
         ):  # fmt: skip
             audit.record(
                 "registry.conversion.failed", conversion.version, actor=None, at=at,
-                reason=reason[:2000], after={"conversion": str(conversion.public_id)},
+                reason=reason[:2000],
+                after={
+                    "conversion": str(conversion.public_id), "target": conversion.target,
+                    "agreement": conversion.agreement,
+                },
             )  # fmt: skip

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from crowetrade_site.core.models import BaseModel
-from registry.lifecycle import ConversionStatus
+from registry.lifecycle import ConversionStatus, ConversionTarget
 
 
 class StoredFile(BaseModel):
@@ -92,7 +92,7 @@ class SigningBundle(BaseModel):
 
 
 class Conversion(BaseModel):
-    """Somebody's wish to have a quarantined pickle as skops, and what came of it."""
+    """Somebody's wish to have a model in another format, and what came of it."""
 
     version = models.ForeignKey(
         "registry.ModelVersion", on_delete=models.PROTECT, related_name="conversions"
@@ -101,6 +101,11 @@ class Conversion(BaseModel):
         max_length=20, choices=[(s.value, s.value) for s in ConversionStatus],
         default=ConversionStatus.QUEUED,
     )  # fmt: skip
+    target = models.CharField(
+        max_length=10, choices=[(t.value, t.value) for t in ConversionTarget],
+        default=ConversionTarget.SKOPS,
+    )  # fmt: skip
+    agreement = models.JSONField(default=dict, blank=True)  # how far predictions are apart
     rows = models.JSONField()  # what both models predict: lists, or mappings of column names
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
@@ -132,7 +137,7 @@ class Conversion(BaseModel):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.version} to skops"
+        return f"{self.version} to {self.target}"
 
 
 class TrustedType(BaseModel):

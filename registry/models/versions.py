@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from crowetrade_site.core.models import BaseModel
@@ -18,6 +18,7 @@ from registry.querysets import (
     WORDS_OF_VERSION,
     ModelVersionQuerySet,
     RegisteredModelQuerySet,
+    trigrams_of,
 )
 
 
@@ -141,6 +142,7 @@ class ModelVersion(BaseModel):
         ]  # fmt: skip
         indexes = [
             models.Index(fields=["stage", "-changed_at"], name="version_stage"),
+            models.Index(fields=["stage", "-created_at", "-id"], name="version_stage_newest"),
             models.Index(  # few wait for a look, are in quarantine, or were refused
                 fields=["status", "-created_at"],
                 name="version_not_ready",
@@ -153,6 +155,7 @@ class ModelVersion(BaseModel):
             GinIndex(fields=["tags"], name="version_tags"),
             GinIndex(fields=["words"], name="version_words"),
             GinIndex(fields=["datasets"], name="version_datasets"),
+            GinIndex(trigrams_of(F("source")), name="version_source_parts"),
         ]
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:

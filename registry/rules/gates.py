@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from registry.rules.policies import Gate, GateKind, StagePolicy
+from registry.rules.policies import OF_NO_DATA, Gate, GateKind, StagePolicy
 
 _CLOCKS = timedelta(minutes=5)  # between those of two machines
 
@@ -34,6 +34,12 @@ class EvidenceFacts:
         Of the artifact that it speaks of; empty where it names none.
     is_current : bool
         Whether code and data are still those that it was measured with.
+    source : str
+        What was computed, or who attests; it ends with an identifier of its own.
+    reproduces : str
+        Of a reproduction: the identifier of what was computed again.
+    data : str
+        Digest of the dataset that it was measured on; empty where it names none.
     """
 
     name: str
@@ -45,6 +51,9 @@ class EvidenceFacts:
     produced_at: datetime
     expires_at: datetime | None = None
     is_current: bool = True
+    source: str = ""
+    reproduces: str = ""
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class VersionFacts:
         Until when a quarantined version may be above development.
     missing : sequence of str
         Fields of the model card that are empty.
+    datasets : sequence of str
+        Digests of the data that it says it was made from.
     """
 
     digest: str
@@ -67,6 +78,7 @@ class VersionFacts:
     missing: Sequence[str] = ()
     waived_until: datetime | None = None
     findings: Sequence[str] = ()
+    datasets: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -232,7 +244,64 @@ def _weigh(
     of_kind = [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
     if not of_kind:
         return GateResult(gate.name, Outcome.NOT_COMPUTED, "no evidence")
-    newest = max(of_kind, key=lambda piece: (piece.produced_at, piece.name))
+    if gate.kind == GateKind.REPRODUCTION:
+        return _weigh_reproductions(gate, version, of_kind, evidence, now)
+    newest = _newest(of_kind)
+    told = "" if gate.kind in OF_NO_DATA else _of_data(version, newest)
+    result = _weigh_one(gate, version, newest, now)
+    return replace(result, reason=f"{result.reason}; {told}") if told else result
+
+
+def _weigh_reproductions(
+    gate: Gate, version: VersionFacts, of_kind: Sequence[EvidenceFacts],
+    evidence: Sequence[EvidenceFacts], now: datetime,
+) -> GateResult:  # fmt: skip
+    """Take the newest of a computation that other evidence in force rests on, and say of which."""
+    resting: dict[str, list[str]] = {}
+    for piece in evidence:
+        if piece.is_measured and piece.kind != GateKind.REPRODUCTION:
+            resting.setdefault(piece.source.rpartition(":")[2], []).append(piece.kind)
+    counting = [piece for piece in of_kind if piece.reproduces and piece.reproduces in resting]
+    if not counting:
+        newest = _newest(of_kind)
+        asked = ", ".join(sorted(resting)) or "a run that is evidence"
+        reason = (
+            f"what was reproduced is {newest.reproduces or 'not said'}, and no evidence in force "
+            f"is of it; reproduce one of: {asked}"
+        )
+        return GateResult(gate.name, Outcome.NOT_MET, reason, (newest.name,))
+    newest = _newest(counting)
+    result = _weigh_one(gate, version, newest, now)
+    kinds = ", ".join(sorted(resting[newest.reproduces]))
+    reason = f"{result.reason}; of {newest.reproduces}, which is evidence of: {kinds}"
+    return replace(result, reason=reason)
+
+
+def _newest(pieces: Sequence[EvidenceFacts]) -> EvidenceFacts:
+    return max(pieces, key=lambda piece: (piece.produced_at, piece.name))
+
+
+def _of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
+    """Say how the data of evidence stand to those that the version was made from."""
+    if not piece.data:
+        return ""
+    short = piece.data[:12]
+    if not version.datasets:
+        return f"measured on data {short}; the version does not name the data it was made from"
+    if piece.data in version.datasets:
+        return f"measured on data {short}, which the version was made from: not out of sample"
+    return f"measured on data {short}, which the version was not made from"
+
+
+def _weigh_one(
+    gate: Gate, version: VersionFacts, newest: EvidenceFacts, now: datetime
+) -> GateResult:
+    """Say whether a piece of evidence counts, and is within the bounds."""
+    if gate.unseen_data and not (newest.data and version.datasets):
+        whose = "evidence does not name its data"
+        if not version.datasets:
+            whose = "version does not name the data it was made from"
+        return GateResult(gate.name, Outcome.NOT_COMPUTED, f"the {whose}", (newest.name,))
     if why := _does_not_count(gate, version, newest, now):
         return GateResult(gate.name, Outcome.NOT_MET, why, (newest.name,))
     faults, unknown = _against_figures(gate, newest.figures)
@@ -258,6 +327,18 @@ def _does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now
         (
             piece.version_digest not in ("", version.digest),
             "the evidence is of other bytes",
+        ),
+        (
+            piece.is_measured and not piece.version_digest,
+            "the evidence does not name the bytes that were measured",
+        ),
+        (
+            gate.unseen_data and piece.data in version.datasets,
+            "this gate takes data that the version was not made from",
+        ),
+        (
+            gate.kind == GateKind.REPRODUCTION and piece.figures.get("is_identical") is not True,
+            "what was computed again is not identical",
         ),
         (not piece.is_current, "the code or the data have changed since it was measured"),
         (

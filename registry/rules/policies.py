@@ -35,6 +35,7 @@ BUILT_IN = frozenset(
         GateKind.MODEL_CARD_COMPLETE,
     }
 )  # fmt: skip
+OF_NO_DATA = BUILT_IN | {GateKind.MANUAL, GateKind.EXPERIMENT, GateKind.REPRODUCTION}
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -51,6 +52,8 @@ class Gate(_Strict):
         Figures of the evidence, and the least or the most that they may be.
     max_age_days : int, optional
         Older evidence does not count.
+    unseen_data : bool
+        Evidence on data that the version was made from does not count.
     topic : str
         Of a manual gate: what is attested, such as ``risk-committee``.
     """
@@ -59,12 +62,15 @@ class Gate(_Strict):
     minimum: dict[str, float] = Field(default_factory=dict)
     maximum: dict[str, float] = Field(default_factory=dict)
     max_age_days: Days | None = None
+    unseen_data: bool = False
     topic: Annotated[str, Field(max_length=80)] = ""
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "Gate":
         if self.kind in BUILT_IN and (self.minimum or self.maximum or self.max_age_days):
             raise ValueError(f"the gate {self.kind} has no figures and no age")
+        if self.unseen_data and self.kind in OF_NO_DATA:
+            raise ValueError(f"the gate {self.kind} is not measured on a dataset of its own")
         if (self.kind == GateKind.MANUAL) != bool(self.topic):
             raise ValueError("a manual gate names its topic, and no other gate does")
         return self

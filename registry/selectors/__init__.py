@@ -2,7 +2,12 @@
 
 from registry.selectors.authors import authors_of, authors_of_each
 from registry.selectors.comparison import compare_versions, get_lineage
-from registry.selectors.conversions import get_conversion, list_conversions
+from registry.selectors.conversions import (
+    agreement_in_words,
+    get_conversion,
+    list_conversions,
+    may_become,
+)
 from registry.selectors.events import Event, list_events
 from registry.selectors.files import (
     get_file,
@@ -62,6 +67,7 @@ __all__ = [
     "Judgement",
     "RegisteredPredictor",
     "Standing",
+    "agreement_in_words",
     "authors_of",
     "authors_of_each",
     "compare_versions",
@@ -95,6 +101,7 @@ __all__ = [
     "load",
     "manifest_of",
     "may_approve",
+    "may_become",
     "newest_by_stage",
     "no_longer_trusted",
     "policy_in_force",

@@ -1,11 +1,14 @@
-"""Conversions of quarantined pickles."""
+"""Conversions of models to other formats."""
 
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from crowetrade_site.core.errors import NotFound
-from registry.models import Conversion
+from registry.artifacts.contents import Format
+from registry.artifacts.convert import SOURCES
+from registry.lifecycle import ConversionTarget, VersionStatus
+from registry.models import Conversion, ModelVersion
 
 
 def list_conversions() -> QuerySet[Conversion]:
@@ -13,6 +16,28 @@ def list_conversions() -> QuerySet[Conversion]:
     return Conversion.objects.select_related(
         "version__registered_model", "result__registered_model", "requested_by"
     )
+
+
+def may_become(version: ModelVersion, target: ConversionTarget) -> bool:
+    """Say whether a version is of a state and format that is converted to another."""
+    sources = {VersionStatus.QUARANTINED: Format.PICKLE, VersionStatus.READY: Format.SKOPS}
+    source = sources.get(VersionStatus(version.status))
+    return source is not None and version.format == source and source in SOURCES[Format(target)]
+
+
+def agreement_in_words(conversion: Conversion) -> str:
+    """Return how far the predictions of a conversion that is done are apart, in a sentence."""
+    found = conversion.agreement
+    n_rows = found.get("n_rows", len(conversion.rows))
+    rows = f"{n_rows} row{'' if n_rows == 1 else 's'}"
+    if not found.get("max_abs_difference"):
+        return f"predicts the same, bit for bit, on {rows}."
+    said = (
+        f"predicts the same within {found['tolerance']:g} of the largest value on {rows}; they are "
+        f"{found['max_abs_difference']:.2g} apart at most"
+    )
+    differing = found.get("n_decisions_differing")
+    return f"{said}." if differing is None else f"{said}, and {differing} decisions are others."
 
 
 def get_conversion(conversion_id: UUID) -> Conversion:

@@ -241,6 +241,7 @@ def facts_of(version: ModelVersion, *, at: datetime) -> gates.VersionFacts:
         waived_until=waiver.expires_at if waiver else None,
         findings=[f"{name} is trusted no more" for name in revoked]
         or [finding["text"] for finding in version.findings],
+        datasets=version.datasets,
     )
 
 
@@ -263,6 +264,9 @@ def _facts(piece: Evidence) -> gates.EvidenceFacts:
         produced_at=piece.produced_at,
         expires_at=piece.expires_at,
         is_current=piece.digests.get("code") in {None, "", provenance.code_digest()},
+        source=piece.source,
+        reproduces=str(piece.figures.get("of", "")),
+        data=str(piece.digests.get("data", "")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Converting quarantined pickles to skops: asked for here, done by a worker in the sandbox."""
+"""Converting models to skops or ONNX: asked for here, done by a worker in the sandbox."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,26 +11,33 @@ from django.db import IntegrityError, transaction
 from crowetrade_site.core import audit, canonical, idempotency
 from crowetrade_site.core.errors import Conflict, InvalidInput
 from registry import selectors, tasks
-from registry.artifacts.contents import Format
-from registry.lifecycle import ConversionStatus, VersionStatus
-from registry.models import Conversion
+from registry.lifecycle import ConversionStatus, ConversionTarget
+from registry.models import Conversion, ModelVersion
 from registry.services.steps import require_author, require_sound
 
 MOST_ROWS = 1000
 MOST_COLUMNS = 10_000
+CONVERTED = {
+    ConversionTarget.SKOPS: "pickles in quarantine are converted to skops",
+    ConversionTarget.ONNX: "pickles in quarantine and skops models that are ready become ONNX",
+}
 
 
 @transaction.atomic(durable=True)
 def convert_version(
-    *, version_id: UUID, rows: Sequence[Any], actor: User, at: datetime, idempotency_key: str = ""
-) -> Conversion:
-    """Ask for a quarantined pickle to become a skops file, as a new version in development.
+    *, version_id: UUID, rows: Sequence[Any], actor: User, at: datetime,
+    target: ConversionTarget = ConversionTarget.SKOPS, idempotency_key: str = "",
+) -> Conversion:  # fmt: skip
+    """Ask for a model to become another file, as a new version in development.
+
+    A quarantined pickle becomes skops or ONNX, a skops model ONNX.
 
     Parameters
     ----------
     rows : sequence of rows
-        Probe rows, 1 to 1,000: lists of values, or mappings of column names to values. Both models
-        predict them; only where every bit agrees there is a new version.
+        Probe rows, 1 to 1,000: lists of values, or mappings of column names to values; of numbers
+        and null alone for ONNX. Both models predict them; only where every bit agrees, or for ONNX
+        every decision and each value within the tolerance, there is a new version.
 
     Raises
     ------
@@ -39,35 +46,69 @@ def convert_version(
     InvalidInput
         The rows are none (422).
     Conflict, DuplicateRequest
-        It is no pickle in quarantine, compromised, being converted, or was converted (409).
+        It is of another format, compromised, being converted, or was converted (409).
     """
     version = selectors.get_version(version_id)
     require_author(version, actor)
     plain = _checked(rows)
-    asked = canonical.digest({"verb": "convert", "version": str(version_id), "rows": repr(plain)})
+    if target == ConversionTarget.ONNX:
+        _require_numbers(plain)
+    asked = canonical.digest(
+        {
+            "verb": "convert", "version": str(version_id), "rows": repr(plain),
+            "target": str(target),
+        }
+    )  # fmt: skip
     if earlier := idempotency.recall(actor, idempotency_key, asked):
         return selectors.get_conversion(earlier)
     require_sound(version)
-    if version.status != VersionStatus.QUARANTINED or version.format != Format.PICKLE:
-        raise Conflict(f"{version} is {version.status}; pickles in quarantine are converted.")
-    done = version.conversions.filter(status=ConversionStatus.DONE).select_related("result").first()
-    if done is not None and done.result is not None:
+    if not selectors.may_become(version, target):
         raise Conflict(
-            f"{version} was converted before: see version {done.result.number}.",
-            result=str(done.result.public_id),
+            f"{version} is {version.status} and of the format {version.format or 'unknown'}; "
+            f"{CONVERTED[target]}."
         )
+    _require_new(version, target)
     try:
         with transaction.atomic():
-            made = Conversion.objects.create(version=version, rows=plain, requested_by=actor)
+            made = Conversion.objects.create(
+                version=version, target=target, rows=plain, requested_by=actor
+            )
     except IntegrityError:
         raise Conflict(f"{version} is being converted already.") from None
     idempotency.remember(actor, idempotency_key, asked, made.public_id)
     audit.record(
         "registry.conversion.requested", version, actor=actor, at=at,
-        after={"conversion": str(made.public_id), "n_rows": len(plain), "digest": version.digest},
+        after={
+            "conversion": str(made.public_id), "target": str(target), "n_rows": len(plain),
+            "digest": version.digest,
+        },
     )  # fmt: skip
     transaction.on_commit(lambda: tasks.publish_conversion(made.public_id))
     return made
+
+
+def _require_new(version: ModelVersion, target: ConversionTarget) -> None:
+    done = version.conversions.filter(status=ConversionStatus.DONE, target=target)
+    made = done.exclude(result=None).select_related("result").first()
+    if made is not None and made.result is not None:
+        raise Conflict(
+            f"{version} was converted to {target} before: see version {made.result.number}.",
+            result=str(made.result.public_id),
+        )
+
+
+def _require_numbers(rows: Sequence[Any]) -> None:
+    """Refuse what a graph of one input has no place for."""
+    if any(isinstance(row, Mapping) for row in rows):
+        raise InvalidInput(
+            "A model is converted to ONNX with one input of numbers: rows are lists, not objects. "
+            "Fit it on an array without column names, or convert it to skops."
+        )
+    if any(isinstance(value, str) for row in rows for value in row):
+        raise InvalidInput(
+            "A model is converted to ONNX with one input of numbers: rows hold no texts. "
+            "Convert it to skops."
+        )
 
 
 def _checked(rows: Sequence[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from crowetrade_site.core import storage
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
-from registry.lifecycle import Stage, VersionStatus
+from registry.lifecycle import EvidenceStatus, Stage, VersionStatus
 from registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from registry.rules.policies import GateKind
 from registry.services.versions import VersionCard
@@ -27,7 +27,7 @@ FIGURES: dict[str, dict[str, Any]] = {
     GateKind.BACKTEST: {"n_bars": 2520},
     GateKind.WALK_FORWARD: {"sharpe": 0.8},
     GateKind.DEFLATED_SHARPE: {"probability": 0.97},
-    GateKind.REPRODUCTION: {"is_identical": True},
+    GateKind.REPRODUCTION: {"is_identical": True, "of": "walk_forward"},
     GateKind.PBO: {"probability": 0.2},
 }
 
@@ -74,11 +74,18 @@ def bring_evidence(
 ) -> None:
     """Hand in measured evidence of these kinds, or of all that the default policy asks for."""
     for kind in kinds or tuple(FIGURES):
+        own = {"of": _newest_run(version)} if kind == GateKind.REPRODUCTION else {}
         services.record_evidence(
-            version_id=version.public_id, kind=kind, figures=FIGURES[kind] | figures,
+            version_id=version.public_id, kind=kind, figures=FIGURES[kind] | own | figures,
             digests={"artifact": version.digest}, source=f"backtests.run:{next(_numbers)}",
             produced_at=at - timedelta(days=days_ago), at=at,
         )  # fmt: skip
+
+
+def _newest_run(version: ModelVersion) -> str:
+    measured = version.evidence.filter(status=EvidenceStatus.VALID, is_measured=True)
+    newest = measured.exclude(kind=GateKind.REPRODUCTION).order_by("-id").first()
+    return "" if newest is None else newest.source.rpartition(":")[2]
 
 
 def attest_drill(version: ModelVersion, validator: User, at: datetime = AT) -> None:

@@ -5,13 +5,20 @@ from typing import Any
 from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
+from registry.lifecycle import ConversionTarget
 from registry.models import Conversion, TrustedType
 from registry.services.conversions import MOST_ROWS
 from registry.services.trust import LONGEST_NAME
 
 
 class ConversionRequest(serializers.Serializer[Any]):
-    """Rows on which a pickle and its conversion must predict the same."""
+    """What a model shall become, and rows on which both must predict the same."""
+
+    target = serializers.ChoiceField(
+        [(target.value, target.value) for target in ConversionTarget],
+        default=ConversionTarget.SKOPS.value,
+        help_text="onnx: rows of numbers, 32-bit floats, equal within the tolerance.",
+    )
 
     rows = serializers.ListField(
         child=serializers.JSONField(), min_length=1, max_length=MOST_ROWS,
@@ -31,8 +38,8 @@ class ConversionRow(RowSerializer[Conversion]):
     class Meta:
         model = Conversion
         fields = [
-            "id", "version", "status", "result", "reason", "n_rows", "requested_by", "created_at",
-            "finished_at",
+            "id", "version", "target", "status", "result", "reason", "n_rows", "agreement",
+            "requested_by", "created_at", "finished_at",
         ]  # fmt: skip
 
     def get_n_rows(self, conversion: Conversion) -> int:

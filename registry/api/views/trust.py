@@ -22,7 +22,7 @@ EITHER = ("models:write", "models:approve")
 
 
 class VersionConversionsView(APIView):
-    """A quarantined pickle as skops."""
+    """A model as skops or ONNX."""
 
     scopes = {"GET": "models:read", "POST": "models:write"}
 

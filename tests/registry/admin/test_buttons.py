@@ -279,18 +279,29 @@ class TestConversion:
     def test_is_queued_and_shown(self, author, pickled):
         browser = login(author)
 
-        answer = press(browser, pickled, "convert", rows="[[1.0, 2.0]]")
+        answer = press(browser, pickled, "convert", rows="[[1.0, 2.0]]", target="skops")
 
         assert said(answer) == ["The conversion is queued."]
         assert "Conversion to skops: queued" in browser.get(address(pickled)).content.decode()
 
+    def test_may_be_to_onnx(self, author, pickled):
+        browser = login(author)
+
+        press(browser, pickled, "convert", rows="[[1.0, 2.0]]", target="onnx")
+
+        assert "Conversion to onnx: queued" in browser.get(address(pickled)).content.decode()
+
     @pytest.mark.parametrize("rows", ["", "{}", "[", "3"])
     def test_wants_a_list_of_rows(self, author, pickled, rows):
-        press(login(author), pickled, "convert", rows=rows)
+        press(login(author), pickled, "convert", rows=rows, target="skops")
 
         assert not pickled.conversions.exists()
 
-    def test_is_offered_to_the_author_of_a_pickle_alone(self, author, pickled):
+    def test_is_offered_to_the_author_of_a_pickle_or_skops_alone(self, author, pickled):
+        ready = model_version(author)
+        ModelVersion.objects.filter(pk=ready.pk).update(format="skops")
+
+        assert offered(login(author), ready, ("convert",)) == {"convert"}
         assert offered(login(author), pickled, ("convert",)) == {"convert"}
         assert not offered(login(account(Role.RESEARCHER)), pickled, ("convert",))
         assert not offered(login(author), model_version(author), ("convert",))

@@ -179,6 +179,18 @@ class TestVersionPage:
 
         assert text in shown(login(author), version)
 
+    def test_does_not_call_a_compromised_version_ready(self, author):
+        version = model_version(author)
+        browser, listed = login(author), reverse("admin:registry_modelversion_changelist")
+        assert ">ready<" in "".join(shown(browser, version).split())
+
+        ModelVersion.objects.filter(pk=version.pk).update(compromised_at=AT)
+
+        page = "".join(shown(browser, version).split())
+        assert ">ready<" not in page
+        assert ">compromised<" in page
+        assert ">compromised<" in "".join(browser.get(listed).content.decode().split())
+
     def test_escapes_what_people_wrote(self, author):
         version = model_version(author)
         ModelVersion.objects.filter(pk=version.pk).update(

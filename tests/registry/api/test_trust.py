@@ -30,6 +30,17 @@ class TestConversions:
         assert api.get(answer["Location"]).json() == answer.json()
         assert [row["id"] for row in api.get(base).json()] == [answer.json()["id"]]
         assert (answer.json()["status"], answer.json()["n_rows"]) == ("queued", 1)
+        assert answer.json()["target"] == "skops"
+
+    def test_may_be_to_onnx(self, api, version):
+        ModelVersion.objects.update(format="skops")
+        base = f"/api/v1/versions/{version.public_id}/conversions/"
+
+        answer = api.post(base, {"rows": [[1.0, 2.0]], "target": "onnx"}, format="json")
+
+        assert (answer.status_code, answer.json()["target"]) == (202, "onnx")
+        problem(api.post(base, {"rows": [[1.0]], "target": "pmml"}, format="json"), 422)
+        problem(api.post(base, {"rows": [["a"]], "target": "onnx"}, format="json"), 422)
 
     def test_are_refused_for_what_is_no_pickle(self, api, version):
         base = f"/api/v1/versions/{version.public_id}/conversions/"

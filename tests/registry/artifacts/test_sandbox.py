@@ -1,7 +1,6 @@
 """Models opened in a locked child process."""
 
 import json
-import math
 import os
 import pickle
 import resource
@@ -21,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from registry.artifacts import sandbox
 from registry.artifacts.contents import Format
-from registry.artifacts.convert import convert_to_skops
+from registry.artifacts.convert import convert
 from registry.artifacts.formats import inspect_folder
 from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.sandbox import Availability, ProbeStatus, is_available, probe
@@ -216,7 +215,7 @@ class TestProbe:
         folder, manifest = folder_of({"m": pickle.dumps(pipeline)})
         limits = SandboxLimits(answer_bytes=1000, payload_bytes=1000)
 
-        answer = convert_to_skops(folder, manifest.files[0], rows=rows, limits=limits)
+        answer = convert(folder, manifest.files[0], Format.SKOPS, rows=rows, limits=limits)
 
         assert answer.probe.status is ProbeStatus.KILLED
         assert "more than 2000 bytes" in answer.probe.reason
@@ -280,17 +279,17 @@ class TestConvertToSkops:
     def test_predicts_the_same_bit_for_bit(self, folder_of, pipeline, rows, dump):
         folder, manifest = folder_of({"m": dump(pipeline)})
 
-        conversion = convert_to_skops(folder, manifest.files[0], rows=rows)
+        conversion = convert(folder, manifest.files[0], Format.SKOPS, rows=rows)
 
         assert conversion.is_equal, conversion.probe
-        assert conversion.probe.max_abs_difference == 0.0
+        assert conversion.probe.agreement.max_abs_difference == 0.0
         verdict = inspect_folder(*folder_of({"m": conversion.content}, "converted"))
         assert (verdict.decision, verdict.format) == ("accepted", Format.SKOPS)
 
     def test_says_which_types_are_not_trusted(self, folder_of, pipeline, rows):
         folder, manifest = folder_of({"m": pickle.dumps(pipeline)})
 
-        conversion = convert_to_skops(folder, manifest.files[0], rows=rows, trusted=())
+        conversion = convert(folder, manifest.files[0], Format.SKOPS, rows=rows, trusted=())
 
         assert not conversion.is_equal
         assert conversion.content == b""
@@ -301,7 +300,7 @@ class TestConvertToSkops:
 
         folder, manifest = folder_of({"m": pickled(tmp_path / "canary")})
 
-        conversion = convert_to_skops(folder, manifest.files[0], rows=[[1.0]])
+        conversion = convert(folder, manifest.files[0], Format.SKOPS, rows=[[1.0]])
 
         assert conversion.probe.status is ProbeStatus.REFUSED
         assert "posix.system" in conversion.probe.reason
@@ -311,25 +310,4 @@ class TestConvertToSkops:
         folder, manifest = folder_of({"m": b"x"})
 
         with pytest.raises(ValueError, match="there are none"):
-            convert_to_skops(folder, manifest.files[0], rows=[])
-
-
-class TestDifference:
-    @pytest.mark.parametrize(
-        ("before", "after", "expected"),
-        [
-            ([1.0, 2.0], [1.0, 2.5], 0.5),
-            ([1.0, math.nan], [1.0, math.nan], 0.0),
-            ([1.0, math.nan], [1.0, 2.0], math.inf),
-            (["a", "b"], ["a", "b"], 0.0),
-            (["a", "b"], ["a", "c"], math.inf),
-            ([1.0], [1.0, 1.0], math.inf),
-            ([True, False], [True, True], math.inf),
-            ([math.inf], [math.inf], 0.0),
-            ([], [], 0.0),
-        ],
-    )
-    def test_is_the_largest_and_infinite_where_it_has_none(self, before, after, expected):
-        from registry.artifacts.sandbox_child import _difference
-
-        assert _difference(np.array(before), np.array(after)) == expected
+            convert(folder, manifest.files[0], Format.SKOPS, rows=[])

@@ -7,14 +7,24 @@ from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingRegressor,
     ExtraTreesClassifier,
+    ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import (
+    ElasticNet,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+)
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -40,6 +50,25 @@ FITTED = {
     "boosted, two classes": GradientBoostingClassifier(n_estimators=3).fit(X, THREE > 0),
     "boosted from zero": GradientBoostingClassifier(n_estimators=3, init="zero").fit(X, THREE),
     "boosted, a quantile": GradientBoostingRegressor(n_estimators=3, loss="quantile").fit(X, Y),
+    **{
+        f"boosted from {type(init).__name__}": GradientBoostingRegressor(
+            n_estimators=3, init=init, random_state=1
+        ).fit(X, Y)
+        for init in (
+            LinearRegression(), Ridge(), Lasso(0.01), ElasticNet(0.01), HuberRegressor(),
+            DecisionTreeRegressor(max_depth=2), RandomForestRegressor(2), ExtraTreesRegressor(2),
+        )
+    },
+    **{
+        f"boosted to {name} from {type(init).__name__}": GradientBoostingClassifier(
+            n_estimators=3, init=init, random_state=1
+        ).fit(X, labels)
+        for name, labels in (("three", THREE), ("two", THREE > 0))
+        for init in (
+            LogisticRegression(), DecisionTreeClassifier(max_depth=2), RandomForestClassifier(2),
+            ExtraTreesClassifier(2),
+        )
+    },
     "histograms, three classes": HistGradientBoostingClassifier(max_iter=3).fit(X, THREE),
 }  # fmt: skip
 
@@ -136,10 +165,52 @@ class TestGradientBoosting:
         with pytest.raises(UnreadableError, match="each column"):
             require_sound(model)
 
-    def test_begins_with_no_estimator_of_unknown_width(self):
-        model = GradientBoostingRegressor(n_estimators=2, init=LinearRegression()).fit(X, Y)
+    @pytest.mark.parametrize("init", [KNeighborsRegressor(), make_pipeline(Ridge())])
+    def test_begins_with_no_estimator_of_unknown_width(self, init):
+        model = GradientBoostingRegressor(n_estimators=2, init=init).fit(X, Y)
 
-        with pytest.raises(UnreadableError, match="first guess"):
+        with pytest.raises(UnreadableError, match="these alone: DecisionTreeRegressor, Dummy"):
+            require_sound(model)
+
+    @pytest.mark.parametrize(
+        ("init", "changes"),
+        [
+            (Ridge(), {"coef_": np.ones((0, 4)), "intercept_": np.ones(0)}),
+            (Ridge(), {"coef_": np.ones((1, 4))}),
+            (Ridge(), {"intercept_": np.ones(2)}),
+            (DecisionTreeRegressor(max_depth=2), {"n_outputs_": 0}),
+            (RandomForestRegressor(2), {"n_outputs_": 2}),
+        ],
+    )
+    def test_of_numbers_begins_with_one_column(self, init, changes):
+        model = GradientBoostingRegressor(n_estimators=2, init=init).fit(X, Y)
+        vars(model.init_).update(changes)
+
+        with pytest.raises(UnreadableError, match=r"each column|its estimator's features"):
+            require_sound(model)
+
+    @pytest.mark.parametrize(
+        ("init", "changes"),
+        [
+            (LogisticRegression(), {"classes_": np.arange(2)}),
+            (LogisticRegression(), {"coef_": np.ones((2, 4))}),
+            (LogisticRegression(), {"intercept_": np.ones(1)}),
+            (RandomForestClassifier(2), {"n_classes_": 2, "classes_": np.arange(2)}),
+            (RandomForestClassifier(2), {"classes_": np.arange(2)}),
+        ],
+    )
+    def test_of_classes_begins_with_a_column_for_each(self, init, changes):
+        model = GradientBoostingClassifier(n_estimators=2, init=init).fit(X, THREE)
+        vars(model.init_).update(changes)
+
+        with pytest.raises(UnreadableError, match="each column"):
+            require_sound(model)
+
+    def test_asks_a_classifier_for_what_it_begins_with_and_no_regressor(self):
+        model = GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()).fit(X, THREE)
+        model.init_ = Ridge().fit(X, Y)
+
+        with pytest.raises(UnreadableError, match="is a Ridge"):
             require_sound(model)
 
     def test_asks_every_tree_for_the_same_features(self):

@@ -1,12 +1,17 @@
 """Searches over MLflow's wire: filters, orders, pages, and how much they ask."""
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 from django.core import signing
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from registry import services
+from registry import querysets, services
 from registry.models import ModelVersion
+from registry.rules import filters
+from registry.selectors.searching import Search, search_versions
 from tests.factories.mlflow import ARTIFACTS, HOST, refused, said
 from tests.factories.registry import model_version, registered_model
 
@@ -141,6 +146,14 @@ class TestSearchVersions:
     def test_finds_what_the_filter_says(self, wire, registered, text, found_):
         assert sorted(versions(wire, text)) == found_
 
+    @pytest.mark.parametrize("most", [0, 1000])  # rows that are read by their keys
+    def test_finds_a_tag_whether_few_have_it_or_many(self, wire, registered, monkeypatch, most):
+        monkeypatch.setattr(querysets, "MOST_KEYS", most)
+
+        assert versions(wire, "tags.by = 'ci'") == [("fx", "2")]
+        assert versions(wire, "tags.by = 'ci' AND name = 'eq'") == []
+        assert versions(wire, "tags.by = 'cd'") == []
+
     def test_finds_a_source_by_the_address_that_it_is_shown_with(self, wire, registered):
         shown = said(wire.get("model-versions/get", name="fx", version="1"))["model_version"]
 
@@ -183,3 +196,71 @@ class TestSearchVersions:
             assert len(versions(wire)) == 6
 
         assert len(asked) <= 3
+
+
+def like(pattern, text, *, any_case=False):
+    """Say whether a pattern holds for a text, read without the database."""
+    wild = {"%": ".*", "_": "."}
+    words = "".join(wild.get(sign, re.escape(sign)) for sign in pattern)
+    flags = re.DOTALL | (re.IGNORECASE if any_case else 0)
+    return re.fullmatch(words, text, flags) is not None
+
+
+class TestSources:
+    TEXTS = [
+        "",
+        "s3",
+        "s3://b/Momentum/1",
+        "s3://b/momentum/2",
+        "desk/été-fx/1",
+        "a%b_c/d\\e",
+        "ΑΣΒ/x",
+    ]
+
+    @pytest.fixture
+    def sources(self, author):
+        model = registered_model(author, "fx")
+        for text in self.TEXTS:
+            pk = model_version(author, model=model).pk
+            ModelVersion.objects.filter(pk=pk).update(source=text)
+
+    @staticmethod
+    def found(operator, pattern):
+        clause = filters.Clause("source_path", filters.Operator(operator), pattern)
+        order = filters.parse_order(["creation_timestamp ASC"], filters.VERSIONS)
+        rows = search_versions(Search([clause], order), at=datetime(2026, 6, 1, tzinfo=UTC))
+        return [row.source for row in rows]
+
+    @pytest.mark.parametrize("most", [0, 1000])  # rows that are read by their keys
+    @pytest.mark.parametrize(
+        "pattern",
+        ["%", "%momentum%", "%MOMENTUM/_", "s3%", "s3", "%s3", "%mom%tum/2", "%été%", "%té-fx%",
+         "%ΑΣ%", "%ΑΣΒ/x", "%a%b_c/d\\e", "%%b_c%", "%tum/3", "%mum%", "s3://b/momentum/2",
+         "%/_", "___"],
+    )  # fmt: skip
+    def test_are_found_by_any_part(self, sources, monkeypatch, pattern, most):
+        monkeypatch.setattr(querysets, "MOST_KEYS", most)
+
+        assert self.found("LIKE", pattern) == [t for t in self.TEXTS if like(pattern, t)]
+        assert self.found("ILIKE", pattern) == [
+            text for text in self.TEXTS if like(pattern, text, any_case=True)
+        ]
+        assert self.found("=", pattern) == [text for text in self.TEXTS if text == pattern]
+
+    @pytest.mark.parametrize("operator", ["LIKE", "ILIKE", "="])
+    def test_are_looked_up_in_the_index_of_parts(self, sources, operator):
+        with CaptureQueriesContext(connection) as asked:
+            self.found(operator, "s3://b/momentum/2")
+
+        with connection.cursor() as cursor:
+            cursor.execute("SET enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {asked.captured_queries[0]['sql']}")
+            plan = " ".join(line for (line,) in cursor.fetchall())
+            cursor.execute("RESET enable_seqscan")
+        assert "version_source_parts" in plan
+
+    def test_that_changed_are_found_by_what_they_are_now(self, sources):
+        ModelVersion.objects.filter(source="s3://b/momentum/2").update(source="desk/zebra")
+
+        assert self.found("LIKE", "%zebra%") == ["desk/zebra"]
+        assert self.found("LIKE", "%momentum%") == []

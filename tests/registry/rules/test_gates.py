@@ -1,5 +1,6 @@
 """What gates answer: met, not met, not computed; and that the last is never the first."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -75,6 +76,7 @@ class TestMeasured:
             ({"figures": {"n_bars": float("nan"), "sharpe": 1}}, "not computed", "has no n_bars"),
             ({"is_measured": False}, "not met", "attested"),
             ({"version_digest": "e" * 64}, "not met", "of other bytes"),
+            ({"version_digest": ""}, "not met", "does not name the bytes"),
             ({"is_current": False}, "not met", "have changed"),
             ({"expires_at": NOW}, "not met", "ended"),
             ({"produced_at": NOW - timedelta(days=31)}, "not met", "31 days old, 30 may be"),
@@ -125,6 +127,94 @@ class TestMeasured:
         assert result.reason == (
             "probability 0.07; measured before, and superseded: probability 0.085, 0.92"
         )
+
+
+class TestData:
+    GATE = Gate(kind="walk_forward", minimum={"sharpe": 0.0})
+    STRICT = Gate(kind="walk_forward", minimum={"sharpe": 0.0}, unseen_data=True)
+    OWN, OTHER = "a" * 64, "b" * 64
+
+    def of(self, data):
+        return piece(kind="walk_forward", figures={"sharpe": 0.8}, data=data)
+
+    @pytest.mark.parametrize(
+        ("datasets", "data", "words"),
+        [
+            (
+                [OWN],
+                OWN,
+                "on data aaaaaaaaaaaa, which the version was made from: not out of sample",
+            ),
+            ([OWN], OTHER, "on data bbbbbbbbbbbb, which the version was not made from"),
+            ([], OWN, "on data aaaaaaaaaaaa; the version does not name the data it was made from"),
+        ],
+    )
+    def test_of_the_evidence_are_told_beside_those_of_the_version(self, datasets, data, words):
+        result = judged(self.GATE, [self.of(data)], replace(SOUND, datasets=datasets))
+
+        assert (result.outcome, result.reason) == ("met", f"sharpe 0.8; measured {words}")
+
+    def test_are_not_told_where_the_evidence_names_none(self):
+        assert judged(self.GATE, [self.of("")]).reason == "sharpe 0.8"
+
+    @pytest.mark.parametrize(
+        ("datasets", "data", "outcome", "words"),
+        [
+            ([OWN], OTHER, "met", "sharpe 0.8"),
+            ([OWN], OWN, "not met", "this gate takes data that the version was not made from"),
+            ([], OWN, "not computed", "the version does not name the data it was made from"),
+            ([OWN], "", "not computed", "the evidence does not name its data"),
+        ],
+    )
+    def test_must_be_unseen_where_the_policy_says_so(self, datasets, data, outcome, words):
+        result = judged(self.STRICT, [self.of(data)], replace(SOUND, datasets=datasets))
+
+        assert result.outcome == outcome
+        assert result.reason.startswith(words)
+
+
+class TestReproduction:
+    GATE = Gate(kind="reproduction", max_age_days=90)
+    WALK = piece(kind="walk_forward", name="w", source="backtests.run:r1")
+    PBO = piece(kind="pbo", name="p", source="backtests.run:r1")
+
+    def of(self, run, **more):
+        given = {"kind": "reproduction", "figures": {"is_identical": True}, "reproduces": run}
+        return piece(**given | more)
+
+    def test_counts_of_a_run_that_evidence_rests_on_and_says_which(self):
+        result = judged(self.GATE, [self.WALK, self.PBO, self.of("r1")])
+
+        assert (result.outcome, result.evidence) == ("met", ("e1",))
+        assert result.reason.endswith("; of r1, which is evidence of: pbo, walk_forward")
+
+    @pytest.mark.parametrize("run", ["r2", ""])
+    def test_of_another_run_does_not_count(self, run):
+        result = judged(self.GATE, [self.WALK, self.of(run)])
+
+        assert result.outcome == Outcome.NOT_MET
+        assert result.reason == (
+            f"what was reproduced is {run or 'not said'}, and no evidence in force is of it; "
+            "reproduce one of: r1"
+        )
+
+    def test_is_weighed_whatever_else_was_reproduced_later(self):
+        later = self.of("r2", name="e2", produced_at=NOW)
+
+        assert judged(self.GATE, [self.WALK, self.of("r1"), later]).evidence == ("e1",)
+
+    def test_that_is_not_identical_does_not_count(self):
+        differing = self.of("r1", figures={"is_identical": False})
+
+        result = judged(self.GATE, [self.WALK, differing])
+
+        assert result.outcome == Outcome.NOT_MET
+        assert result.reason.startswith("what was computed again is not identical")
+
+    def test_does_not_rest_on_what_people_attest(self):
+        attested = piece(kind="manual", topic="x", is_measured=False, source="user:r1")
+
+        assert judged(self.GATE, [attested, self.of("r1")]).outcome == Outcome.NOT_MET
 
 
 class TestManual:
@@ -213,7 +303,7 @@ class TestAlways:
         newest = max(of_kind, key=lambda one: (one.produced_at, one.name))
         assert result.evidence == (newest.name,)
         assert newest.is_measured or gate.kind == GateKind.MANUAL
-        assert newest.version_digest in ("", DIGEST)
+        assert newest.version_digest in (DIGEST, "" if not newest.is_measured else DIGEST)
         assert newest.is_current
         assert newest.expires_at is None or newest.expires_at > NOW
         for name, least in gate.minimum.items():

@@ -41,6 +41,8 @@ class TestPolicy:
             {"testing": {"gates": [{"kind": "backtest", "topic": "x"}]}},
             {"testing": {"gates": [{"kind": "manual"}]}},
             {"testing": {"gates": [{"kind": "integrity", "minimum": {"x": 1}}]}},
+            {"testing": {"gates": [{"kind": "manual", "topic": "x", "unseen_data": True}]}},
+            {"testing": {"gates": [{"kind": "reproduction", "unseen_data": True}]}},
             {"testing": {"gates": [{"kind": "pbo"}, {"kind": "pbo"}]}},
             {"testing": {"approvals": {"roles": ["researcher"]}}},
             {"testing": {"approvals": {"number": -1}}},

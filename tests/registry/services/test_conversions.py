@@ -1,6 +1,8 @@
-"""Pickles that become skops: asked for, done in the sandbox, registered as a version."""
+"""Models that become skops or ONNX: asked for, done in the sandbox, registered as a version."""
 
+import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,20 +151,24 @@ class TestConvertVersion:
         assert ModelVersion.objects.count() == 1
 
     def test_keeps_no_model_that_predicts_otherwise(self, version, author, monkeypatch):
-        real = converting.convert_to_skops
+        real = converting.convert
 
         def differing(*given, **named):
             found = real(*given, **named)
-            object.__setattr__(found.probe, "max_abs_difference", 1e-9)
-            return found
+            agreement = replace(
+                found.probe.agreement, max_abs_difference=1e-9, max_rel_difference=2e-9
+            )
+            return replace(found, probe=replace(found.probe, agreement=agreement), content=b"")
 
-        monkeypatch.setattr(converting, "convert_to_skops", differing)
+        monkeypatch.setattr(converting, "convert", differing)
         conversion = asked(version, author)
 
         jobs.convert_version(conversion_id=conversion.public_id)
 
         conversion.refresh_from_db()
-        assert conversion.reason == "Predictions differ by up to 1e-09 on these rows."
+        assert conversion.reason == (
+            "Predictions differ by up to 1e-09 on 20 rows, 2e-09 of the largest; none is allowed."
+        )
         assert ModelVersion.objects.count() == 1
 
     def test_waits_for_a_machine_with_a_sandbox(self, version, author, monkeypatch):
@@ -184,6 +190,78 @@ class TestConvertVersion:
 
         assert not Conversion.objects.exists()
         assert AuditEvent.objects.filter(verb="registry.conversion.requested").exists()
+
+
+class TestConvertToOnnx:
+    def converted(self, version, author, **more):
+        conversion = asked(version, author, target="onnx", **more)
+        made_id = jobs.convert_version(conversion_id=conversion.public_id)
+        conversion.refresh_from_db()
+        return conversion, made_id
+
+    def test_makes_a_version_and_says_how_far_it_is_apart(self, version, author):
+        conversion, made_id = self.converted(version, author)
+        jobs.admit_version(version_id=made_id)
+
+        made = selectors.get_version(made_id)
+        assert (made.format, made.status, made.copied_from) == ("onnx", "ready", version)
+        found = conversion.agreement
+        assert (found["n_rows"], found["n_decisions_differing"]) == (20, 0)
+        assert 0.0 < found["max_rel_difference"] < found["tolerance"] == 1e-5
+        assert made.description.startswith("Version 1 as onnx: predicts the same within 1e-05 of")
+        assert made.description.endswith("apart at most, and 0 decisions are others.")
+        event = AuditEvent.objects.get(verb="registry.version.converted")
+        assert json.loads(event.canonical)["after"]["agreement"] == found
+        predictor = selectors.load("models:/alpha/2").model
+        np.testing.assert_array_equal(predictor.predict(ROWS), fitted().predict(ROWS))
+
+    def test_takes_a_skops_model_that_is_ready(self, version, author):
+        skops_id = jobs.convert_version(conversion_id=asked(version, author).public_id)
+        jobs.admit_version(version_id=skops_id)
+
+        _, made_id = self.converted(selectors.get_version(skops_id), author)
+
+        assert selectors.get_version(made_id).number == 3
+
+    def test_is_asked_for_beside_skops(self, version, author):
+        jobs.convert_version(conversion_id=asked(version, author).public_id)
+        self.converted(version, author)
+
+        with pytest.raises(Conflict, match="converted to onnx before: see version 3"):
+            asked(version, author, target="onnx")
+
+    @pytest.mark.parametrize(
+        ("rows", "words"), [([{"a": 1.0}], "rows are lists"), ([["x", 1.0]], "hold no texts")]
+    )
+    def test_refuses_rows_that_are_not_of_numbers(self, version, author, rows, words):
+        with pytest.raises(InvalidInput, match=words):
+            asked(version, author, rows, target="onnx")
+
+    def test_refuses_other_formats(self, author):
+        with pytest.raises(Conflict, match="skops models that are ready become ONNX"):
+            asked(model_version(author), author, target="onnx")
+
+    def test_says_which_step_has_no_counterpart(self, author):
+        from sklearn.ensemble import GradientBoostingRegressor
+        from sklearn.linear_model import Ridge
+
+        model = GradientBoostingRegressor(n_estimators=2, init=Ridge())
+        hopeless = model_version(
+            author, model=registered_model(author, "beta"), status=VersionStatus.QUARANTINED,
+            content=pickle.dumps(model.fit(ROWS, ROWS[:, 0])),
+        )  # fmt: skip
+        ModelVersion.objects.filter(pk=hopeless.pk).update(
+            format="pickle", model_path="parameters.json"
+        )
+
+        conversion, made_id = self.converted(selectors.get_version(hopeless.public_id), author)
+
+        assert made_id is None
+        assert conversion.status == ConversionStatus.FAILED
+        assert conversion.reason == (
+            "ONNX cannot express it: Setting init to an estimator is not supported"
+        )
+        assert events_of(hopeless)[-1] == "conversion.failed"
 
 
 class TestCopies:

@@ -1,0 +1,21 @@
+"""Conversions have a target, skops or ONNX, and say how far predictions are apart."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("registry", "0011_parts_of_sources")]
+    operations = [
+        migrations.AddField(
+            model_name="conversion",
+            name="agreement",
+            field=models.JSONField(blank=True, default=dict),
+        ),
+        migrations.AddField(
+            model_name="conversion",
+            name="target",
+            field=models.CharField(
+                choices=[("skops", "skops"), ("onnx", "onnx")], default="skops", max_length=10
+            ),
+        ),
+    ]
