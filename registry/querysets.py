@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _Row = TypeVar("_Row", bound=Model)
 LOADABLE = (VersionStatus.READY,)
 MOST_NAMED = 1000  # models whose versions a search takes in
-MOST_KEYS = 500  # rows that are few enough to be read by their keys and ordered afterwards
+MOST_KEYS = 1000  # rows that are few enough to be read by their keys and ordered afterwards
 _DICTIONARY = "simple"  # names are no language: nothing is stemmed, nothing left out
 
 
