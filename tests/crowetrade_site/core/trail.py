@@ -16,10 +16,9 @@ NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 def note(count: int = 1, *, verb: str = "core.test.noted", at: datetime = NOON) -> list[AuditEvent]:
     """Append entries in a transaction of their own."""
     with transaction.atomic():
-        return [
+        for number in range(count):
             audit.record(verb, ApiToken(), actor=None, at=at, after={"number": number})
-            for number in range(count)
-        ]
+        return list(AuditEvent.objects.order_by("-pk")[:count])[::-1]
 
 
 def sealed(count: int = 3, n_seals: int = 1) -> list[AuditSeal]:
