@@ -90,7 +90,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return None
 
     def _execute_plainly(self, statement: bytes) -> None:
-        """Execute complete statements; psycopg's cursor would take four times as long to begin."""
+        """Execute complete statements, 40 microseconds sooner than by a cursor of psycopg."""
         connection = self.connection
         with connection.lock:
             connection.pgconn.send_query(statement)

@@ -21,6 +21,12 @@ def note(count: int = 1, *, verb: str = "core.test.noted", at: datetime = NOON) 
         return list(AuditEvent.objects.order_by("-pk")[:count])[::-1]
 
 
+def send_entries() -> None:
+    """Let what waits for the COMMIT reach the server now, as any statement does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
 def sealed(count: int = 3, n_seals: int = 1) -> list[AuditSeal]:
     """Append entries and seal them, several times over."""
     made = []
