@@ -83,7 +83,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.queries_logged:  # one by one, so that the log shows them
             self._send_waiting()
         if not self._waiting:
-            return super()._commit()
+            return super()._commit()  # type: ignore[misc]  # not in the stubs
         statement = self._take_waiting() + b";COMMIT"
         with self.wrap_database_errors:
             self._execute_plainly(statement)
@@ -102,13 +102,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @async_unsafe
     def _rollback(self) -> None:
         self._forget_waiting()
-        super()._rollback()
+        super()._rollback()  # type: ignore[misc]  # not in the stubs
 
     def _savepoint_rollback(self, sid: str) -> None:
         self._forget_waiting()  # since the SAVEPOINT: that sent what had waited before
-        super()._savepoint_rollback(sid)
+        super()._savepoint_rollback(sid)  # type: ignore[misc]  # not in the stubs
 
     @async_unsafe
     def _close(self) -> None:
         self._forget_waiting()
-        super()._close()
+        super()._close()  # type: ignore[misc]  # not in the stubs
