@@ -6,16 +6,25 @@ it is the embedded one. Clients are processes: one UPDATE, one entry, one COMMIT
 
 import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.measure import peak_mb, table
 
-SECONDS = 3.0
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Barrier
+
+    from django.contrib.auth.models import User
+
+SLICE = 0.5  # seconds
+PAIRS = 20
 CLIENTS = (1, 8, 32)
 N_ENTRIES = 50_000
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -52,34 +61,74 @@ def _in_a_place_of_its_own() -> None:
 
 
 def _measure_transactions() -> None:
+    """Print both rates, and how they stand to each other.
+
+    The clients of one measurement change between the two every half second, all together: on a
+    machine that others use, and on a disk whose `fdatasync` takes eight times as long now as a
+    second ago, one after the other would compare two moments.
+    """
     rows: list[tuple[str, ...]] = [
-        ("transactions/s at clients", *(str(clients) for clients in CLIENTS))
+        ("clients", "UPDATE, COMMIT /s", "UPDATE, entry, COMMIT /s", "ratio", "of the pairs")
     ]
-    for name, is_audited in (("UPDATE, COMMIT", False), ("UPDATE, entry, COMMIT", True)):
-        rates = [_rate(clients, is_audited=is_audited) for clients in CLIENTS]
-        rows.append((name, *(f"{rate:,.0f}" for rate in rates)))
+    for clients in CLIENTS:
+        plain, audited = _counts(clients)
+        ratios = statistics.quantiles(
+            [with_entry / without for without, with_entry in zip(plain, audited, strict=True)]
+        )
+        rates = [sum(counts) / len(counts) / SLICE for counts in (plain, audited)]
+        rows.append(
+            (
+                str(clients),
+                *(f"{rate:,.0f}" for rate in rates),
+                f"{rates[1] / rates[0]:.0%}",
+                f"{ratios[1]:.0%} ({ratios[0]:.0%} to {ratios[2]:.0%})",
+            )
+        )
     table(rows)
 
 
-def _rate(clients: int, *, is_audited: bool) -> float:
+def _counts(clients: int) -> tuple[list[int], list[int]]:
+    """Return the transactions of each slice without an entry, and of its neighbor with one."""
     from django.db import connections
 
     connections.close_all()  # a child must not share the parent's connection
-    with multiprocessing.get_context("fork").Pool(clients) as pool:
-        done = pool.starmap(_client, [(number, is_audited) for number in range(clients)])
-        pool.close()
-        pool.join()
-    return sum(done) / SECONDS
+    fork = multiprocessing.get_context("fork")
+    together, told = fork.Barrier(clients), fork.SimpleQueue()
+    processes = [
+        fork.Process(target=_client, args=(number, together, told)) for number in range(clients)
+    ]
+    for process in processes:
+        process.start()
+    counts = [sum(slices) for slices in zip(*(told.get() for _ in processes), strict=True)]
+    for process in processes:
+        process.join()
+    return counts[::2], counts[1::2]
 
 
-def _client(number: int, is_audited: bool) -> int:
+def _client(number: int, together: "Barrier", told: "SimpleQueue[list[int]]") -> None:
     from django.contrib.auth.models import User
-    from django.db import connection, transaction
+    from django.db import connection
+
+    user, _ = User.objects.get_or_create(username=f"client-{number}")
+    for is_audited in (False, True):  # what is done once in a process is done
+        _change_for(0.1, user, is_audited=is_audited)
+    counts = []
+    for _ in range(PAIRS):
+        for is_audited in (False, True):
+            together.wait()
+            counts.append(_change_for(SLICE, user, is_audited=is_audited))
+    told.put(counts)
+    connection.close()
+
+
+def _change_for(seconds: float, user: "User", *, is_audited: bool) -> int:
+    """Return how many changes were committed in that time."""
+    from django.contrib.auth.models import User
+    from django.db import transaction
 
     from crowetrade_site.core import audit
 
-    user, _ = User.objects.get_or_create(username=f"client-{number}")
-    done, end = 0, time.perf_counter() + SECONDS
+    done, end = 0, time.perf_counter() + seconds
     while time.perf_counter() < end:
         with transaction.atomic():
             User.objects.filter(pk=user.pk).update(email=f"{done}@example.org")
@@ -88,7 +137,6 @@ def _client(number: int, is_audited: bool) -> int:
                     "core.user.changed", user, actor=user, at=NOON, after={"email": str(done)}
                 )
         done += 1
-    connection.close()
     return done
 
 

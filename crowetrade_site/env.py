@@ -115,7 +115,7 @@ def database(url: str) -> dict[str, object]:
     options = dict(parse_qsl(parts.query))
     host = options.pop("host", unquote(parts.hostname or ""))
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "crowetrade_site.core.postgres",
         "NAME": unquote(parts.path.lstrip("/")) or "crowetrade",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

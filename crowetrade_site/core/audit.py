@@ -1,18 +1,20 @@
 """The audit trail's only writer.
 
 An entry is one plain INSERT in the transaction of the change it tells of; it takes no lock
-and waits for nobody. Order and completeness are proven later by `seals`.
+and waits for nobody. Nobody waits for it either: it goes to the server together with the COMMIT,
+or before the next statement of the transaction. Order and completeness are proven later by `seals`.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 
 from crowetrade_site.core import canonical, context, merkle, roles
 from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.postgres.base import DatabaseWrapper
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -29,8 +31,10 @@ def record(
     reason: str = "",
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
-) -> AuditEvent:
+) -> None:
     """Append one entry, in the transaction of the change.
+
+    Many in a row go in one statement.
 
     Parameters
     ----------
@@ -50,43 +54,37 @@ def record(
     RuntimeError
         Called outside a transaction: the entry could then survive a change that did not.
     ValueError
-        `at` has no time zone, or a value has no canonical text.
+        `at` has no time zone, a value has no canonical text, or a text holds NUL.
     """
     if at.utcoffset() is None:
         raise ValueError(f"{verb} must be recorded at a moment with a time zone.")
-    if not connection.in_atomic_block:
+    database = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
+    if not database.in_atomic_block:
         raise RuntimeError(f"{verb} must be recorded inside the transaction of its change.")
-    event_id = uuid4()
-    entry: dict[str, Any] = {
-        "event_id": str(event_id),
+    searchable = {
+        "event_id": str(uuid4()),
         "at": stamp(at),
         "verb": verb,
         "actor": actor.get_username() if actor else SYSTEM,
-        "roles": sorted(roles.roles_of(actor)) if actor else [],
         "reason": reason,
         "request_id": context.request_id.get(),
         "object_type": subject._meta.label,  # noqa: SLF001 - Django's documented Meta API
         "object_id": str(getattr(subject, "public_id", subject.pk)),
+    }
+    entry = {
+        **searchable,
+        "roles": sorted(roles.roles_of(actor)) if actor else [],
         "before": dict(before or {}),
         "after": dict(after or {}),
     }
     text = canonical.encode(entry)
-    columns = {name: entry[name] for name in SEARCHABLE} | {"at": at, "event_id": event_id}
-    columns |= {"canonical": text, "leaf": merkle.leaf_hash(text.encode())}
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, columns)
-        columns["id"] = cursor.fetchone()[0]
-    return AuditEvent.from_db(connection.alias, _FIELDS, [columns[name] for name in _FIELDS])
+    leaf = merkle.leaf_hash(text.encode()).hex()
+    database.insert_later(_INTO, [*searchable.values(), text, f"\\x{leaf}"])
 
 
 SEARCHABLE = ("event_id", "at", "verb", "actor", "reason", "request_id", "object_type", "object_id")
-_FIELDS = [field.attname for field in AuditEvent._meta.concrete_fields]  # noqa: SLF001
-_COLUMNS = (*SEARCHABLE, "canonical", "leaf")
 # Every change of the platform pays for this statement: the ORM would take twice as long over it.
-_INSERT = (
-    f"INSERT INTO {AuditEvent._meta.db_table} ({', '.join(_COLUMNS)}) "  # noqa: S608, SLF001
-    f"VALUES ({', '.join(f'%({name})s' for name in _COLUMNS)}) RETURNING id"
-)
+_INTO = f"INSERT INTO {AuditEvent._meta.db_table} ({', '.join(SEARCHABLE)}, canonical, leaf)"  # noqa: SLF001
 
 
 def stamp(at: datetime) -> str:

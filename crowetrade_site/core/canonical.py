@@ -31,12 +31,14 @@ def encode(document: Any) -> str:
 
 def _require_text_keys(document: Any) -> None:
     if isinstance(document, dict):  # the encoder takes no other mapping
-        for key, value in document.items():
+        for key in document:
             if not isinstance(key, str):
                 raise TypeError(f"The key {key!r} is not text.")
-            _require_text_keys(value)
-    elif isinstance(document, list | tuple):
-        for value in document:
+        document = document.values()
+    elif not isinstance(document, list | tuple):
+        return
+    for value in document:
+        if isinstance(value, dict | list | tuple):  # most are not, and a call costs more
             _require_text_keys(value)
 
 

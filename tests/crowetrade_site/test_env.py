@@ -138,7 +138,7 @@ class TestDatabase:
         found = env.database(url)
 
         assert {name: found[name] for name in expected} == expected
-        assert found["ENGINE"] == "django.db.backends.postgresql"
+        assert found["ENGINE"] == "crowetrade_site.core.postgres"
 
     @pytest.mark.parametrize("url", ["mysql://h/x", "sqlite:///x.db", "lab"])
     def test_stops_at_another_database(self, url):

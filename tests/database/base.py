@@ -14,7 +14,7 @@ from django.core.management.commands import flush
 BACKEND = (
     "crowetrade_site.embedded.backend"
     if settings.EMBEDDED_POSTGRES
-    else "django.db.backends.postgresql"
+    else "crowetrade_site.core.postgres"
 )
 DatabaseBackend = import_module(f"{BACKEND}.base").DatabaseWrapper
 KEPT = ("auth_group", "auth_permission", "django_content_type")

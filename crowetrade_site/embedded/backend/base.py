@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.db.backends.postgresql import base
 from django.utils.asyncio import async_unsafe
 from psycopg import OperationalError
 
+from crowetrade_site.core.postgres import base
 from crowetrade_site.embedded.errors import EmbeddedError
 from crowetrade_site.embedded.sessions import attach
 

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from crowetrade_site.core import audit, seals
 from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSeal, AuditSealItem
 from tests.crowetrade_site.core.threads import in_threads
-from tests.crowetrade_site.core.trail import NOON, note
+from tests.crowetrade_site.core.trail import NOON, note, send_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +35,7 @@ def _write_one(writer: int, number: int, *, is_undone: bool) -> None:
     after = {"writer": writer, "number": number}
     audit.record("core.test.noted", ApiToken(), actor=None, at=NOON, after=after)
     if is_undone:
+        send_entries()
         raise Undone
 
 
@@ -45,6 +46,7 @@ class TestSeal:
         def late_writer(_: int) -> None:
             with transaction.atomic():
                 audit.record("core.test.late", ApiToken(), actor=None, at=NOON)
+                send_entries()
                 is_written.set()
                 assert may_commit.wait(20)
 

@@ -10,7 +10,7 @@ from django.db import connection, connections, transaction
 
 from crowetrade_site.core import audit, seals
 from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSealItem
-from tests.crowetrade_site.core.trail import NOON, tamper
+from tests.crowetrade_site.core.trail import NOON, send_entries, tamper
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.long]
 N_WRITERS, N_ENTRIES, UNDO_EVERY = 32, 50_000, 5
@@ -31,6 +31,7 @@ def write(writer: int) -> int:
             after = {"writer": writer, "number": number}
             audit.record("core.test.noted", ApiToken(), actor=None, at=NOON, after=after)
             if is_undone(number):
+                send_entries()
                 transaction.set_rollback(True)
     connection.close()
     return sum(not is_undone(number) for number in range(EACH))

@@ -16,10 +16,15 @@ NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 def note(count: int = 1, *, verb: str = "core.test.noted", at: datetime = NOON) -> list[AuditEvent]:
     """Append entries in a transaction of their own."""
     with transaction.atomic():
-        return [
+        for number in range(count):
             audit.record(verb, ApiToken(), actor=None, at=at, after={"number": number})
-            for number in range(count)
-        ]
+        return list(AuditEvent.objects.order_by("-pk")[:count])[::-1]
+
+
+def send_entries() -> None:
+    """Let what waits for the COMMIT reach the server now, as any statement does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def sealed(count: int = 3, n_seals: int = 1) -> list[AuditSeal]:
