@@ -134,6 +134,10 @@ def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
             name: selectors.period_table(pk) for name, pk in metrics.items()
             if not is_quantile[name]
         },
+        units={
+            name: units for name, pk in metrics.items()
+            if plan.design == "assigned" and (units := selectors.unit_table(pk)) is not None
+        },
         sketches={
             name: selectors.sketches(pk, n_arms) for name, pk in metrics.items()
             if is_quantile[name]

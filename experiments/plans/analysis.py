@@ -25,12 +25,22 @@ from experiments.plans.findings import (
     Path,
 )
 from experiments.plans.methods import RARE, intervals_of
+from experiments.plans.units import (
+    REPEATED,
+    WITHHELD,
+    clustered_sequence,
+    figures_by_unit,
+    is_repeated,
+    why_withheld,
+)
 from experiments.statistics.bayesian import normal_effect
+from experiments.statistics.clusters import UnitTable
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.estimates import Estimate
 from experiments.statistics.posteriors import Normal
 from experiments.statistics.quantiles import quantile_difference
+from experiments.statistics.sequential import Sequence as Intervals
 from experiments.statistics.sketches import QuantileSketch
 from experiments.statistics.srm import anytime_sample_ratio
 from experiments.statistics.summaries import PeriodTable
@@ -39,7 +49,6 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 MOST_POINTS = 400  # of a path that is kept
-MOST_REPEATED = 1.1  # outcomes of a unit, on average, that are taken for one each
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class Observed:
     ----------
     tables : mapping of str to PeriodTable
         By metric.
+    units : mapping of str to UnitTable
+        By metric, where units may report in several periods.
     sketches : mapping of str to sequence of QuantileSketch
         Of quantile metrics, one an arm.
     exposed : mapping of int to mapping of int to int
@@ -63,12 +74,18 @@ class Observed:
     """
 
     tables: Mapping[str, PeriodTable]
+    units: Mapping[str, UnitTable] = field(default_factory=dict)
     sketches: Mapping[str, Sequence[QuantileSketch]] = field(default_factory=dict)
     exposed: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     weights: Mapping[int, Sequence[float]] = field(default_factory=dict)
     watermark: int | None = None
     silent: Sequence[str] = ()
     n_late: int = 0
+
+    @property
+    def n_exposed(self) -> int:
+        """Units that met an arm."""
+        return sum(n for by_arm in self.exposed.values() for n in by_arm.values())
 
 
 def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
@@ -90,14 +107,12 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     metrics = [_metric_findings(plan, metric, observed) for metric in plan.metrics]
     primary = next(one for one in metrics if one.role == "primary")
     table = _in_time(plan, observed.tables[plan.primary.name], observed.watermark)
-    is_repeated = _is_repeated(plan, table, observed)
     notes = [f"{one.arm}: {one.because}" for one in primary.comparisons if one.because]
     notes += _unpaired(plan, table) + _selected(plan, observed)
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    if is_repeated:
-        notes.append(_REPEATED)
+    notes += _repeated(plan, table, observed)
     return Findings(
         n_periods=_n_compared(plan, table),
         horizon=plan.analysis.horizon_periods,
@@ -108,28 +123,8 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         cost=_cost(plan, observed),
         method=plan.analysis.method,
         n_late=observed.n_late,
-        is_repeated=is_repeated,
         notes=list(dict.fromkeys(notes)),
     )
-
-
-_REPEATED = (
-    "Units report again and again, and their outcomes are counted by their own moments: how units "
-    "differ is in no interval, so nothing is concluded. counted_by: exposure puts each unit into "
-    "one period."
-)
-
-
-def _is_repeated(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> bool:
-    """Whether the same units are in period after period.
-
-    What chance gave an arm of better units then stays in every difference: it does not vary, so no
-    interval from differences of periods has it.
-    """
-    if plan.design != "assigned" or plan.counts_by_exposure:
-        return False
-    n_units = sum(n for by_arm in observed.exposed.values() for n in by_arm.values())
-    return n_units > 0 and float(table.n.sum()) > MOST_REPEATED * n_units
 
 
 def _n_compared(plan: ExperimentPlan, table: PeriodTable) -> int:
@@ -149,15 +144,13 @@ def confidence_of(plan: ExperimentPlan) -> float:
 def _metric_findings(
     plan: ExperimentPlan, metric: MetricSpec, observed: Observed
 ) -> MetricFindings:
-    n_arms = len(plan.arms)
     figures: list[ArmFigures] = []
     try:
         if metric.kind == "quantile":
             figures, comparisons = _by_sketch(plan, metric, observed.sketches.get(metric.name, ()))
         else:
             table = _in_time(plan, observed.tables[metric.name], observed.watermark)
-            figures = _arm_figures(plan, metric, table)
-            comparisons = [_compared(plan, metric, table, at) for at in range(1, n_arms)]
+            figures, comparisons = _by_sums(plan, metric, table, observed)
     except StatisticsError as error:
         comparisons = [
             Comparison(arm.name, plan.control.name, confidence_of(plan), because=_sentence(error))
@@ -168,6 +161,42 @@ def _metric_findings(
         method=_method_of(plan, metric), arms=figures, comparisons=comparisons,
         margin=metric.margin,
     )  # fmt: skip
+
+
+def _by_sums(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, observed: Observed
+) -> tuple[list[ArmFigures], list[Comparison]]:
+    """Return figures of all arms, and challengers by what is repeated: periods, or units too."""
+    challengers = range(1, len(plan.arms))
+    if not is_repeated(plan, table, observed.n_exposed):
+        found = [_compared(plan, metric, table, at) for at in challengers]
+        return _arm_figures(plan, metric, table), found
+    why = why_withheld(plan, observed.tables[metric.name], observed.units.get(metric.name))
+    if why is not None:
+        because = WITHHELD.format(why=why)
+        withheld = [_withheld(plan, metric, table, at, because) for at in challengers]
+        return _arm_figures(plan, metric, table), withheld
+    units = observed.units[metric.name]
+    if observed.watermark is not None:
+        units = units.ended(observed.watermark, plan.period_ns)
+    figures = figures_by_unit(metric, table, units, len(plan.arms))
+    named = zip(plan.ordered_arms, figures, strict=True)
+    return (
+        [ArmFigures(arm.name, *figure) for arm, figure in named],
+        [_compared_by_unit(plan, metric, table, units, at) for at in challengers],
+    )
+
+
+def _repeated(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> list[str]:
+    """Return a note where units report again and again and that is in the intervals.
+
+    Where it is not, each comparison says why it has none.
+    """
+    if not is_repeated(plan, table, observed.n_exposed):
+        return []
+    name = plan.primary.name
+    why = why_withheld(plan, observed.tables[name], observed.units.get(name))
+    return [REPEATED] if why is None else []
 
 
 def _method_of(plan: ExperimentPlan, metric: MetricSpec) -> str:
@@ -227,30 +256,70 @@ def _compared(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm:
             plan.analysis, differences, confidence, bound=_bound(metric),
             is_guardrail=metric.role == "guardrail",
         )  # fmt: skip
+        effect = _effect_of(differences)
     except StatisticsError as error:
         return Comparison(name, control, confidence, because=_sentence(error))
-    # A guardrail is asked how things stand now; the primary metric what fits all looks so far,
-    # so that an answer of yesterday is one today, whoever looked.
+    ends = (periods + plan.period_ns)[plain.periods - 1]
+    return _told(plan, metric, arm, plain, ends, effect, n=differences.size)
+
+
+def _compared_by_unit(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, units: UnitTable, arm: int
+) -> Comparison:
+    """Return one challenger less the control, where units report again and again."""
+    confidence = confidence_of(plan)
+    try:
+        found = clustered_sequence(plan, metric, table, units, arm, confidence)
+    except StatisticsError as error:
+        name = plan.ordered_arms[arm].name
+        return Comparison(name, plan.control.name, confidence, because=_sentence(error))
+    plain = found.sequence
+    effect = None if found.error is None else (float(plain.mean[-1]), found.error)
+    ends = found.ends + plan.period_ns
+    return _told(plan, metric, arm, plain, ends, effect, n=int(plain.periods[-1]))
+
+
+def _withheld(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, because: str
+) -> Comparison:
+    """Return the estimate of a challenger alone: no interval would hold."""
+    _, differences = differences_of(plan, metric, table, arm)
+    return Comparison(
+        plan.ordered_arms[arm].name, plan.control.name, confidence_of(plan),
+        estimate=float(differences.mean()) if differences.size else None, because=because,
+    )  # fmt: skip
+
+
+def _told(
+    plan: ExperimentPlan, metric: MetricSpec, arm: int, plain: Intervals, ends: IntArray,
+    effect: tuple[float, float] | None, *, n: int,
+) -> Comparison:  # fmt: skip
+    """Return a comparison by intervals at some looks.
+
+    A guardrail is asked how things stand now; the primary metric what fits all looks so far, so
+    that an answer of yesterday is one today, whoever looked.
+    """
     seen = plain if metric.role == "guardrail" else plain.running()
     known = np.isfinite(seen.lower) & np.isfinite(seen.upper)
     fits = known & (seen.lower <= seen.upper)
     at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
     told = list(seen.warnings)
     if at is None:
-        told.insert(0, _too_early(plan, differences.size))
+        told.insert(0, _too_early(plan, n))
     elif known[at + 1 :].any():
         told.insert(
             0, "No one difference fits all looks: it changed while the experiment ran; shown is "
             "the last interval that fits those before it.",
         )  # fmt: skip
+    shown = float(seen.mean[-1 if at is None else at]) if seen.mean.size else None
     return Comparison(
-        name, control, confidence,
-        estimate=float(seen.mean[-1 if at is None else at]) if seen.mean.size else None,
+        plan.ordered_arms[arm].name, plan.control.name, confidence_of(plan),
+        estimate=shown if shown is not None and math.isfinite(shown) else None,
         lower=None if at is None else float(seen.lower[at]),
         upper=None if at is None else float(seen.upper[at]),
-        **_bayesian(plan.analysis, metric, differences),
+        **_bayesian(plan.analysis, metric, effect),
         because=" ".join(told),
-        path=_path(periods + plan.period_ns, seen),
+        path=_path(ends, seen),
     )  # fmt: skip
 
 
@@ -263,12 +332,21 @@ def _too_early(plan: ExperimentPlan, n: int) -> str:
     return f"{n:,} periods so far; the first interval comes after {first:,}."
 
 
-def _bayesian(asked: AnalysisSpec, metric: MetricSpec, differences: FloatArray) -> dict[str, float]:
+def _effect_of(differences: FloatArray) -> tuple[float, float] | None:
+    """Return the mean of the differences and its standard error; None where there is none."""
+    found = _estimate(differences)
+    return None if found is None else (found.difference, found.standard_error)
+
+
+def _bayesian(
+    asked: AnalysisSpec, metric: MetricSpec, found: tuple[float, float] | None
+) -> dict[str, float]:
     """Return the chance that the challenger is better, and what choosing it would cost if not."""
+    if found is None:
+        return {}
     prior = None if asked.prior_deviation is None else Normal(0.0, asked.prior_deviation)
     try:
-        found = mean_of_series(differences)
-        effect = normal_effect(found.difference, found.standard_error, prior=prior)
+        effect = normal_effect(*found, prior=prior)
     except StatisticsError:
         return {}
     is_more = metric.direction == "increase"
@@ -387,13 +465,12 @@ def _bound(metric: MetricSpec) -> float | None:
     return None if metric.bound is None else 2.0 * metric.bound
 
 
-def _path(ends: IntArray, seen: Any) -> Path:
+def _path(ends: IntArray, seen: Intervals) -> Path:
     """Return an interval's way, thinned to what can be told apart; the last look always stays."""
     n_looks = seen.mean.size
     kept = np.unique(np.linspace(0, n_looks - 1, min(n_looks, MOST_POINTS)).astype(int))
-    at = seen.periods[kept] - 1
     return Path(
-        at=[int(value) for value in ends[at]],
+        at=[int(value) for value in ends[kept]],
         n=[int(value) for value in seen.periods[kept]],
         estimate=_plain(seen.mean[kept]),
         lower=_plain(seen.lower[kept]),

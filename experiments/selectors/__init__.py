@@ -19,6 +19,7 @@ from experiments.selectors.statistics import (
     period_table,
     sketches,
     tallies,
+    unit_table,
 )
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "render_report",
     "sketches",
     "tallies",
+    "unit_table",
 ]

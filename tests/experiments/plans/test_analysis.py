@@ -293,28 +293,6 @@ class TestAnalyze:
 
         assert decide(found, control="champion").verdict == Verdict.GUARDRAIL_BREACHED
 
-    def test_concludes_nothing_from_units_that_report_again_and_again(self):
-        """A/A: what units differ by is constant in time, and in no interval from periods."""
-        rng = np.random.default_rng(2)
-        n_units, n_periods = 200, 400
-        level, arm = rng.standard_normal(n_units), rng.integers(0, 2, n_units)
-        values = level + 0.5 * rng.standard_normal((n_periods, n_units))
-        table = PeriodTable.of_outcomes(
-            np.repeat(np.arange(n_periods) * DAY, n_units), np.tile(arm, n_periods),
-            values.ravel(), allocation=np.ones(values.size, dtype=int),
-        )  # fmt: skip
-        n_by_arm = {at: int(n) for at, n in enumerate(np.bincount(arm))}
-        seen = {"exposed": {1: n_by_arm}, "weights": {1: [0.5, 0.5]}}
-        plan = planned(design="assigned", analysis={"horizon_periods": 800})
-
-        found = analyze(plan, Observed({"return": table}, **seen))
-
-        one = found.primary.comparisons[0]
-        assert one.lower > 0.0 or one.upper < 0.0  # and would be said to be a difference
-        assert found.is_repeated
-        assert any("again and again" in note for note in found.notes)
-        assert decide(found, control="champion").verdict == Verdict.CONTINUE
-
     def test_a_zero_denominator_costs_its_period_alone(self):
         rng = np.random.default_rng(3)
         x = rng.uniform(1.0, 2.0, (80, 2))
