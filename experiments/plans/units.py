@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from experiments.plans.document import AnalysisSpec, ExperimentPlan, MetricSpec
+from experiments.plans.document import ExperimentPlan
+from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.statistics.checks import IntArray
 from experiments.statistics.clusters import (
     ClusteredLooks,

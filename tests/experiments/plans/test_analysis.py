@@ -5,8 +5,10 @@ import pytest
 
 from experiments.plans import ExperimentPlan, Verdict
 from experiments.plans.allocating import next_weights
-from experiments.plans.analysis import Observed, analyze, confidence_of
+from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
+from experiments.plans.families import confidence_of
+from experiments.plans.observed import Observed
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.sequential import planned_sequence
 from experiments.statistics.sketches import QuantileSketch
@@ -392,6 +394,19 @@ class TestNextWeights:
         )  # fmt: skip
 
         assert next_weights(plan, units_table(lift=0.5), [0.5, 0.5], number=2)[0] > 0.5
+
+    def test_follows_its_window_alone(self):
+        """The challenger was better for long, and is worse of late."""
+        early, late = units_table(n_periods=200, lift=1.0), units_table(n_periods=20, lift=-1.0)
+        moved = PeriodTable.of(late.period + 200 * DAY, *(
+            getattr(late, name) for name in ("arm", "allocation", "n", "total", "squares")
+        ))  # fmt: skip
+        table = early.merged(moved)
+
+        whole = next_weights(self.plan(), table, [0.5, 0.5], number=2)
+        recent = next_weights(self.plan(window=20), table, [0.5, 0.5], number=2)
+
+        assert whole[1] > 0.5 > recent[1]
 
     def test_does_not_depend_on_the_unit(self):
         table = units_table(lift=0.05)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from experiments.plans import ExperimentPlan, Verdict
-from experiments.plans.analysis import Observed, analyze
+from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
+from experiments.plans.observed import Observed
 from experiments.statistics.clusters import UnitTable
 from experiments.statistics.summaries import PeriodTable
 
