@@ -1,11 +1,13 @@
 """Questions about experiments: rows, plans, and the sums that analyses are made of."""
 
-from experiments.selectors.board import Board, detectability, get_board, history_of
+from experiments.selectors.board import Board, get_board, history_of
+from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.records import (
     current_allocation,
     find_experiment,
     get_analysis,
     get_experiment,
+    last_reasons,
     list_allocations,
     list_analyses,
     list_experiments,
@@ -24,6 +26,7 @@ from experiments.selectors.statistics import (
 
 __all__ = [
     "Board",
+    "Detectability",
     "current_allocation",
     "detectability",
     "exposed_by_allocation",
@@ -32,6 +35,7 @@ __all__ = [
     "get_board",
     "get_experiment",
     "history_of",
+    "last_reasons",
     "list_allocations",
     "list_analyses",
     "list_experiments",
