@@ -1,8 +1,8 @@
 """What a batch adds to the sums over units: to their totals, and to the products of these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from experiments.statistics.clusters import product_steps
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+NEVER: Final = -(2**63) + 1  # the least that PostgreSQL reads as one number
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,18 @@ class UnitSteps:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is kept of a unit once a batch has been added to its totals.
+    """What is kept of units once a batch has been added to their totals, in the order of owners.
 
     Attributes
     ----------
-    n, total, x_total : int, float, float
-        With the batch.
-    before : int or None
-        The newest of its periods without the batch [UTC ns]; None where the batch was its first.
+    after : float64 array, shape (n_owners, 3)
+        Outcomes, their total and that of their covariates, with the batch.
+    before : int64 array, shape (n_owners,)
+        The newest of a unit's periods without the batch [UTC ns]; `NEVER` where it was its first.
     """
 
-    n: int
-    total: float
-    x_total: float
-    before: int | None
+    after: FloatArray
+    before: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +110,25 @@ def unit_steps_of(taken: Taken, units: Sequence[str], terms: Terms) -> UnitSteps
     )  # fmt: skip
 
 
-def unit_sums_of(steps: UnitSteps, known: Mapping[tuple[int, str], Known]) -> UnitSums:
+def unit_sums_of(steps: UnitSteps, known: Known) -> UnitSums:
     """Return what the steps add to the sums of products over units.
 
     Parameters
     ----------
     steps : UnitSteps
-    known : mapping of (position of the metric, unit) to Known
-        Of every owner, as the batch left it.
+    known : Known
+        As the batch left it.
 
     Notes
     -----
     A step that comes late, after newer periods of its unit, counts from the newest of them on: only
     then are its products with all of them there.
     """
-    owners = [known[key] for key in zip(steps.metric.tolist(), steps.unit, strict=True)]
-    after = np.array([[one.n, one.total, one.x_total] for one in owners], dtype=np.float64)
-    before = (after.reshape(-1, 3) - steps.whole)[steps.owner]
+    before = (known.after - steps.whole)[steps.owner]
     products = product_steps(steps.owner, steps.steps, before)
-    is_new = np.array([one.before is None for one in owners], dtype=np.bool_)
+    is_new = known.before == NEVER
     is_first = np.diff(steps.owner, prepend=-1) != 0
-    had = [np.iinfo(np.int64).min if one.before is None else one.before for one in owners]
-    counts_from = np.maximum(steps.period, np.array(had, dtype=np.int64)[steps.owner])
+    counts_from = np.maximum(steps.period, known.before[steps.owner])
     (metric, period, allocation, arm), of = grouped(
         steps.metric[steps.owner], counts_from, steps.allocation, steps.arm
     )

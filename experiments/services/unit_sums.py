@@ -10,19 +10,28 @@ from datetime import datetime
 import numpy as np
 
 from experiments.intake.sums import Taken
-from experiments.intake.units import Known, UnitSteps, unit_steps_of, unit_sums_of
+from experiments.intake.units import NEVER, Known, UnitSteps, unit_steps_of, unit_sums_of
 from experiments.selectors.configuration import Configuration
 from experiments.services import writing
 
+# Numbers come back as the bytes of a column, which numpy reads as they are: a thousand tuples would
+# take as long as all the rest.
 _TOTALS = """
-INSERT INTO experiments_unittotal AS kept (metric_id, unit, n, total, x_total, newest)
-SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::float8[], %s::float8[],
-                     %s::bigint[])
-ON CONFLICT (metric_id, unit) DO UPDATE SET
-n = kept.n + EXCLUDED.n, total = kept.total + EXCLUDED.total,
-x_total = kept.x_total + EXCLUDED.x_total, newest = greatest(kept.newest, EXCLUDED.newest),
-before = kept.newest
-RETURNING metric_id, unit, n, total, x_total, before
+WITH made AS (
+    INSERT INTO experiments_unittotal AS kept (metric_id, unit, n, total, x_total, newest)
+    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::float8[], %s::float8[],
+                         %s::bigint[])
+    ON CONFLICT (metric_id, unit) DO UPDATE SET
+    n = kept.n + EXCLUDED.n, total = kept.total + EXCLUDED.total,
+    x_total = kept.x_total + EXCLUDED.x_total, newest = greatest(kept.newest, EXCLUDED.newest),
+    before = kept.newest
+    RETURNING metric_id, unit, n, total, x_total, before
+)
+SELECT array_agg(unit), string_agg(int8send(metric_id), ''::bytea),
+       string_agg(int8send(coalesce(before, %s::bigint)), ''::bytea),
+       string_agg(float8send(n), ''::bytea), string_agg(float8send(total), ''::bytea),
+       string_agg(float8send(x_total), ''::bytea)
+FROM made
 """
 _SUMS = """
 INSERT INTO experiments_unitstatistic AS kept
@@ -53,13 +62,17 @@ def add(setup: Configuration, counted: Taken, units: Sequence[str], at: datetime
     writing.run(_SUMS, setup.pk, writing.shard(), at, *map(writing.numbers, keys))
 
 
-def _totals(setup: Configuration, steps: UnitSteps) -> dict[tuple[int, str], Known]:
+def _totals(setup: Configuration, steps: UnitSteps) -> Known:
     """Add to the totals of units, and return what they are now."""
-    place = {pk: position for position, pk in enumerate(setup.metric_ids.tolist())}
+    metric_ids = setup.metric_ids[steps.metric]
     n, total, x_total = steps.whole.T
-    found = writing.rows(
-        _TOTALS, writing.numbers(setup.metric_ids[steps.metric]), writing.texts(steps.unit),
+    units, *columns = writing.rows(
+        _TOTALS, writing.numbers(metric_ids), writing.texts(steps.unit),
         writing.numbers(n.astype(np.int64)), writing.numbers(total), writing.numbers(x_total),
-        writing.numbers(steps.newest),
-    )  # fmt: skip
-    return {(place[metric], unit): Known(*kept) for metric, unit, *kept in found}
+        writing.numbers(steps.newest), NEVER,
+    )[0]  # fmt: skip
+    of_metric, before = (np.frombuffer(bytes(one), ">i8") for one in columns[:2])
+    after = np.stack([np.frombuffer(bytes(one), ">f8") for one in columns[2:]], axis=1)
+    found = {key: at for at, key in enumerate(zip(of_metric.tolist(), units, strict=True))}
+    at = [found[key] for key in zip(metric_ids.tolist(), steps.unit, strict=True)]
+    return Known(after[at].astype(np.float64), before[at].astype(np.int64))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from experiments.intake import MetricTerms, Terms
 from experiments.intake.sums import Taken
-from experiments.intake.units import Known, unit_steps_of, unit_sums_of
+from experiments.intake.units import NEVER, Known, unit_steps_of, unit_sums_of
 from experiments.statistics.clusters import UnitTable
 
 TERMS = Terms(
@@ -38,13 +38,12 @@ class Kept:
 
     def add(self, some):
         steps = unit_steps_of(*taken(some), TERMS)
-        known = {}
+        known = Known(steps.whole.copy(), np.full(steps.metric.size, NEVER))
         for at, key in enumerate(zip(steps.metric.tolist(), steps.unit, strict=True)):
-            before, newest = self.totals.get(key, (np.zeros(3), None))
-            whole = before + steps.whole[at]
-            last = int(steps.newest[at])
-            self.totals[key] = whole, last if newest is None else max(last, newest)
-            known[key] = Known(int(whole[0]), whole[1], whole[2], newest)
+            total, newest = self.totals.get(key, (np.zeros(3), NEVER))
+            known.after[at] += total
+            known.before[at] = newest
+            self.totals[key] = known.after[at], max(int(steps.newest[at]), newest)
         return unit_sums_of(steps, known)
 
 
