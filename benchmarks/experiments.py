@@ -78,7 +78,8 @@ import numpy as np
 from django.db import connection
 from experiments import selectors
 from experiments.models import Experiment
-from experiments.plans.analysis import Observed, analyze
+from experiments.plans.analysis import analyze
+from experiments.plans.observed import Observed
 from experiments.plans.decisions import decide
 one = Experiment.objects.get(public_id=sys.argv[1])
 metric, plan = one.metrics.get(), selectors.plan_of(one)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from backtests.jobs.pairing import Paired
 from crowetrade_site.core import documents
 from experiments.plans import Comparison, Decision, ExperimentPlan, Findings, MetricFindings
-from experiments.plans.analysis import Observed, analyze, confidence_of
+from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
+from experiments.plans.families import confidence_of
 from experiments.plans.methods import intervals_of
+from experiments.plans.observed import Observed
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.power import detectable_information_ratio, years_to_detect

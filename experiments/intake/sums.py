@@ -90,15 +90,11 @@ def sums_of(taken: Taken, terms: Terms) -> Sums:
     Values of a metric with a bound are cut first. x counts only for metrics that need it.
     """
     period = periods_of(taken.counted_at, terms.period_ns)
-    (metric, start, allocation, arm), of = _grouped(
+    (metric, start, allocation, arm), of = grouped(
         taken.metric, period, taken.allocation, taken.arm
     )
     n_groups = metric.size
-    bounds = np.array([np.inf if m.bound is None else m.bound for m in terms.metrics])
-    needs_x = np.array([metric.needs_x for metric in terms.metrics])
-    limit = bounds[taken.metric]
-    value = np.clip(taken.value, -limit, limit)
-    x = np.where(needs_x[taken.metric], taken.x, 0.0)
+    value, x = counted_values(taken, terms)
 
     def added(weights: FloatArray) -> FloatArray:
         return np.bincount(of, weights=weights, minlength=n_groups).astype(np.float64)
@@ -117,6 +113,14 @@ def sums_of(taken: Taken, terms: Terms) -> Sums:
     )
 
 
+def counted_values(taken: Taken, terms: Terms) -> tuple[FloatArray, FloatArray]:
+    """Return values as they are added up, cut at their metric's bound, and x where it counts."""
+    bounds = np.array([np.inf if m.bound is None else m.bound for m in terms.metrics])
+    needs_x = np.array([metric.needs_x for metric in terms.metrics])
+    limit = bounds[taken.metric]
+    return np.clip(taken.value, -limit, limit), np.where(needs_x[taken.metric], taken.x, 0.0)
+
+
 def bins_of(taken: Taken, terms: Terms) -> Bins | None:
     """Count the outcomes of quantile metrics by bins; None where there are none."""
     is_quantile = np.array([metric.is_quantile for metric in terms.metrics])
@@ -127,11 +131,11 @@ def bins_of(taken: Taken, terms: Terms) -> Bins | None:
 
     some = taken.at_rows(those)
     bins = QuantileSketch.bins_of(some.value)
-    (metric, arm, number), of = _grouped(some.metric, some.arm, bins)
+    (metric, arm, number), of = grouped(some.metric, some.arm, bins)
     return Bins(metric, arm, number, np.bincount(of, minlength=metric.size))
 
 
-def _grouped(*columns: IntArray) -> tuple[list[IntArray], IntArray]:
+def grouped(*columns: IntArray) -> tuple[list[IntArray], IntArray]:
     """Return the distinct rows, ascending, and which of them each row is."""
     order = np.lexsort(columns[::-1])
     ordered = [column[order] for column in columns]

@@ -51,6 +51,11 @@ class Terms:
     lateness_ns: int
     counts_by_exposure: bool = False
 
+    @property
+    def adds_by_unit(self) -> bool:
+        """Whether a unit may be in several periods, so that sums over units are kept too."""
+        return self.is_assigned and not self.counts_by_exposure
+
 
 def terms_of(plan: ExperimentPlan) -> Terms:
     """Return what a plan says of outcomes."""

@@ -24,7 +24,7 @@ from experiments.plans import Decision, ExperimentPlan, Findings, Verdict, durat
 from experiments.querysets import ExperimentQuerySet
 
 if TYPE_CHECKING:
-    from experiments.plans.analysis import Observed
+    from experiments.plans.observed import Observed
 
 logger = logging.getLogger(__name__)
 LEAST_BETWEEN = timedelta(seconds=2)  # looks at one experiment
@@ -123,7 +123,7 @@ def _look(experiment: Experiment, at: datetime) -> Analysis | None:
 
 def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
     """Return the sums of an experiment, each table in one query."""
-    from experiments.plans.analysis import Observed
+    from experiments.plans.observed import Observed
 
     watermark, silent = _watermark(experiment, plan)  # before the sums: what comes meanwhile is
     metrics = {metric.name: metric.pk for metric in experiment.metrics.all()}  # of a later period
@@ -133,6 +133,10 @@ def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
         tables={
             name: selectors.period_table(pk) for name, pk in metrics.items()
             if not is_quantile[name]
+        },
+        units={
+            name: units for name, pk in metrics.items()
+            if plan.design == "assigned" and (units := selectors.unit_table(pk)) is not None
         },
         sketches={
             name: selectors.sketches(pk, n_arms) for name, pk in metrics.items()

@@ -2,8 +2,12 @@
 
 from django.db import connection, transaction
 
-SUMS = ("n", "total", "squares", "x_total", "x_squares", "x_product")
 RECENT = 3  # periods beyond the plan's lateness that keep their shards: they are added to
+_SUMS = {
+    "experiments_periodstatistic": ("n", "total", "squares", "x_total", "x_squares", "x_product"),
+    "experiments_unitstatistic": ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx"),
+}
+_KEY = "experiment_id, metric_id, arm_id, allocation, period"
 
 
 def _seconds(key: str) -> str:
@@ -14,27 +18,45 @@ def _seconds(key: str) -> str:
     )"""
 
 
-_KEY = "experiment_id, metric_id, arm_id, allocation, period"
-_FOLD = f"""
+def _fold(table: str, sums: tuple[str, ...]) -> str:
+    """Return the SQL that folds the shards of one table."""
+    return f"""
 WITH newest AS (
-    SELECT experiment_id, max(period) AS period FROM experiments_periodstatistic
-    GROUP BY experiment_id
+    SELECT experiment_id, max(period) AS period FROM {table} GROUP BY experiment_id
 ), over AS (
-    SELECT s.ctid FROM experiments_periodstatistic s
+    SELECT s.ctid FROM {table} s
     JOIN newest USING (experiment_id) JOIN experiments_experiment e ON e.id = s.experiment_id
     WHERE s.shard <> 0
       AND s.period < newest.period - 1e9 * (%s * {_seconds("period")} + {_seconds("lateness")})
     FOR UPDATE OF s SKIP LOCKED
 ), gone AS (
-    DELETE FROM experiments_periodstatistic WHERE ctid IN (SELECT ctid FROM over) RETURNING *
+    DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM over) RETURNING *
 )
-INSERT INTO experiments_periodstatistic ({_KEY}, shard, {", ".join(SUMS)}, changed_at)
-SELECT {_KEY}, 0, {", ".join(f"sum({name})" for name in SUMS)}, max(changed_at)
+INSERT INTO {table} ({_KEY}, shard, {", ".join(sums)}, changed_at)
+SELECT {_KEY}, 0, {", ".join(f"sum({name})" for name in sums)}, max(changed_at)
 FROM gone GROUP BY {_KEY} ORDER BY metric_id, period, allocation, arm_id
 ON CONFLICT (metric_id, period, allocation, arm_id, shard) DO UPDATE SET
-    {", ".join(f"{name} = experiments_periodstatistic.{name} + excluded.{name}" for name in SUMS)},
-    changed_at = greatest(experiments_periodstatistic.changed_at, excluded.changed_at)
+    {", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in sums)},
+    changed_at = greatest({table}.changed_at, excluded.changed_at)
 """  # noqa: S608 - names of ours
+
+
+# Nobody meets an arm under shares that have been replaced.
+_FOLD_COUNTS = """
+WITH over AS (
+    SELECT c.ctid FROM experiments_exposurecount c
+    WHERE c.shard <> 0 AND c.allocation < (
+        SELECT max(number) FROM experiments_allocation a WHERE a.experiment_id = c.experiment_id
+    )
+    FOR UPDATE OF c SKIP LOCKED
+), gone AS (
+    DELETE FROM experiments_exposurecount WHERE ctid IN (SELECT ctid FROM over) RETURNING *
+)
+INSERT INTO experiments_exposurecount AS kept (experiment_id, allocation, arm_id, shard, n)
+SELECT experiment_id, allocation, arm_id, 0, sum(n) FROM gone
+GROUP BY experiment_id, allocation, arm_id ORDER BY experiment_id, allocation, arm_id
+ON CONFLICT (experiment_id, allocation, arm_id, shard) DO UPDATE SET n = kept.n + excluded.n
+"""
 
 
 def fold_shards() -> int:
@@ -43,8 +65,16 @@ def fold_shards() -> int:
     Nothing is lost to an outcome that comes late meanwhile: it waits for the row that goes, finds
     none, and makes its own, which the next fold takes in. A row that a batch is adding to stays
     for the next fold, so that neither waits for the other. `changed_at` stays, so that nothing is
-    analyzed anew for it.
+    analyzed anew for it. Counts of exposures fold once other shares are in force.
     """
+    n_left = 0
+    for table, sums in _SUMS.items():
+        n_left += _run(_fold(table, sums), RECENT)
+    return n_left + _run(_FOLD_COUNTS)
+
+
+def _run(statement: str, *values: int) -> int:
+    """Run a statement in a transaction of its own; return how many rows it wrote."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_FOLD, [RECENT])
+        cursor.execute(statement, values)
         return int(cursor.rowcount)

@@ -4,11 +4,14 @@ from experiments.models.definitions import Allocation, Arm, Experiment, Layer, M
 from experiments.models.records import (
     Analysis,
     Exposure,
+    ExposureCount,
     Outcome,
     OutcomeKey,
     PeriodStatistic,
     SketchBin,
     Tally,
+    UnitStatistic,
+    UnitTotal,
 )
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "Arm",
     "Experiment",
     "Exposure",
+    "ExposureCount",
     "Layer",
     "Metric",
     "Outcome",
@@ -24,4 +28,6 @@ __all__ = [
     "PeriodStatistic",
     "SketchBin",
     "Tally",
+    "UnitStatistic",
+    "UnitTotal",
 ]

@@ -135,6 +135,101 @@ class PeriodStatistic(models.Model):
         return f"{self.metric_id} at {self.period}"
 
 
+class UnitTotal(models.Model):
+    """What a unit's outcomes of one metric come to: of a unit that may report again and again."""
+
+    pk = models.CompositePrimaryKey("metric_id", "unit")
+    metric = models.ForeignKey(
+        "experiments.Metric",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    unit = models.CharField(max_length=256)
+    n = models.BigIntegerField()
+    total = models.FloatField()
+    x_total = models.FloatField()
+    newest = models.BigIntegerField()  # start of the newest of its periods [UTC ns]
+    before = models.BigIntegerField(null=True)  # the same without the last batch that added to it
+
+    def __str__(self) -> str:
+        return f"{self.unit} of {self.metric_id}"
+
+
+class UnitStatistic(models.Model):
+    """What a period added to the sums over units of the products of their totals.
+
+    The products are of a unit's number of outcomes (n), their total (y) and that of x. Sharded and
+    folded as `PeriodStatistic`.
+    """
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    metric = models.ForeignKey(
+        "experiments.Metric", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    arm = models.ForeignKey(
+        "experiments.Arm", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    allocation = models.PositiveIntegerField()
+    period = models.BigIntegerField()  # its start [UTC ns]
+    shard = models.PositiveSmallIntegerField()
+    units = models.BigIntegerField()  # that reported for the first time
+    counted = models.BigIntegerField()  # outcomes
+    nn = models.FloatField()
+    ny = models.FloatField()
+    nx = models.FloatField()
+    yy = models.FloatField()
+    yx = models.FloatField()
+    xx = models.FloatField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["metric", "period", "allocation", "arm", "shard"],
+                name="unit_statistic_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric_id} by unit at {self.period}"
+
+
+class ExposureCount(models.Model):
+    """How many units met an arm under an allocation, overridden ones left out; sharded."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    arm = models.ForeignKey(
+        "experiments.Arm",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    allocation = models.PositiveIntegerField()
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "allocation", "arm", "shard"], name="exposure_count_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n} units in {self.arm_id}"
+
+
 class SketchBin(models.Model):
     """How many outcomes of an arm lie in one bin of a logarithmic sketch, for quantiles."""
 

@@ -3,7 +3,7 @@
 Light to import: what computes is in `analysis`, `allocating` and `decisions`, which workers import.
 """
 
-from experiments.plans.document import ExperimentPlan, MetricSpec, duration
+from experiments.plans.document import ExperimentPlan, duration
 from experiments.plans.errors import PlanError
 from experiments.plans.findings import (
     ArmFigures,
@@ -14,6 +14,7 @@ from experiments.plans.findings import (
     Mismatch,
     Path,
 )
+from experiments.plans.sections import MetricSpec
 from experiments.plans.verdicts import Decision, GuardrailState, Verdict
 
 __all__ = [

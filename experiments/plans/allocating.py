@@ -40,6 +40,7 @@ def next_weights(
     arm has two outcomes nothing changes.
     """
     asked = plan.allocation
+    table = _in_window(plan, table)
     sums = ArmStatistics.of_periods(
         table if plan.primary.kind == "proportion" else _centered(table),
         len(plan.arms), discount=asked.discount, period_length=plan.period_ns,
@@ -58,6 +59,14 @@ def next_weights(
     wished = policy.allocation_of(sums, np.random.default_rng([plan.seed, number]))
     limits = AllocationLimits(floor=asked.floor, cap=asked.cap, max_step=asked.max_step)
     return _rounded(limits.applied(wished, np.asarray(previous, dtype=float)))
+
+
+def _in_window(plan: ExperimentPlan, table: PeriodTable) -> PeriodTable:
+    """Return the periods that the policy follows."""
+    window = plan.allocation.window
+    if window is None or not table.n_rows:
+        return table
+    return table.since(int(table.period.max()) - (window - 1) * plan.period_ns)
 
 
 def _centered(table: PeriodTable) -> PeriodTable:

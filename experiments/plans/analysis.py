@@ -5,70 +5,22 @@ million outcomes is analyzed in milliseconds. The unit of analysis is the period
 of one share its shocks.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from experiments.plans.differences import arm_effects, differences_of, period_values
-from experiments.plans.document import AnalysisSpec, ExperimentPlan, MetricSpec
-from experiments.plans.findings import (
-    ArmFigures,
-    Comparison,
-    Cost,
-    Findings,
-    MetricFindings,
-    Mismatch,
-    Path,
-)
-from experiments.plans.methods import RARE, intervals_of
-from experiments.statistics.bayesian import normal_effect
-from experiments.statistics.dependent import mean_of_series
+from experiments.plans.comparing import in_time, metric_findings, sentence
+from experiments.plans.differences import arm_effects, differences_of
+from experiments.plans.document import ExperimentPlan
+from experiments.plans.families import confidence_of, stepped_down
+from experiments.plans.findings import Cost, Findings, MetricFindings, Mismatch
+from experiments.plans.observed import Observed
+from experiments.plans.units import REPEATED, is_repeated, why_withheld
 from experiments.statistics.errors import StatisticsError
-from experiments.statistics.estimates import Estimate
-from experiments.statistics.posteriors import Normal
-from experiments.statistics.quantiles import quantile_difference
-from experiments.statistics.sketches import QuantileSketch
 from experiments.statistics.srm import anytime_sample_ratio
 from experiments.statistics.summaries import PeriodTable
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-
-MOST_POINTS = 400  # of a path that is kept
-MOST_REPEATED = 1.1  # outcomes of a unit, on average, that are taken for one each
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What was seen of an experiment so far.
-
-    Attributes
-    ----------
-    tables : mapping of str to PeriodTable
-        By metric.
-    sketches : mapping of str to sequence of QuantileSketch
-        Of quantile metrics, one an arm.
-    exposed : mapping of int to mapping of int to int
-        Units by allocation number and position of the arm.
-    weights : mapping of int to sequence of float
-        Shares of the arms by allocation number.
-    watermark : int or None
-        Periods that end by then are analyzed [UTC ns]; all where None.
-    silent : sequence of str
-        Metrics and arms of which nothing has come while others reported.
-    """
-
-    tables: Mapping[str, PeriodTable]
-    sketches: Mapping[str, Sequence[QuantileSketch]] = field(default_factory=dict)
-    exposed: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
-    weights: Mapping[int, Sequence[float]] = field(default_factory=dict)
-    watermark: int | None = None
-    silent: Sequence[str] = ()
-    n_late: int = 0
+MOST_POINTS = 400  # of a cost that are kept
 
 
 def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
@@ -82,22 +34,21 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     Notes
     -----
     Each challenger is compared with the control by the difference of their period totals (shadow)
-    or of their means within a period and allocation (assigned). With several challengers each
-    interval has the confidence ``1 - a / m``, so that all of
-    a metric's hold at once; each is cut to those before it, as a confidence sequence may be, so
-    that it does not matter when anybody looked. What cannot be computed says why.
+    or of their means within a period and allocation (assigned); where units report again and again,
+    by that of their means over all outcomes, with errors by unit and period. Intervals of several
+    comparisons are as sure as the plan's correction asks; each is cut to those before it, as a
+    confidence sequence may be, so that it does not matter when anybody looked. What cannot be
+    computed says why.
     """
-    metrics = [_metric_findings(plan, metric, observed) for metric in plan.metrics]
+    metrics = _all_metrics(plan, observed)
     primary = next(one for one in metrics if one.role == "primary")
-    table = _in_time(plan, observed.tables[plan.primary.name], observed.watermark)
-    is_repeated = _is_repeated(plan, table, observed)
+    table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
     notes = [f"{one.arm}: {one.because}" for one in primary.comparisons if one.because]
     notes += _unpaired(plan, table) + _selected(plan, observed)
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    if is_repeated:
-        notes.append(_REPEATED)
+    notes += _repeated(plan, table, observed)
     return Findings(
         n_periods=_n_compared(plan, table),
         horizon=plan.analysis.horizon_periods,
@@ -108,28 +59,26 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         cost=_cost(plan, observed),
         method=plan.analysis.method,
         n_late=observed.n_late,
-        is_repeated=is_repeated,
         notes=list(dict.fromkeys(notes)),
     )
 
 
-_REPEATED = (
-    "Units report again and again, and their outcomes are counted by their own moments: how units "
-    "differ is in no interval, so nothing is concluded. counted_by: exposure puts each unit into "
-    "one period."
-)
-
-
-def _is_repeated(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> bool:
-    """Whether the same units are in period after period.
-
-    What chance gave an arm of better units then stays in every difference: it does not vary, so no
-    interval from differences of periods has it.
-    """
-    if plan.design != "assigned" or plan.counts_by_exposure:
-        return False
-    n_units = sum(n for by_arm in observed.exposed.values() for n in by_arm.values())
-    return n_units > 0 and float(table.n.sum()) > MOST_REPEATED * n_units
+def _all_metrics(plan: ExperimentPlan, observed: Observed) -> list[MetricFindings]:
+    """Return what is known of each metric, at the confidences that the plan's correction gives."""
+    n_challengers = len(plan.arms) - 1
+    sure = {metric.name: [confidence_of(plan, metric)] * n_challengers for metric in plan.metrics}
+    found = [metric_findings(plan, metric, observed, sure[metric.name]) for metric in plan.metrics]
+    while plan.analysis.correction == "holm":
+        after = stepped_down(plan, found)
+        if after == sure:
+            break
+        found = [
+            metric_findings(plan, metric, observed, after[metric.name])
+            if after[metric.name] != sure[metric.name] else one
+            for metric, one in zip(plan.metrics, found, strict=True)
+        ]  # fmt: skip
+        sure = after
+    return found
 
 
 def _n_compared(plan: ExperimentPlan, table: PeriodTable) -> int:
@@ -138,43 +87,16 @@ def _n_compared(plan: ExperimentPlan, table: PeriodTable) -> int:
     return max(differences_of(plan, plan.primary, table, arm)[0].size for arm in challengers)
 
 
-def confidence_of(plan: ExperimentPlan) -> float:
-    """Return the confidence of a single interval, so that those of all challengers hold at once."""
-    asked = plan.analysis
-    n_challengers = len(plan.arms) - 1
-    share = n_challengers if asked.correction == "bonferroni" else 1
-    return 1.0 - (1.0 - asked.confidence) / share
+def _repeated(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> list[str]:
+    """Return a note where units report again and again and that is in the intervals.
 
-
-def _metric_findings(
-    plan: ExperimentPlan, metric: MetricSpec, observed: Observed
-) -> MetricFindings:
-    n_arms = len(plan.arms)
-    figures: list[ArmFigures] = []
-    try:
-        if metric.kind == "quantile":
-            figures, comparisons = _by_sketch(plan, metric, observed.sketches.get(metric.name, ()))
-        else:
-            table = _in_time(plan, observed.tables[metric.name], observed.watermark)
-            figures = _arm_figures(plan, metric, table)
-            comparisons = [_compared(plan, metric, table, at) for at in range(1, n_arms)]
-    except StatisticsError as error:
-        comparisons = [
-            Comparison(arm.name, plan.control.name, confidence_of(plan), because=_sentence(error))
-            for arm in plan.ordered_arms[1:]
-        ]
-    return MetricFindings(
-        name=metric.name, role=metric.role, kind=metric.kind, direction=metric.direction,
-        method=_method_of(plan, metric), arms=figures, comparisons=comparisons,
-        margin=metric.margin,
-    )  # fmt: skip
-
-
-def _method_of(plan: ExperimentPlan, metric: MetricSpec) -> str:
-    if metric.kind == "quantile":
-        return "one look"
-    is_rare = metric.role == "guardrail" and plan.analysis.method in RARE
-    return "planned_sequence" if is_rare else plan.analysis.method
+    Where it is not, each comparison says why it has none.
+    """
+    if not is_repeated(plan, table, observed.n_exposed):
+        return []
+    name = plan.primary.name
+    why = why_withheld(plan, observed.tables[name], observed.units.get(name))
+    return [REPEATED] if why is None else []
 
 
 def _unpaired(plan: ExperimentPlan, table: PeriodTable) -> list[str]:
@@ -204,139 +126,6 @@ def _selected(plan: ExperimentPlan, observed: Observed) -> list[str]:
     return [said]
 
 
-def _in_time(plan: ExperimentPlan, table: PeriodTable, watermark: int | None) -> PeriodTable:
-    merged = table.merged()
-    return merged if watermark is None else merged.ended(watermark, plan.period_ns)
-
-
-def _compared(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int) -> Comparison:
-    """Return one challenger less the control."""
-    name, control = plan.ordered_arms[arm].name, plan.control.name
-    confidence = confidence_of(plan)
-    try:
-        periods, differences = differences_of(plan, metric, table, arm)
-        if plan.analysis.method != "asymptotic":
-            horizon = plan.analysis.horizon_periods
-            periods, differences = periods[:horizon], differences[:horizon]
-        if differences.size and bool(np.all(differences == differences[0])):
-            return Comparison(
-                name, control, confidence, estimate=float(differences[0]),
-                because="The differences do not vary: there is no interval.",
-            )  # fmt: skip
-        plain = intervals_of(
-            plan.analysis, differences, confidence, bound=_bound(metric),
-            is_guardrail=metric.role == "guardrail",
-        )  # fmt: skip
-    except StatisticsError as error:
-        return Comparison(name, control, confidence, because=_sentence(error))
-    # A guardrail is asked how things stand now; the primary metric what fits all looks so far,
-    # so that an answer of yesterday is one today, whoever looked.
-    seen = plain if metric.role == "guardrail" else plain.running()
-    known = np.isfinite(seen.lower) & np.isfinite(seen.upper)
-    fits = known & (seen.lower <= seen.upper)
-    at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
-    told = list(seen.warnings)
-    if at is None:
-        told.insert(0, _too_early(plan, differences.size))
-    elif known[at + 1 :].any():
-        told.insert(
-            0, "No one difference fits all looks: it changed while the experiment ran; shown is "
-            "the last interval that fits those before it.",
-        )  # fmt: skip
-    return Comparison(
-        name, control, confidence,
-        estimate=float(seen.mean[-1 if at is None else at]) if seen.mean.size else None,
-        lower=None if at is None else float(seen.lower[at]),
-        upper=None if at is None else float(seen.upper[at]),
-        **_bayesian(plan.analysis, metric, differences),
-        because=" ".join(told),
-        path=_path(periods + plan.period_ns, seen),
-    )  # fmt: skip
-
-
-def _too_early(plan: ExperimentPlan, n: int) -> str:
-    asked = plan.analysis
-    first = {
-        "fixed_horizon": asked.horizon_periods,
-        "group_sequential": -(-asked.horizon_periods // asked.n_looks),
-    }.get(asked.method, asked.start)
-    return f"{n:,} periods so far; the first interval comes after {first:,}."
-
-
-def _bayesian(asked: AnalysisSpec, metric: MetricSpec, differences: FloatArray) -> dict[str, float]:
-    """Return the chance that the challenger is better, and what choosing it would cost if not."""
-    prior = None if asked.prior_deviation is None else Normal(0.0, asked.prior_deviation)
-    try:
-        found = mean_of_series(differences)
-        effect = normal_effect(found.difference, found.standard_error, prior=prior)
-    except StatisticsError:
-        return {}
-    is_more = metric.direction == "increase"
-    return {
-        "probability_better": effect.chance_to_win if is_more else 1.0 - effect.chance_to_win,
-        "expected_loss": effect.risk_of_shipping if is_more else effect.risk_of_keeping,
-        "posterior_mean": effect.posterior.mean,
-        "posterior_deviation": effect.posterior.deviation,
-    }
-
-
-def _arm_figures(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable) -> list[ArmFigures]:
-    n_arms = len(plan.arms)
-    values = period_values(plan, metric, table, n_arms)
-    _, n = table.pivot("n", n_arms)
-    figures = []
-    for at, arm in enumerate(plan.ordered_arms):
-        own = values[:, at][(n[:, at] > 0.0) & np.isfinite(values[:, at])]
-        found = _estimate(own)
-        count = float(own.size) if plan.design == "shadow" else float(n[:, at].sum())
-        figures.append(
-            ArmFigures(
-                arm.name, count, float(own.mean()) if own.size else None,
-                found.standard_error if found else None,
-            )
-        )  # fmt: skip
-    return figures
-
-
-def _estimate(values: FloatArray) -> Estimate | None:
-    try:
-        return mean_of_series(values)
-    except StatisticsError:
-        return None
-
-
-def _by_sketch(
-    plan: ExperimentPlan, metric: MetricSpec, sketches: Sequence[QuantileSketch]
-) -> tuple[list[ArmFigures], list[Comparison]]:
-    """Return quantiles of all arms; their intervals hold at one look, and never decide."""
-    assert metric.quantile is not None  # noqa: S101 - a rule of the document
-    arms = plan.ordered_arms
-    figures = [
-        ArmFigures(
-            arm.name, sketch.n, sketch.quantile(metric.quantile) if sketch.n > 0 else None
-        )
-        for arm, sketch in zip(arms, sketches, strict=False)
-    ]  # fmt: skip
-    comparisons = []
-    for arm, sketch in zip(arms[1:], sketches[1:], strict=False):
-        try:
-            found = quantile_difference(
-                sketches[0], sketch, metric.quantile, confidence=confidence_of(plan), seed=plan.seed
-            )
-        except StatisticsError as error:
-            one = Comparison(
-                arm.name, plan.control.name, confidence_of(plan), because=_sentence(error)
-            )
-        else:
-            one = Comparison(
-                arm.name, plan.control.name, found.confidence, estimate=found.difference,
-                lower=found.lower, upper=found.upper,
-                because="Its interval holds at one look, for outcomes that do not depend.",
-            )  # fmt: skip
-        comparisons.append(one)
-    return figures, comparisons
-
-
 def _mismatch(plan: ExperimentPlan, observed: Observed) -> Mismatch | None:
     """Return whether units came as allocated; None of a shadow experiment, which has no units."""
     if plan.design != "assigned":
@@ -355,7 +144,7 @@ def _mismatch(plan: ExperimentPlan, observed: Observed) -> Mismatch | None:
     try:
         found = anytime_sample_ratio(counts, shares, level=plan.stopping.mismatch_alpha)
     except StatisticsError as error:
-        return Mismatch(None, because=_sentence(error), **told)
+        return Mismatch(None, because=sentence(error), **told)
     return Mismatch(found.p_value, is_mismatch=found.is_mismatch, **told)
 
 
@@ -368,7 +157,7 @@ def _cost(plan: ExperimentPlan, observed: Observed) -> Cost | None:
     if plan.design != "assigned" or metric.kind == "ratio":
         return None
     n_arms = len(plan.arms)
-    table = _in_time(plan, observed.tables[metric.name], observed.watermark)
+    table = in_time(plan, observed.tables[metric.name], observed.watermark)
     periods, n = table.pivot("n", n_arms)
     if periods.size == 0 or bool((n.sum(axis=0) == 0.0).any()):
         return None
@@ -378,33 +167,3 @@ def _cost(plan: ExperimentPlan, observed: Observed) -> Cost | None:
     kept = np.unique(np.linspace(0, total.size - 1, min(total.size, MOST_POINTS)).astype(int))
     ends = (periods + plan.period_ns)[kept]
     return Cost([int(end) for end in ends], [float(value) for value in total[kept]])
-
-
-def _bound(metric: MetricSpec) -> float | None:
-    """Return how far a difference can be from 0, where it is known."""
-    if metric.kind == "proportion":
-        return 1.0
-    return None if metric.bound is None else 2.0 * metric.bound
-
-
-def _path(ends: IntArray, seen: Any) -> Path:
-    """Return an interval's way, thinned to what can be told apart; the last look always stays."""
-    n_looks = seen.mean.size
-    kept = np.unique(np.linspace(0, n_looks - 1, min(n_looks, MOST_POINTS)).astype(int))
-    at = seen.periods[kept] - 1
-    return Path(
-        at=[int(value) for value in ends[at]],
-        n=[int(value) for value in seen.periods[kept]],
-        estimate=_plain(seen.mean[kept]),
-        lower=_plain(seen.lower[kept]),
-        upper=_plain(seen.upper[kept]),
-    )
-
-
-def _plain(values: FloatArray) -> list[float | None]:
-    return [float(value) if math.isfinite(value) else None for value in values]
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error).rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}."

@@ -100,9 +100,7 @@ def _on_primary(
 ) -> Decision:
     metric = findings.primary
     known = [(one, _improvement(metric, one)) for one in metric.comparisons]
-    if findings.is_repeated:
-        known = [(one, None) for one, _ in known]
-    elif known and region is not None and all(_is_nothing(one, region) for one, _ in known):
+    if known and region is not None and all(_is_nothing(one, region) for one, _ in known):
         reason = f"No difference of {metric.name} is larger than {region:g}."
         return Decision(Verdict.NO_DIFFERENCE, reason, guardrails=states)
     winners = [one for one, better in known if better is not None and better[0] > 0.0]

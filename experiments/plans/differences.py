@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.plans.document import ExperimentPlan, MetricSpec
+from experiments.plans.document import ExperimentPlan
+from experiments.plans.sections import MetricSpec
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]

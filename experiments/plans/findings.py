@@ -156,9 +156,6 @@ class Findings:
         Periods with outcomes of any arm.
     watermark : int or None
         Outcomes up to here are in [UTC ns].
-    is_repeated : bool
-        Units report in period after period: how they differ is in no interval, so that the
-        platform takes none of them for an answer.
     """
 
     n_periods: int
@@ -170,7 +167,6 @@ class Findings:
     method: str = ""
     n_seen: int = 0
     n_late: int = 0
-    is_repeated: bool = False
     notes: Sequence[str] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.plans.document import AnalysisSpec
+from experiments.plans.sections import AnalysisSpec
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import NotComputedError
 from experiments.statistics.sequential import (

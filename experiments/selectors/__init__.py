@@ -1,11 +1,13 @@
 """Questions about experiments: rows, plans, and the sums that analyses are made of."""
 
-from experiments.selectors.board import Board, detectability, get_board, history_of
+from experiments.selectors.board import Board, get_board, history_of
+from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.records import (
     current_allocation,
     find_experiment,
     get_analysis,
     get_experiment,
+    last_reasons,
     list_allocations,
     list_analyses,
     list_experiments,
@@ -19,10 +21,12 @@ from experiments.selectors.statistics import (
     period_table,
     sketches,
     tallies,
+    unit_table,
 )
 
 __all__ = [
     "Board",
+    "Detectability",
     "current_allocation",
     "detectability",
     "exposed_by_allocation",
@@ -31,6 +35,7 @@ __all__ = [
     "get_board",
     "get_experiment",
     "history_of",
+    "last_reasons",
     "list_allocations",
     "list_analyses",
     "list_experiments",
@@ -41,4 +46,5 @@ __all__ = [
     "render_report",
     "sketches",
     "tallies",
+    "unit_table",
 ]

@@ -12,16 +12,14 @@ from crowetrade_site.core.history import Happening, happening_of
 from crowetrade_site.core.models import AuditEvent
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Analysis, Experiment
-from experiments.plans import ExperimentPlan, MetricSpec, Verdict, duration
+from experiments.plans import ExperimentPlan, MetricSpec, Verdict
 from experiments.selectors import drawings
+from experiments.selectors.detecting import detectability
 from experiments.selectors.figures import NOTHING, write_interval, write_share, write_value
 from experiments.selectors.records import list_allocations, plan_of
 from experiments.selectors.statistics import tallies
-from experiments.statistics.power import detectable_information_ratio, years_to_detect
 
 MOST_EVENTS = 30
-_LEAST_YEARS = 1.0 / 12.0
-_YEAR_SECONDS = 365.25 * 86_400.0
 ANSWERS = {
     Verdict.WINNER: "A winner",
     Verdict.NO_DIFFERENCE: "No difference",
@@ -135,8 +133,8 @@ def get_board(experiment: Experiment) -> Board:
         is_live=experiment.status in {ExperimentStatus.RUNNING, ExperimentStatus.PAUSED},
         n_periods=n_periods,
         percent=min(100, round(100 * n_periods / horizon)),
-        progress=f"{n_periods:,} of {horizon:,} planned periods of {plan.period}",
-        detectability=detectability(plan),
+        progress=_progress(n_periods, plan),
+        detectability=shown.sentence if (shown := detectability(plan)) else "",
         arms=_arms(experiment, plan, primary, shares[-1].weights if shares else plan.weights),
         cards=[_card(plan, metric, by_name.get(metric.name), decision) for metric in plan.metrics],
         posterior=drawings.draw_posteriors(plan.primary, primary),
@@ -162,26 +160,13 @@ def history_of(experiment: Experiment) -> list[Happening]:
     return [happening_of(event, experiment.name) for event in events]
 
 
-def detectability(plan: ExperimentPlan) -> str:
-    """Return in a sentence how large a difference the planned time can show; empty where unsaid.
-
-    An information ratio is of returns: nothing is said of units, nor of less than a month.
-
-    Notes
-    -----
-    A day is a trading day, 252 of them a year; any other period is counted on the clock.
-    """
-    seconds = duration(plan.period).total_seconds() * plan.analysis.horizon_periods
-    is_daily = duration(plan.period).total_seconds() == 86_400.0
-    years = plan.analysis.horizon_periods / 252.0 if is_daily else seconds / _YEAR_SECONDS
-    if plan.design != "shadow" or plan.primary.kind != "mean" or years < _LEAST_YEARS:
-        return ""
-    ratio = detectable_information_ratio(years)
+def _progress(n_periods: int, plan: ExperimentPlan) -> str:
+    """Return how much of the plan is over; what came after it is said apart."""
+    horizon = plan.analysis.horizon_periods
+    if n_periods <= horizon:
+        return f"{n_periods:,} of {horizon:,} planned periods of {plan.period}"
     return (
-        f"{years:.2g} years of planned periods show an annual information ratio (of the "
-        f"difference) of {ratio:.2g} or more in four of five cases. A ratio of 1 takes "
-        f"{years_to_detect(1.0):.1f} years, 2 takes {years_to_detect(2.0):.1f}, whatever the "
-        "length of a period; to look all the time takes somewhat more."
+        f"all {horizon:,} planned periods of {plan.period}, and {n_periods - horizon:,} after them"
     )
 
 

@@ -1,5 +1,6 @@
 """Rows of experiments, and their plans as documents."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -95,3 +96,10 @@ def get_analysis(experiment: Experiment, number: int | None = None) -> Analysis:
         which = "no analysis yet" if number is None else f"no analysis {number}"
         raise NotFound(f"The experiment {experiment} has {which}.")
     return one
+
+
+def last_reasons(experiments: Sequence[Experiment]) -> dict[int, str]:
+    """Return what the newest look at each of some experiments says, by primary key."""
+    newest = Analysis.objects.filter(experiment__in=experiments).order_by("experiment", "-number")
+    rows = newest.distinct("experiment").values_list("experiment_id", "decision__reason")
+    return dict(rows)

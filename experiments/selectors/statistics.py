@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from experiments.models import Experiment, Tally
+from experiments.statistics.clusters import UnitTable
 from experiments.statistics.sketches import QuantileSketch
 from experiments.statistics.summaries import PeriodTable
 
@@ -28,6 +29,12 @@ FROM (
     ) s JOIN experiments_arm a ON a.id = s.arm_id
 ) whole
 """  # noqa: S608 - names of ours
+_UNIT_SUMS = ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx")
+_UNITS = f"""
+SELECT period, a.position, allocation, {", ".join(f"sum({name}::float8)" for name in _UNIT_SUMS)}
+FROM experiments_unitstatistic s JOIN experiments_arm a ON a.id = s.arm_id
+WHERE metric_id = %s GROUP BY period, a.position, allocation ORDER BY period, a.position
+"""  # noqa: S608 - names of ours
 _NEWEST = """
 SELECT m.name, a.name, s.newest, s.changed_at FROM (
     SELECT metric_id, arm_id, max(period) AS newest, max(changed_at) AS changed_at
@@ -41,9 +48,9 @@ FROM experiments_sketchbin b JOIN experiments_arm a ON a.id = b.arm_id
 WHERE b.metric_id = %s GROUP BY a.position, b.bin
 """
 _EXPOSED = """
-SELECT e.allocation, a.position, count(*)
-FROM experiments_exposure e JOIN experiments_arm a ON a.id = e.arm_id
-WHERE e.experiment_id = %s AND NOT e.is_override
+SELECT e.allocation, a.position, sum(e.n)::int8
+FROM experiments_exposurecount e JOIN experiments_arm a ON a.id = e.arm_id
+WHERE e.experiment_id = %s
 GROUP BY e.allocation, a.position
 """
 
@@ -57,6 +64,15 @@ def period_table(metric_id: int) -> PeriodTable:
     return PeriodTable.of(
         *(key.astype(np.int64) for key in keys), *(column.astype(np.float64) for column in sums)
     )
+
+
+def unit_table(metric_id: int) -> UnitTable | None:
+    """Return the sums over units of one metric; None where there are none."""
+    found = _rows(_UNITS, metric_id)
+    if not found:
+        return None
+    columns = [np.array(column) for column in zip(*found, strict=True)]
+    return UnitTable.of(*columns)
 
 
 def sketches(metric_id: int, n_arms: int) -> list[QuantileSketch]:

@@ -24,6 +24,7 @@ from experiments.selectors.configuration import (
     configuration,
     kept_configuration,
 )
+from experiments.services import writing
 
 MOST_UNITS: Final = 1_000
 LONGEST_ATTRIBUTES: Final = 10_000  # characters of JSON
@@ -38,8 +39,9 @@ FROM experiments_experiment AS experiment LEFT JOIN LATERAL (
 ) AS met ON true
 WHERE experiment.public_id = %s
 """
-# The same, and it stores what a unit meets that has met none, if the experiment stands as it did
-# when that was decided: one way to the database and one commit.
+# The same, and it stores and counts what a unit meets that has met none, if the experiment stands
+# as it did when that was decided: one way to the database and one commit. Counts come last, so that
+# what is locked longest is a row of a shard.
 _MEET = """
 WITH experiment AS (
     SELECT id, revision, status, design FROM experiments_experiment WHERE public_id = %s
@@ -51,7 +53,12 @@ WITH experiment AS (
     (experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
     SELECT id, %s, %s, %s, %s, %s, %s, %s::jsonb FROM experiment
     WHERE revision = %s AND status = 'running' AND NOT EXISTS (SELECT FROM met)
-    ON CONFLICT (experiment_id, unit) DO NOTHING RETURNING id
+    ON CONFLICT (experiment_id, unit) DO NOTHING
+    RETURNING id, experiment_id, allocation, arm_id, is_override
+), counted AS (
+    INSERT INTO experiments_exposurecount AS kept (experiment_id, allocation, arm_id, shard, n)
+    SELECT experiment_id, allocation, arm_id, %s, 1 FROM made WHERE NOT is_override
+    ON CONFLICT (experiment_id, allocation, arm_id, shard) DO UPDATE SET n = kept.n + 1
 )
 SELECT revision, status, design, met.arm_id, met.allocation, met.probability, met.is_override,
        made.id IS NOT NULL
@@ -68,13 +75,22 @@ FROM unnest(%s::text[]) AS asked(unit), LATERAL (
 ) AS met
 """
 _EXPOSE_MANY = """
-INSERT INTO experiments_exposure
-(experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
-SELECT experiment.id, unit, arm, %s, probability, is_override, %s, attributes::jsonb
-FROM unnest(%s::text[], %s::bigint[], %s::float8[], %s::bool[], %s::text[])
-AS given(unit, arm, probability, is_override, attributes), experiments_experiment AS experiment
-WHERE experiment.id = %s AND experiment.revision = %s AND experiment.status = 'running'
-ON CONFLICT (experiment_id, unit) DO NOTHING RETURNING unit
+WITH made AS (
+    INSERT INTO experiments_exposure
+    (experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
+    SELECT experiment.id, unit, arm, %s, probability, is_override, %s, attributes::jsonb
+    FROM unnest(%s::text[], %s::bigint[], %s::float8[], %s::bool[], %s::text[])
+    AS given(unit, arm, probability, is_override, attributes), experiments_experiment AS experiment
+    WHERE experiment.id = %s AND experiment.revision = %s AND experiment.status = 'running'
+    ON CONFLICT (experiment_id, unit) DO NOTHING
+    RETURNING experiment_id, unit, allocation, arm_id, is_override
+), counted AS (
+    INSERT INTO experiments_exposurecount AS kept (experiment_id, allocation, arm_id, shard, n)
+    SELECT experiment_id, allocation, arm_id, %s, count(*) FROM made WHERE NOT is_override
+    GROUP BY experiment_id, allocation, arm_id ORDER BY arm_id
+    ON CONFLICT (experiment_id, allocation, arm_id, shard) DO UPDATE SET n = kept.n + EXCLUDED.n
+)
+SELECT unit FROM made
 """
 
 
@@ -161,7 +177,7 @@ def _ask(
     is_override = decided.reason is Reason.OVERRIDE
     return prepared.first(
         _MEET, experiment_id, unit, unit, setup.arm_id(decided.arm), setup.allocation,
-        decided.probability, is_override, at, text, setup.revision,
+        decided.probability, is_override, at, text, setup.revision, writing.shard(),
     )  # fmt: skip
 
 
@@ -230,7 +246,9 @@ def _expose(
     overrides = [one.reason is Reason.OVERRIDE for one in some]
     attributes = [texts[name] for name in names]
     values = (setup.allocation, at, names, arms, chances, overrides, attributes)
-    stored = prepared.rows(_EXPOSE_MANY, *values, setup.pk, setup.revision)
+    stored = prepared.rows(
+        _EXPOSE_MANY, *values, setup.pk, setup.revision, writing.shard()
+    )  # fmt: skip
     return {name for (name,) in stored}
 
 

@@ -5,11 +5,9 @@ keys, which are inserted in their order; the sums come after, in their order too
 waits in a circle. The statements are written by hand: a batch of a thousand takes milliseconds.
 """
 
-import threading
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import numpy as np
@@ -22,8 +20,8 @@ from experiments.intake import Judged, Reason, Refusal, Sent, judge, refusals
 from experiments.intake.judging import keys_of
 from experiments.intake.sums import Bins, Sums, Taken, bins_of, periods_of, sums_of
 from experiments.selectors.configuration import Configuration, configuration_of_live, ns_of
+from experiments.services import unit_sums, writing
 
-N_SHARDS: Final = 8
 BEHIND_US: Final = 5_000_000  # a client's clock may be: else the quickest outcomes would be lost
 _NULL: Final = "\\N"  # as COPY reads it
 ACCEPTED, DUPLICATE, LATE, OVERRIDDEN = "accepted", "duplicate", "late", "overridden"
@@ -123,12 +121,16 @@ def record_outcomes(*, experiment_id: UUID, sent: Sent, actor: User, at: datetim
     if fresh.size:
         taken = joined.taken.at_rows(fresh)
         _keep_raw(setup, sent, taken, rows[fresh], [keys[one] for one in fresh.tolist()], at)
-        counted = taken.at_rows(~joined.is_override[fresh])
+        counts = ~joined.is_override[fresh]
+        counted = taken.at_rows(counts)
         tallies |= {
             ACCEPTED: fresh.size,
             LATE: _count_late(setup, taken, ns_of(at)),
             OVERRIDDEN: fresh.size - counted.at.size,
         }
+        if setup.terms.adds_by_unit:
+            units = [sent.unit[row] or "" for row in rows[fresh][counts].tolist()]
+            unit_sums.add(setup, counted, units, at)
         _add(setup, counted, at)
     refused = judged.counts()
     _tally(setup, {**tallies, **refused})
@@ -182,7 +184,9 @@ def _join_exposures(setup: Configuration, sent: Sent, judged: Judged) -> _Met:
     place = {arm_id: position for position, arm_id in enumerate(setup.arm_ids.tolist())}
     exposed = {
         unit: (place[arm_id], number, override, moment)
-        for unit, arm_id, number, override, moment in _rows(_EXPOSED, _texts(units), setup.pk)
+        for unit, arm_id, number, override, moment in writing.rows(
+            _EXPOSED, writing.texts(units), setup.pk
+        )
     }
     found = [exposed.get(unit, _NOBODY) if unit else _NOBODY for unit in sent.unit]
     arm, number, override, moment = (np.array(column) for column in zip(*found, strict=True))
@@ -206,7 +210,12 @@ def _count_once(
         return rows, 0
     distinct, first, of = np.unique(np.array(keys), return_index=True, return_inverse=True)
     ordered, values = distinct.tolist(), sent.value[rows]
-    new = {key for (key,) in _rows(_KEYS, setup.pk, _plain(ordered), _numbers(values[first]))}
+    new = {
+        key
+        for (key,) in writing.rows(
+            _KEYS, setup.pk, writing.plain(ordered), writing.numbers(values[first])
+        )
+    }
     is_first = np.zeros(rows.size, dtype=np.bool_)
     is_first[first] = True
     if len(new) == rows.size:
@@ -214,7 +223,7 @@ def _count_once(
     counted = values[first]
     known = [key for key in ordered if key not in new]
     if known:
-        before = dict(_rows(_VALUES, setup.pk, _plain(known)))
+        before = dict(writing.rows(_VALUES, setup.pk, writing.plain(known)))
         counted = np.array(
             [before.get(key, value) for key, value in zip(ordered, counted, strict=True)]
         )
@@ -255,7 +264,7 @@ def _count_late(setup: Configuration, taken: Taken, now_ns: int) -> int:
     ends = periods_of(taken.counted_at, setup.terms.period_ns) + setup.terms.period_ns
     if setup.terms.counts_by_exposure:  # these are looked at by the clock
         return int(np.count_nonzero(ends + setup.terms.lateness_ns <= now_ns))
-    newest = _rows(_NEWEST, _numbers(setup.metric_ids))[0][0]
+    newest = writing.rows(_NEWEST, writing.numbers(setup.metric_ids))[0][0]
     if newest is None:
         return 0
     return int(np.count_nonzero(ends + setup.terms.lateness_ns <= newest))
@@ -270,48 +279,15 @@ def _add(setup: Configuration, counted: Taken, at: datetime) -> None:
         setup.metric_ids[sums.metric], sums.period, sums.allocation, setup.arm_ids[sums.arm],
         sums.n, sums.total, sums.squares, sums.x_total, sums.x_squares, sums.x_product,
     ]  # fmt: skip
-    _run(_SUMS, setup.pk, shard(), at, *map(_numbers, columns))
+    writing.run(_SUMS, setup.pk, writing.shard(), at, *map(writing.numbers, columns))
     bins: Bins | None = bins_of(counted, setup.terms)
     if bins is not None:
         keys = [setup.metric_ids[bins.metric], setup.arm_ids[bins.arm]]
-        _run(_BINS, shard(), *map(_numbers, [*keys, bins.bin, bins.n]))
+        writing.run(_BINS, writing.shard(), *map(writing.numbers, [*keys, bins.bin, bins.n]))
 
 
 def _tally(setup: Configuration, counts: dict[str, int]) -> None:
     """Add to what was taken and refused so far."""
     named = sorted(reason for reason, n in counts.items() if n)
     numbers = np.array([counts[reason] for reason in named], dtype=np.int64)
-    _run(_TALLIES, setup.pk, shard(), _plain(named), _numbers(numbers))
-
-
-def shard() -> int:
-    """Return the rows that this thread adds to: threads of one process have neighboring ids."""
-    return threading.get_native_id() % N_SHARDS
-
-
-def _rows(query: str, *values: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
-
-
-def _run(query: str, *values: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-
-
-def _plain(words: Sequence[str]) -> str:
-    """Return words without special signs as PostgreSQL writes an array."""
-    return "{" + ",".join(words) + "}"
-
-
-def _texts(words: Iterable[str]) -> str:
-    """Return any words as PostgreSQL writes an array."""
-    quoted = [one.replace("\\", "\\\\").replace('"', '\\"') for one in words]
-    return '{"' + '","'.join(quoted) + '"}' if quoted else "{}"
-
-
-def _numbers(values: NDArray[Any]) -> str:
-    """Return finite numbers as PostgreSQL writes an array, each to its last bit."""
-    return "{" + ",".join(map(repr, values.tolist())) + "}"
+    writing.run(_TALLIES, setup.pk, writing.shard(), writing.plain(named), writing.numbers(numbers))

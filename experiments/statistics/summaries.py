@@ -297,6 +297,10 @@ class PeriodTable:
         """
         return self._where(self.period <= by_ns - require_count("period_ns", period_ns, 1))
 
+    def since(self, start: int) -> Self:
+        """Return the rows of periods that start at a time or later [UTC ns]."""
+        return self._where(self.period >= start)
+
     def of_allocation(self, number: int) -> Self:
         """Return the rows of one allocation."""
         return self._where(self.allocation == number)

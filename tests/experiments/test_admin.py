@@ -70,6 +70,15 @@ class TestPages:
         assert 'class="ct-curve"' in whole
         assert "60 of 100 planned periods" in part.content.decode()
 
+    def test_say_what_came_after_the_plan_apart(self, owner, browser):
+        made = running(owner)
+        add_sums(made, returns(130))
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        whole = browser.get(page(made)).content.decode()
+
+        assert "all 100 planned periods of 1d, and 30 after them" in whole
+
     def test_stop_renewing_once_it_is_over(self, owner, browser):
         made = running(owner)
         add_sums(made, returns(60, lift=0.003))

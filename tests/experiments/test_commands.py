@@ -1,6 +1,7 @@
 """Experiments from the command line."""
 
 import json
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.csv
@@ -9,9 +10,11 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
-from experiments import selectors
+from experiments import jobs, selectors
+from experiments.intake import of_rows
+from experiments.services.outcomes import record_outcomes
 from tests.factories.accounts import account
-from tests.factories.feeding import of_arms, plan, running
+from tests.factories.feeding import START, of_arms, plan, running
 
 
 @pytest.fixture
@@ -51,7 +54,9 @@ class TestLife:
         path = tmp_path / "plan.yaml"
         path.write_text(yaml.safe_dump(plan()))
 
-        assert manage("create_experiment", path)["status"] == "draft"
+        made = manage("create_experiment", path)
+        assert made["status"] == "draft"
+        assert made["detectability"]["years_for_ratio_of_1"] == pytest.approx(7.85, abs=0.01)
         assert manage("start_experiment", "momentum")["status"] == "running"
         assert manage("pause_experiment", "momentum", "--reason", "a look")["status"] == "paused"
         assert manage("show_experiment", "momentum")["weights"] == {
@@ -102,3 +107,46 @@ class TestIngestOutcomes:
         with pytest.raises(CommandError) as refusal:
             manage("ingest_outcomes", "momentum", tmp_path / name, as_json=False)
         assert len(str(refusal.value).splitlines()) == 1
+
+
+class TestListExperiments:
+    def test_tells_of_all_the_newest_first(self, experiment, manage):
+        other = running(experiment.owner, name="venue", design="assigned")
+
+        rows = manage("list_experiments")["experiments"]
+        told = manage("list_experiments", as_json=False)
+
+        assert [row["name"] for row in rows] == ["venue", "momentum"]
+        assert rows[1]["arms"] == ["champion", "challenger"]
+        assert [line.split()[:3] for line in told.splitlines()] == [
+            [other.name, "running", "assigned"], ["momentum", "running", "shadow"],
+        ]  # fmt: skip
+
+    def test_says_what_the_last_look_says(self, experiment, manage):
+        record_outcomes(
+            experiment_id=experiment.public_id, sent=of_rows(of_arms(10)), actor=experiment.owner,
+            at=START + timedelta(days=3),
+        )  # fmt: skip
+        jobs.analyze_experiment(experiment_id=experiment.public_id)
+
+        says = manage("list_experiments")["experiments"][0]["says"]
+
+        assert says == "1 of 500 planned periods; no answer so far."
+        assert says in manage("list_experiments", as_json=False)
+
+    def test_filters_by_status(self, experiment, manage):
+        assert manage("list_experiments", "--status", "draft")["experiments"] == []
+        assert "No experiment" in manage("list_experiments", "--status=draft", as_json=False)
+
+
+class TestDetectability:
+    def test_is_told_by_the_command(self, experiment, manage):
+        sentence = manage("show_experiment", "momentum", as_json=False)
+
+        assert "A ratio of 1 takes 7.8 years" in sentence
+
+    def test_is_not_told_of_units(self, experiment, manage):
+        running(experiment.owner, name="venue", design="assigned")
+
+        assert manage("show_experiment", "venue")["detectability"] is None
+        assert "information ratio" not in manage("show_experiment", "venue", as_json=False)

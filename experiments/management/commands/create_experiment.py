@@ -1,6 +1,7 @@
 """`manage.py create_experiment PLAN.yaml`: keep a plan as a draft."""
 
 from argparse import ArgumentParser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.utils import timezone
 
 from crowetrade_site.core import documents
 from crowetrade_site.core.commands import DomainCommand
-from experiments import services
+from experiments import selectors, services
 
 
 class Command(DomainCommand):
@@ -24,8 +25,16 @@ class Command(DomainCommand):
             actor=self.actor(options),
             at=timezone.now(),
         )
+        shown = selectors.detectability(selectors.plan_of(experiment))
         self.answer(
-            {"id": experiment.public_id, "name": experiment.name, "status": experiment.status}
+            {
+                "id": experiment.public_id,
+                "name": experiment.name,
+                "status": experiment.status,
+                "detectability": shown and asdict(shown),
+            }
         )
         self.say(f"{experiment} is a draft, {experiment.public_id}.")
+        if shown:
+            self.say(shown.sentence)
         self.say(f"Start it: manage.py start_experiment {experiment}")

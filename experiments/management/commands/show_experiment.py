@@ -1,6 +1,7 @@
 """`manage.py show_experiment NAME`: where an experiment stands."""
 
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from crowetrade_site.core.commands import DomainCommand
@@ -23,6 +24,7 @@ class Command(DomainCommand):
         )
         weights = dict(zip(arms, shares.weights, strict=True)) if shares else {}
         counted = selectors.tallies(experiment)
+        shown = selectors.detectability(selectors.plan_of(experiment))
         self.answer(
             {
                 "id": experiment.public_id,
@@ -36,12 +38,15 @@ class Command(DomainCommand):
                 "concluded_at": experiment.concluded_at,
                 "verdict": experiment.verdict,
                 "winner": experiment.winner,
+                "detectability": shown and asdict(shown),
                 "tallies": counted,
                 "analysis": last and {"number": last.number, "decision": last.decision},
             }
         )
         self.say(f"{experiment}: {experiment.status}, {experiment.design}, {', '.join(arms)}")
         self.tell_shares(experiment, weights)
+        if shown:
+            self.say(f"  {shown.sentence}")
         for reason, n in counted.items():
             self.say(f"  {reason:<20} {n:>12,}")
         if last:

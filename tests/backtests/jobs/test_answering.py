@@ -18,8 +18,9 @@ from backtests.jobs.answering import (
 from backtests.jobs.pairing import Paired
 from crowetrade_site.core.errors import InvalidInput
 from experiments.plans import Verdict
-from experiments.plans.analysis import Observed, analyze
+from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
+from experiments.plans.observed import Observed
 from experiments.statistics.power import years_to_detect
 
 DAY = 86_400_000_000_000

@@ -137,6 +137,17 @@ class TestLife:
 
         problem(stranger.post(url(running(owner), "pause/"), WHY, format="json"), 403)
 
+    def test_says_what_the_planned_time_can_show(self, api, owner):
+        shadow, units = running(owner), running(owner, name="venue", design="assigned")
+
+        shown = api.get(url(shadow)).json()["detectability"]
+
+        assert shown["years"] == pytest.approx(500 / 252)
+        assert shown["years_for_ratio_of_1"] == pytest.approx(7.85, abs=0.01)
+        assert shown["information_ratio"] == pytest.approx((7.85 * 252 / 500) ** 0.5, rel=1e-3)
+        assert "four of five cases" in shown["sentence"]
+        assert api.get(url(units)).json()["detectability"] is None
+
     def test_is_shown_with_few_queries(self, api, owner):
         experiment = running(owner)
         api.get(url(experiment))  # the token's first use is written down

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from django.db import connection
 
-from experiments import jobs, selectors
-from experiments.models import PeriodStatistic
+from experiments import jobs, selectors, services
+from experiments.models import ExposureCount, PeriodStatistic, UnitStatistic
 from tests.factories.accounts import account
-from tests.factories.experiments import add_sums, returns, running
+from tests.factories.experiments import AT, DAY_NS, add_sums, returns, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,3 +81,41 @@ class TestFoldShards:
         adding.join()
 
         assert table_of(made)[2].sum() == before + 50
+
+    def test_keeps_the_sums_over_units(self):
+        made = running(account(), design="assigned")
+        metric, arm = made.metrics.get(), made.arms.get(position=0)
+        UnitStatistic.objects.bulk_create(
+            UnitStatistic(
+                experiment=made, metric=metric, arm=arm, allocation=1, period=day * DAY_NS,
+                shard=shard, units=1, counted=2, nn=4.0, ny=day, nx=0.0, yy=shard, yx=0.0, xx=0.0,
+                changed_at=AT,
+            )
+            for day in range(10) for shard in range(1, 5)
+        )  # fmt: skip
+        before = selectors.unit_table(metric.pk)
+
+        jobs.fold_shards()
+
+        after = selectors.unit_table(metric.pk)
+        for name in ("period", "units", "counted", "nn", "ny", "yy"):
+            np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+        assert UnitStatistic.objects.count() == 6 + 4 * 4
+
+    def test_keeps_the_counts_of_exposures(self):
+        made = running(account(), design="assigned")
+        arm = made.arms.get(position=0)
+        services.reallocate(
+            experiment_id=made.public_id, actor=made.owner, at=AT, reason="a hunch",
+            weights={"champion": 0.2, "challenger": 0.8},
+        )  # fmt: skip
+        ExposureCount.objects.bulk_create(
+            ExposureCount(experiment=made, arm=arm, allocation=number, shard=shard, n=shard)
+            for number in (1, 2) for shard in range(8)
+        )  # fmt: skip
+
+        jobs.fold_shards()
+
+        assert selectors.exposed_by_allocation(made) == {1: {0: 28}, 2: {0: 28}}
+        assert ExposureCount.objects.filter(allocation=1).count() == 1
+        assert ExposureCount.objects.filter(allocation=2).count() == 8

@@ -5,8 +5,10 @@ import pytest
 
 from experiments.plans import ExperimentPlan, Verdict
 from experiments.plans.allocating import next_weights
-from experiments.plans.analysis import Observed, analyze, confidence_of
+from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
+from experiments.plans.families import confidence_of
+from experiments.plans.observed import Observed
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.sequential import planned_sequence
 from experiments.statistics.sketches import QuantileSketch
@@ -293,28 +295,6 @@ class TestAnalyze:
 
         assert decide(found, control="champion").verdict == Verdict.GUARDRAIL_BREACHED
 
-    def test_concludes_nothing_from_units_that_report_again_and_again(self):
-        """A/A: what units differ by is constant in time, and in no interval from periods."""
-        rng = np.random.default_rng(2)
-        n_units, n_periods = 200, 400
-        level, arm = rng.standard_normal(n_units), rng.integers(0, 2, n_units)
-        values = level + 0.5 * rng.standard_normal((n_periods, n_units))
-        table = PeriodTable.of_outcomes(
-            np.repeat(np.arange(n_periods) * DAY, n_units), np.tile(arm, n_periods),
-            values.ravel(), allocation=np.ones(values.size, dtype=int),
-        )  # fmt: skip
-        n_by_arm = {at: int(n) for at, n in enumerate(np.bincount(arm))}
-        seen = {"exposed": {1: n_by_arm}, "weights": {1: [0.5, 0.5]}}
-        plan = planned(design="assigned", analysis={"horizon_periods": 800})
-
-        found = analyze(plan, Observed({"return": table}, **seen))
-
-        one = found.primary.comparisons[0]
-        assert one.lower > 0.0 or one.upper < 0.0  # and would be said to be a difference
-        assert found.is_repeated
-        assert any("again and again" in note for note in found.notes)
-        assert decide(found, control="champion").verdict == Verdict.CONTINUE
-
     def test_a_zero_denominator_costs_its_period_alone(self):
         rng = np.random.default_rng(3)
         x = rng.uniform(1.0, 2.0, (80, 2))
@@ -414,6 +394,19 @@ class TestNextWeights:
         )  # fmt: skip
 
         assert next_weights(plan, units_table(lift=0.5), [0.5, 0.5], number=2)[0] > 0.5
+
+    def test_follows_its_window_alone(self):
+        """The challenger was better for long, and is worse of late."""
+        early, late = units_table(n_periods=200, lift=1.0), units_table(n_periods=20, lift=-1.0)
+        moved = PeriodTable.of(late.period + 200 * DAY, *(
+            getattr(late, name) for name in ("arm", "allocation", "n", "total", "squares")
+        ))  # fmt: skip
+        table = early.merged(moved)
+
+        whole = next_weights(self.plan(), table, [0.5, 0.5], number=2)
+        recent = next_weights(self.plan(window=20), table, [0.5, 0.5], number=2)
+
+        assert whole[1] > 0.5 > recent[1]
 
     def test_does_not_depend_on_the_unit(self):
         table = units_table(lift=0.05)

@@ -82,13 +82,6 @@ class TestDecide:
         assert said.verdict == Verdict.WINNER
         assert said.reason.endswith("Nothing is known of its guardrail drawdown.")
 
-    def test_takes_no_interval_of_units_that_report_again_for_an_answer(self):
-        findings = replace(found(metric(compared(0.1, 0.5))), is_repeated=True)
-
-        assert verdict(findings).verdict == Verdict.CONTINUE
-        assert verdict(findings, region=1.0).verdict == Verdict.CONTINUE
-        assert verdict(replace(findings, n_periods=500)).verdict == Verdict.INCONCLUSIVE
-
     def test_waits_no_longer_than_twice_the_plan_for_periods_to_compare(self):
         findings = found(metric(compared(-1.0, 1.0)))
 

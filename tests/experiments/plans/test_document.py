@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from crowetrade_site.core import documents
+from crowetrade_site.core import canonical, documents
 from crowetrade_site.core.errors import InvalidInput
 from experiments.plans import ExperimentPlan, duration
 
@@ -46,6 +46,31 @@ class TestExperimentPlan:
         assert planned(design="assigned").document()["counted_by"] == "outcome"
         with pytest.raises(InvalidInput, match="shadow has none"):
             planned(counted_by="exposure")
+
+    @pytest.mark.parametrize(
+        ("changes", "digest"),
+        [
+            ({}, "e3738826e31f995bbf2c4f0af664726756731e918b73a1ff1fdd783880dfb563"),
+            (
+                {"design": "assigned", "allocation": {"policy": "leader", "discount": 0.9}},
+                "1c2564ecb55c40216d760898b2527e1350cdc7f3f9f83ecb5f4258fa4eea7708",
+            ),
+        ],
+    )
+    def test_has_the_digest_that_it_had_before_plans_learned_more(self, changes, digest):
+        assert canonical.digest(planned(**changes).document()) == digest
+
+    def test_keeps_what_plans_have_learned(self):
+        plan = planned(
+            design="assigned", allocation={"policy": "leader", "window": 5},
+            analysis={"horizon_periods": 500, "correction_over": "plan"},
+        )  # fmt: skip
+
+        stored = plan.document()
+
+        assert stored["allocation"]["window"] == 5
+        assert stored["analysis"]["correction_over"] == "plan"
+        assert ExperimentPlan.model_validate(stored).document() == stored
 
     def test_puts_the_control_first(self):
         plan = planned(

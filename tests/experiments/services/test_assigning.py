@@ -1,12 +1,14 @@
 """Units meet their arms once, and for ever."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 
 from crowetrade_site.core.errors import Forbidden, InvalidInput
-from experiments import services
+from experiments import selectors, services
 from experiments.models import Exposure
 from experiments.selectors.configuration import NotRunning
 from experiments.services import assigning
@@ -152,3 +154,53 @@ class TestAssignUnits:
     def test_refuses_none_too_many_and_twins(self, owner, names):
         with pytest.raises(InvalidInput):
             ask_all(running(owner, design="assigned"), names)
+
+
+def counted(experiment):
+    """Return the exposures by allocation and position of the arm, by counting rows."""
+    found = {}
+    for one in Exposure.objects.filter(experiment=experiment, is_override=False):
+        by_arm = found.setdefault(one.allocation, {})
+        by_arm[one.arm.position] = by_arm.get(one.arm.position, 0) + 1
+    return found
+
+
+class TestCountsOfExposures:
+    def test_are_those_of_the_rows(self, owner):
+        experiment = running(
+            owner, design="assigned", assignment={"overrides": {"house": "challenger"}}
+        )
+        for unit in ("a", "b", "a", "house"):
+            ask(experiment, unit)
+        ask_all(experiment, ["b", "house", *(f"unit-{number}" for number in range(50))])
+        services.reallocate(
+            experiment_id=experiment.public_id, actor=owner, at=AT, reason="a hunch",
+            weights={"champion": 0.2, "challenger": 0.8},
+        )  # fmt: skip
+        ask_all(experiment, [f"unit-{number}" for number in range(90)])
+        ask(experiment, "last")
+
+        found = selectors.exposed_by_allocation(experiment)
+
+        assert found == counted(experiment)
+        assert sum(n for by_arm in found.values() for n in by_arm.values()) == 93
+
+    @pytest.mark.django_db(transaction=True)
+    def test_are_those_of_the_rows_when_many_ask_at_once(self):
+        experiment = running(account("researcher"), design="assigned")
+
+        def client(first):
+            for number in range(30):
+                ask(experiment, f"unit-{(first + number) % 60}")
+            ask_all(experiment, [f"unit-{number}" for number in range(first, first + 80)])
+            connections.close_all()
+
+        clients = [threading.Thread(target=client, args=(10 * first,)) for first in range(4)]
+        for one in clients:
+            one.start()
+        for one in clients:
+            one.join()
+
+        found = selectors.exposed_by_allocation(experiment)
+        assert found == counted(experiment)
+        assert sum(found[1].values()) == 110

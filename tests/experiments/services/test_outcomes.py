@@ -1,5 +1,6 @@
 """Outcomes: each counted once, joined to its exposure, added up; the wrong ones counted by why."""
 
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,9 +12,17 @@ from django.test.utils import CaptureQueriesContext
 from crowetrade_site.core.errors import Forbidden, NotFound
 from experiments import selectors, services
 from experiments.intake import of_rows
-from experiments.models import Exposure, Outcome, OutcomeKey, PeriodStatistic, SketchBin
+from experiments.models import (
+    Exposure,
+    Outcome,
+    OutcomeKey,
+    PeriodStatistic,
+    SketchBin,
+    UnitTotal,
+)
 from experiments.selectors.configuration import NotRunning
 from experiments.services.outcomes import record_outcomes
+from experiments.statistics.clusters import UnitTable
 from tests.factories.accounts import account
 from tests.factories.feeding import START, of_arms, plan, running
 
@@ -250,3 +259,87 @@ class TestRefusals:
     def test_of_what_is_not_there(self, owner):
         with pytest.raises(NotFound):
             record_outcomes(experiment_id=uuid4(), sent=of_rows(of_arms(1)), actor=owner, at=NOW)
+
+
+class TestUnitsThatReportAgain:
+    def outcomes(self, n=60, n_units=7, seed=1):
+        """Return outcomes of some days in any order, and what they are as columns."""
+        rng = np.random.default_rng(seed)
+        day, unit = rng.integers(0, 5, n), rng.integers(0, n_units, n)
+        value = rng.standard_normal(n)
+        rows = [
+            {
+                "metric": "return", "value": float(value[k]), "unit": f"unit-{unit[k]}",
+                "at": (START + timedelta(days=int(day[k]), minutes=k)).isoformat(),
+            }
+            for k in range(n)
+        ]  # fmt: skip
+        return rows, day, unit, value
+
+    def test_are_added_up_by_unit_over_batches(self, owner):
+        experiment = running(owner, design="assigned")
+        for number in range(7):
+            expose(experiment, f"unit-{number}", number % 2)
+        rows, day, unit, value = self.outcomes()
+
+        for begin in range(0, 60, 13):
+            record(experiment, rows[begin : begin + 13])
+            record(experiment, rows[begin : begin + 13])
+
+        found = selectors.unit_table(experiment.metrics.get().pk)
+        expected = UnitTable.of_outcomes(day, unit % 2, unit, value)
+        for name in ("units", "counted", "nn", "ny", "yy"):
+            for arm in (0, 1):
+                own, other = (getattr(table, name)[table.arm == arm] for table in (found, expected))
+                assert own.sum() == pytest.approx(other.sum(), rel=1e-9)
+
+    def test_are_not_added_up_where_each_is_in_one_period(self, owner):
+        experiment = running(owner, design="assigned", counted_by="exposure")
+        expose(experiment, "unit-0")
+
+        record(experiment, [row | {"unit": "unit-0"} for row in self.outcomes(5)[0]])
+
+        assert selectors.unit_table(experiment.metrics.get().pk) is None
+        assert not UnitTotal.objects.exists()
+
+    def test_leave_out_overridden_units(self, owner):
+        experiment = running(owner, design="assigned")
+        expose(experiment, "unit-0", is_override=True)
+
+        record(experiment, [row | {"unit": "unit-0"} for row in self.outcomes(5)[0]])
+
+        assert not UnitTotal.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoFeeds:
+    def test_lose_nothing_of_the_units_that_they_share(self):
+        experiment = running(account("researcher"), design="assigned")
+        for number in range(20):
+            expose(experiment, f"unit-{number}", number % 2)
+        rng = np.random.default_rng(2)
+
+        def feed(first):
+            for batch in range(10):
+                units = rng.permutation(20)
+                record(
+                    experiment,
+                    [
+                        {
+                            "metric": "return", "value": 1.0, "unit": f"unit-{unit}",
+                            "key": f"{first}-{batch}", "at": START.isoformat(),
+                        }
+                        for unit in units.tolist()
+                    ],
+                )  # fmt: skip
+            connection.close()
+
+        feeds = [threading.Thread(target=feed, args=(first,)) for first in range(3)]
+        for one in feeds:
+            one.start()
+        for one in feeds:
+            one.join()
+
+        table = selectors.unit_table(experiment.metrics.get().pk)
+        assert (table.units.sum(), table.counted.sum()) == (20, 600)
+        assert table.nn.sum() == table.yy.sum() == 20 * 30**2

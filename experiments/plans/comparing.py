@@ -1,0 +1,323 @@
+"""One metric: what each arm made, and each challenger beside the control.
+
+By periods, whose shocks their outcomes share; by units too, where these report again and again; and
+of quantiles by sketches. What cannot be computed says why.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.plans.differences import differences_of, period_values
+from experiments.plans.document import ExperimentPlan
+from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
+from experiments.plans.methods import RARE, intervals_of
+from experiments.plans.observed import Observed
+from experiments.plans.sections import AnalysisSpec, MetricSpec
+from experiments.plans.units import (
+    WITHHELD,
+    clustered_sequence,
+    figures_by_unit,
+    is_repeated,
+    why_withheld,
+)
+from experiments.statistics.bayesian import normal_effect
+from experiments.statistics.clusters import UnitTable
+from experiments.statistics.dependent import mean_of_series
+from experiments.statistics.errors import StatisticsError
+from experiments.statistics.estimates import Estimate
+from experiments.statistics.posteriors import Normal
+from experiments.statistics.quantiles import quantile_difference
+from experiments.statistics.sequential import Sequence as Intervals
+from experiments.statistics.sketches import QuantileSketch
+from experiments.statistics.summaries import PeriodTable
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+MOST_POINTS = 400  # of a path that is kept
+
+
+def metric_findings(
+    plan: ExperimentPlan, metric: MetricSpec, observed: Observed, confidences: Sequence[float]
+) -> MetricFindings:
+    """Return what is known of one metric.
+
+    Parameters
+    ----------
+    plan : ExperimentPlan
+    metric : MetricSpec
+        One of the plan's.
+    observed : Observed
+    confidences : sequence of float
+        Of the interval of each challenger, as `ordered_arms` has them.
+    """
+    figures: list[ArmFigures] = []
+    try:
+        if metric.kind == "quantile":
+            figures, comparisons = _by_sketch(
+                plan, metric, observed.sketches.get(metric.name, ()), confidences
+            )
+        else:
+            table = in_time(plan, observed.tables[metric.name], observed.watermark)
+            figures, comparisons = _by_sums(plan, metric, table, observed, confidences)
+    except StatisticsError as error:
+        comparisons = [
+            Comparison(arm.name, plan.control.name, confidence, because=sentence(error))
+            for arm, confidence in zip(plan.ordered_arms[1:], confidences, strict=True)
+        ]
+    return MetricFindings(
+        name=metric.name, role=metric.role, kind=metric.kind, direction=metric.direction,
+        method=_method_of(plan, metric), arms=figures, comparisons=comparisons,
+        margin=metric.margin,
+    )  # fmt: skip
+
+
+def _by_sums(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, observed: Observed,
+    confidences: Sequence[float],
+) -> tuple[list[ArmFigures], list[Comparison]]:  # fmt: skip
+    """Return figures of all arms, and challengers by what is repeated: periods, or units too."""
+    challengers = list(enumerate(confidences, start=1))
+    if not is_repeated(plan, table, observed.n_exposed):
+        found = [_compared(plan, metric, table, at, sure) for at, sure in challengers]
+        return _arm_figures(plan, metric, table), found
+    why = why_withheld(plan, observed.tables[metric.name], observed.units.get(metric.name))
+    if why is not None:
+        because = WITHHELD.format(why=why)
+        withheld = [_withheld(plan, metric, table, at, sure, because) for at, sure in challengers]
+        return _arm_figures(plan, metric, table), withheld
+    units = observed.units[metric.name]
+    if observed.watermark is not None:
+        units = units.ended(observed.watermark, plan.period_ns)
+    figures = figures_by_unit(metric, table, units, len(plan.arms))
+    named = zip(plan.ordered_arms, figures, strict=True)
+    return (
+        [ArmFigures(arm.name, *figure) for arm, figure in named],
+        [_compared_by_unit(plan, metric, table, units, at, sure) for at, sure in challengers],
+    )
+
+
+def _method_of(plan: ExperimentPlan, metric: MetricSpec) -> str:
+    if metric.kind == "quantile":
+        return "one look"
+    is_rare = metric.role == "guardrail" and plan.analysis.method in RARE
+    return "planned_sequence" if is_rare else plan.analysis.method
+
+
+def in_time(plan: ExperimentPlan, table: PeriodTable, watermark: int | None) -> PeriodTable:
+    """Return the sums of the periods that are over."""
+    merged = table.merged()
+    return merged if watermark is None else merged.ended(watermark, plan.period_ns)
+
+
+def _compared(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float
+) -> Comparison:
+    """Return one challenger less the control."""
+    name, control = plan.ordered_arms[arm].name, plan.control.name
+    try:
+        periods, differences = differences_of(plan, metric, table, arm)
+        if plan.analysis.method != "asymptotic":
+            horizon = plan.analysis.horizon_periods
+            periods, differences = periods[:horizon], differences[:horizon]
+        if differences.size and bool(np.all(differences == differences[0])):
+            return Comparison(
+                name, control, confidence, estimate=float(differences[0]),
+                because="The differences do not vary: there is no interval.",
+            )  # fmt: skip
+        plain = intervals_of(
+            plan.analysis, differences, confidence, bound=_bound(metric),
+            is_guardrail=metric.role == "guardrail",
+        )  # fmt: skip
+        effect = _effect_of(differences)
+    except StatisticsError as error:
+        return Comparison(name, control, confidence, because=sentence(error))
+    ends = (periods + plan.period_ns)[plain.periods - 1]
+    return _told(plan, metric, arm, plain, ends, effect, n=differences.size)
+
+
+def _compared_by_unit(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, units: UnitTable, arm: int,
+    confidence: float,
+) -> Comparison:  # fmt: skip
+    """Return one challenger less the control, where units report again and again."""
+    try:
+        found = clustered_sequence(plan, metric, table, units, arm, confidence)
+    except StatisticsError as error:
+        name = plan.ordered_arms[arm].name
+        return Comparison(name, plan.control.name, confidence, because=sentence(error))
+    plain = found.sequence
+    effect = None if found.error is None else (float(plain.mean[-1]), found.error)
+    ends = found.ends + plan.period_ns
+    return _told(plan, metric, arm, plain, ends, effect, n=int(plain.periods[-1]))
+
+
+def _withheld(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
+    because: str,
+) -> Comparison:  # fmt: skip
+    """Return the estimate of a challenger alone: no interval would hold."""
+    _, differences = differences_of(plan, metric, table, arm)
+    return Comparison(
+        plan.ordered_arms[arm].name, plan.control.name, confidence,
+        estimate=float(differences.mean()) if differences.size else None, because=because,
+    )  # fmt: skip
+
+
+def _told(
+    plan: ExperimentPlan, metric: MetricSpec, arm: int, plain: Intervals, ends: IntArray,
+    effect: tuple[float, float] | None, *, n: int,
+) -> Comparison:  # fmt: skip
+    """Return a comparison by intervals at some looks.
+
+    A guardrail is asked how things stand now; the primary metric what fits all looks so far, so
+    that an answer of yesterday is one today, whoever looked.
+    """
+    seen = plain if metric.role == "guardrail" else plain.running()
+    known = np.isfinite(seen.lower) & np.isfinite(seen.upper)
+    fits = known & (seen.lower <= seen.upper)
+    at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
+    told = list(seen.warnings)
+    if at is None:
+        told.insert(0, _too_early(plan, n))
+    elif known[at + 1 :].any():
+        told.insert(
+            0, "No one difference fits all looks: it changed while the experiment ran; shown is "
+            "the last interval that fits those before it.",
+        )  # fmt: skip
+    shown = float(seen.mean[-1 if at is None else at]) if seen.mean.size else None
+    return Comparison(
+        plan.ordered_arms[arm].name, plan.control.name, plain.confidence,
+        estimate=shown if shown is not None and math.isfinite(shown) else None,
+        lower=None if at is None else float(seen.lower[at]),
+        upper=None if at is None else float(seen.upper[at]),
+        **_bayesian(plan.analysis, metric, effect),
+        because=" ".join(told),
+        path=_path(ends, seen),
+    )  # fmt: skip
+
+
+def _too_early(plan: ExperimentPlan, n: int) -> str:
+    asked = plan.analysis
+    first = {
+        "fixed_horizon": asked.horizon_periods,
+        "group_sequential": -(-asked.horizon_periods // asked.n_looks),
+    }.get(asked.method, asked.start)
+    return f"{n:,} periods so far; the first interval comes after {first:,}."
+
+
+def _effect_of(differences: FloatArray) -> tuple[float, float] | None:
+    """Return the mean of the differences and its standard error; None where there is none."""
+    found = _estimate(differences)
+    return None if found is None else (found.difference, found.standard_error)
+
+
+def _bayesian(
+    asked: AnalysisSpec, metric: MetricSpec, found: tuple[float, float] | None
+) -> dict[str, float]:
+    """Return the chance that the challenger is better, and what choosing it would cost if not."""
+    if found is None:
+        return {}
+    prior = None if asked.prior_deviation is None else Normal(0.0, asked.prior_deviation)
+    try:
+        effect = normal_effect(*found, prior=prior)
+    except StatisticsError:
+        return {}
+    is_more = metric.direction == "increase"
+    return {
+        "probability_better": effect.chance_to_win if is_more else 1.0 - effect.chance_to_win,
+        "expected_loss": effect.risk_of_shipping if is_more else effect.risk_of_keeping,
+        "posterior_mean": effect.posterior.mean,
+        "posterior_deviation": effect.posterior.deviation,
+    }
+
+
+def _arm_figures(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable) -> list[ArmFigures]:
+    n_arms = len(plan.arms)
+    values = period_values(plan, metric, table, n_arms)
+    _, n = table.pivot("n", n_arms)
+    figures = []
+    for at, arm in enumerate(plan.ordered_arms):
+        own = values[:, at][(n[:, at] > 0.0) & np.isfinite(values[:, at])]
+        found = _estimate(own)
+        count = float(own.size) if plan.design == "shadow" else float(n[:, at].sum())
+        figures.append(
+            ArmFigures(
+                arm.name, count, float(own.mean()) if own.size else None,
+                found.standard_error if found else None,
+            )
+        )  # fmt: skip
+    return figures
+
+
+def _estimate(values: FloatArray) -> Estimate | None:
+    try:
+        return mean_of_series(values)
+    except StatisticsError:
+        return None
+
+
+def _by_sketch(
+    plan: ExperimentPlan,
+    metric: MetricSpec,
+    sketches: Sequence[QuantileSketch],
+    confidences: Sequence[float],
+) -> tuple[list[ArmFigures], list[Comparison]]:
+    """Return quantiles of all arms; their intervals hold at one look, and never decide."""
+    assert metric.quantile is not None  # noqa: S101 - a rule of the document
+    arms = plan.ordered_arms
+    figures = [
+        ArmFigures(
+            arm.name, sketch.n, sketch.quantile(metric.quantile) if sketch.n > 0 else None
+        )
+        for arm, sketch in zip(arms, sketches, strict=False)
+    ]  # fmt: skip
+    comparisons = []
+    for arm, sketch, confidence in zip(arms[1:], sketches[1:], confidences, strict=False):
+        try:
+            found = quantile_difference(
+                sketches[0], sketch, metric.quantile, confidence=confidence, seed=plan.seed
+            )
+        except StatisticsError as error:
+            one = Comparison(arm.name, plan.control.name, confidence, because=sentence(error))
+        else:
+            one = Comparison(
+                arm.name, plan.control.name, found.confidence, estimate=found.difference,
+                lower=found.lower, upper=found.upper,
+                because="Its interval holds at one look, for outcomes that do not depend.",
+            )  # fmt: skip
+        comparisons.append(one)
+    return figures, comparisons
+
+
+def _bound(metric: MetricSpec) -> float | None:
+    """Return how far a difference can be from 0, where it is known."""
+    if metric.kind == "proportion":
+        return 1.0
+    return None if metric.bound is None else 2.0 * metric.bound
+
+
+def _path(ends: IntArray, seen: Intervals) -> Path:
+    """Return an interval's way, thinned to what can be told apart; the last look always stays."""
+    n_looks = seen.mean.size
+    kept = np.unique(np.linspace(0, n_looks - 1, min(n_looks, MOST_POINTS)).astype(int))
+    return Path(
+        at=[int(value) for value in ends[kept]],
+        n=[int(value) for value in seen.periods[kept]],
+        estimate=_plain(seen.mean[kept]),
+        lower=_plain(seen.lower[kept]),
+        upper=_plain(seen.upper[kept]),
+    )
+
+
+def _plain(values: FloatArray) -> list[float | None]:
+    return [float(value) if math.isfinite(value) else None for value in values]
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says as a sentence."""
+    text = str(error).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

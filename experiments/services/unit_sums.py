@@ -1,0 +1,78 @@
+"""Sums over units: each batch adds to the totals of its units, and to the products of these.
+
+The rows of units are taken in their order, after the keys and before the sums by period, so that
+two batches never wait for each other in a circle.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+
+from experiments.intake.sums import Taken
+from experiments.intake.units import NEVER, Known, UnitSteps, unit_steps_of, unit_sums_of
+from experiments.selectors.configuration import Configuration
+from experiments.services import writing
+
+# Numbers come back as the bytes of a column, which numpy reads as they are: a thousand tuples would
+# take as long as all the rest.
+_TOTALS = """
+WITH made AS (
+    INSERT INTO experiments_unittotal AS kept (metric_id, unit, n, total, x_total, newest)
+    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::float8[], %s::float8[],
+                         %s::bigint[])
+    ON CONFLICT (metric_id, unit) DO UPDATE SET
+    n = kept.n + EXCLUDED.n, total = kept.total + EXCLUDED.total,
+    x_total = kept.x_total + EXCLUDED.x_total, newest = greatest(kept.newest, EXCLUDED.newest),
+    before = kept.newest
+    RETURNING metric_id, unit, n, total, x_total, before
+)
+SELECT array_agg(unit), string_agg(int8send(metric_id), ''::bytea),
+       string_agg(int8send(coalesce(before, %s::bigint)), ''::bytea),
+       string_agg(float8send(n), ''::bytea), string_agg(float8send(total), ''::bytea),
+       string_agg(float8send(x_total), ''::bytea)
+FROM made
+"""
+_SUMS = """
+INSERT INTO experiments_unitstatistic AS kept
+(experiment_id, metric_id, period, allocation, arm_id, shard, units, counted, nn, ny, nx, yy, yx,
+ xx, changed_at)
+SELECT %s, metric, period, allocation, arm, %s, units, counted, nn, ny, nx, yy, yx, xx, %s
+FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[],
+            %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[])
+AS given(metric, period, allocation, arm, units, counted, nn, ny, nx, yy, yx, xx)
+ON CONFLICT (metric_id, period, allocation, arm_id, shard) DO UPDATE SET
+units = kept.units + EXCLUDED.units, counted = kept.counted + EXCLUDED.counted,
+nn = kept.nn + EXCLUDED.nn, ny = kept.ny + EXCLUDED.ny, nx = kept.nx + EXCLUDED.nx,
+yy = kept.yy + EXCLUDED.yy, yx = kept.yx + EXCLUDED.yx, xx = kept.xx + EXCLUDED.xx,
+changed_at = EXCLUDED.changed_at
+"""
+
+
+def add(setup: Configuration, counted: Taken, units: Sequence[str], at: datetime) -> None:
+    """Add outcomes to the sums over units, within the transaction of their batch."""
+    steps = unit_steps_of(counted, units, setup.terms)
+    if not steps.owner.size:
+        return
+    sums = unit_sums_of(steps, _totals(setup, steps))
+    keys = [
+        setup.metric_ids[sums.metric], sums.period, sums.allocation, setup.arm_ids[sums.arm],
+        *sums.sums[:, :2].astype(np.int64).T, *sums.sums[:, 2:].T,
+    ]  # fmt: skip
+    writing.run(_SUMS, setup.pk, writing.shard(), at, *map(writing.numbers, keys))
+
+
+def _totals(setup: Configuration, steps: UnitSteps) -> Known:
+    """Add to the totals of units, and return what they are now."""
+    metric_ids = setup.metric_ids[steps.metric]
+    n, total, x_total = steps.whole.T
+    units, *columns = writing.rows(
+        _TOTALS, writing.numbers(metric_ids), writing.texts(steps.unit),
+        writing.numbers(n.astype(np.int64)), writing.numbers(total), writing.numbers(x_total),
+        writing.numbers(steps.newest), NEVER,
+    )[0]  # fmt: skip
+    of_metric, before = (np.frombuffer(bytes(one), ">i8") for one in columns[:2])
+    after = np.stack([np.frombuffer(bytes(one), ">f8") for one in columns[2:]], axis=1)
+    found = {key: at for at, key in enumerate(zip(of_metric.tolist(), units, strict=True))}
+    at = [found[key] for key in zip(metric_ids.tolist(), steps.unit, strict=True)]
+    return Known(after[at].astype(np.float64), before[at].astype(np.int64))

@@ -1,0 +1,106 @@
+"""Sums over units are those of all rows together, in whatever batches they come."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.intake import MetricTerms, Terms
+from experiments.intake.sums import Taken
+from experiments.intake.units import NEVER, Known, unit_steps_of, unit_sums_of
+from experiments.statistics.clusters import UnitTable
+
+TERMS = Terms(
+    True, ("a", "b"),
+    (MetricTerms("cut", bound=1.0), MetricTerms("x", needs_x=True),
+     MetricTerms("q", is_quantile=True)),
+    10, 0,
+)  # fmt: skip
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 2), st.integers(0, 5), st.integers(0, 50), st.floats(-5, 5),
+        st.floats(-5, 5),
+    ),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+def taken(some) -> tuple[Taken, list[str]]:
+    """Return outcomes; a unit's number says its arm and its allocation."""
+    metric, unit, at, value, x = (np.array(column) for column in zip(*some, strict=True))
+    return Taken(metric, unit % 2, unit // 2, at, at, value, x), [f"unit-{one}" for one in unit]
+
+
+class Kept:
+    """What a database would keep of units."""
+
+    def __init__(self):
+        self.totals = {}
+
+    def add(self, some):
+        steps = unit_steps_of(*taken(some), TERMS)
+        known = Known(steps.whole.copy(), np.full(steps.metric.size, NEVER))
+        for at, key in enumerate(zip(steps.metric.tolist(), steps.unit, strict=True)):
+            total, newest = self.totals.get(key, (np.zeros(3), NEVER))
+            known.after[at] += total
+            known.before[at] = newest
+            self.totals[key] = known.after[at], max(int(steps.newest[at]), newest)
+        return unit_sums_of(steps, known)
+
+
+def added(batches) -> dict:
+    """Return the sums by metric, arm and allocation over all periods."""
+    kept, found = Kept(), {}
+    for batch in batches:
+        sums = kept.add(batch)
+        keys = zip(sums.metric.tolist(), sums.arm.tolist(), sums.allocation.tolist(), strict=True)
+        for at, key in enumerate(keys):
+            found[key] = found.get(key, 0.0) + sums.sums[at]
+    return found
+
+
+class TestUnitSumsOf:
+    def test_match_sums_worked_by_hand(self):
+        """One unit makes 2 and 3 in a period and -1 in the next: products 1, then what is added."""
+        sums = Kept().add([(1, 0, 3, 2.0, 1.0), (1, 0, 4, 3.0, 1.0), (1, 0, 12, -1.0, 2.0)])
+
+        assert sums.period.tolist() == [0, 10]
+        np.testing.assert_allclose(
+            sums.sums,
+            [[1, 2, 4, 10, 4, 25, 10, 4], [0, 1, 9 - 4, 12 - 10, 12 - 4, 16 - 25, 16 - 10, 16 - 4]],
+        )
+
+    def test_count_a_late_outcome_from_the_newest_period_of_its_unit_on(self):
+        kept = Kept()
+        kept.add([(1, 0, 35, 1.0, 0.0)])
+
+        late = kept.add([(1, 0, 3, 2.0, 0.0), (1, 1, 3, 2.0, 0.0)])
+
+        assert dict(zip(late.arm.tolist(), late.period.tolist(), strict=True)) == {0: 30, 1: 0}
+
+    @given(rows, st.integers(0, 40))
+    def test_do_not_depend_on_the_batches(self, some, cut):
+        whole = added([some])
+        pieces = added([part for part in (some[:cut], some[cut:]) if part])
+
+        assert pieces.keys() == whole.keys()
+        for key, sums in whole.items():
+            np.testing.assert_allclose(pieces[key], sums, rtol=1e-9, atol=1e-9)
+
+    @given(rows)
+    def test_are_those_of_the_table_of_the_same_outcomes(self, some):
+        of_x = [row for row in some if row[0] == 1]
+        if not of_x:
+            return
+        _, unit, at, value, x = (np.array(column) for column in zip(*of_x, strict=True))
+
+        table = UnitTable.of_outcomes(
+            at // 10 * 10, unit % 2, unit, value, covariate=x, allocation=unit // 2
+        )
+
+        sums = Kept().add(of_x).sums.sum(axis=0)
+        columns = ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx")
+        expected = [getattr(table, name).sum() for name in columns]
+        np.testing.assert_allclose(sums, expected, rtol=1e-9, atol=1e-9)
+
+    def test_leave_out_metrics_that_are_no_sums(self):
+        assert unit_steps_of(*taken([(2, 0, 3, 2.0, 0.0)]), TERMS).owner.size == 0

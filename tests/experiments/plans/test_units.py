@@ -1,0 +1,127 @@
+"""Units that report again and again: an answer that counts each once, or why there is none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.plans import ExperimentPlan, Verdict
+from experiments.plans.analysis import analyze
+from experiments.plans.decisions import decide
+from experiments.plans.observed import Observed
+from experiments.statistics.clusters import UnitTable
+from experiments.statistics.summaries import PeriodTable
+
+DAY = 86_400_000_000_000
+
+
+def planned(**changes) -> ExperimentPlan:
+    document = {
+        "name": "x",
+        "hypothesis": "h",
+        "arms": [{"name": "champion", "control": True}, {"name": "challenger"}],
+        "metrics": [{"name": "return", "role": "primary"}],
+        "analysis": {"horizon_periods": 400},
+        **changes,
+    }
+    return ExperimentPlan.model_validate(document)
+
+
+class TestUnitsThatReportAgain:
+    """What units differ by is constant in time, and in no interval from differences of periods."""
+
+    N_UNITS, N_PERIODS = 200, 400
+
+    def observed(self, seed=2, lift=0.0, with_units=True, **more):
+        rng = np.random.default_rng(seed)
+        level, arm = rng.standard_normal(self.N_UNITS), rng.integers(0, 2, self.N_UNITS)
+        values = level + 0.5 * rng.standard_normal((self.N_PERIODS, self.N_UNITS)) + lift * arm
+        period, unit = (index.ravel() for index in np.indices(values.shape))
+        rows, one = (period * DAY, arm[unit]), np.ones(values.size, dtype=int)
+        units = UnitTable.of_outcomes(*rows, unit, values.ravel(), allocation=one)
+        return Observed(
+            {"return": PeriodTable.of_outcomes(*rows, values.ravel(), allocation=one)},
+            {"return": units} if with_units else {},
+            exposed={1: {at: int(n) for at, n in enumerate(np.bincount(arm))}},
+            weights={1: [0.5, 0.5]}, **more,
+        )  # fmt: skip
+
+    def asked(self, **more):
+        return planned(design="assigned", analysis={"horizon_periods": 800, **more})
+
+    @pytest.mark.parametrize(
+        "method", ["planned_sequence", "asymptotic", "group_sequential", "fixed_horizon"]
+    )
+    def test_get_an_answer_that_counts_each_once(self, method):
+        plan = self.asked(method=method)
+        if method == "fixed_horizon":
+            plan = planned(
+                design="assigned", analysis={"horizon_periods": 400, "method": "fixed_horizon"}
+            )
+
+        same = analyze(plan, self.observed()).primary.comparisons[0]
+        better = analyze(plan, self.observed(lift=1.0)).primary.comparisons[0]
+
+        assert same.lower < 0.0 < same.upper
+        assert better.lower > 0.0
+        assert better.estimate - same.estimate == pytest.approx(1.0, rel=1e-9)
+        assert better.probability_better == pytest.approx(1.0)
+        assert same.path.n[-1] == (320 if method == "group_sequential" else 400)
+
+    def test_are_told_of(self):
+        found = analyze(self.asked(), self.observed(lift=1.0))
+
+        assert any("count each unit once" in note for note in found.notes)
+        assert decide(found, control="champion").verdict == Verdict.WINNER
+        level = found.primary.arms[0].standard_error
+        assert level == pytest.approx(1.0 / np.sqrt(self.N_UNITS / 2), rel=0.2)
+
+    def test_are_cut_at_the_watermark(self):
+        early = analyze(self.asked(), self.observed(watermark=200 * DAY))
+
+        assert early.primary.comparisons[0].path.n[-1] == 200
+
+    def test_have_no_answer_before_the_first_look(self):
+        one = analyze(self.asked(minimum_periods=500), self.observed()).primary.comparisons[0]
+
+        assert (one.lower, one.upper) == (None, None)
+        assert one.estimate is not None
+        assert one.because == "400 periods so far; the first interval comes after 500."
+
+    def test_keep_the_answer_of_the_look_before(self):
+        plan, whole = self.asked(), self.observed(lift=0.2)
+
+        paths = [
+            analyze(plan, replace(whole, watermark=n * DAY)).primary.comparisons[0].path
+            for n in (300, 400)
+        ]
+
+        assert paths[1].lower[: len(paths[0].lower)] == pytest.approx(paths[0].lower)
+
+    @pytest.mark.parametrize(
+        ("changes", "why"),
+        [
+            ({"with_units": False}, "before they were added up by unit"),
+            ({"allocation": {"policy": "leader"}, "counted_by": "outcome"}, "a policy moves"),
+            ({"method": "empirical_bernstein"}, "takes outcomes one by one"),
+        ],
+    )
+    def test_get_none_where_it_would_not_hold(self, changes, why):
+        more = dict(changes)
+        seen = self.observed(with_units=more.pop("with_units", True))
+        plan = self.asked()
+        if "allocation" in more:
+            plan = planned(design="assigned", analysis={"horizon_periods": 800}, **more)
+        elif more:
+            bounded = [{"name": "return", "role": "primary", "bound": 9.0}]
+            plan = planned(
+                design="assigned", metrics=bounded, analysis={"horizon_periods": 800, **more}
+            )
+
+        found = analyze(plan, seen)
+
+        one = found.primary.comparisons[0]
+        assert (one.lower, one.upper) == (None, None)
+        assert one.estimate is not None
+        assert any("again and again" in note and why in note for note in found.notes)
+        assert decide(found, control="champion").verdict == Verdict.CONTINUE

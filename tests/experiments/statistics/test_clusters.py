@@ -1,0 +1,258 @@
+"""Clusters of units: agreement with statsmodels, sums that merge, and the level that they keep."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.statistics.clusters import (
+    UnitTable,
+    clustered_differences,
+    clustered_means,
+    product_steps,
+)
+from experiments.statistics.errors import NotComputedError, SettingsError, ShapeError
+from experiments.statistics.sequential import planned_sequence
+from experiments.statistics.sequential.boundaries import PlannedBoundary
+from experiments.statistics.sequential.running import student_reach
+from experiments.statistics.summaries import PeriodTable
+
+
+def drawn(seed, *, n_periods=60, n_units=120, level=1.0, shock=0.0, effect=0.0, is_staggered=False):
+    """Return period, arm, unit and value of outcomes of units that differ, and report as they like.
+
+    They are there from the start, or come one after the other.
+    """
+    rng = np.random.default_rng(seed)
+    arm_of, own = rng.integers(0, 2, n_units), level * rng.standard_normal(n_units)
+    rate = rng.gamma(2.0, 0.5, n_units)
+    enters = rng.uniform(0.0, n_periods, n_units) * is_staggered
+    counts = rng.poisson(rate * (enters <= np.arange(n_periods)[:, np.newaxis]))
+    period, unit = (
+        np.repeat(index, counts.ravel()) for index in map(np.ravel, np.indices(counts.shape))
+    )
+    shocks = shock * rng.standard_normal(n_periods)
+    values = own[unit] + rng.standard_normal(unit.size) + shocks[period] + effect * arm_of[unit]
+    return period, arm_of[unit], unit, values
+
+
+def tables(period, arm, unit, values, **more):
+    return (
+        PeriodTable.of_outcomes(period, arm, values, **more),
+        UnitTable.of_outcomes(period, arm, unit, values, **more),
+    )
+
+
+def robust(values, regressors, groups):
+    model = sm.OLS(values, np.column_stack([np.ones(values.size), *regressors]))
+    settings = {"groups": groups, "use_correction": False}
+    return model.fit(cov_type="cluster", cov_kwds=settings)
+
+
+class TestClusteredDifferences:
+    def test_agrees_with_statsmodels_clustered_by_unit(self):
+        period, arm, unit, values = drawn(1, n_units=2000, n_periods=12, level=2.0)
+
+        found = clustered_differences(*tables(period, arm, unit, values), 1, [12])
+
+        peer = robust(values, [arm], unit)
+        assert found.difference[0] == pytest.approx(peer.params[1], rel=1e-9)
+        assert found.error[0] == pytest.approx(peer.bse[1], rel=1e-2)
+
+    def test_agrees_with_statsmodels_clustered_by_unit_and_period(self):
+        period, arm, unit, values = drawn(2, n_periods=400, n_units=300, level=0.1)
+        values = values + 2.0 * np.random.default_rng(5).standard_normal(400)[period] * arm
+
+        found = clustered_differences(*tables(period, arm, unit, values), 1, [400])
+
+        peer = robust(values, [arm], np.column_stack([unit, period]))
+        assert found.difference[0] == pytest.approx(peer.params[1], rel=1e-9)
+        assert found.error[0] == pytest.approx(peer.bse[1], rel=1e-2)
+
+    def test_agrees_with_the_delta_method_for_a_ratio(self):
+        period, arm, unit, values = drawn(3, n_units=500, n_periods=10)
+        x = np.random.default_rng(4).uniform(1.0, 3.0, values.size)
+
+        found = clustered_differences(
+            *tables(period, arm, unit, values, covariate=x), 1, [10], is_ratio=True
+        )
+
+        ratios, variance = [], 0.0
+        for one in (1, 0):
+            totals = np.stack(
+                [np.bincount(unit[arm == one], w[arm == one], 500) for w in (values, x)]
+            )
+            totals = totals[:, totals[1] > 0.0]
+            ratios.append(totals[0].sum() / totals[1].sum())
+            parts = (totals[0] - ratios[-1] * totals[1]) / totals[1].mean()
+            variance += np.sum(parts**2) / (parts.size - 1) / parts.size
+        assert found.difference[0] == pytest.approx(ratios[0] - ratios[1], rel=1e-9)
+        assert found.error[0] == pytest.approx(np.sqrt(variance), rel=1e-9)
+
+    def test_takes_off_what_a_covariate_explains(self):
+        period, arm, unit, values = drawn(6, n_units=400, n_periods=20, level=0.0)
+        x = np.random.default_rng(7).standard_normal(400)[unit]
+        both = tables(period, arm, unit, values + 2.0 * x, covariate=x)
+
+        plain = clustered_differences(*both, 1, [20])
+        adjusted = clustered_differences(*both, 1, [20], is_adjusted=True)
+
+        bare = clustered_differences(*tables(period, arm, unit, values), 1, [20])
+        assert adjusted.error[0] < 0.5 * plain.error[0]
+        assert adjusted.error[0] == pytest.approx(bare.error[0], rel=0.03)
+        assert adjusted.difference[0] == pytest.approx(bare.difference[0], abs=bare.error[0] / 3)
+
+    def test_compares_within_allocations(self):
+        """Shares moved from half to nine tenths while units of the second time earned more."""
+        rng = np.random.default_rng(8)
+        allocation = np.repeat([0, 1], 400)
+        arm_of = (rng.random(800) < np.where(allocation, 0.9, 0.5)).astype(int)
+        unit = np.repeat(np.arange(800), 5)
+        values = 10.0 * allocation[unit] + rng.standard_normal(unit.size)
+        period = np.tile(np.arange(5), 800)
+        given = tables(period, arm_of[unit], unit, values, allocation=allocation[unit])
+
+        found = clustered_differences(*given, 1, [5])
+
+        assert abs(found.difference[0]) < 4.0 * found.error[0] < 0.5
+
+    def test_a_look_back_is_what_it_was(self):
+        rows = np.array(drawn(9))
+        early = rows[:, rows[0] < 30]
+
+        whole = clustered_differences(*tables(*rows[:3].astype(int), rows[3]), 1, [20, 30, 60])
+        then = clustered_differences(*tables(*early[:3].astype(int), early[3]), 1, [20, 30, 60])
+
+        assert then.periods.tolist() == [20, 30]
+        for name in ("difference", "error", "freedom"):
+            np.testing.assert_allclose(getattr(whole, name)[:2], getattr(then, name), rtol=1e-9)
+
+    def test_is_no_smaller_for_outcomes_that_are_sent_twice(self):
+        period, arm, unit, values = drawn(10)
+        twice = [np.tile(column, 2) for column in (period, arm, unit, values)]
+
+        once = clustered_differences(*tables(period, arm, unit, values), 1, [60])
+        again = clustered_differences(*tables(*twice), 1, [60])
+
+        assert again.error[0] == pytest.approx(once.error[0], rel=0.02)
+
+    def test_has_no_error_of_few_units(self):
+        period, arm, unit, values = drawn(11, n_units=12)
+
+        found = clustered_differences(*tables(period, arm, unit, values), 1, [30])
+
+        assert np.isfinite(found.difference[0])
+        assert np.isnan(found.error[0])
+
+    def test_refuses_what_it_cannot_compare(self):
+        period, arm, unit, values = drawn(12)
+        given = tables(period, np.zeros_like(arm), unit, values)
+
+        with pytest.raises(NotComputedError, match="no period has outcomes of both arms"):
+            clustered_differences(*given, 1, [10])
+        with pytest.raises(SettingsError, match="takes the covariate's place"):
+            clustered_differences(*given, 1, [10], is_ratio=True, is_adjusted=True)
+
+
+class TestClusteredMeans:
+    def test_agree_with_statsmodels(self):
+        period, arm, unit, values = drawn(13, n_units=1000)
+
+        means, errors = clustered_means(*tables(period, arm, unit, values), 2)
+
+        for one in (0, 1):
+            peer = robust(values[arm == one], [], unit[arm == one])
+            assert means[one] == pytest.approx(peer.params[0], rel=1e-9)
+            assert errors[one] == pytest.approx(peer.bse[0], rel=2e-3)
+
+    def test_of_an_arm_without_outcomes_are_none(self):
+        period, arm, unit, values = drawn(14)
+
+        means, errors = clustered_means(*tables(period, arm, unit, values), 3)
+
+        assert np.isnan([means[2], errors[2]]).all()
+
+
+class TestProductSteps:
+    @given(st.lists(st.tuples(st.integers(0, 3), st.floats(-9, 9), st.floats(-9, 9)), min_size=1))
+    def test_sum_to_the_products_of_totals(self, rows):
+        rows = sorted(rows, key=lambda row: row[0])
+        unit = np.array([row[0] for row in rows])
+        steps = np.array([[1.0, row[1], row[2]] for row in rows])
+
+        found = product_steps(unit, steps).sum(axis=0)
+
+        totals = np.stack([np.bincount(unit, column) for column in steps.T])
+        n, y, x = totals
+        np.testing.assert_allclose(
+            found, [n @ n, n @ y, n @ x, y @ y, y @ x, x @ x], rtol=1e-9, atol=1e-9
+        )
+
+    def test_go_on_from_what_was_there_before(self):
+        steps = np.array([[1.0, 2.0, 0.0], [1.0, 3.0, 0.0]])
+
+        whole = product_steps(np.array([7, 7]), steps)
+        second = product_steps(np.array([7]), steps[1:], before=steps[:1])
+
+        np.testing.assert_allclose(second, whole[1:])
+
+
+class TestUnitTable:
+    def test_refuses_columns_that_do_not_fit(self):
+        with pytest.raises(ShapeError, match="11 columns"):
+            UnitTable.of([1], [0], [0])
+        with pytest.raises(ShapeError, match="one length"):
+            UnitTable.of([1, 2], *[[0]] * 2, *[[0.0]] * 8)
+
+    def test_ends_with_the_periods_that_have_ended(self):
+        table = UnitTable.of_outcomes([0, 10, 20], [0, 0, 0], [1, 1, 2], [1.0, 2.0, 3.0])
+
+        assert table.ended(20, 10).nn.tolist() == [1.0, 3.0]
+
+
+@pytest.mark.slow
+class TestLevel:
+    """A/A: how often a difference is ever found where there is none; nominal 5 %."""
+
+    LOOKS = np.arange(15, 61)
+    N_RUNS = 400
+
+    def found(self, seed, **kind):
+        given = tables(*drawn(seed, **kind))
+        found = clustered_differences(*given, 1, self.LOOKS)
+        reach = PlannedBoundary(0.95, 60, 15).reach(found.periods)
+        return bool(
+            np.any(np.abs(found.difference) > student_reach(reach, found.freedom) * found.error)
+        )
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            {"level": 0.0}, {"level": 1.0}, {"level": 3.0}, {"level": 1.0, "shock": 2.0},
+            {"level": 1.0, "is_staggered": True},
+        ],
+    )  # fmt: skip
+    def test_is_kept_whenever_one_looks(self, kind):
+        n_found = sum(self.found(seed, **kind) for seed in range(self.N_RUNS))
+
+        assert n_found / self.N_RUNS <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / self.N_RUNS)
+
+    def test_is_lost_by_differences_of_periods(self):
+        n_found = 0
+        for seed in range(60):
+            period, arm, _, values = drawn(seed, level=1.0)
+            mean = [
+                np.bincount(period[arm == one], values[arm == one], 60)
+                / np.bincount(period[arm == one], minlength=60)
+                for one in (0, 1)
+            ]
+            looks = planned_sequence(mean[1] - mean[0], horizon=60, batch=1, start=15)
+            n_found += looks.excludes(0.0) is not None
+
+        assert n_found > 30
+
+    def test_leaves_power(self):
+        n_found = sum(self.found(seed, level=0.3, effect=0.5) for seed in range(100))
+
+        assert n_found >= 90
