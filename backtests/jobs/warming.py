@@ -16,7 +16,7 @@ from django.conf import settings
 
 from backtests.jobs.lease import Lease
 
-COMPILING: Final = "compiling, once per version: about 30 s"
+COMPILING: Final = "compiling, once per version: about 40 s"
 LOADING: Final = "loading the engine"
 LOOK_EVERY: Final = 0.25
 _COMPLETE, _LOCK = "complete", "lock"  # beside the machine code

@@ -150,7 +150,7 @@ def _csv_batches(source: Source, batch_rows: int) -> Iterator[SourceBatch]:
     names = [f"c{i}" for i in range(len(source.names))]
 
     with source.path.open("rb") as raw, _decompressed(raw, source.path) as plain:
-        stream = _BlankLines(plain)
+        stream: Any = _BlankLines(plain)
 
         def skip(row: Any) -> Literal["skip"]:
             # With one thread the parser knows which line it is, of those that are not blank.
@@ -160,7 +160,7 @@ def _csv_batches(source: Source, batch_rows: int) -> Iterator[SourceBatch]:
 
         try:
             reader = pacsv.open_csv(
-                pa.PythonFile(stream, mode="r"),
+                stream,
                 read_options=pacsv.ReadOptions(
                     column_names=names, skip_rows=1, block_size=CSV_BLOCK_BYTES, use_threads=False
                 ),

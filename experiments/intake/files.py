@@ -47,7 +47,8 @@ def places(path: Path, rows: Sequence[int]) -> list[str]:
 
 def _lines(path: Path, wanted: Sequence[int]) -> list[int]:
     """Return the lines, from 1, of the lines that are not blank, from 0 with the header."""
-    found, passed = [], 0
+    found: list[int] = []
+    passed = 0
     with path.open("rb") as stream:
         filled = (line for line, text in enumerate(stream, start=1) if text.rstrip(b"\r\n"))
         for place in wanted:
