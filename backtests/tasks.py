@@ -20,9 +20,9 @@ LISTEN_SECONDS = 1.0
 
 @worker_process_init.connect
 def warm_up(**_: Any) -> None:
-    """Load the compiled kernels in a fresh worker process, before its first run."""
+    """Load the compiled kernels in a fresh worker process, beside what it is given to do."""
     if settings.WARM_UP:
-        jobs.warm_up()
+        jobs.begin_warm_up()
 
 
 @shared_task(bind=True, acks_late=True, ignore_result=True)

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from backtests import selectors
 from backtests.api.specs import SpecField
+from backtests.jobs import COMPILING
 from backtests.lifecycle import Priority
 from backtests.models import Dataset, Run
 from crowetrade_site.core.api.rows import RowSerializer
@@ -90,7 +91,10 @@ class RunEstimate(serializers.Serializer[Any]):
 class Progress(serializers.Serializer[Any]):
     """How far a run is."""
 
-    phase = serializers.CharField()
+    phase = serializers.CharField(
+        help_text=f"What a worker is doing, in words; {COMPILING!r} after an installation or an "
+        "update. Empty while no worker is at it."
+    )
     done = serializers.IntegerField()
     total = serializers.IntegerField()
     unit = serializers.ChoiceField(

@@ -20,7 +20,7 @@ from backtests.lifecycle import Priority
 from backtests.models import Dataset, Run
 from crowetrade_site.core import storage
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key, names_etag
-from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.input import caller, valid, within
 from crowetrade_site.core.api.negotiation import AsItIs
 from crowetrade_site.core.api.pagination import neighbors
 from crowetrade_site.core.api.serializers import Reason
@@ -44,14 +44,15 @@ class RunsView(ListAPIView[Run]):
     def post(self, request: Request) -> Response:
         """Queue what a spec asks for."""
         wanted = valid(serializers.RunRequest(data=request.data))
-        run = services.queue_run(
-            document=wanted["spec"],
-            reason=wanted["reason"],
-            priority=Priority(wanted["priority"]),
-            actor=caller(request),
-            at=timezone.now(),
-            idempotency_key=idempotency_key(request),
-        )
+        with within("spec"):
+            run = services.queue_run(
+                document=wanted["spec"],
+                reason=wanted["reason"],
+                priority=Priority(wanted["priority"]),
+                actor=caller(request),
+                at=timezone.now(),
+                idempotency_key=idempotency_key(request),
+            )
         return Response(
             serializers.RunDetail(run).data,
             status.HTTP_201_CREATED,
@@ -69,7 +70,8 @@ class EstimateRunView(APIView):
     def post(self, request: Request) -> Response:
         """Check a spec and estimate its cost; nothing is queued."""
         wanted = valid(serializers.RunRequest(data=request.data))
-        estimate = services.estimate_run(document=wanted["spec"], actor=caller(request))
+        with within("spec"):
+            estimate = services.estimate_run(document=wanted["spec"], actor=caller(request))
         return Response(serializers.RunEstimate(estimate).data)
 
 
@@ -250,7 +252,8 @@ class DatasetsView(ListAPIView[Dataset]):
         key = idempotency_key(request)
         wanted = valid(serializers.DatasetUpload(data=request.data))
         # before the file is kept: a request that is refused leaves nothing in the store
-        options = selectors.check_import(wanted["name"], wanted["options"])
+        with within("options"):
+            options = selectors.check_import(wanted["name"], wanted["options"])
         dataset = services.request_import(
             name=wanted["name"],
             source_name=wanted["file"].name,

@@ -7,10 +7,12 @@ only queue work start quickly.
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from backtests.jobs import warming
 from backtests.jobs.handing import evidence_due, hand_in_evidence
 from backtests.jobs.retention import Pruned, collect_files, prune_artifacts, referred_to
 from backtests.jobs.runs import execute_run, reap_runs
 from backtests.jobs.uploads import import_dataset, stalled_imports
+from backtests.jobs.warming import COMPILING
 
 if TYPE_CHECKING:
     from backtests.jobs.chunks import Next
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from backtests.runspec import RunSpec
 
 __all__ = [
+    "COMPILING",
     "Pruned",
+    "begin_warm_up",
     "check_folds",
     "check_replay",
     "collect_files",
@@ -67,8 +71,11 @@ def reap_chunks(*, n_messages: int | None = 0) -> tuple[list[int], list[UUID]]:
     return chunks.reap_chunks(n_messages=n_messages)
 
 
-def warm_up() -> None:
-    """Load every kernel before the first run needs it."""
-    from backtests.jobs import backtest
+def begin_warm_up() -> None:
+    """Load the kernels in the background, before the first run needs them."""
+    warming.begin()
 
-    backtest.warm_up()
+
+def warm_up() -> None:
+    """Load the kernels, or compile them, and return when they are there."""
+    warming.warm_up()

@@ -24,6 +24,7 @@ from strategies.pipeline import (
     PipelineError,
     StrategySpec,
     TargetWeights,
+    builtin_examples,
     compose,
 )
 
@@ -136,9 +137,6 @@ def warm_up() -> None:
     ts = np.arange(1, 5, dtype=np.int64) * 86_400_000_000_000
     close = np.array([[100.0], [101.0], [102.0], [103.0]])
     history = MarketHistory(ts=ts, symbols=("WARM",), close=close)
-    spec = StrategySpec.model_validate(
-        {"signals": [{"kind": "buy_and_hold"}], "portfolio": {"kind": "equal_weight"}}
-    )
-    weights = compose(spec, history).weights
+    weights = [compose(spec, history).weights for spec in builtin_examples().values()]
     bars = Bars(ts, close, close, close, close, symbols=("WARM",))
-    simulate(bars, Targets(weights, kind="weights")).metrics()
+    simulate(bars, Targets(weights[0], kind="weights")).metrics()

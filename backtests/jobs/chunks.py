@@ -15,6 +15,7 @@ from backtests.jobs.lease import DATABASE_AWAY, Cancelled, Lease, LeaseLost, hel
 from backtests.jobs.problems import unexpected, worker_lost
 from backtests.jobs.sharing import whose_turn
 from backtests.jobs.waiting import postpone_chunk, require_store
+from backtests.jobs.warming import await_kernels
 from backtests.lifecycle import CHUNKS, ChunkStatus, RunStatus
 from backtests.models import Chunk, Run
 from crowetrade_site.core import context, storage
@@ -115,6 +116,7 @@ class ChunkLease(Lease):
 
 def _compute(chunk: Chunk, lease: Lease) -> dict[str, Any]:
     """Hand a chunk to what evaluates trials, loading the numeric libraries now."""
+    await_kernels(lease)
     from backtests.jobs import evaluation
 
     return evaluation.compute(chunk, lease)

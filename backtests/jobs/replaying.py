@@ -156,7 +156,7 @@ def _policies(section: ReplaySpec, ends: tuple[float, float]) -> dict[str, Polic
 
 def _require_modest(settings: Mapping[str, Any], where: str) -> None:
     if "seed" in settings:
-        raise InvalidInput(f"{where}.seed: the seed is the run's; leave it out.")
+        raise InvalidInput.at(f"{where}.seed", "the seed is the run's; leave it out.")
     for name in ("n_replicates", "window"):
         value = settings.get(name)
         if isinstance(value, int | float) and value > MOST_MEMORY:

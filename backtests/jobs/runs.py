@@ -21,6 +21,7 @@ from backtests.jobs.lease import (
 )
 from backtests.jobs.problems import unexpected, worker_lost
 from backtests.jobs.waiting import WAITING, postpone_run, require_store
+from backtests.jobs.warming import await_kernels
 from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.runspec import SECTIONS
@@ -73,6 +74,7 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
 
 def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
     """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
+    await_kernels(lease)
     from backtests.jobs import backtest, replaying, reproduction, studies
 
     outcome: dict[str, Any] | None

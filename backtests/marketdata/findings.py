@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Finding:
     count : int
         Rows (or events) concerned.
     examples : list of dict
-        The first few: ``row`` (from 1, after the header), ``stamp`` (ISO), ``value``.
+        The first few: ``row`` (as `QualityReport.unit` counts), ``stamp`` (ISO), ``value``.
     sentence : str
         What is wrong and what to do.
     quarantinable : bool
@@ -85,6 +85,8 @@ class QualityReport:
     ----------
     source : str
         File name.
+    unit : {"line", "row"}
+        How examples count: lines of a text file from 1 with its header, or rows from 0.
     n_source_rows : int
         Data rows of the file.
     n_rows : int
@@ -104,6 +106,7 @@ class QualityReport:
     n_refused: int = 0
     findings: list[Finding] = field(default_factory=list)
     survivors: bool = False
+    unit: Literal["line", "row"] = "line"
 
     @property
     def errors(self) -> list[Finding]:
@@ -119,7 +122,7 @@ class QualityReport:
         more = len(self.errors) - 1
         name = f"{self.source}{', ' + top.symbol if top.symbol else ''}"
         tail = f" And {more} more error{'s' if more > 1 else ''}." if more > 0 else ""
-        return f"{name}: {top.sentence}{_first_example(top)}{tail}"
+        return f"{name}: {top.sentence}{_first_example(top, self.unit)}{tail}"
 
     def count(self, code: str, symbol: str | None = None) -> int:
         """Return how many rows a code concerns, over all instruments or one."""
@@ -130,14 +133,24 @@ class QualityReport:
         return [f for f in self.findings if f.code == code and symbol in (None, f.symbol)]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON values."""
-        return asdict(self)
+        """Return the report as plain JSON values; examples say ``line``, or ``row`` (from 0)."""
+        document = asdict(self)
+        for finding in document["findings"]:
+            finding["examples"] = [_placed(one, self.unit) for one in finding["examples"]]
+        return document
 
 
-def _first_example(finding: Finding) -> str:
+def _placed(shown: dict[str, Any], unit: str) -> dict[str, Any]:
+    return {unit if name == "row" else name: value for name, value in shown.items()}
+
+
+def _first_example(finding: Finding, unit: str) -> str:
     if not finding.examples:
         return ""
-    shown = [f"{k} {v}" for k, v in finding.examples[0].items() if v not in ("", None)]
+    first = _placed(finding.examples[0], unit)
+    if "row" in first:
+        first["row"] = f"{first['row']} (counted from 0)"
+    shown = [f"{name} {value}" for name, value in first.items() if value not in ("", None)]
     return f" First: {', '.join(shown)}."
 
 

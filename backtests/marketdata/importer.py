@@ -103,6 +103,7 @@ def import_file(
     try:
         ledger = Ledger(path.name, options.accept)
         source = open_source(path, options)
+        ledger.report.unit = source.unit
         if not source.names:
             raise ledger.refusal("empty_file", "The file is empty; check the export.")
         schema = Matcher(source.names, source.types, options, ledger).schema()

@@ -27,9 +27,10 @@ def write_quarantine(
     Returns
     -------
     int
-        Rows written, equal to the report's `n_refused`. Columns: ``row`` (from 1, after the
-        header), ``reason`` (a code), ``symbol``, ``line`` (the text of a malformed line), then
-        the source's columns as text; of a wide file only its time column and ``value``.
+        Rows written, equal to the report's `n_refused`. Columns: ``line`` (of a text file, from 1
+        with its header) or ``row`` (from 0), ``reason`` (a code), ``symbol``, ``text`` (of a
+        malformed line), then the source's columns as text; of a wide file only its time column and
+        ``value``.
     """
     refused = ledger.refused()
     if refused.empty:
@@ -47,9 +48,9 @@ def write_quarantine(
         if held.any():
             parts.append(_rows(source, schema, batch.columns, taken, names))
     parts.append(_malformed(source, refused))
-    tables = [pa.table(part) for part in parts if part["row"]]
+    tables = [pa.table(part) for part in parts if part["reason"]]
     table = pa.concat_tables(tables, promote_options="permissive")
-    pq.write_table(table.sort_by("row"), path, compression="zstd")
+    pq.write_table(table.sort_by(source.unit), path, compression="zstd")
     return int(table.num_rows)
 
 
@@ -58,10 +59,10 @@ def _rows(
 ) -> dict[str, list[Any]]:
     syms, at = refused["sym"].to_numpy(), refused["at"].to_numpy()
     out: dict[str, list[Any]] = {
-        "row": refused["row"].astype(int).tolist(),
+        source.unit: refused["row"].astype(int).tolist(),
         "reason": refused["code"].tolist(),
         "symbol": [names[s] if 0 <= s < len(names) else "" for s in syms],
-        "line": [""] * len(syms),
+        "text": [""] * len(syms),
     }
     where = pa.array(at)
     if schema.layout == "wide":
@@ -82,10 +83,10 @@ def _rows(
 
 def _malformed(source: Source, refused: pd.DataFrame) -> dict[str, list[Any]]:
     wanted = set(refused.loc[refused["code"] == "malformed_line", "row"])
-    lines = [(row, text) for row, text in source.malformed if row in wanted]
+    lines = [(line, text) for line, text in source.malformed if line in wanted]
     return {
-        "row": [row for row, _ in lines],
+        source.unit: [line for line, _ in lines],
         "reason": ["malformed_line"] * len(lines),
         "symbol": [""] * len(lines),
-        "line": [text for _, text in lines],
+        "text": [text for _, text in lines],
     }

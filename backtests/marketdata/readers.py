@@ -1,13 +1,15 @@
 """Streaming CSV, Parquet and Arrow files as numbered batches of columns.
 
-A row's number is its place among the data rows of the file, from 1: row 1 is the first row after
-the header. Numbers stay right when a malformed line is skipped or rows are filtered.
+A row's number is where a person finds it: in a text file its line, counted from 1 with the header
+as an editor does; in Parquet and Arrow its row, counted from 0 as data frames do. Numbers stay
+right when blank and malformed lines are skipped or rows are filtered.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,8 @@ from backtests.marketdata.options import ImportOptions
 NULL_TEXTS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-")
 # The parser reads up to 32 blocks ahead, so this sets the memory of reading: about 32 MB.
 CSV_BLOCK_BYTES = 1 << 20
+HEADER = 1  # the line of the names
+_BLANK = re.compile(rb"(?<=\n)\r?\n")
 _FORMATS = "CSV (also .gz), Parquet, Arrow IPC"
 
 
@@ -35,7 +39,7 @@ class SourceBatch:
     Attributes
     ----------
     rows : int64 array, shape (n,)
-        Row numbers in the file, from 1, increasing.
+        Lines from 1 with the header, or rows from 0, increasing; `Source.unit` says which.
     columns : list of pyarrow arrays
         One per source column, each of length n.
     fraction : float
@@ -59,7 +63,7 @@ class Source:
         Column names as written, not trimmed, duplicates kept.
     types : list of pyarrow types
         Text for every column of a CSV file.
-    malformed : list of (row, text)
+    malformed : list of (line, text)
         Lines of a CSV file with the wrong number of fields, filled while reading.
     """
 
@@ -69,6 +73,11 @@ class Source:
     types: list[Any]
     delimiter: str = ","
     malformed: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def unit(self) -> Literal["line", "row"]:
+        """What is counted: lines of a text file, from 1; else rows, from 0."""
+        return "line" if self.format == "csv" else "row"
 
     def batches(self, batch_rows: int) -> Iterator[SourceBatch]:
         """Read the file from the start, at most about `batch_rows` rows at a time.
@@ -140,12 +149,15 @@ def _csv_batches(source: Source, batch_rows: int) -> Iterator[SourceBatch]:
     size = max(1, source.path.stat().st_size)
     names = [f"c{i}" for i in range(len(source.names))]
 
-    def skip(row: Any) -> Literal["skip"]:
-        # With one thread the parser knows the line; the header is line 1, so row 1 is line 2.
-        source.malformed.append((int(row.number or 0) - 1, row.text))
-        return "skip"
+    with source.path.open("rb") as raw, _decompressed(raw, source.path) as plain:
+        stream: Any = _BlankLines(plain)
 
-    with source.path.open("rb") as raw, _decompressed(raw, source.path) as stream:
+        def skip(row: Any) -> Literal["skip"]:
+            # With one thread the parser knows which line it is, of those that are not blank.
+            place = np.array([int(row.number or 0) - 1])
+            source.malformed.append((int(_lines(place, stream.found)[0]), row.text))
+            return "skip"
+
         try:
             reader = pacsv.open_csv(
                 stream,
@@ -168,17 +180,46 @@ def _csv_batches(source: Source, batch_rows: int) -> Iterator[SourceBatch]:
         parsed = 0
         for block in reader:
             for batch in _slices(block, batch_rows):
-                rows = _physical(parsed, batch.num_rows, source.malformed)
+                index = np.arange(parsed, parsed + batch.num_rows, dtype=np.int64)
                 parsed += batch.num_rows
+                skipped = [HEADER, *stream.found, *(line for line, _ in source.malformed)]
+                rows = _lines(index, sorted(skipped))
                 yield SourceBatch(rows, batch.columns, min(1.0, raw.tell() / size))
 
 
-def _physical(parsed: int, count: int, malformed: list[tuple[int, str]]) -> NDArray[np.int64]:
-    """Give parsed rows their place in the file, counting the skipped lines between."""
-    index = np.arange(parsed, parsed + count, dtype=np.int64)
-    skipped = np.array([row for row, _ in malformed], dtype=np.int64)
-    before = skipped - 1 - np.arange(skipped.size)
+def _lines(index: NDArray[np.int64], skipped: list[int]) -> NDArray[np.int64]:
+    """Return the lines, from 1, of what stands so far (from 0) among the lines not skipped."""
+    before = np.array(skipped, dtype=np.int64) - 1 - np.arange(len(skipped))
     return index + 1 + np.searchsorted(before, index, side="right")
+
+
+class _BlankLines:
+    """A stream that notes the lines with nothing in them, which the parser does not count."""
+
+    closed = False  # whoever opened the stream closes it
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._line, self._before = 1, b""  # of the next byte, and the last two read
+        self.found: list[int] = []
+
+    def read(self, size: int = -1) -> bytes:
+        """Return so many bytes, all without a size."""
+        block = bytes(self._stream.read(*([size] if size >= 0 else [])))
+        text = self._before + block
+        if b"\n\n" in text or b"\n\r\n" in text:
+            self._note(text)
+        self._line += block.count(b"\n")
+        self._before = text[-2:]
+        return block
+
+    def _note(self, text: bytes) -> None:
+        line, counted = self._line, len(self._before)
+        for blank in _BLANK.finditer(text):
+            if blank.end() > len(self._before):  # else it was noted with the block before
+                line += text.count(b"\n", counted, blank.end() - 1)
+                counted = blank.end() - 1
+                self.found.append(line)
 
 
 def _slices(block: Any, batch_rows: int) -> Iterator[Any]:
@@ -204,6 +245,6 @@ def _arrow_batches(source: Source, batch_rows: int) -> Iterator[SourceBatch]:
 def _numbered(blocks: Iterator[Any], total: int) -> Iterator[SourceBatch]:
     seen = 0
     for block in blocks:
-        rows = np.arange(seen + 1, seen + block.num_rows + 1, dtype=np.int64)
+        rows = np.arange(seen, seen + block.num_rows, dtype=np.int64)
         seen += block.num_rows
         yield SourceBatch(rows, block.columns, seen / max(1, total))

@@ -234,20 +234,23 @@ def parse(document: Any) -> Any:
     if isinstance(document, Mapping) and document.get("kind") not in KINDS:
         given = document.get("kind")
         if given is None:
-            raise DocumentError(f"kind is missing; it is one of {', '.join(KINDS)}.")
-        raise DocumentError(f"kind: {given!r} is unknown{hints.nearest(str(given), KINDS)}")
+            line = f"kind is missing; it is one of {', '.join(KINDS)}."
+            raise DocumentError(line, [("kind", line)])
+        message = f"{given!r} is unknown{hints.nearest(str(given), KINDS)}"
+        raise DocumentError(f"kind: {message}", [("kind", message)])
     try:
         return _ADAPTER.validate_python(document)
     except ValidationError as error:
         faults = error.errors(include_url=False)
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
-    told = [_sentence(fault) for fault in faults[:_TOLD]]
+    placed = [_place(fault) for fault in faults]
+    told = [_sentence(*fault) for fault in placed[:_TOLD]]
     more = f" ({len(faults) - _TOLD} more)" if len(faults) > _TOLD else ""
-    raise DocumentError(" ".join(told) + more) from None
+    raise DocumentError(" ".join(told) + more, placed) from None
 
 
-def _sentence(fault: Any) -> str:
-    """Return a fault as a line: where, and what; the tags of unions are no part of the path."""
+def _place(fault: Any) -> tuple[str, str]:
+    """Return where a fault is, and what; the tags of unions are no part of the path."""
     location = list(fault["loc"])
     kind = location[0] if location else ""
     known: type[Part] | None = KINDS.get(str(kind))
@@ -263,5 +266,9 @@ def _sentence(fault: Any) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden" and known is not None:
         message = f"unknown key{hints.nearest(steps[-1], known.model_fields)}"
-    line = f"{'.'.join(steps)[:200]}: {message}".removeprefix(": ")
+    return ".".join(steps)[:200], message
+
+
+def _sentence(path: str, message: str) -> str:
+    line = f"{path}: {message}".removeprefix(": ")
     return line if line.endswith((".", "?")) else f"{line}."

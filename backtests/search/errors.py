@@ -1,12 +1,26 @@
 """What the search refuses, as one family."""
 
+from collections.abc import Sequence
+
 
 class SearchError(ValueError):
     """Base of everything the search refuses."""
 
 
 class DocumentError(SearchError):
-    """A search document is not valid; the line names the path."""
+    """A search document is not valid; the line names the path.
+
+    Parameters
+    ----------
+    line : str
+        What is wrong, in one line.
+    faults : sequence of (path, message)
+        All that is, each with its path in the document.
+    """
+
+    def __init__(self, line: str, faults: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(line)
+        self.faults = faults
 
 
 class SpaceError(SearchError):

@@ -74,7 +74,7 @@ def find_arms(section: ReplaySpec) -> dict[str, Run]:
             )
         same = next((other for other, one in runs.items() if one.pk == run.pk), None)
         if same is not None:
-            raise InvalidInput(f"replay.runs: {same!r} and {label!r} are the same run.")
+            raise InvalidInput.at("replay.runs", f"{same!r} and {label!r} are the same run.")
         runs[label] = run
     return runs
 

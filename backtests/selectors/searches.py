@@ -42,11 +42,12 @@ def check_search(spec: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     document = dict(search_of(spec))
     if "seed" in search.KINDS.get(str(document.get("kind")), search.KINDS["grid"]).model_fields:
         document.setdefault("seed", spec["seed"])
-    with translating((SearchError,), InvalidInput):
+    with translating((SearchError,), InvalidInput, path="search"):
         if document.get("resource", "bars") != "bars":
-            raise InvalidInput(
-                f"search: resource is {document['resource']!r}, but a trial has no folds to be "
-                "given a share of; leave it out, or say bars."
+            raise InvalidInput.at(
+                "search",
+                f"resource is {document['resource']!r}, but a trial has no folds to be "
+                "given a share of; leave it out, or say bars.",
             )
         planned = plan_search(document)
         _require_searchable(spec, planned.space.dimensions)
@@ -57,7 +58,9 @@ def check_search(spec: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
         trials = planned.ask(n_first) if planned.is_indexed else planned.ask()
         refusals = [refusal_of(spec, trial.parameters) for trial in trials[:MOST_TRIED]]
     if all(refusals):
-        raise InvalidInput(f"search: the strategy refuses every parameter set tried; {refusals[0]}")
+        raise InvalidInput.at(
+            "search", f"the strategy refuses every parameter set tried; {refusals[0]}"
+        )
     parsed = search.parse(document).model_dump(mode="json", exclude_none=True)
     return with_search(spec, parsed)
 
@@ -69,16 +72,18 @@ def _require_searchable(spec: Mapping[str, Any], paths: Iterable[str]) -> None:
         if first not in spec:  # within the strategy, or nowhere, which is found out later
             continue
         if first not in SEARCHED:
-            raise InvalidInput(
-                f"search: {path} is one for all trials of a study, which share their data, their "
+            raise InvalidInput.at(
+                "search",
+                f"{path} is one for all trials of a study, which share their data, their "
                 "time and their benchmark; queue a study for each value, and search paths of "
-                f"{', '.join(SEARCHED[:-1])}, or {SEARCHED[-1]}."
+                f"{', '.join(SEARCHED[:-1])}, or {SEARCHED[-1]}.",
             )
         if spec["kind"] == RunKind.WALK_FORWARD and first != "strategy":
-            raise InvalidInput(
-                f"search: a walk-forward does not search {path}, because one account under one set "
+            raise InvalidInput.at(
+                "search",
+                f"a walk-forward does not search {path}, because one account under one set "
                 "of fills, costs and rules follows the choices of all its folds; state it in the "
-                "spec and search paths of strategy, or take a cross_validation or a sweep."
+                "spec and search paths of strategy, or take a cross_validation or a sweep.",
             )
 
 
@@ -102,15 +107,17 @@ def require_folds(
         There are too many folds, or too many trials for so many (422).
     """
     if is_apart and n_folds > MOST_SEARCHES:
-        raise InvalidInput(
-            f"search: {document['kind']} searches inside each fold, and there are {n_folds:,} of "
+        raise InvalidInput.at(
+            "search",
+            f"{document['kind']} searches inside each fold, and there are {n_folds:,} of "
             f"them, more than {MOST_SEARCHES:,}; take fewer groups, longer tests, or grid, random "
-            "or latin_hypercube, whose trials serve all folds."
+            "or latin_hypercube, whose trials serve all folds.",
         )
     if n_folds * n_trials > MOST_IN_FOLDS:
-        raise InvalidInput(
-            f"search: {n_trials:,} trials in {n_folds:,} folds are {n_folds * n_trials:,} pairs, "
-            f"more than {MOST_IN_FOLDS:,}; take fewer trials, fewer groups or longer tests."
+        raise InvalidInput.at(
+            "search",
+            f"{n_trials:,} trials in {n_folds:,} folds are {n_folds * n_trials:,} pairs, "
+            f"more than {MOST_IN_FOLDS:,}; take fewer trials, fewer groups or longer tests.",
         )
 
 

@@ -14,7 +14,6 @@ from crowetrade_site.core.errors import InvalidInput, NotFound
 Schema = TypeVar("Schema", bound=BaseModel)
 LONGEST = 250_000  # characters; the YAML reader takes about a second for them
 DEEPEST = 50
-TOLD = 4
 MOST_VALUES = 100_000
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -99,11 +98,7 @@ def parse(schema: type[Schema], document: Mapping[str, Any], *, within: str = ""
     except ValidationError as error:
         faults = _essential(error.errors(include_url=False))
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
-    errors = [_fault(schema, fault, within) for fault in faults]
-    told = [f"{e['path']}: {e['message']}".removeprefix(": ") for e in errors[:TOLD]]
-    more = f" ({len(errors) - TOLD} more)" if len(errors) > TOLD else ""
-    line = " ".join(text if text.endswith((".", "?")) else f"{text}." for text in told)
-    raise InvalidInput(f"{line}{more}", errors=errors)
+    raise InvalidInput.of([_fault(schema, fault, within) for fault in faults])
 
 
 def _require_storable(document: Any) -> None:

@@ -4,9 +4,11 @@ Pure packages have error families of their own; a job or a service turns them in
 these exactly once, with `translating`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+TOLD: Final = 4  # faults in one sentence
 
 
 class DomainError(Exception):
@@ -98,6 +100,19 @@ class InvalidInput(DomainError):
 
     slug, status, title = "invalid-input", 422, "The input is wrong"
 
+    @classmethod
+    def of(cls, errors: Sequence[Mapping[str, str]]) -> "InvalidInput":
+        """Return the refusal of several places: the first few in one line, all in ``errors``."""
+        told = [f"{one['path']}: {one['message']}".removeprefix(": ") for one in errors[:TOLD]]
+        more = f" ({len(errors) - TOLD} more)" if len(errors) > TOLD else ""
+        line = " ".join(text if text.endswith((".", "?")) else f"{text}." for text in told)
+        return cls(f"{line}{more}", errors=list(errors))
+
+    @classmethod
+    def at(cls, path: str, message: str) -> "InvalidInput":
+        """Return the refusal of one place in the input, which the sentence names first."""
+        return cls(f"{path}: {message}", errors=[{"path": path, "message": message}])
+
 
 class GateNotMet(DomainError):
     """A gate refuses the move."""
@@ -119,10 +134,27 @@ class Unavailable(DomainError):
 
 @contextmanager
 def translating(
-    source: type[Exception] | tuple[type[Exception], ...], target: type[DomainError]
+    source: type[Exception] | tuple[type[Exception], ...],
+    target: type[DomainError],
+    *,
+    path: str = "",
 ) -> Iterator[None]:
-    """Turn the errors of a pure package into a domain error, keeping the sentence."""
+    """Turn the errors of a pure package into a domain error, keeping the sentence.
+
+    Parameters
+    ----------
+    path : str
+        Where in the input that is which the package was given. What an error knows more exactly
+        (``faults``: pairs of a path and a message) is told below it.
+    """
     try:
         yield
     except source as error:
-        raise target(str(error)) from error
+        errors = [
+            {"path": ".".join(part for part in (path, place) if part), "message": message}
+            for place, message in getattr(error, "faults", ())
+        ]
+        if errors and issubclass(target, InvalidInput):
+            raise target.of(errors) from error
+        where = {"errors": [{"path": path, "message": str(error)}]} if path else {}
+        raise target(str(error), **where) from error

@@ -5,7 +5,7 @@ whoever decides thousands of times a second is one user.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 
 from crowetrade_site.core.api.authentication import TokenAuthentication
 from crowetrade_site.core.api.bodies import Body
-from crowetrade_site.core.api.input import caller
+from crowetrade_site.core.api.input import caller, shown, unknown_key
 from crowetrade_site.core.api.problems import TooLarge
 from crowetrade_site.core.errors import DomainError, InvalidInput, InvalidRequest, translating
 from experiments.api import serializers
@@ -132,26 +132,35 @@ def units_of(body: Any) -> Unit | list[Unit]:
     """
     if not isinstance(body, Mapping):
         raise InvalidInput('Send {"unit": "..."} or {"units": [...]}.')
-    unknown = sorted(map(str, set(body) - {"unit", "attributes", "units"}))
-    if unknown:
-        raise InvalidInput(f"{unknown[0][:60]}: unknown key; known are unit, attributes, units.")
+    _require_known(body, ("unit", "attributes", "units"))
     if "units" not in body:
         return _unit(body)
     several = body["units"]
     if "unit" in body or "attributes" in body or not isinstance(several, list):
         raise InvalidInput('Send {"unit": "..."} or {"units": [...]}, not both.')
-    return [_unit({"unit": one} if isinstance(one, str) else one) for one in several]
+    return [
+        _unit({"unit": one} if isinstance(one, str) else one, f"units.{place}.")
+        for place, one in enumerate(several)
+    ]
 
 
-def _unit(given: Any) -> Unit:
-    if not isinstance(given, Mapping) or not set(given) <= {"unit", "attributes"}:
-        raise InvalidInput("A unit is a name, or an object of unit and attributes.")
+def _unit(given: Any, within: str = "") -> Unit:
+    if not isinstance(given, Mapping):
+        raise InvalidInput.at(within[:-1], "a name is needed, or an object with unit, attributes.")
+    _require_known(given, ("unit", "attributes"), within)
     name, attributes = given.get("unit"), given.get("attributes", {})
     if not isinstance(name, str):
-        raise InvalidInput("unit: a name is needed, 1 to 256 bytes of text.")
+        raise InvalidInput.at(f"{within}unit", "a name is needed, 1 to 256 bytes of text.")
     if not isinstance(attributes, Mapping):
-        raise InvalidInput("attributes: an object is needed.")
+        raise InvalidInput.at(f"{within}attributes", "an object is needed.")
     return Unit(name, attributes)
+
+
+def _require_known(given: Mapping[str, Any], known: Sequence[str], within: str = "") -> None:
+    """Refuse a key that would be passed over in silence."""
+    for name in given:
+        if name not in known:
+            raise InvalidInput.at(f"{within}{shown(name)}", unknown_key(shown(name), known))
 
 
 def sent_of(request: Request) -> Sent:
@@ -194,9 +203,10 @@ def _rows(body: bytes) -> list[Any]:
         document = json.loads(body)
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is no JSON that can be read.") from None
-    if not isinstance(document, dict) or set(document) != {"outcomes"}:
+    if not isinstance(document, dict):
         raise InvalidInput('A batch is {"outcomes": [...]}.')
-    rows = document["outcomes"]
+    _require_known(document, ("outcomes",))
+    rows = document.get("outcomes")
     if not isinstance(rows, list):
-        raise InvalidInput("outcomes: a list is needed.")
+        raise InvalidInput.at("outcomes", "a list is needed.")
     return rows

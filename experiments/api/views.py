@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key
-from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.input import caller, valid, within
 from crowetrade_site.core.api.pagination import NewestFirst
 from crowetrade_site.core.api.serializers import Reason
 from crowetrade_site.core.errors import NotFound
@@ -53,10 +53,11 @@ class ExperimentsView(ListAPIView[Experiment]):
     def post(self, request: Request) -> Response:
         """Keep a plan as a draft; whoever wrote it owns it."""
         wanted = valid(serializers.PlanRequest(data=request.data))
-        experiment = services.create_experiment(
-            document=wanted["plan"], actor=caller(request), at=timezone.now(),
-            idempotency_key=idempotency_key(request),
-        )  # fmt: skip
+        with within("plan"):
+            experiment = services.create_experiment(
+                document=wanted["plan"], actor=caller(request), at=timezone.now(),
+                idempotency_key=idempotency_key(request),
+            )  # fmt: skip
         return Response(
             detail(experiment),
             status.HTTP_201_CREATED,
@@ -78,10 +79,11 @@ class ExperimentView(APIView):
     def patch(self, request: Request, experiment_id: UUID) -> Response:
         """Write a draft anew; a plan that runs is never changed."""
         wanted = valid(serializers.RevisionRequest(data=request.data))
-        experiment = services.revise_experiment(
-            experiment_id=experiment_id, document=wanted["plan"], actor=caller(request),
-            at=timezone.now(), reason=wanted["reason"],
-        )  # fmt: skip
+        with within("plan"):
+            experiment = services.revise_experiment(
+                experiment_id=experiment_id, document=wanted["plan"], actor=caller(request),
+                at=timezone.now(), reason=wanted["reason"],
+            )  # fmt: skip
         return Response(detail(experiment))
 
 

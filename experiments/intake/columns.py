@@ -115,7 +115,8 @@ def require_fields(names: Iterable[Any]) -> None:
     unknown = sorted(str(name) for name in set(names) - set(FIELDS))
     if unknown:
         known = ", ".join(FIELDS)
-        raise IntakeError(f"An outcome has no field {unknown[0][:60]!r}; its fields are: {known}.")
+        name = unknown[0][:60].encode(errors="replace").decode()  # half a surrogate pair
+        raise IntakeError(f"An outcome has no field {name!r}; its fields are: {known}.")
 
 
 def words_of(values: list[Any]) -> list[str | None]:

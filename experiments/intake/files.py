@@ -1,6 +1,8 @@
 """Files of outcomes, read in batches."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ from experiments.intake.arrow import of_table, slices
 from experiments.intake.columns import FIELDS, Sent
 from experiments.intake.errors import IntakeError
 
+_ARROWS_ROW = re.compile(r"Row #(\d+):")
 _TEXTS = ("metric", "unit", "arm", "key")
 
 
@@ -25,8 +28,38 @@ def batches(path: Path, n_rows: int) -> Iterator[Sent]:
     try:
         table = _table(path)
     except (pa.ArrowException, OSError) as error:
-        raise IntakeError(f"{path.name} cannot be read: {str(error)[:200]}") from None
+        raise IntakeError(f"{path.name} cannot be read: {_with_line(path, error)[:200]}") from None
     return (of_table(piece) for piece in slices(table, n_rows))
+
+
+def places(path: Path, rows: Sequence[int]) -> list[str]:
+    """Return where rows stand in a file, as whoever opens it finds them.
+
+    Parameters
+    ----------
+    rows : sequence of int
+        Counted from 0, ascending.
+    """
+    if path.suffix != ".csv":
+        return [f"row {row} (counted from 0)" for row in rows]
+    return [f"line {line}" for line in _lines(path, [row + 1 for row in rows])]
+
+
+def _lines(path: Path, wanted: Sequence[int]) -> list[int]:
+    """Return the lines, from 1, of the lines that are not blank, from 0 with the header."""
+    found: list[int] = []
+    passed = 0
+    with path.open("rb") as stream:
+        filled = (line for line, text in enumerate(stream, start=1) if text.rstrip(b"\r\n"))
+        for place in wanted:
+            found += islice(filled, place - passed, place - passed + 1)
+            passed = place + 1
+    return found
+
+
+def _with_line(path: Path, error: Exception) -> str:
+    """Return what Arrow says of a text, which counts no blank lines, with the line of the file."""
+    return _ARROWS_ROW.sub(lambda row: f"line {_lines(path, [int(row[1]) - 1])[0]}:", str(error))
 
 
 def _table(path: Path) -> pa.Table:
@@ -38,7 +71,8 @@ def _table(path: Path) -> pa.Table:
             column_types={name: kinds[name] for name in FIELDS if name in kinds},
             strings_can_be_null=True,
         )
-        table = pc.read_csv(path, convert_options=options)
+        # one thread: of several, none knows which line it is at, and a refusal would not say
+        table = pc.read_csv(path, pc.ReadOptions(use_threads=False), convert_options=options)
         return _with_zone(table)
     with pa.memory_map(str(path)) as source:
         try:

@@ -113,7 +113,7 @@ def parse_plan(document: Mapping[str, Any]) -> ExperimentPlan:
     """
     plan = documents.parse(ExperimentPlan, document)
     if plan.assignment.targeting is not None:
-        with translating(AssignmentError, InvalidInput):
+        with translating(AssignmentError, InvalidInput, path="assignment.targeting"):
             read_targeting(plan.assignment.targeting)
     return plan
 

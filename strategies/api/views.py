@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key
-from crowetrade_site.core.api.input import caller, valid
+from crowetrade_site.core.api.input import caller, valid, within
 from crowetrade_site.core.api.serializers import Reason
 from strategies import selectors, services
 from strategies.api import serializers
@@ -35,13 +35,14 @@ class StrategiesView(ListAPIView[Strategy]):
     def post(self, request: Request) -> Response:
         """Store a spec as a draft."""
         wanted = valid(serializers.StrategyRequest(data=request.data))
-        strategy = services.create_strategy(
-            name=wanted["name"],
-            document=wanted["document"],
-            actor=caller(request),
-            at=timezone.now(),
-            idempotency_key=idempotency_key(request),
-        )
+        with within("document"):
+            strategy = services.create_strategy(
+                name=wanted["name"],
+                document=wanted["document"],
+                actor=caller(request),
+                at=timezone.now(),
+                idempotency_key=idempotency_key(request),
+            )
         return Response(serializers.StrategyRow(strategy).data, status.HTTP_201_CREATED)
 
 

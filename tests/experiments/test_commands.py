@@ -95,7 +95,31 @@ class TestIngestOutcomes:
         text = manage("ingest_outcomes", "momentum", path, as_json=False)
 
         assert "2 taken" in text
-        assert "row 2: unknown_metric" in text
+        assert "row 2 (counted from 0): unknown_metric" in text
+
+    def test_names_the_lines_of_a_text(self, experiment, manage, tmp_path):
+        rows = [*of_arms(2), of_arms(1)[0] | {"metric": "no"}, of_arms(1)[0] | {"metric": "none"}]
+        path = written(tmp_path, "csv", rows)
+        header, first, *rest = path.read_text().splitlines()
+        path.write_text("\n".join([header, first, "", *rest, ""]))
+
+        text = manage("ingest_outcomes", "momentum", path, as_json=False)
+
+        assert "  line 5: unknown_metric" in text
+        assert "  line 6: unknown_metric" in text
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("metric,value\na,1\n\nb,2\nc,x\n", "line 5: CSV conversion error"),
+            ("metric,value\r\n\r\na,1\r\nb,2,3\r\n", "line 4: Expected 2 columns"),
+        ],
+    )
+    def test_names_the_line_that_cannot_be_read(self, experiment, manage, tmp_path, text, line):
+        (tmp_path / "a.csv").write_bytes(text.encode())
+
+        with pytest.raises(CommandError, match=line):
+            manage("ingest_outcomes", "momentum", tmp_path / "a.csv", as_json=False)
 
     @pytest.mark.parametrize(
         ("name", "text"),

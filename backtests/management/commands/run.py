@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from backtests import selectors, services, tasks
+from backtests import jobs, selectors, services, tasks
 from backtests.lifecycle import RUNS, Priority, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import documents
@@ -23,7 +23,7 @@ from crowetrade_site.embedded.supervisor import Child, Supervisor
 FIGURES = ("total_return", "cagr", "annual_volatility", "sharpe", "max_drawdown", "turnover")
 KEPT = ("n_trials", "n_infeasible", "objective", "is_maximized", "ledger", "comparison")
 LOOK_EVERY = 0.2
-_WAITED_FOR = "A worker is there and will take it; one that has just started compiles first"
+_WAITED_FOR = "A worker is there and will take it"
 PATIENCE = 3.0
 
 
@@ -96,9 +96,13 @@ class Command(DomainCommand):
         began, patience, is_lent = time.monotonic(), Patience(self.say), False
         with ExitStack() as stack:
             lent: Supervisor | None = None
+            is_compiling = False
             while run.status not in RUNS.terminal:
                 time.sleep(LOOK_EVERY)
                 run = selectors.get_run(run.public_id)
+                if run.phase == jobs.COMPILING and not is_compiling:
+                    is_compiling = True
+                    self.say(f"The engine is {jobs.COMPILING}.")
                 self.draw(run)
                 if not is_lent and patience.is_out(run):
                     is_lent, lent = True, self.lend(stack)

@@ -38,7 +38,8 @@ class KnownFilters(DjangoFilterBackend):
         known = filters | _of_pages(view)
         for name in request.query_params:
             if name not in known:
-                raise InvalidInput(f"There is no filter {name!r}{hints.nearest(name, known)}")
+                message = f"There is no filter {name!r}{hints.nearest(name, known)}"
+                raise InvalidInput(message, errors=[{"path": name, "message": message}])
         return super().filter_queryset(request, queryset, view)
 
 

@@ -34,7 +34,8 @@ class NewestFirst(CursorPagination):
         fields = getattr(view, "ordering_fields", ())
         if asked.removeprefix("-") not in fields:
             known = ", ".join(f"{name}, -{name}" for name in fields) or "none here"
-            raise InvalidInput(f"ordering={asked!r} is unknown; known are: {known}.")
+            message = f"ordering={asked!r} is unknown; known are: {known}."
+            raise InvalidInput(message, errors=[{"path": "ordering", "message": message}])
         return (asked, "-id" if asked.startswith("-") else "id")
 
     def paginate_queryset(

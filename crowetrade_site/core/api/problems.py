@@ -12,7 +12,13 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from crowetrade_site.core import context
-from crowetrade_site.core.errors import DomainError, Forbidden, InvalidRequest, NotFound
+from crowetrade_site.core.errors import (
+    DomainError,
+    Forbidden,
+    InvalidInput,
+    InvalidRequest,
+    NotFound,
+)
 
 CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
@@ -34,8 +40,10 @@ def exception_handler(error: Exception, context_: dict[str, Any]) -> Response | 
         error = TooLarge("The request's body is too large.")
     elif isinstance(error, SuspiciousOperation):
         error = ParseError("The request is malformed.")
+    elif isinstance(error, ValidationError):
+        error = _invalid(error)
     if isinstance(error, DomainError):
-        problem, headers = error.problem(), {}
+        problem, headers = _of_domain(error), {}
     elif isinstance(error, APIException):
         problem, headers = _from_framework(error), _headers(error)
     else:
@@ -59,20 +67,25 @@ def _headers(error: APIException) -> dict[str, str]:
 
 
 def _from_framework(error: APIException) -> dict[str, Any]:
-    status = 422 if isinstance(error, ValidationError) else error.status_code
-    problem: dict[str, Any] = {
+    return {
         "type": f"urn:crowetrade:problem:{str(error.default_code).replace('_', '-')}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
+        "title": HTTPStatus(error.status_code).phrase,
+        "status": error.status_code,
         "detail": str(error.detail),
     }
-    if isinstance(error, ValidationError):
-        errors = list(_flatten("", error.detail)) or [{"path": "", "message": "Invalid input."}]
-        problem["errors"] = errors
-        first = errors[0]
-        problem["detail"] = (
-            f"{first['path']}: {first['message']}" if first["path"] else first["message"]
-        )
+
+
+def _invalid(error: ValidationError) -> InvalidInput:
+    """Return what a serializer or a filter refuses as everything else that is wrong is told."""
+    errors = list(_flatten("", error.detail))
+    return InvalidInput.of(errors or [{"path": "", "message": "Invalid input."}])
+
+
+def _of_domain(error: DomainError) -> dict[str, Any]:
+    """Return a refusal's members; wrong input says in `errors` where, be it nowhere or anywhere."""
+    problem = error.problem()
+    if isinstance(error, InvalidInput):
+        problem.setdefault("errors", [{"path": "", "message": error.detail}])
     return problem
 
 

@@ -9,6 +9,19 @@ from rest_framework import serializers
 
 from crowetrade_site.core.api.problems import CONTENT_TYPE
 
+FAULT = inline_serializer(
+    "Fault",
+    {
+        "path": serializers.CharField(
+            help_text="Names with dots between, lists by numbers from 0: spec.signals.0.kind. Of "
+            "the body, or a parameter of the address; empty where it is of the whole."
+        ),
+        "message": serializers.CharField(),
+    },
+    many=True,
+    required=False,
+    help_text="Of invalid-input (422) always: every place that is wrong, and why.",
+)
 PROBLEM = inline_serializer(
     "Problem",
     {
@@ -18,7 +31,7 @@ PROBLEM = inline_serializer(
         "detail": serializers.CharField(),
         "instance": serializers.CharField(),
         "request_id": serializers.CharField(),
-        "errors": serializers.ListField(child=serializers.DictField(), required=False),
+        "errors": FAULT,
     },
 )
 

@@ -73,6 +73,10 @@ class AuditRow(RowSerializer[AuditEvent]):
         return bytes(event.leaf).hex()
 
 
+class Nothing(serializers.Serializer[Any]):
+    """No keys: what would be sent is kept by nobody."""
+
+
 class Reason(serializers.Serializer[Any]):
     """Why something is done."""
 

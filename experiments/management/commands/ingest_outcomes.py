@@ -46,14 +46,18 @@ class Command(DomainCommand):
                 )
                 counted.update({name: getattr(receipt, name) for name in ("accepted", "duplicate")})
                 counted.update({"late": receipt.late, **receipt.refused})
-                self.tell(receipt, n_before, first=n_before == 0)
+                if n_before == 0:
+                    self.tell(receipt, options["file"])
                 n_before += sent.n_rows
         return counted
 
-    def tell(self, receipt: Receipt, n_before: int, *, first: bool) -> None:
-        """Print the first refusals, by their row in the file."""
-        for one in receipt.refusals if first else []:
-            self.say(f"  row {n_before + one.row}: {one.reason}: {one.detail}")
+    def tell(self, receipt: Receipt, path: Path) -> None:
+        """Print the refusals of the first batch, by their place in the file."""
+        from experiments.intake import files  # pyarrow loads when it is first needed
+
+        where = files.places(path, [one.row for one in receipt.refusals])
+        for place, one in zip(where, receipt.refusals, strict=True):
+            self.say(f"  {place}: {one.reason}: {one.detail}")
 
     def report(self, counted: "Counter[str]") -> None:
         """Say what was taken and what was not."""

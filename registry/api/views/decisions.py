@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key
-from crowetrade_site.core.api.input import caller, valid
-from crowetrade_site.core.api.serializers import Reason
+from crowetrade_site.core.api.input import caller, valid, within
+from crowetrade_site.core.api.serializers import Nothing, Reason
 from registry import selectors, services
 from registry.api import filters, serializers
 from registry.lifecycle import MOVING_SCOPES, Stage
@@ -135,6 +135,7 @@ class ExecutePromotionView(APIView):
     @extend_schema(request=None, responses=serializers.PromotionDetail)
     def post(self, request: Request, request_id: UUID) -> Response:
         """Judge the gates once more, and move the version."""
+        valid(Nothing(data=request.data))
         services.execute_promotion(request_id=request_id, actor=caller(request), at=timezone.now())
         return Response(detail(request_id))
 
@@ -207,10 +208,11 @@ class PoliciesView(ListAPIView[PromotionPolicy]):
     def post(self, request: Request) -> Response:
         """Store the next version of a policy; it is in force from then on."""
         wanted = valid(serializers.PolicyRequest(data=request.data))
-        policy = services.store_policy(
-            actor=caller(request), at=timezone.now(), idempotency_key=idempotency_key(request),
-            **wanted,
-        )  # fmt: skip
+        with within("text"):
+            policy = services.store_policy(
+                actor=caller(request), at=timezone.now(),
+                idempotency_key=idempotency_key(request), **wanted,
+            )  # fmt: skip
         return Response(serializers.PolicyRow(policy).data, status.HTTP_201_CREATED)
 
 

@@ -77,7 +77,7 @@ class TestQueue:
         assert body["detail"] == (
             "capitol: unknown key; did you mean 'capital'? sede: unknown key; did you mean 'seed'?"
         )
-        assert [fault["path"] for fault in body["errors"]] == ["capitol", "sede"]
+        assert [fault["path"] for fault in body["errors"]] == ["spec.capitol", "spec.sede"]
 
     @pytest.mark.parametrize(
         ("body", "path"),
@@ -86,8 +86,10 @@ class TestQueue:
             ({"spec": "kind: backtest"}, "spec"),
             ({"spec": [1]}, "spec"),
             ({"spec": None}, "spec"),
-            ({"spec": {}}, "dataset"),
-            ({"spec": {"dataset": 5, "strategy": "buy_and_hold"}}, "dataset"),
+            ({"spec": {}}, "spec.dataset"),
+            ({"spec": {"dataset": 5, "strategy": "buy_and_hold"}}, "spec.dataset"),
+            ({"spec": spec(kind="sweep", search={"kind": "grid", "ovr": 1})}, "spec.search.ovr"),
+            ({"spec": spec(), "sede": 7}, "sede"),
             ({"spec": spec(), "reason": "x" * 501}, "reason"),
             ({"spec": spec(), "reason": "a\0b"}, "reason"),
         ],

@@ -280,10 +280,27 @@ class TestRefusals:
 
         report = outcome.report
         assert refusal.value.report.find(code)
-        assert refusal.value.report.findings[0].examples[0]["row"] == 3
+        assert refusal.value.report.to_json()["findings"][0]["examples"][0]["line"] == 4
         assert (report.n_rows, report.n_accepted, report.n_refused) == (4, 3, 1)
         kept = pq.read_table(outcome.quarantined).to_pylist()
-        assert [(r["row"], r["reason"]) for r in kept] == [(3, code)]
+        assert [(r["line"], r["reason"]) for r in kept] == [(4, code)]
+
+    def test_a_refusal_names_the_line_of_a_text(self, run_import):
+        text = "date,close\n2024-01-02,5\n\n2024-01-03,6\n2024-01-04,-7\n"
+
+        with pytest.raises(DatasetRefused, match=r"First: line 5, stamp 2024-01-04T00:00:00, "):
+            run_import(text)
+
+    def test_a_refusal_names_the_row_of_a_table_from_0(self, tmp_path):
+        source = tmp_path / "a.parquet"
+        pd.DataFrame({"date": ["2024-01-02", "2024-01-03"], "close": [5.0, -7.0]}).to_parquet(
+            source
+        )
+
+        report = inspect_file(source, ImportOptions(), tmp_path)
+
+        assert "First: row 1 (counted from 0), stamp 2024-01-03T00:00:00, " in report.headline
+        assert report.to_json()["findings"][0]["examples"][0]["row"] == 1
 
     def test_conflicting_rows_are_all_taken_out(self, run_import):
         text = "date,close\n2024-01-02,5\n2024-01-03,6\n2024-01-03,7\n2024-01-04,5\n"
@@ -360,9 +377,9 @@ class TestRefusals:
         report = outcome.report
         assert (report.n_rows, report.n_accepted, report.n_refused) == (7, 2, 5)
         kept = pq.read_table(outcome.quarantined).to_pydict()
-        assert list(zip(kept["row"], kept["reason"], strict=True)) == [
-            (2, "duplicate_identical"), (3, "duplicate_conflicting"),
-            (4, "duplicate_conflicting"), (6, "unparsable"), (7, "malformed_line"),
+        assert list(zip(kept["line"], kept["reason"], strict=True)) == [
+            (3, "duplicate_identical"), (4, "duplicate_conflicting"),
+            (5, "duplicate_conflicting"), (7, "unparsable"), (8, "malformed_line"),
         ]  # fmt: skip
 
 

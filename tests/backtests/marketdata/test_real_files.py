@@ -157,7 +157,7 @@ class TestDirtyDetails:
         kept = pq.read_table(outcome.quarantined).to_pydict()
         reasons = dict(zip(kept["row"], kept["reason"], strict=True))
         doubled = [row for row, reason in reasons.items() if reason == "duplicate_identical"]
-        assert doubled == list(range(8_481, 8_488))
+        assert doubled == list(range(8_480, 8_487))
         at = kept["reason"].index("non_positive_price")
         assert kept["symbol"][at] == "LINKUSDT"
         assert kept["source: ts"][at].startswith("2020-03-12 10:30:00")

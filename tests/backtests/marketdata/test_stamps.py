@@ -19,7 +19,7 @@ class TestStampReader:
             run_import(text, **LOCAL)
 
         (finding,) = refusal.value.report.find(code)
-        assert finding.examples[0]["row"] == 2
+        assert finding.examples[0]["row"] == 3
         assert run_import(text, **LOCAL, quarantine=True).report.n_accepted == 2
 
     @pytest.mark.parametrize(

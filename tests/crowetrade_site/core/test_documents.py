@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from crowetrade_site.core import documents
-from crowetrade_site.core.errors import InvalidInput
+from crowetrade_site.core.errors import TOLD, InvalidInput
 
 
 class Part(BaseModel):
@@ -145,8 +145,8 @@ class TestParse:
         error = refusal({f"unknown_{number}": 1 for number in range(7)})
 
         assert len(error.extensions["errors"]) == 7
-        assert error.detail.count("unknown key") == documents.TOLD
-        assert error.detail.endswith(f"({7 - documents.TOLD} more)")
+        assert error.detail.count("unknown key") == TOLD
+        assert error.detail.endswith(f"({7 - TOLD} more)")
 
     def test_names_the_place_within_a_larger_document(self):
         with pytest.raises(InvalidInput) as caught:

@@ -52,6 +52,25 @@ class TestDomainError:
         assert str(InvalidInput("Wrong.")) == "Wrong."
 
 
+class TestInvalidInput:
+    def test_tells_the_first_few_places_and_keeps_all(self):
+        errors = [{"path": name, "message": "is wrong"} for name in "abcdef"]
+
+        refusal = InvalidInput.of(errors)
+
+        told = "a: is wrong. b: is wrong. c: is wrong. d: is wrong. (2 more)"
+        assert refusal.detail == told
+        assert refusal.extensions["errors"] == errors
+
+    def test_names_one_place(self):
+        refusal = InvalidInput.at("units.3.unit", "a name is needed.")
+
+        assert refusal.detail == "units.3.unit: a name is needed."
+        assert refusal.extensions["errors"] == [
+            {"path": "units.3.unit", "message": "a name is needed."}
+        ]
+
+
 class TestTranslating:
     def test_keeps_the_sentence_and_the_cause(self):
         with (
@@ -61,6 +80,31 @@ class TestTranslating:
             raise EngineTrouble("bars are empty")
 
         assert isinstance(caught.value.__cause__, EngineTrouble)
+
+    def test_names_the_place_of_what_was_given(self):
+        with (
+            pytest.raises(InvalidInput) as caught,
+            translating(EngineTrouble, InvalidInput, path="bars"),
+        ):
+            raise EngineTrouble("There are none.")
+
+        assert caught.value.detail == "There are none."
+        assert caught.value.extensions["errors"] == [{"path": "bars", "message": "There are none."}]
+
+    def test_names_the_places_that_the_error_knows_below_it(self):
+        class Several(ValueError):
+            faults = (("over.a", "low is above high"), ("", "unknown"))
+
+        with (
+            pytest.raises(InvalidInput) as caught,
+            translating(Several, InvalidInput, path="search"),
+        ):
+            raise Several("over.a: low is above high. unknown.")
+
+        assert caught.value.detail == "search.over.a: low is above high. search: unknown."
+        assert [one["path"] for one in caught.value.extensions["errors"]] == [
+            "search.over.a", "search",
+        ]  # fmt: skip
 
     def test_takes_several_sources(self):
         with pytest.raises(InvalidInput), translating((KeyError, EngineTrouble), InvalidInput):

@@ -92,6 +92,26 @@ class TestAssign:
         problem(api.post(url(experiment, "assign"), body, format="json"), 422)
         assert not Exposure.objects.exists()
 
+    @pytest.mark.parametrize(
+        ("body", "path"),
+        [
+            ({"uint": "a"}, "uint"),
+            ({"unit": "a", "attribute": {}}, "attribute"),
+            ({"units": ["a", {"uint": "b"}]}, "units.1.uint"),
+            ({"units": ["a", {"unit": "b", "attributes": 7}]}, "units.1.attributes"),
+            ({"units": [7]}, "units.0"),
+            ({"unit": "a", "\ud800": 1}, "?"),
+        ],
+    )
+    def test_says_which_part_of_the_question_is_wrong(self, api, owner, body, path):
+        experiment = running(owner, design="assigned")
+
+        answer = api.post(
+            url(experiment, "assign"), json.dumps(body), content_type="application/json"
+        )
+
+        assert problem(answer, 422)["errors"][0]["path"] == path
+
     def test_refuses_a_unit_of_ten_megabytes(self, api, owner):
         body = {"unit": "x" * 10_000_000}
 

@@ -188,11 +188,23 @@ class TestDecide:
         assert api.post(url(request, "withdraw/")).json()["status"] == "withdrawn"
         problem(api.post(url(request, "withdraw/")), 409)
 
-    @pytest.mark.parametrize("verb", ["approve/", "reject/", "withdraw/", "execute/"])
-    def test_of_none_is_not_found(self, judge, verb):
-        body = {"reason": "x", "evidence_digest": "0" * 64}
-
+    @pytest.mark.parametrize(
+        ("verb", "body"),
+        [
+            ("approve/", {"comment": "x", "evidence_digest": "0" * 64}),
+            ("reject/", {"reason": "x"}),
+            ("withdraw/", {"reason": "x"}),
+            ("execute/", {}),
+        ],
+    )
+    def test_of_none_is_not_found(self, judge, verb, body):
         problem(judge.post(f"{PROMOTIONS}{uuid4()}/{verb}", body), 404)
+
+    def test_carries_out_without_a_reason_that_nobody_would_keep(self, judge):
+        answer = judge.post(f"{PROMOTIONS}{uuid4()}/execute/", {"reason": "x"})
+
+        refusal = problem(answer, 422)
+        assert refusal["detail"] == "reason: unknown key; no key is taken here."
 
     def test_leaves_its_trail(self, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())

@@ -43,7 +43,7 @@ class TestExceptionHandler:
             ("gate", 422, "gate-not-met", "Sharpe is too low."),
             ("away", 503, "unavailable", "The broker is away."),
             ("forged", 400, "parse-error", "The request is malformed."),
-            ("empty", 422, "invalid", "Invalid input."),
+            ("empty", 422, "invalid-input", "Invalid input."),
         ],
     )
     def test_turns_refusals_into_problems(self, client, kind, status, slug, detail):
@@ -78,6 +78,7 @@ class TestExceptionHandler:
             ({"name": "bad", "legs": []}, [("", "the whole is wrong")]),
             ({"name": "x", "legs": [], "tags": [1, "x"]}, [("tags.1", "valid integer")]),
             ({"name": "x", "legs": {}}, [("legs", "Expected a list")]),
+            ({"name": "x", "leg": []}, [("leg", "did you mean 'legs'?"), ("legs", "required")]),
             ([], [("", "Invalid data")]),
             ({"name": "a\0b", "legs": []}, [("name", "Null characters")]),
         ],

@@ -1,0 +1,98 @@
+"""Kernels in the background: who waits for them, who does not, and what is said meanwhile."""
+
+import fcntl
+import threading
+
+import pytest
+
+from backtests import services
+from backtests.jobs import warming
+from backtests.jobs.lease import Cancelled, Lease, claim
+from backtests.models import Run
+from tests.factories.backtests import bars_dataset, queued
+from tests.factories.working import execute
+
+# the heartbeat has a connection of its own, so rows must be committed
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def run(transactional_db, owner, tmp_path, settings):
+    """A run on a real dataset that other connections see."""
+    settings.RUN_LEASE_SECONDS = 2
+    bars_dataset(tmp_path, owner)
+    return queued(owner)
+
+
+@pytest.fixture
+def new_version(tmp_path, monkeypatch):
+    """Machine code of nobody's yet, and a process that has only just begun."""
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    monkeypatch.setattr(warming, "_directory", lambda: folder)
+    warming.begin.cache_clear()
+    yield folder
+    warming.begin().join(30)
+    warming.begin.cache_clear()
+
+
+@pytest.fixture
+def another_compiles(new_version):
+    """Another process of this machine that compiles until the test lets it go."""
+    with (new_version / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+class TestAwaitKernels:
+    def test_says_that_it_compiles_and_heeds_a_cancellation(self, run, owner, at, another_compiles):
+        claimed = claim(run.public_id, worker="w1")
+
+        with Lease(claimed) as lease:
+            services.cancel_run(run_id=run.public_id, actor=owner, at=at)
+            with pytest.raises(Cancelled):
+                warming.await_kernels(lease)
+
+        assert warming.begin().is_alive()  # it compiles for whoever comes next
+
+    def test_is_seen_on_the_row(self, run, another_compiles):
+        claimed = claim(run.public_id, worker="w1")
+
+        with Lease(claimed) as lease:
+            lease.phase("starting")
+            waiting = threading.Thread(target=warming.await_kernels, args=[lease])
+            waiting.start()
+            threading.Event().wait(1.0)
+            seen = Run.objects.get(pk=run.pk).phase
+            fcntl.flock(another_compiles, fcntl.LOCK_UN)
+            waiting.join(30)
+
+        assert seen == warming.COMPILING
+        assert len(seen) <= Run._meta.get_field("phase").max_length
+        assert not waiting.is_alive()
+
+    def test_notes_what_is_compiled_for_those_that_come_after(self, run, new_version):
+        assert not warming.is_compiled()
+
+        finished = execute(run)
+
+        assert finished.status == "succeeded"
+        assert warming.is_compiled()
+
+    def test_compiles_for_itself_where_nothing_can_be_kept(self, run, new_version):
+        new_version.rmdir()
+        new_version.write_text("no folder")
+
+        finished = execute(run)
+
+        assert finished.status == "succeeded"
+        assert not warming.is_compiled()
+
+    def test_starts_nothing_that_was_not_asked_for(self, run, new_version, settings):
+        settings.WARM_UP = False
+        (new_version / "complete").touch()
+
+        with Lease(claim(run.public_id, worker="w1")) as lease:
+            warming.await_kernels(lease)
+
+        assert warming.begin.cache_info().currsize == 0
