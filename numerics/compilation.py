@@ -97,7 +97,8 @@ def cache_directory() -> Path:
     key = hashlib.sha256(
         "\0".join([source_digest(), *environment().values(), sys.implementation.cache_tag]).encode()
     )
-    return _cache_root() / key.hexdigest()[:16]
+    name, root = key.hexdigest()[:16], _cache_root()
+    return root if root.name == name else root / name  # a child is told the folder itself
 
 
 @cache
@@ -142,4 +143,7 @@ def compile_as(plain: Callable[..., Any], compiled: Callable[..., Any]) -> None:
     overload(plain, strict=False, inline="always")(lambda *_types: compiled)
 
 
+# In the environment too: numba reads all its settings anew once any of them has changed there, as
+# workers change the number of threads, and would keep kernels where no hash tells versions apart.
+os.environ["NUMBA_CACHE_DIR"] = str(cache_directory())
 numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]  # set at run time

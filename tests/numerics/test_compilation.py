@@ -12,6 +12,20 @@ class TestCacheDirectory:
     def test_is_where_numba_keeps_its_kernels(self):
         assert Path(numba.config.CACHE_DIR) == compilation.cache_directory()
 
+    def test_stays_when_numba_reads_its_settings_anew(self, monkeypatch):
+        monkeypatch.setenv("NUMBA_DEBUG_CACHE", "0")  # any of its settings, as workers set one
+
+        numba.config.reload_config()
+
+        assert Path(numba.config.CACHE_DIR) == compilation.cache_directory()
+
+    def test_is_the_same_in_a_child(self):
+        code = "from numerics.compilation import cache_directory; print(cache_directory())"
+
+        told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+        assert Path(told.stdout.decode().strip()) == compilation.cache_directory()
+
     def test_follows_the_environment(self, tmp_path):
         code = "from numerics.compilation import cache_directory; print(cache_directory())"
 
