@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from backtests.engine.inputs import Bars
-    from backtests.engine.preparation import Prepared
+    from backtests.engine.record import Prepared
 
 DEFAULT_CONVENTIONS = Conventions()
 TABLES = ("fills", "orders", "actions", "trades")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backtests.engine.callback import Callback, Thunk
 from backtests.engine.caveats import caveats_of
+from backtests.engine.columns import NO_COLUMN
 from backtests.engine.compiled import Compiled, ask, hook_of, table_of
 from backtests.engine.config import Account, Costs, Fills, Setup
 from backtests.engine.decisions import FAULT_SENTENCES, Bracket, Orders, Targets
@@ -26,7 +27,8 @@ from backtests.engine.errors import OrderError, SettingsError, StrategyError, is
 from backtests.engine.history import adjusted_closes
 from backtests.engine.inputs import Bars
 from backtests.engine.kernel import advance
-from backtests.engine.preparation import NO_COLUMN, Prepared, is_alone, prepare
+from backtests.engine.preparation import is_alone, prepare
+from backtests.engine.record import Prepared
 from backtests.engine.result import Result
 
 Progress = Callable[[int, int], None]

@@ -26,7 +26,8 @@ from backtests.engine.metrics.calendar import build_calendar
 from backtests.engine.metrics.conventions import build_settings
 from backtests.engine.metrics.curve import measure_curves
 from backtests.engine.metrics.sample import Activity, Trades, build_market, build_workspace
-from backtests.engine.preparation import Prepared, is_alone, prepare
+from backtests.engine.preparation import is_alone, prepare
+from backtests.engine.record import Prepared
 from backtests.engine.result import Result
 from backtests.engine.rules import AverageCross, CrossingRule, Lines, Trend, targets_between
 from backtests.engine.runner import Decided, Tables, simulate

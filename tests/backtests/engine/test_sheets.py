@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from backtests.engine import Bars, Bracket, Costs, Targets, preparation, runner, simulate
-from backtests.engine.preparation import address_of
+from backtests.engine.record import address_of
 from backtests.engine.sheets import LONG, SHEET, end_of_sheet, lay_down
 from numerics.compilation import njit
 
