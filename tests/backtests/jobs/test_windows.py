@@ -114,7 +114,7 @@ class TestEverywhere:
         for address in ("/api/v1/runs/", "/api/v1/runs/estimate/"):
             answer = problem(api.post(address, {"spec": self.DOCUMENT}), 422)
             assert answer["detail"] == self.SENTENCE
-            assert answer["errors"][0]["path"] == "walk_forward"
+            assert answer["errors"][0]["path"] == "spec.walk_forward"
 
     def test_is_the_same_on_the_command_line(self, data, owner, tmp_path):
         path = tmp_path / "walk.json"
