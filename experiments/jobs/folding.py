@@ -5,7 +5,18 @@ from django.db import connection, transaction
 RECENT = 3  # periods beyond the plan's lateness that keep their shards: they are added to
 _SUMS = {
     "experiments_periodstatistic": ("n", "total", "squares", "x_total", "x_squares", "x_product"),
-    "experiments_unitstatistic": ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx"),
+    "experiments_unitstatistic": (
+        "units",
+        "counted",
+        "total",
+        "x_total",
+        "nn",
+        "ny",
+        "nx",
+        "yy",
+        "yx",
+        "xx",
+    ),
 }
 _KEY = "experiment_id, metric_id, arm_id, allocation, period"
 

@@ -128,10 +128,10 @@ def record_outcomes(*, experiment_id: UUID, sent: Sent, actor: User, at: datetim
             LATE: _count_late(setup, taken, ns_of(at)),
             OVERRIDDEN: fresh.size - counted.at.size,
         }
+        _add(setup, counted, at)
         if setup.terms.adds_by_unit:
             units = [sent.unit[row] or "" for row in rows[fresh][counts].tolist()]
             unit_sums.add(setup, counted, units, at)
-        _add(setup, counted, at)
     refused = judged.counts()
     _tally(setup, {**tallies, **refused})
     return Receipt(

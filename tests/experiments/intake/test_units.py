@@ -38,12 +38,11 @@ class Kept:
 
     def add(self, some):
         steps = unit_steps_of(*taken(some), TERMS)
-        known = Known(steps.whole.copy(), np.full(steps.metric.size, NEVER))
+        known = Known(np.zeros(steps.whole.shape), np.full(steps.metric.size, NEVER))
         for at, key in enumerate(zip(steps.metric.tolist(), steps.unit, strict=True)):
             total, newest = self.totals.get(key, (np.zeros(3), NEVER))
-            known.after[at] += total
-            known.before[at] = newest
-            self.totals[key] = known.after[at], max(int(steps.newest[at]), newest)
+            known.had[at], known.newest[at] = total, newest
+            self.totals[key] = total + steps.whole[at], max(int(steps.newest[at]), newest)
         return unit_sums_of(steps, known)
 
 
@@ -66,7 +65,10 @@ class TestUnitSumsOf:
         assert sums.period.tolist() == [0, 10]
         np.testing.assert_allclose(
             sums.sums,
-            [[1, 2, 4, 10, 4, 25, 10, 4], [0, 1, 9 - 4, 12 - 10, 12 - 4, 16 - 25, 16 - 10, 16 - 4]],
+            [
+                [1, 2, 5, 2, 4, 10, 4, 25, 10, 4],
+                [0, 1, -1, 2, 9 - 4, 12 - 10, 12 - 4, 16 - 25, 16 - 10, 16 - 4],
+            ],
         )
 
     def test_count_a_late_outcome_from_the_newest_period_of_its_unit_on(self):
@@ -98,7 +100,7 @@ class TestUnitSumsOf:
         )
 
         sums = Kept().add(of_x).sums.sum(axis=0)
-        columns = ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx")
+        columns = ("units", "counted", "total", "x_total", "nn", "ny", "nx", "yy", "yx", "xx")
         expected = [getattr(table, name).sum() for name in columns]
         np.testing.assert_allclose(sums, expected, rtol=1e-9, atol=1e-9)
 
