@@ -7,6 +7,7 @@ import pytest
 from experiments import jobs, services
 from experiments.jobs import forgetting
 from experiments.models import UnitTotal
+from experiments.plans import Verdict
 from tests.factories.accounts import account
 from tests.factories.feeding import START, running
 
@@ -30,7 +31,11 @@ class TestForgetUnits:
         owner = account("researcher")
         over, goes_on = with_units(owner, "over"), with_units(owner, "goes-on")
         services.conclude_experiment(
-            experiment_id=over.public_id, actor=owner, at=END, reason="enough"
+            experiment_id=over.public_id,
+            actor=owner,
+            at=END,
+            reason="enough",
+            verdict=Verdict.INCONCLUSIVE,
         )
 
         early = jobs.forget_units(at=END + timedelta(hours=23))
