@@ -33,7 +33,8 @@ def _fold(table: str, sums: tuple[str, ...]) -> str:
     """Return the SQL that folds the shards of one table."""
     return f"""
 WITH newest AS (
-    SELECT experiment_id, max(period) AS period FROM {table} GROUP BY experiment_id
+    SELECT experiment_id, max(period) AS period FROM {table} WHERE shard <> 0
+    GROUP BY experiment_id
 ), over AS (
     SELECT s.ctid FROM {table} s
     JOIN newest USING (experiment_id) JOIN experiments_experiment e ON e.id = s.experiment_id
