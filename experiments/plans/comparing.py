@@ -6,6 +6,7 @@ of quantiles by sketches. What cannot be computed says why.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,7 +220,7 @@ def _effect_of(differences: FloatArray) -> tuple[float, float] | None:
 
 def _bayesian(
     asked: AnalysisSpec, metric: MetricSpec, found: tuple[float, float] | None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return the chance that the challenger is better, and what choosing it would cost if not."""
     if found is None:
         return {}

@@ -2,7 +2,8 @@
 
 No row of the experiment is locked. Two batches that bring the same keys wait for each other at the
 keys, which are inserted in their order; the sums come after, in their order too, and those of units
-last, so that nobody waits in a circle. The statements are written by hand: a batch of a thousand takes milliseconds.
+last, so that nobody waits in a circle. The statements are written by hand: a batch of a thousand
+takes milliseconds.
 """
 
 from dataclasses import dataclass, field
