@@ -80,6 +80,25 @@ class TestUnitSumsOf:
         assert dict(zip(late.arm.tolist(), late.period.tolist(), strict=True)) == {0: 30, 1: 0}
 
     @given(rows, st.integers(0, 40))
+    def test_have_first_and_second_moments_of_the_same_outcomes_after_every_period(self, some, cut):
+        """Of one unit the products are those of its totals, whichever of its outcomes came late."""
+        mine = [(1, 0, *row[2:]) for row in some]
+        kept = Kept()
+        pieces = [kept.add(part) for part in (mine[:cut], mine[cut:]) if part]
+        period = np.concatenate([sums.period for sums in pieces])
+        order = np.argsort(period, kind="stable")
+
+        sums = np.cumsum(np.concatenate([sums.sums for sums in pieces])[order], axis=0)
+
+        ends = np.flatnonzero(np.diff(period[order], append=period.max() + 1))
+        units, n, y, x, *products = sums[ends].T
+        assert (units == 1).all()
+        for found, expected in zip(
+            products, (n * n, n * y, n * x, y * y, y * x, x * x), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+    @given(rows, st.integers(0, 40))
     def test_do_not_depend_on_the_batches(self, some, cut):
         whole = added([some])
         pieces = added([part for part in (some[:cut], some[cut:]) if part])
