@@ -31,6 +31,7 @@ def refresh_experiments(**_: Any) -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def keep_tables(**_: Any) -> None:
-    """Make the partitions of coming months, drop those past their time, and fold shards."""
+    """Make partitions and drop those past their time, fold shards, and let go of unit totals."""
     jobs.keep_partitions()
     jobs.fold_shards()
+    jobs.forget_units()

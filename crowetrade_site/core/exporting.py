@@ -19,7 +19,8 @@ from django.db import transaction
 from crowetrade_site.core import audit, canonical, roles, seals, signing, verify_trail
 from crowetrade_site.core.errors import Conflict, InvalidInput
 from crowetrade_site.core.models import AuditEvent, AuditSeal, AuditSealItem
-from crowetrade_site.core.verification import CHUNK, one_view, rows
+from crowetrade_site.core.snapshots import one_view
+from crowetrade_site.core.verification import CHUNK, rows
 
 ENTRIES = """
 SELECT i.seal_id, i.position, e.id, e.leaf, e.canonical

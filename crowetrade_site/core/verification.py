@@ -6,7 +6,6 @@ with the number of entries (33 bytes are kept for each seal).
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -14,11 +13,12 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from django.db import connection, transaction
+from django.db import connection
 
 from crowetrade_site.core import merkle, signing
 from crowetrade_site.core.audit import SEARCHABLE, stamp
 from crowetrade_site.core.models import AuditEvent, AuditSeal, AuditSealItem
+from crowetrade_site.core.snapshots import one_view
 
 GENESIS = "0" * 64
 CHUNK = 5000
@@ -86,18 +86,6 @@ def verify() -> Verification:
             broken=broken,
         )
     return found if broken else replace(found, broken=published.missing_now())
-
-
-@contextmanager
-def one_view() -> Iterator[None]:
-    """Let all queries of the block see one moment; inside a transaction, that of the caller."""
-    if connection.in_atomic_block:
-        yield
-        return
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def rows(query: str, parameters: Iterable[Any] = ()) -> Iterator[Row]:

@@ -53,25 +53,25 @@ class UnitSteps:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is kept of units once a batch has been added to their totals, in the order of owners.
+    """What was known of units without a batch, in the order of owners.
 
     Attributes
     ----------
-    after : float64 array, shape (n_owners, 3)
-        Outcomes, their total and that of their covariates, with the batch.
-    before : int64 array, shape (n_owners,)
-        The newest of a unit's periods without the batch [UTC ns]; `NEVER` where it was its first.
+    had : float64 array, shape (n_owners, 3)
+        Outcomes, their total and that of their covariates.
+    newest : int64 array, shape (n_owners,)
+        The newest of a unit's periods [UTC ns]; `NEVER` where it had not reported.
     """
 
-    after: FloatArray
-    before: IntArray
+    had: FloatArray
+    newest: IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class UnitSums:
     """Sums by metric, period, allocation and arm, ascending in this order, shape (n_groups,).
 
-    `sums` has the columns units, counted, nn, ny, nx, yy, yx, xx of
+    `sums` has the columns units, counted, total, x_total, nn, ny, nx, yy, yx, xx of
     `experiments.statistics.clusters.UnitTable`.
     """
 
@@ -117,22 +117,20 @@ def unit_sums_of(steps: UnitSteps, known: Known) -> UnitSums:
     ----------
     steps : UnitSteps
     known : Known
-        As the batch left it.
 
     Notes
     -----
     A step that comes late, after newer periods of its unit, counts from the newest of them on: only
     then are its products with all of them there.
     """
-    before = (known.after - steps.whole)[steps.owner]
-    products = product_steps(steps.owner, steps.steps, before)
-    is_new = known.before == NEVER
+    products = product_steps(steps.owner, steps.steps, known.had[steps.owner])
+    is_new = known.newest == NEVER
     is_first = np.diff(steps.owner, prepend=-1) != 0
-    counts_from = np.maximum(steps.period, known.before[steps.owner])
+    counts_from = np.maximum(steps.period, known.newest[steps.owner])
     (metric, period, allocation, arm), of = grouped(
         steps.metric[steps.owner], counts_from, steps.allocation, steps.arm
     )
-    columns = [is_new[steps.owner] & is_first, steps.steps[:, 0], *products.T]
+    columns = [is_new[steps.owner] & is_first, *steps.steps.T, *products.T]
     sums: FloatArray = np.stack([_added(of, column, metric.size) for column in columns], axis=1)
     return UnitSums(metric, period, allocation, arm, sums)
 

@@ -2,6 +2,7 @@
 
 from experiments.jobs.analyses import analyze_experiment, list_due
 from experiments.jobs.folding import fold_shards
+from experiments.jobs.forgetting import forget_units
 from experiments.jobs.handing import evidence_due, hand_in_evidence
 from experiments.jobs.partitions import keep_partitions
 
@@ -9,6 +10,7 @@ __all__ = [
     "analyze_experiment",
     "evidence_due",
     "fold_shards",
+    "forget_units",
     "hand_in_evidence",
     "keep_partitions",
     "list_due",

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from crowetrade_site.core import canonical, context
 from crowetrade_site.core.errors import Conflict, DomainError
+from crowetrade_site.core.snapshots import one_view
 from experiments import selectors
 from experiments.jobs.steps import allocate, move
 from experiments.lifecycle import ExperimentStatus
@@ -108,7 +109,8 @@ def _look(experiment: Experiment, at: datetime) -> Analysis | None:
 
     began = time.perf_counter()
     plan = selectors.plan_of(experiment)
-    observed = _observed(experiment, plan)
+    with one_view():  # sums by unit and by period of other moments would not fit each other
+        observed = _observed(experiment, plan)
     findings = analyze(plan, observed)
     decision = decide(
         findings, control=plan.control.name,

@@ -5,7 +5,18 @@ from django.db import connection, transaction
 RECENT = 3  # periods beyond the plan's lateness that keep their shards: they are added to
 _SUMS = {
     "experiments_periodstatistic": ("n", "total", "squares", "x_total", "x_squares", "x_product"),
-    "experiments_unitstatistic": ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx"),
+    "experiments_unitstatistic": (
+        "units",
+        "counted",
+        "total",
+        "x_total",
+        "nn",
+        "ny",
+        "nx",
+        "yy",
+        "yx",
+        "xx",
+    ),
 }
 _KEY = "experiment_id, metric_id, arm_id, allocation, period"
 
@@ -22,7 +33,8 @@ def _fold(table: str, sums: tuple[str, ...]) -> str:
     """Return the SQL that folds the shards of one table."""
     return f"""
 WITH newest AS (
-    SELECT experiment_id, max(period) AS period FROM {table} GROUP BY experiment_id
+    SELECT experiment_id, max(period) AS period FROM {table} WHERE shard <> 0
+    GROUP BY experiment_id
 ), over AS (
     SELECT s.ctid FROM {table} s
     JOIN newest USING (experiment_id) JOIN experiments_experiment e ON e.id = s.experiment_id

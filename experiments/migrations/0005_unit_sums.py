@@ -29,7 +29,9 @@ class Migration(migrations.Migration):
                 ("total", models.FloatField()),
                 ("x_total", models.FloatField()),
                 ("newest", models.BigIntegerField()),
-                ("before", models.BigIntegerField(null=True)),
+                ("total_before", models.FloatField(null=True)),
+                ("x_total_before", models.FloatField(null=True)),
+                ("newest_before", models.BigIntegerField(null=True)),
                 (
                     "metric",
                     models.ForeignKey(
@@ -59,6 +61,8 @@ class Migration(migrations.Migration):
                 ("shard", models.PositiveSmallIntegerField()),
                 ("units", models.BigIntegerField()),
                 ("counted", models.BigIntegerField()),
+                ("total", models.FloatField()),
+                ("x_total", models.FloatField()),
                 ("nn", models.FloatField()),
                 ("ny", models.FloatField()),
                 ("nx", models.FloatField()),

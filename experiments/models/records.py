@@ -151,17 +151,22 @@ class UnitTotal(models.Model):
     total = models.FloatField()
     x_total = models.FloatField()
     newest = models.BigIntegerField()  # start of the newest of its periods [UTC ns]
-    before = models.BigIntegerField(null=True)  # the same without the last batch that added to it
+    # The same without the last batch: what products grow by is reckoned from what there was, and
+    # a difference of totals would lose its digits.
+    total_before = models.FloatField(null=True)
+    x_total_before = models.FloatField(null=True)
+    newest_before = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"{self.unit} of {self.metric_id}"
 
 
 class UnitStatistic(models.Model):
-    """What a period added to the sums over units of the products of their totals.
+    """What a period added to the sums over units of their totals and the products of these.
 
-    The products are of a unit's number of outcomes (n), their total (y) and that of x. Sharded and
-    folded as `PeriodStatistic`.
+    An outcome that comes late counts from the newest period of its unit on. The products are of a
+    unit's number of outcomes (n), their total (y) and that of x. Sharded and folded as
+    `PeriodStatistic`.
     """
 
     experiment = models.ForeignKey(
@@ -178,6 +183,8 @@ class UnitStatistic(models.Model):
     shard = models.PositiveSmallIntegerField()
     units = models.BigIntegerField()  # that reported for the first time
     counted = models.BigIntegerField()  # outcomes
+    total = models.FloatField()
+    x_total = models.FloatField()
     nn = models.FloatField()
     ny = models.FloatField()
     nx = models.FloatField()

@@ -12,6 +12,7 @@ from experiments.plans.document import ExperimentPlan
 from experiments.statistics.summaries import PeriodTable
 
 _DECIMALS = 6
+_LEAST = 2.0  # outcomes of an arm by which it is judged
 
 
 def next_weights(
@@ -45,7 +46,7 @@ def next_weights(
         table if plan.primary.kind == "proportion" else _centered(table),
         len(plan.arms), discount=asked.discount, period_length=plan.period_ns,
     )  # fmt: skip
-    if bool((sums.n < 2.0).any()):
+    if bool((sums.n < _LEAST).any()):
         return list(previous)
     is_binary = plan.primary.kind == "proportion"
     if not is_binary:
@@ -62,11 +63,20 @@ def next_weights(
 
 
 def _in_window(plan: ExperimentPlan, table: PeriodTable) -> PeriodTable:
-    """Return the periods that the policy follows."""
+    """Return the periods that the policy follows.
+
+    They are as many more as give every arm two outcomes: one that has a small share might else
+    never be judged again.
+    """
     window = plan.allocation.window
     if window is None or not table.n_rows:
         return table
-    return table.since(int(table.period.max()) - (window - 1) * plan.period_ns)
+    periods, n = table.merged().pivot("n", len(plan.arms))
+    begins = int(periods[-1]) - (window - 1) * plan.period_ns
+    is_enough = (np.cumsum(n[::-1], axis=0)[::-1] >= _LEAST).all(axis=1)
+    if not is_enough.any():
+        return table
+    return table.since(min(begins, int(periods[is_enough][-1])))
 
 
 def _centered(table: PeriodTable) -> PeriodTable:

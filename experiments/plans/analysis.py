@@ -48,7 +48,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    notes += _repeated(plan, table, observed)
+    notes += _repeated(plan, observed)
     return Findings(
         n_periods=_n_compared(plan, table),
         horizon=plan.analysis.horizon_periods,
@@ -87,16 +87,14 @@ def _n_compared(plan: ExperimentPlan, table: PeriodTable) -> int:
     return max(differences_of(plan, plan.primary, table, arm)[0].size for arm in challengers)
 
 
-def _repeated(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> list[str]:
+def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:
     """Return a note where units report again and again and that is in the intervals.
 
     Where it is not, each comparison says why it has none.
     """
-    if not is_repeated(plan, table, observed.n_exposed):
+    if not is_repeated(plan, plan.primary, observed):
         return []
-    name = plan.primary.name
-    why = why_withheld(plan, observed.tables[name], observed.units.get(name))
-    return [REPEATED] if why is None else []
+    return [REPEATED] if why_withheld(plan, plan.primary, observed) is None else []
 
 
 def _unpaired(plan: ExperimentPlan, table: PeriodTable) -> list[str]:

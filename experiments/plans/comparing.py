@@ -6,6 +6,7 @@ of quantiles by sketches. What cannot be computed says why.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,10 +82,10 @@ def _by_sums(
 ) -> tuple[list[ArmFigures], list[Comparison]]:  # fmt: skip
     """Return figures of all arms, and challengers by what is repeated: periods, or units too."""
     challengers = list(enumerate(confidences, start=1))
-    if not is_repeated(plan, table, observed.n_exposed):
+    if not is_repeated(plan, metric, observed):
         found = [_compared(plan, metric, table, at, sure) for at, sure in challengers]
         return _arm_figures(plan, metric, table), found
-    why = why_withheld(plan, observed.tables[metric.name], observed.units.get(metric.name))
+    why = why_withheld(plan, metric, observed)
     if why is not None:
         because = WITHHELD.format(why=why)
         withheld = [_withheld(plan, metric, table, at, sure, because) for at, sure in challengers]
@@ -92,7 +93,7 @@ def _by_sums(
     units = observed.units[metric.name]
     if observed.watermark is not None:
         units = units.ended(observed.watermark, plan.period_ns)
-    figures = figures_by_unit(metric, table, units, len(plan.arms))
+    figures = figures_by_unit(metric, units, len(plan.arms))
     named = zip(plan.ordered_arms, figures, strict=True)
     return (
         [ArmFigures(arm.name, *figure) for arm, figure in named],
@@ -152,7 +153,8 @@ def _compared_by_unit(
     plain = found.sequence
     effect = None if found.error is None else (float(plain.mean[-1]), found.error)
     ends = found.ends + plan.period_ns
-    return _told(plan, metric, arm, plain, ends, effect, n=int(plain.periods[-1]))
+    n = int(plain.periods[-1])
+    return _told(plan, metric, arm, plain, ends, effect, n=n, lacks=found.lacks)
 
 
 def _withheld(
@@ -164,12 +166,13 @@ def _withheld(
     return Comparison(
         plan.ordered_arms[arm].name, plan.control.name, confidence,
         estimate=float(differences.mean()) if differences.size else None, because=because,
+        is_withheld=True,
     )  # fmt: skip
 
 
 def _told(
     plan: ExperimentPlan, metric: MetricSpec, arm: int, plain: Intervals, ends: IntArray,
-    effect: tuple[float, float] | None, *, n: int,
+    effect: tuple[float, float] | None, *, n: int, lacks: str = "",
 ) -> Comparison:  # fmt: skip
     """Return a comparison by intervals at some looks.
 
@@ -182,7 +185,7 @@ def _told(
     at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
     told = list(seen.warnings)
     if at is None:
-        told.insert(0, _too_early(plan, n))
+        told.insert(0, lacks or _too_early(plan, n))
     elif known[at + 1 :].any():
         told.insert(
             0, "No one difference fits all looks: it changed while the experiment ran; shown is "
@@ -217,7 +220,7 @@ def _effect_of(differences: FloatArray) -> tuple[float, float] | None:
 
 def _bayesian(
     asked: AnalysisSpec, metric: MetricSpec, found: tuple[float, float] | None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return the chance that the challenger is better, and what choosing it would cost if not."""
     if found is None:
         return {}

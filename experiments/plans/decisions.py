@@ -47,7 +47,8 @@ def decide(
     margin; no difference, where all intervals lie inside the region of equivalence, whether or not
     they hold 0; a challenger whose interval lies above 0 (of several, the one with the best
     estimate); the control, where every challenger's lies below; inconclusive, where the planned
-    periods are over.
+    periods are over. Where intervals are withheld that waits for as many periods again: what is
+    missing may come, and the end is for good.
     """
     states = guardrail_states(findings)
     mismatch = findings.mismatch
@@ -111,17 +112,22 @@ def _on_primary(
     if known and all(better is not None and better[1] < 0.0 for _, better in known):
         reason = f"Every challenger is worse than {control} on {metric.name}."
         return Decision(Verdict.WINNER, reason, control, states)
-    if findings.n_periods >= findings.horizon:
+    is_withheld = any(one.is_withheld for one, _ in known)
+    if findings.n_periods >= findings.horizon and not is_withheld:
         reason = f"The {findings.horizon:,} planned periods are over without an answer."
         return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
     if findings.n_seen >= MOST_WAITING * findings.horizon:
-        reason = (
-            f"Of {findings.n_seen:,} periods with outcomes {findings.n_periods:,} could be "
-            f"compared; {findings.horizon:,} were planned."
-        )
+        reason = _waited_long(findings, is_withheld=is_withheld)
         return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
     reason = f"{findings.n_periods:,} of {findings.horizon:,} planned periods; no answer so far."
     return Decision(Verdict.CONTINUE, reason, guardrails=states)
+
+
+def _waited_long(findings: Findings, *, is_withheld: bool) -> str:
+    seen = f"{findings.n_seen:,} periods with outcomes"
+    if is_withheld:
+        return f"{findings.horizon:,} periods were planned; after {seen} no interval would hold."
+    return f"Of {seen} {findings.n_periods:,} could be compared; {findings.horizon:,} were planned."
 
 
 def _unguarded(findings: Findings, arm: str) -> str:

@@ -66,6 +66,8 @@ class Comparison:
         Of the normal posterior of the difference.
     because : str
         Why something is missing; empty otherwise.
+    is_withheld : bool
+        There are outcomes enough, but no interval of them would hold.
     """
 
     arm: str
@@ -79,6 +81,7 @@ class Comparison:
     posterior_mean: float | None = None
     posterior_deviation: float | None = None
     because: str = ""
+    is_withheld: bool = False
     path: Path | None = None
 
     @property

@@ -3,7 +3,8 @@
 The intervals have the reach that the plan's method gives to a mean of so many periods, times an
 error that counts every unit once. The boundaries stay right as long as evidence grows no faster
 than the periods do and a unit's later outcomes do not go against its earlier ones: differences at
-two looks then depend on each other at least as much as the boundary takes for granted [1]_.
+two looks then depend on each other at least as much as the boundary takes for granted. That bounds
+how often each side is left where nothing differs [1]_, and both sides by the sum.
 
 References
 ----------
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from experiments.plans.document import ExperimentPlan
+from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.statistics.checks import IntArray
 from experiments.statistics.clusters import (
+    FEWEST_UNITS,
     ClusteredLooks,
     UnitTable,
     clustered_differences,
@@ -57,36 +60,60 @@ class Clustered:
         Starts of the newest periods [UTC ns].
     error : float or None
         Of the newest difference [unit of the metric].
+    lacks : str
+        What the newest look has too little of for an interval, as a sentence; empty if of nothing.
     """
 
     sequence: Sequence
     ends: IntArray
     error: float | None
+    lacks: str
 
 
-def is_repeated(plan: ExperimentPlan, table: PeriodTable, n_exposed: int) -> bool:
+def is_repeated(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -> bool:
     """Say whether the same units are in period after period.
 
     What chance gave an arm of better units then stays in every difference of periods: it does not
-    vary, so no interval from differences of periods has it.
+    vary, so no interval from differences of periods has it. Units that met an arm and say nothing
+    change nothing about those that report, so that these are counted; all of them only where
+    outcomes are in no sums by unit.
     """
     if plan.design != "assigned" or plan.counts_by_exposure:
         return False
-    return n_exposed > 0 and float(table.n.sum()) > MOST_REPEATED * n_exposed
+    units = observed.units.get(metric.name)
+    if units is not None and units.counted.sum() > MOST_REPEATED * units.units.sum():
+        return True
+    n = float(observed.tables[metric.name].n.sum())
+    return observed.n_exposed > 0 and n > MOST_REPEATED * observed.n_exposed
 
 
-def why_withheld(plan: ExperimentPlan, table: PeriodTable, units: UnitTable | None) -> str | None:
-    """Return why units that report again get no answer; None where they get one.
-
-    Of all outcomes so far: a late one is in the sums by unit from a newer period on.
-    """
+def why_withheld(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -> str | None:
+    """Return why units that report again get no answer; None where they get one."""
     if plan.allocation.policy != "fixed":
         return ": a policy moves the shares by what units reported before"
     if plan.analysis.method == "empirical_bernstein":
         return ": empirical_bernstein takes outcomes one by one"
-    if units is None or units.counted.sum() != table.n.sum():
+    if _misses_outcomes(plan, metric, observed):
         return ": some outcomes came before they were added up by unit"
     return None
+
+
+def _misses_outcomes(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -> bool:
+    """Say whether outcomes of the periods to look at are in no sums by unit.
+
+    A late one is in them from a newer period on, so that some must be missing of all outcomes; and
+    if none is of the periods to look at, the others do not matter yet.
+    """
+    table, units = observed.tables[metric.name], observed.units.get(metric.name)
+    if units is None:
+        return True
+    if units.counted.sum() >= table.n.sum():
+        return False
+    if observed.watermark is None:
+        return True
+    by_ns, period_ns = observed.watermark, plan.period_ns
+    n_due = table.ended(by_ns, period_ns).n.sum()
+    return bool(units.ended(by_ns, period_ns).counted.sum() < n_due)
 
 
 def clustered_sequence(
@@ -122,16 +149,33 @@ def clustered_sequence(
     )  # fmt: skip
     wide = student_reach(reach if looks.size else np.array([np.inf]), found.freedom)
     return Clustered(
-        _sequence(asked, confidence, found, wide), found.period, _known(found.error[-1])
+        _sequence(asked, confidence, found, wide), found.period, _known(found.error[-1]),
+        _lacking(plan, found, arm) if looks.size else "",
+    )  # fmt: skip
+
+
+def _lacking(plan: ExperimentPlan, found: ClusteredLooks, arm: int) -> str:
+    """Return why the newest look has no error."""
+    if np.isfinite(found.error[-1]):
+        return ""
+    challenger, control = found.units[-1]
+    if min(challenger, control) < FEWEST_UNITS:
+        name = plan.ordered_arms[arm].name
+        seen = f"{control:,.0f} units of {plan.control.name} and {challenger:,.0f} of {name}"
+        return f"{seen} have reported; an interval takes {FEWEST_UNITS} of each."
+    n_periods, n_units = found.periods[-1], challenger + control
+    return (
+        f"Outcomes of {n_units:,.0f} units in {n_periods:,} periods do not vary enough: there is "
+        "no interval."
     )
 
 
 def figures_by_unit(
-    metric: MetricSpec, table: PeriodTable, units: UnitTable, n_arms: int
+    metric: MetricSpec, units: UnitTable, n_arms: int
 ) -> list[tuple[float, float | None, float | None]]:
     """Return the outcomes of each arm, their mean and its standard error by unit."""
-    means, errors = clustered_means(table, units, n_arms, is_ratio=metric.kind == "ratio")
-    n = np.bincount(table.arm, table.n, n_arms)
+    means, errors = clustered_means(units, n_arms, is_ratio=metric.kind == "ratio")
+    n = np.bincount(units.arm, units.counted, n_arms)
     return [
         (float(count), _known(mean), _known(error))
         for count, mean, error in zip(n, means, errors, strict=True)
@@ -155,7 +199,8 @@ def _looks(
 ) -> tuple[IntArray, FloatArray]:
     """Return the looks that have come, and their half widths [normal standard errors].
 
-    They are the same whenever one asks, so that an answer of yesterday is one today.
+    They are the same whenever one asks, so that an answer of yesterday is one today. A guardrail is
+    asked how things stand now: the newest period is one of its looks.
     """
     horizon = asked.horizon_periods
     if asked.method == "group_sequential" and not is_guardrail:
@@ -170,11 +215,19 @@ def _looks(
     step = -(-horizon // MOST_LOOKS)
     if asked.method == "asymptotic":
         start = asked.start
-        looks = np.arange(start, n_periods + 1, step)
+        looks = _stepped(start, step, n_periods, horizon, is_guardrail=is_guardrail)
         return looks, MixtureBoundary.tuned(confidence, horizon / 2).reach(looks)
     start = max(asked.start, 10 * asked.batch)
-    looks = np.arange(start, min(n_periods, horizon) + 1, step)
+    last = min(n_periods, horizon)
+    looks = _stepped(start, step, last, horizon, is_guardrail=is_guardrail)
     return looks, PlannedBoundary(confidence, horizon, start).reach(looks)
+
+
+def _stepped(start: int, step: int, last: int, horizon: int, *, is_guardrail: bool) -> IntArray:
+    """Return looks a step apart, and those that must not be passed over: the horizon, and now."""
+    wanted = [horizon, last] if is_guardrail else [horizon]
+    more = [look for look in wanted if start <= look <= last]
+    return np.union1d(np.arange(start, last + 1, step), np.array(more, dtype=np.int64))
 
 
 def _sequence(

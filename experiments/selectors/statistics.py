@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from django.db import connection
 from django.db.models import Sum
+from numpy.typing import NDArray
 
 from experiments.models import Experiment, Tally
 from experiments.statistics.clusters import UnitTable
@@ -17,24 +18,27 @@ from experiments.statistics.summaries import PeriodTable
 # would take most of the time.
 _KEYS = ("period", "arm", "allocation")
 _SUMS = ("n", "total", "squares", "x_total", "x_squares", "x_product")
-_PERIODS = f"""
+_UNIT_SUMS = ("units", "counted", "total", "x_total", "nn", "ny", "nx", "yy", "yx", "xx")
+
+
+def _columns(table: str, sums: tuple[str, ...]) -> str:
+    """Return the SQL that reads the sums of a metric by column."""
+    return f"""
 SELECT {", ".join(f"string_agg(int8send({name}), ''::bytea)" for name in _KEYS)},
-       {", ".join(f"string_agg(float8send({name}), ''::bytea)" for name in _SUMS)}
+       {", ".join(f"string_agg(float8send({name}), ''::bytea)" for name in sums)}
 FROM (
     SELECT s.*, a.position::int8 AS arm FROM (
         SELECT period, arm_id, allocation::int8, {
-    ", ".join(f"sum({name}::float8) AS {name}" for name in _SUMS)
-}
-        FROM experiments_periodstatistic WHERE metric_id = %s GROUP BY period, allocation, arm_id
+        ", ".join(f"sum({name}::float8) AS {name}" for name in sums)
+    }
+        FROM {table} WHERE metric_id = %s GROUP BY period, allocation, arm_id
     ) s JOIN experiments_arm a ON a.id = s.arm_id
 ) whole
 """  # noqa: S608 - names of ours
-_UNIT_SUMS = ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx")
-_UNITS = f"""
-SELECT period, a.position, allocation, {", ".join(f"sum({name}::float8)" for name in _UNIT_SUMS)}
-FROM experiments_unitstatistic s JOIN experiments_arm a ON a.id = s.arm_id
-WHERE metric_id = %s GROUP BY period, a.position, allocation ORDER BY period, a.position
-"""  # noqa: S608 - names of ours
+
+
+_PERIODS = _columns("experiments_periodstatistic", _SUMS)
+_UNITS = _columns("experiments_unitstatistic", _UNIT_SUMS)
 _NEWEST = """
 SELECT m.name, a.name, s.newest, s.changed_at FROM (
     SELECT metric_id, arm_id, max(period) AS newest, max(changed_at) AS changed_at
@@ -57,22 +61,13 @@ GROUP BY e.allocation, a.position
 
 def period_table(metric_id: int) -> PeriodTable:
     """Return the sums of one metric, shards added up."""
-    columns = _rows(_PERIODS, metric_id)[0]
-    n_keys = len(_KEYS)
-    keys = [np.frombuffer(bytes(column or b""), ">i8") for column in columns[:n_keys]]
-    sums = [np.frombuffer(bytes(column or b""), ">f8") for column in columns[n_keys:]]
-    return PeriodTable.of(
-        *(key.astype(np.int64) for key in keys), *(column.astype(np.float64) for column in sums)
-    )
+    return PeriodTable.of(*_numbers(_PERIODS, metric_id))
 
 
 def unit_table(metric_id: int) -> UnitTable | None:
     """Return the sums over units of one metric; None where there are none."""
-    found = _rows(_UNITS, metric_id)
-    if not found:
-        return None
-    columns = [np.array(column) for column in zip(*found, strict=True)]
-    return UnitTable.of(*columns)
+    columns = _numbers(_UNITS, metric_id)
+    return UnitTable.of(*columns) if columns[0].size else None
 
 
 def sketches(metric_id: int, n_arms: int) -> list[QuantileSketch]:
@@ -133,6 +128,14 @@ def tallies(experiment: Experiment) -> dict[str, int]:
     """Return how many outcomes were taken and refused, by reason."""
     counted = Tally.objects.filter(experiment=experiment).values("reason").annotate(all=Sum("n"))
     return {row["reason"]: int(row["all"]) for row in counted.order_by("reason")}
+
+
+def _numbers(query: str, metric_id: int) -> list[NDArray[Any]]:
+    """Return the columns that a query of `_columns` finds: keys, then sums."""
+    columns, n_keys = _rows(query, metric_id)[0], len(_KEYS)
+    keys = [np.frombuffer(bytes(column or b""), ">i8") for column in columns[:n_keys]]
+    sums = [np.frombuffer(bytes(column or b""), ">f8") for column in columns[n_keys:]]
+    return [*(key.astype(np.int64) for key in keys), *(one.astype(np.float64) for one in sums)]
 
 
 def _rows(query: str, key: int) -> list[tuple[Any, ...]]:

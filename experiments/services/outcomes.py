@@ -1,8 +1,9 @@
 """Outcomes of a batch: checked, joined to exposures, counted once, added up. One transaction.
 
 No row of the experiment is locked. Two batches that bring the same keys wait for each other at the
-keys, which are inserted in their order; the sums come after, in their order too, so that nobody
-waits in a circle. The statements are written by hand: a batch of a thousand takes milliseconds.
+keys, which are inserted in their order; the sums come after, in their order too, and those of units
+last, so that nobody waits in a circle. The statements are written by hand: a batch of a thousand
+takes milliseconds.
 """
 
 from dataclasses import dataclass, field
@@ -128,10 +129,10 @@ def record_outcomes(*, experiment_id: UUID, sent: Sent, actor: User, at: datetim
             LATE: _count_late(setup, taken, ns_of(at)),
             OVERRIDDEN: fresh.size - counted.at.size,
         }
+        _add(setup, counted, at)
         if setup.terms.adds_by_unit:
             units = [sent.unit[row] or "" for row in rows[fresh][counts].tolist()]
             unit_sums.add(setup, counted, units, at)
-        _add(setup, counted, at)
     refused = judged.counts()
     _tally(setup, {**tallies, **refused})
     return Receipt(

@@ -1,7 +1,7 @@
 """Sums over units: each batch adds to the totals of its units, and to the products of these.
 
-The rows of units are taken in their order, after the keys and before the sums by period, so that
-two batches never wait for each other in a circle.
+The rows of units are taken in their order, after the keys and the sums by period, so that two
+batches never wait for each other in a circle, and hold units that both have for as short as can be.
 """
 
 from collections.abc import Sequence
@@ -24,25 +24,29 @@ WITH made AS (
     ON CONFLICT (metric_id, unit) DO UPDATE SET
     n = kept.n + EXCLUDED.n, total = kept.total + EXCLUDED.total,
     x_total = kept.x_total + EXCLUDED.x_total, newest = greatest(kept.newest, EXCLUDED.newest),
-    before = kept.newest
-    RETURNING metric_id, unit, n, total, x_total, before
+    total_before = kept.total, x_total_before = kept.x_total, newest_before = kept.newest
+    RETURNING metric_id, unit, n, total_before, x_total_before, newest_before
 )
 SELECT array_agg(unit), string_agg(int8send(metric_id), ''::bytea),
-       string_agg(int8send(coalesce(before, %s::bigint)), ''::bytea),
-       string_agg(float8send(n), ''::bytea), string_agg(float8send(total), ''::bytea),
-       string_agg(float8send(x_total), ''::bytea)
+       string_agg(int8send(coalesce(newest_before, %s::bigint)), ''::bytea),
+       string_agg(float8send(n), ''::bytea),
+       string_agg(float8send(coalesce(total_before, 0.0)), ''::bytea),
+       string_agg(float8send(coalesce(x_total_before, 0.0)), ''::bytea)
 FROM made
 """
 _SUMS = """
 INSERT INTO experiments_unitstatistic AS kept
-(experiment_id, metric_id, period, allocation, arm_id, shard, units, counted, nn, ny, nx, yy, yx,
- xx, changed_at)
-SELECT %s, metric, period, allocation, arm, %s, units, counted, nn, ny, nx, yy, yx, xx, %s
+(experiment_id, metric_id, period, allocation, arm_id, shard, units, counted, total, x_total,
+ nn, ny, nx, yy, yx, xx, changed_at)
+SELECT %s, metric, period, allocation, arm, %s, units, counted, total, x_total,
+       nn, ny, nx, yy, yx, xx, %s
 FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[],
-            %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[])
-AS given(metric, period, allocation, arm, units, counted, nn, ny, nx, yy, yx, xx)
+            %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
+            %s::float8[], %s::float8[])
+AS given(metric, period, allocation, arm, units, counted, total, x_total, nn, ny, nx, yy, yx, xx)
 ON CONFLICT (metric_id, period, allocation, arm_id, shard) DO UPDATE SET
 units = kept.units + EXCLUDED.units, counted = kept.counted + EXCLUDED.counted,
+total = kept.total + EXCLUDED.total, x_total = kept.x_total + EXCLUDED.x_total,
 nn = kept.nn + EXCLUDED.nn, ny = kept.ny + EXCLUDED.ny, nx = kept.nx + EXCLUDED.nx,
 yy = kept.yy + EXCLUDED.yy, yx = kept.yx + EXCLUDED.yx, xx = kept.xx + EXCLUDED.xx,
 changed_at = EXCLUDED.changed_at
@@ -63,7 +67,7 @@ def add(setup: Configuration, counted: Taken, units: Sequence[str], at: datetime
 
 
 def _totals(setup: Configuration, steps: UnitSteps) -> Known:
-    """Add to the totals of units, and return what they are now."""
+    """Add to the totals of units, and return what they were."""
     metric_ids = setup.metric_ids[steps.metric]
     n, total, x_total = steps.whole.T
     units, *columns = writing.rows(
@@ -72,7 +76,9 @@ def _totals(setup: Configuration, steps: UnitSteps) -> Known:
         writing.numbers(steps.newest), NEVER,
     )[0]  # fmt: skip
     of_metric, before = (np.frombuffer(bytes(one), ">i8") for one in columns[:2])
-    after = np.stack([np.frombuffer(bytes(one), ">f8") for one in columns[2:]], axis=1)
+    had = np.stack([np.frombuffer(bytes(one), ">f8") for one in columns[2:]], axis=1)
     found = {key: at for at, key in enumerate(zip(of_metric.tolist(), units, strict=True))}
     at = [found[key] for key in zip(metric_ids.tolist(), steps.unit, strict=True)]
-    return Known(after[at].astype(np.float64), before[at].astype(np.int64))
+    had = had[at].astype(np.float64)
+    had[:, 0] -= n  # whole numbers: nothing is lost
+    return Known(had, before[at].astype(np.int64))

@@ -4,6 +4,10 @@ What a unit is like stays with it, so that its outcomes are no new evidence each
 one period share its shocks. The error counts both, by clusters in two ways [2]_: by unit, from sums
 over units of the products of their totals, and by period. Nothing here sees a unit: the sums merge.
 
+What a unit's late outcome adds to its products counts from the unit's newest period on. So the
+difference at a look is made of the same sums as the products are; shocks of periods are those of
+the periods that outcomes belong to.
+
 References
 ----------
 .. [1] Deng, Knoblich and Lu (2018), "Applying the delta method in metric analytics", KDD.
@@ -32,13 +36,16 @@ from experiments.statistics.summaries import PeriodTable
 
 FEWEST_UNITS: Final = 10  # of an arm, for an error
 _KEYS: Final = ("period", "arm", "allocation")
-_SUMS: Final = ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx")
+_SUMS: Final = (
+    "units", "counted", "total", "x_total", "nn", "ny", "nx", "yy", "yx", "xx",
+)  # fmt: skip
 _FIRST: Final = ("n", "total", "x_total")
 # Of single outcomes, each of which counts once: the products nn, ny, nx, yy, yx, xx.
 _OUTCOMES: Final = ("n", "total", "x_total", "squares", "x_product", "x_squares")
 _N, _Y, _X = range(3)
 _TINY: Final = 1e-300
 _ROUNDING: Final = 1e-12
+_DOUBT: Final = 2.0  # standard errors by which a variance is taken to be larger than another
 _SECOND: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])  # where n, y, x times n, y, x stand
 
 
@@ -55,6 +62,8 @@ class UnitTable:
         As `PeriodTable` has them; the allocation is that in which the unit met its arm.
     units, counted : float64 arrays, shape (n_rows,)
         Units that reported for the first time; outcomes that are in the products.
+    total, x_total : float64 arrays, shape (n_rows,)
+        Of these outcomes, and of their covariates (or denominators).
     nn, ny, nx, yy, yx, xx : float64 arrays, shape (n_rows,)
         Products of a unit's number of outcomes, their total and the total of its covariate (or
         denominator).
@@ -65,6 +74,8 @@ class UnitTable:
     allocation: IntArray
     units: FloatArray
     counted: FloatArray
+    total: FloatArray
+    x_total: FloatArray
     nn: FloatArray
     ny: FloatArray
     nx: FloatArray
@@ -117,7 +128,7 @@ class UnitTable:
         arms = integers_of(arm, "arm")
         return cls.of(
             periods[order], arms[order], numbers[order], is_first.astype(float),
-            np.ones(y.size), *added.T,
+            *steps.T, *added.T,
         )  # fmt: skip
 
     def ended(self, by_ns: int, period_ns: int) -> Self:
@@ -147,20 +158,32 @@ def product_steps(
 
     Notes
     -----
-    ``(a + s)(b + t) - a b = a t + b s + s t``: nothing cancels, however large the totals are.
+    ``(a + s)(b + t) - a b = a t + b s + s t``: nothing cancels, however large the totals are. Each
+    unit is added up by itself, so that a large one takes no digits from the next. Time grows with
+    the steps, and with those of the unit that has most of them.
     """
-    begins = np.flatnonzero(np.diff(unit, prepend=unit[:1] - 1) != 0)
-    whole = np.cumsum(steps, axis=0) - steps
-    lengths = np.diff(np.append(begins, unit.size))
-    had = whole - np.repeat(whole[begins], lengths, axis=0)
-    if before is not None:
-        had = had + before
+    had = _totals_before(unit, steps, before)
     pairs = [(_N, _N), (_N, _Y), (_N, _X), (_Y, _Y), (_Y, _X), (_X, _X)]
     columns = [
         had[:, a] * steps[:, b] + had[:, b] * steps[:, a] + steps[:, a] * steps[:, b]
         for a, b in pairs
     ]
     return np.stack(columns, axis=1)
+
+
+def _totals_before(
+    unit: NDArray[np.int64], steps: FloatArray, before: FloatArray | None
+) -> FloatArray:
+    """Return the totals of each step's unit before it, by its place among those of its unit."""
+    had = np.zeros(steps.shape) if before is None else np.array(before, dtype=np.float64)
+    begins = np.flatnonzero(np.diff(unit, prepend=unit[:1] - 1) != 0)
+    lengths = np.diff(np.append(begins, unit.size))
+    longest_first = np.argsort(-lengths, kind="stable")
+    begins, lengths = begins[longest_first], lengths[longest_first]
+    for place in range(1, int(lengths[0]) if lengths.size else 0):
+        at = begins[: np.searchsorted(-lengths, -place)] + place
+        had[at] = had[at - 1] + steps[at - 1]
+    return had
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +202,8 @@ class ClusteredLooks:
         Its standard error, > 0; NaN where there is none.
     freedom : float64 array, shape (n_looks,)
         Degrees of freedom of the error [3]_.
+    units : float64 array, shape (n_looks, 2)
+        Of the arm and the control that had reported.
     """
 
     periods: IntArray
@@ -186,6 +211,7 @@ class ClusteredLooks:
     difference: FloatArray
     error: FloatArray
     freedom: FloatArray
+    units: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +219,18 @@ class _Sides:
     """Sums of an arm and the control as arrays; the last axes are side (arm, control) and moment.
 
     `parts` has what each period added, shape (n_periods, n_strata, 2, 3); the others are cumulative
-    at the looks, whose last periods are at `ends`: `first` (..., 3), `outcomes` and `by_unit`
-    (..., 3, 3), `units` without moments.
+    at the looks, whose last periods are at `ends`: `reported` and `outcomes` of the outcomes of
+    these periods, `first` and `by_unit` of those that count by unit by then; `reported` and `first`
+    have shape (..., 3), `outcomes` and `by_unit` (..., 3, 3), and `units` has no moments.
     """
 
     parts: FloatArray
     looks: IntArray
     ends: IntArray
     period: IntArray
-    first: FloatArray
+    reported: FloatArray
     outcomes: FloatArray
+    first: FloatArray
     by_unit: FloatArray
     units: FloatArray
 
@@ -218,7 +246,7 @@ def clustered_differences(
     table : PeriodTable
         Sums of the outcomes.
     units : UnitTable
-        Of the same outcomes: with fewer in it the error is too small.
+        Of the same outcomes.
     arm, control : int
         Positions.
     looks : int array, shape (n_looks,)
@@ -243,8 +271,12 @@ def clustered_differences(
     Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several weighed by
     ``n_1 n_0 / (n_1 + n_0)``. By the delta method [1]_ each is linear in the sums, by coefficients
     c, and the variance is ``c' (U + P - O) c``: U over units, P over batches of periods, O over
-    single outcomes, which are in both [2]_; never less than by units or by periods alone. P takes
-    in that an effect may vary with time. Time grows with looks times periods times allocations.
+    single outcomes, which are in both and stand in for those of one unit in one period [2]_; never
+    less than by units or by periods alone. Where O is larger than U or P by more than chance makes
+    it, outcomes of a unit in a period go against each other, O says nothing of what is in both, and
+    nothing is taken off. U is of the outcomes that count by unit at the look, P and O are of those
+    of its periods: the same but for late ones. P takes in that an effect may vary with time. Time
+    grows with looks times periods times allocations.
 
     Looks may use the boundaries of a mean of independent periods as long as later outcomes of a
     unit do not go against its earlier ones and evidence grows no faster than the periods do:
@@ -255,30 +287,34 @@ def clustered_differences(
         raise SettingsError("A ratio's denominator takes the covariate's place.")
     sides = _sides(table, units, (arm, control), integers_of(looks, "looks"))
     below = _X if is_ratio else _N
-    share = _shares(sides, below)
-    difference, weights = _linear(sides.first, share, _Y, below)
+    difference, weights = _linear(sides.first, _Y, below)
+    _, in_time = _linear(sides.reported, _Y, below)
     if is_adjusted:
-        explained, x_weights = _linear(sides.first, share, _X, _N)
+        explained, x_weights = _linear(sides.first, _X, _N)
         slope = _slope(sides, weights, x_weights)
         difference = difference - slope * explained
-        weights = weights - slope[:, np.newaxis, np.newaxis, np.newaxis] * x_weights
-    variance, freedom = _two_way(sides, weights, batch)
-    is_known = (variance > 0.0) & (freedom > 0.0) & _has_units(sides)
+        by_look = slope[:, np.newaxis, np.newaxis, np.newaxis]
+        weights = weights - by_look * x_weights
+        in_time = in_time - by_look * _linear(sides.reported, _X, _N)[1]
+    variance, freedom = _two_way(sides, weights, in_time, batch)
+    n_units = sides.units.sum(axis=1)
+    has_units = (n_units >= FEWEST_UNITS).all(axis=-1)
+    is_known = (variance > 0.0) & (freedom > 0.0) & has_units
     return ClusteredLooks(
         sides.looks, sides.period, difference,
         np.where(is_known, np.sqrt(np.maximum(variance, 0.0)), np.nan),
-        np.where(is_known, freedom, np.nan),
+        np.where(is_known, freedom, np.nan), n_units,
     )  # fmt: skip
 
 
 def clustered_means(
-    table: PeriodTable, units: UnitTable, n_arms: int, *, is_ratio: bool = False
+    units: UnitTable, n_arms: int, *, is_ratio: bool = False
 ) -> tuple[FloatArray, FloatArray]:
     """Return each arm's mean over all its outcomes and its standard error by unit [1]_.
 
     Parameters
     ----------
-    table, units, is_ratio
+    units, is_ratio
         As `clustered_differences`.
     n_arms : int
 
@@ -287,13 +323,10 @@ def clustered_means(
     means, errors : float64 arrays, shape (n_arms,)
         NaN where there is none.
     """
-    first = np.stack(
-        [np.bincount(table.arm, getattr(table, name), n_arms) for name in _FIRST], axis=-1
+    sums = np.stack(
+        [np.bincount(units.arm, getattr(units, name), n_arms) for name in _SUMS], axis=-1
     )
-    second = np.stack(
-        [np.bincount(units.arm, getattr(units, name), n_arms) for name in _SUMS[2:]], axis=-1
-    )[:, _SECOND]
-    n = np.bincount(units.arm, units.units, n_arms)
+    n, first, second = sums[:, 0], sums[:, 1:4], sums[:, 4:][:, _SECOND]
     below = _X if is_ratio else _N
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = first[:, _Y] / first[:, below]
@@ -328,14 +361,14 @@ def _sides(table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks: I
         row, np.searchsorted(strata, units.allocation[mine]),
         (units.arm[mine] == arms[1]).astype(np.int64),
     )  # fmt: skip
-    products = _summed(units, _SUMS, mine, spot, shape)
-    products, outcomes, first = (
-        np.cumsum(whole, axis=0)[ends] for whole in (products, outcomes, parts)
+    of_units = _summed(units, _SUMS, mine, spot, shape)
+    of_units, outcomes, reported = (
+        np.cumsum(whole, axis=0)[ends] for whole in (of_units, outcomes, parts)
     )
     return _Sides(
-        parts=parts, looks=come, ends=ends, period=periods[ends], first=first,
-        outcomes=outcomes[..., _SECOND], by_unit=products[..., 2:][..., _SECOND],
-        units=products[..., 0],
+        parts=parts, looks=come, ends=ends, period=periods[ends], reported=reported,
+        outcomes=outcomes[..., _SECOND], first=of_units[..., 1:4],
+        by_unit=of_units[..., 4:][..., _SECOND], units=of_units[..., 0],
     )  # fmt: skip
 
 
@@ -350,23 +383,21 @@ def _summed(
     return np.stack(columns, axis=-1).reshape(*shape, len(names)).astype(np.float64)
 
 
-def _shares(sides: _Sides, below: int) -> FloatArray:
+def _shares(first: FloatArray, below: int) -> FloatArray:
     """Return what each allocation counts for at each look, shape (n_looks, n_strata)."""
-    size = np.maximum(sides.first[..., below], 0.0)
+    size = np.maximum(first[..., below], 0.0)
     is_there = (size > 0.0).all(axis=-1)
     weight = np.where(is_there, size.prod(axis=-1) / np.maximum(size.sum(axis=-1), _TINY), 0.0)
     shares: FloatArray = weight / np.maximum(weight.sum(axis=-1, keepdims=True), _TINY)
     return shares
 
 
-def _linear(
-    first: FloatArray, share: FloatArray, above: int, below: int
-) -> tuple[FloatArray, FloatArray]:
+def _linear(first: FloatArray, above: int, below: int) -> tuple[FloatArray, FloatArray]:
     """Return the difference of two ratios of sums, and by how much each sum moves it.
 
     The second has the shape of `first`: (n_looks, n_strata, 2, 3); NaN where nothing is known.
     """
-    sign = share[..., np.newaxis] * np.array([1.0, -1.0])
+    sign = _shares(first, below)[..., np.newaxis] * np.array([1.0, -1.0])
     is_there = (sign != 0.0) & (first[..., below] > 0.0)
     size = np.where(is_there, first[..., below], 1.0)
     ratio = first[..., above] / size
@@ -399,16 +430,23 @@ def _by_period(sides: _Sides, weights: FloatArray, batch: int) -> tuple[FloatArr
     return variance, n_batches
 
 
-def _two_way(sides: _Sides, weights: FloatArray, batch: int) -> tuple[FloatArray, FloatArray]:
+def _two_way(
+    sides: _Sides, weights: FloatArray, in_time: FloatArray, batch: int
+) -> tuple[FloatArray, FloatArray]:
     """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,)."""
     by_unit = _by_unit(sides, weights, weights)
-    by_period, n_batches = _by_period(sides, weights, batch)
-    single = np.einsum("lsam,lsamk,lsak->l", weights, sides.outcomes, weights)
-    variance = np.maximum(by_unit + by_period - single, np.maximum(by_unit, by_period))
+    by_period, n_batches = _by_period(sides, in_time, batch)
+    single = np.einsum("lsam,lsamk,lsak->l", in_time, sides.outcomes, in_time)
     n_strata = (weights != 0.0).any(axis=(2, 3)).sum(axis=1)
     unit_freedom = np.maximum(sides.units.sum(axis=1).min(axis=-1) - n_strata, _TINY)
     with np.errstate(divide="ignore", invalid="ignore"):
-        uncertain = by_unit**2 / unit_freedom + by_period**2 / (n_batches - 1.0)
+        freedom = n_batches - 1.0
+        offsets = (single > by_unit * (1.0 + _DOUBT * np.sqrt(2.0 / unit_freedom))) | (
+            single > by_period * (1.0 + _DOUBT * np.sqrt(2.0 / freedom))
+        )
+        both = np.where(offsets, 0.0, single)
+        variance = np.maximum(by_unit + by_period - both, np.maximum(by_unit, by_period))
+        uncertain = by_unit**2 / unit_freedom + by_period**2 / freedom
         return variance, variance**2 / uncertain
 
 
@@ -421,8 +459,3 @@ def _slope(sides: _Sides, weights: FloatArray, x_weights: FloatArray) -> FloatAr
     varies = x_variance > _ROUNDING * x_size
     slope = _by_unit(sides, weights, x_weights) / np.where(varies, x_variance, 1.0)
     return np.where(varies, slope, 0.0)
-
-
-def _has_units(sides: _Sides) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (sides.units.sum(axis=1) >= FEWEST_UNITS).all(axis=-1)
-    return found

@@ -38,12 +38,11 @@ class Kept:
 
     def add(self, some):
         steps = unit_steps_of(*taken(some), TERMS)
-        known = Known(steps.whole.copy(), np.full(steps.metric.size, NEVER))
+        known = Known(np.zeros(steps.whole.shape), np.full(steps.metric.size, NEVER))
         for at, key in enumerate(zip(steps.metric.tolist(), steps.unit, strict=True)):
             total, newest = self.totals.get(key, (np.zeros(3), NEVER))
-            known.after[at] += total
-            known.before[at] = newest
-            self.totals[key] = known.after[at], max(int(steps.newest[at]), newest)
+            known.had[at], known.newest[at] = total, newest
+            self.totals[key] = total + steps.whole[at], max(int(steps.newest[at]), newest)
         return unit_sums_of(steps, known)
 
 
@@ -66,7 +65,10 @@ class TestUnitSumsOf:
         assert sums.period.tolist() == [0, 10]
         np.testing.assert_allclose(
             sums.sums,
-            [[1, 2, 4, 10, 4, 25, 10, 4], [0, 1, 9 - 4, 12 - 10, 12 - 4, 16 - 25, 16 - 10, 16 - 4]],
+            [
+                [1, 2, 5, 2, 4, 10, 4, 25, 10, 4],
+                [0, 1, -1, 2, 9 - 4, 12 - 10, 12 - 4, 16 - 25, 16 - 10, 16 - 4],
+            ],
         )
 
     def test_count_a_late_outcome_from_the_newest_period_of_its_unit_on(self):
@@ -76,6 +78,25 @@ class TestUnitSumsOf:
         late = kept.add([(1, 0, 3, 2.0, 0.0), (1, 1, 3, 2.0, 0.0)])
 
         assert dict(zip(late.arm.tolist(), late.period.tolist(), strict=True)) == {0: 30, 1: 0}
+
+    @given(rows, st.integers(0, 40))
+    def test_have_first_and_second_moments_of_the_same_outcomes_after_every_period(self, some, cut):
+        """Of one unit the products are those of its totals, whichever of its outcomes came late."""
+        mine = [(1, 0, *row[2:]) for row in some]
+        kept = Kept()
+        pieces = [kept.add(part) for part in (mine[:cut], mine[cut:]) if part]
+        period = np.concatenate([sums.period for sums in pieces])
+        order = np.argsort(period, kind="stable")
+
+        sums = np.cumsum(np.concatenate([sums.sums for sums in pieces])[order], axis=0)
+
+        ends = np.flatnonzero(np.diff(period[order], append=period.max() + 1))
+        units, n, y, x, *products = sums[ends].T
+        assert (units == 1).all()
+        for found, expected in zip(
+            products, (n * n, n * y, n * x, y * y, y * x, x * x), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
     @given(rows, st.integers(0, 40))
     def test_do_not_depend_on_the_batches(self, some, cut):
@@ -98,7 +119,7 @@ class TestUnitSumsOf:
         )
 
         sums = Kept().add(of_x).sums.sum(axis=0)
-        columns = ("units", "counted", "nn", "ny", "nx", "yy", "yx", "xx")
+        columns = ("units", "counted", "total", "x_total", "nn", "ny", "nx", "yy", "yx", "xx")
         expected = [getattr(table, name).sum() for name in columns]
         np.testing.assert_allclose(sums, expected, rtol=1e-9, atol=1e-9)
 

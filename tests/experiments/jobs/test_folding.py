@@ -88,7 +88,8 @@ class TestFoldShards:
         UnitStatistic.objects.bulk_create(
             UnitStatistic(
                 experiment=made, metric=metric, arm=arm, allocation=1, period=day * DAY_NS,
-                shard=shard, units=1, counted=2, nn=4.0, ny=day, nx=0.0, yy=shard, yx=0.0, xx=0.0,
+                shard=shard, units=1, counted=2, total=day, x_total=0.0, nn=4.0, ny=day, nx=0.0,
+                yy=shard, yx=0.0, xx=0.0,
                 changed_at=AT,
             )
             for day in range(10) for shard in range(1, 5)
@@ -98,7 +99,7 @@ class TestFoldShards:
         jobs.fold_shards()
 
         after = selectors.unit_table(metric.pk)
-        for name in ("period", "units", "counted", "nn", "ny", "yy"):
+        for name in ("period", "units", "counted", "total", "nn", "ny", "yy"):
             np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
         assert UnitStatistic.objects.count() == 6 + 4 * 4
 

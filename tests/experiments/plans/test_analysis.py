@@ -408,6 +408,18 @@ class TestNextWeights:
 
         assert whole[1] > 0.5 > recent[1]
 
+    @pytest.mark.parametrize("window", [1, 2, 5])
+    def test_judges_an_arm_whose_share_is_small_by_more_periods_than_its_window(self, window):
+        """The challenger has nine units of ten a day, and loses since day 30."""
+        day, arm = np.repeat(np.arange(60), 10), np.tile([0] + [1] * 9, 60)
+        noise = 0.1 * np.random.default_rng(0).standard_normal(600)
+        values = noise + np.where(arm == 0, 0.0, np.where(day < 30, 1.0, -9.0))
+        table = PeriodTable.of_outcomes(day * DAY, arm, values)
+
+        found = next_weights(self.plan(window=window, max_step=0.5), table, [0.1, 0.9], number=2)
+
+        assert found[0] > 0.5
+
     def test_does_not_depend_on_the_unit(self):
         table = units_table(lift=0.05)
         small = PeriodTable.of(

@@ -34,7 +34,26 @@ def breached():
     )
 
 
+def withheld():
+    return Comparison(
+        "challenger", "champion", 0.95, estimate=0.4, because="Nothing holds.", is_withheld=True
+    )
+
+
 class TestDecide:
+    def test_waits_where_intervals_are_withheld_at_the_horizon(self):
+        """What is missing may come; an experiment that is over never goes on."""
+        seen = found(metric(withheld()), n=500)
+
+        at_first = verdict(replace(seen, n_seen=999))
+        at_last = verdict(replace(seen, n_seen=1000))
+
+        assert at_first.verdict == Verdict.CONTINUE
+        assert at_last.verdict == Verdict.INCONCLUSIVE
+        assert at_last.reason == (
+            "500 periods were planned; after 1,000 periods with outcomes no interval would hold."
+        )
+
     def test_goes_on_while_the_interval_holds_0(self):
         assert verdict(found(metric(compared(-1.0, 1.0)))).verdict == Verdict.CONTINUE
 

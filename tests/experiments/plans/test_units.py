@@ -9,6 +9,7 @@ from experiments.plans import ExperimentPlan, Verdict
 from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
 from experiments.plans.observed import Observed
+from experiments.plans.units import clustered_sequence
 from experiments.statistics.clusters import UnitTable
 from experiments.statistics.summaries import PeriodTable
 
@@ -80,6 +81,88 @@ class TestUnitsThatReportAgain:
         early = analyze(self.asked(), self.observed(watermark=200 * DAY))
 
         assert early.primary.comparisons[0].path.n[-1] == 200
+
+    def test_are_seen_whoever_else_is_silent(self):
+        seen = self.observed()
+        silent = replace(seen, exposed={1: {0: 50_000, 1: 50_000}})
+
+        one, other = (analyze(self.asked(), table).primary for table in (seen, silent))
+
+        assert (other.arms, other.comparisons) == (one.arms, one.comparisons)
+
+    def test_may_lack_outcomes_that_are_not_looked_at_yet(self):
+        """Those of the last period are in the sums by period alone."""
+        seen = self.observed()
+        some = {"return": seen.units["return"].ended(399 * DAY, DAY)}
+
+        early, now = (
+            analyze(self.asked(), replace(seen, units=some, watermark=n * DAY))
+            .primary.comparisons[0]
+            for n in (399, 400)
+        )  # fmt: skip
+
+        assert early.is_known
+        assert now.is_withheld
+        assert not early.is_withheld
+
+    @pytest.mark.parametrize(
+        ("n_periods", "role", "last"),
+        [
+            (450, "primary", 450),
+            (440, "primary", 439),
+            (440, "guardrail", 440),
+            (460, "guardrail", 450),
+        ],
+    )
+    def test_are_looked_at_once_the_horizon_has_come_and_guardrails_now(
+        self, n_periods, role, last
+    ):
+        metrics = [{"name": "return", "role": "primary"}]
+        guarded = {"name": "cost", "role": "guardrail", "margin": 1.0}
+        plan = planned(
+            design="assigned", metrics=[*metrics, guarded],
+            analysis={"horizon_periods": 450, "minimum_periods": 111, "batch_periods": 1},
+        )  # fmt: skip
+        period, unit = (index.ravel() for index in np.indices((n_periods, 30)))
+        rows = (period * DAY, unit % 2)
+        values = np.random.default_rng(3).standard_normal(unit.size)
+        metric = next(one for one in plan.metrics if one.role == role)
+
+        found = clustered_sequence(
+            plan, metric, PeriodTable.of_outcomes(*rows, values),
+            UnitTable.of_outcomes(*rows, unit, values), 1, 0.95,
+        )  # fmt: skip
+
+        assert found.sequence.periods[-1] == last
+        assert np.diff(found.sequence.periods).max() == 2
+
+    @pytest.mark.parametrize(
+        ("n_units", "spread", "why"),
+        [
+            (
+                17, 1.0,
+                "9 units of champion and 8 of challenger have reported; an interval takes 10",
+            ),
+            (
+                40, 0.0,
+                "Outcomes of 40 units in 50 periods do not vary enough: there is no interval.",
+            ),
+        ],
+    )  # fmt: skip
+    def test_say_what_they_have_too_little_of(self, n_units, spread, why):
+        period, unit = (index.ravel() for index in np.indices((50, n_units)))
+        rows = (period * DAY, unit % 2)
+        values = spread * np.random.default_rng(4).standard_normal(unit.size)
+        seen = Observed(
+            {"return": PeriodTable.of_outcomes(*rows, values)},
+            {"return": UnitTable.of_outcomes(*rows, unit, values)},
+        )
+        plan = planned(design="assigned", analysis={"horizon_periods": 100})
+
+        one = analyze(plan, seen).primary.comparisons[0]
+
+        assert (one.lower, one.upper) == (None, None)
+        assert one.because.startswith(why)
 
     def test_have_no_answer_before_the_first_look(self):
         one = analyze(self.asked(minimum_periods=500), self.observed()).primary.comparisons[0]

@@ -288,7 +288,7 @@ class TestUnitsThatReportAgain:
 
         found = selectors.unit_table(experiment.metrics.get().pk)
         expected = UnitTable.of_outcomes(day, unit % 2, unit, value)
-        for name in ("units", "counted", "nn", "ny", "yy"):
+        for name in ("units", "counted", "total", "nn", "ny", "yy"):
             for arm in (0, 1):
                 own, other = (getattr(table, name)[table.arm == arm] for table in (found, expected))
                 assert own.sum() == pytest.approx(other.sum(), rel=1e-9)

@@ -137,6 +137,42 @@ class TestClusteredDifferences:
 
         assert again.error[0] == pytest.approx(once.error[0], rel=0.02)
 
+    def test_takes_nothing_off_where_outcomes_of_a_period_offset_each_other(self):
+        """Two legs a unit and period cancel in its sums, and say nothing of what is in both."""
+        rng = np.random.default_rng(15)
+        arm_of, n_units, n_periods = np.arange(120) % 2, 120, 60
+        shock = np.sqrt(2.0) * rng.standard_normal((n_periods, 1)) * np.where(arm_of, 0.5, -0.5)
+        net = rng.standard_normal(n_units) + shock + 0.3 * rng.standard_normal((60, 120))
+        period, unit, leg = (index.ravel() for index in np.indices((n_periods, n_units, 2)))
+
+        errors = [
+            clustered_differences(
+                *tables(period, arm_of[unit], unit, net[period, unit] + size * (2 * leg - 1)),
+                1, [n_periods],
+            ).error[0]
+            for size in (0.0, 30.0)
+        ]  # fmt: skip
+
+        assert errors[1] == pytest.approx(errors[0], rel=0.1)
+
+    def test_is_of_the_outcomes_that_count_by_unit(self):
+        """A quarter of the units sent the newest day first: their history counts from that on."""
+        period, arm, unit, values = drawn(16, n_units=160)
+        is_late = unit % 4 == 0
+        counts_from = np.where(is_late, 59, period)
+        by_unit = UnitTable.of_outcomes(counts_from, arm, unit, values)
+        table = PeriodTable.of_outcomes(period, arm, values)
+
+        found = clustered_differences(table, by_unit, 1, [15, 30, 60])
+
+        kept = [column[~is_late] for column in (period, arm, unit, values)]
+        without = clustered_differences(*tables(*kept), 1, [15, 30])
+        whole = clustered_differences(*tables(period, arm, unit, values), 1, [60])
+        np.testing.assert_allclose(found.difference[:2], without.difference, rtol=1e-9)
+        np.testing.assert_allclose(found.error[:2], without.error, rtol=0.1)
+        np.testing.assert_allclose(found.error[2], whole.error[0], rtol=1e-9)
+        assert (found.units[0] < found.units[2]).all()
+
     def test_has_no_error_of_few_units(self):
         period, arm, unit, values = drawn(11, n_units=12)
 
@@ -159,7 +195,7 @@ class TestClusteredMeans:
     def test_agree_with_statsmodels(self):
         period, arm, unit, values = drawn(13, n_units=1000)
 
-        means, errors = clustered_means(*tables(period, arm, unit, values), 2)
+        means, errors = clustered_means(UnitTable.of_outcomes(period, arm, unit, values), 2)
 
         for one in (0, 1):
             peer = robust(values[arm == one], [], unit[arm == one])
@@ -169,7 +205,7 @@ class TestClusteredMeans:
     def test_of_an_arm_without_outcomes_are_none(self):
         period, arm, unit, values = drawn(14)
 
-        means, errors = clustered_means(*tables(period, arm, unit, values), 3)
+        means, errors = clustered_means(UnitTable.of_outcomes(period, arm, unit, values), 3)
 
         assert np.isnan([means[2], errors[2]]).all()
 
@@ -197,13 +233,38 @@ class TestProductSteps:
 
         np.testing.assert_allclose(second, whole[1:])
 
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 3), st.integers(-6, 12), st.floats(-9, 9), st.floats(-9, 9)),
+            min_size=1, max_size=60,
+        )
+    )  # fmt: skip
+    def test_of_one_unit_do_not_depend_on_how_large_another_is(self, rows):
+        """Units of 1e-6 beside units of 1e12, as a return beside a volume."""
+        scale = 10.0 ** np.array([-6, 0, 6, 12])
+        unit = np.sort([row[0] for row in rows])
+        steps = np.array([[1.0, row[2], row[3] * 10.0 ** row[1]] for row in rows])
+        steps[:, 1] *= scale[unit]
+
+        found = product_steps(unit, steps)
+
+        for one in np.unique(unit):
+            alone = product_steps(unit[unit == one], steps[unit == one])
+            np.testing.assert_array_equal(found[unit == one], alone)
+            y = steps[unit == one, 1]
+            least = 1e-12 * np.abs(y).sum() ** 2
+            assert found[unit == one, 3].sum() == pytest.approx(y.sum() ** 2, abs=least)
+
+    def test_of_no_steps_are_none(self):
+        assert product_steps(np.array([], dtype=np.int64), np.zeros((0, 3))).shape == (0, 6)
+
 
 class TestUnitTable:
     def test_refuses_columns_that_do_not_fit(self):
-        with pytest.raises(ShapeError, match="11 columns"):
+        with pytest.raises(ShapeError, match="13 columns"):
             UnitTable.of([1], [0], [0])
         with pytest.raises(ShapeError, match="one length"):
-            UnitTable.of([1, 2], *[[0]] * 2, *[[0.0]] * 8)
+            UnitTable.of([1, 2], *[[0]] * 2, *[[0.0]] * 10)
 
     def test_ends_with_the_periods_that_have_ended(self):
         table = UnitTable.of_outcomes([0, 10, 20], [0, 0, 0], [1, 1, 2], [1.0, 2.0, 3.0])
@@ -219,8 +280,9 @@ class TestLevel:
     N_RUNS = 400
 
     def found(self, seed, **kind):
-        given = tables(*drawn(seed, **kind))
-        found = clustered_differences(*given, 1, self.LOOKS)
+        return self.leaves(clustered_differences(*tables(*drawn(seed, **kind)), 1, self.LOOKS))
+
+    def leaves(self, found):
         reach = PlannedBoundary(0.95, 60, 15).reach(found.periods)
         return bool(
             np.any(np.abs(found.difference) > student_reach(reach, found.freedom) * found.error)
@@ -235,6 +297,17 @@ class TestLevel:
     )  # fmt: skip
     def test_is_kept_whenever_one_looks(self, kind):
         n_found = sum(self.found(seed, **kind) for seed in range(self.N_RUNS))
+
+        assert n_found / self.N_RUNS <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / self.N_RUNS)
+
+    def test_is_kept_where_most_units_send_their_history_last(self):
+        n_found = 0
+        for seed in range(self.N_RUNS):
+            period, arm, unit, values = drawn(seed, level=1.0)
+            counts_from = np.where(unit % 10 < 8, 59, period)
+            by_unit = UnitTable.of_outcomes(counts_from, arm, unit, values)
+            table = PeriodTable.of_outcomes(period, arm, values)
+            n_found += self.leaves(clustered_differences(table, by_unit, 1, self.LOOKS))
 
         assert n_found / self.N_RUNS <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / self.N_RUNS)
 
