@@ -206,6 +206,13 @@ class TestDecide:
         refusal = problem(answer, 422)
         assert refusal["detail"] == "reason: unknown key; no key is taken here."
 
+    def test_takes_null_for_nothing(self, judge):
+        answer = judge.generic(
+            "POST", f"{PROMOTIONS}{uuid4()}/execute/", b"null", content_type="application/json"
+        )
+
+        problem(answer, 404)
+
     def test_leaves_its_trail(self, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())
         approve(judge, request)
