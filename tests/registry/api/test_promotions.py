@@ -164,7 +164,9 @@ class TestDecide:
         request = promotion(staged, author, at=timezone.now())
         for validator in (judge, client(account("validator"))):
             approve(validator, request)
-        bring_evidence(staged, "pbo", days_ago=0, at=timezone.now(), probability=0.9)
+        bring_evidence(
+            staged, "pbo", "reproduction", days_ago=0, at=timezone.now(), probability=0.9
+        )
 
         body = problem(desk.post(url(request, "execute/")), 422)
 
