@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Outputs = Mapping[str, "NDArray[Any]"]
-_LEAST_PART = 0.01  # of the largest value of a column
+_LEAST_PART = 0.05  # of the largest value of a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def compare(before: Outputs, after: Outputs, tolerance: float = 0.0) -> Agreemen
     -----
     A column is one of the last axis, or all of an output with a single axis. Usual in it is the
     median of absolute values, so that a few large ones excuse nothing about the others, but at
-    least a hundredth of the largest: rounding of sums is in units of what was added up, and most
+    least a twentieth of the largest: rounding of sums is in units of what was added up, and most
     values of a column may be nothing.
     """
     if before.keys() != after.keys():
