@@ -5,6 +5,7 @@ that says so; imports and uploads wait for nothing.
 """
 
 import fcntl
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +20,37 @@ from backtests.jobs.lease import Lease
 COMPILING: Final = "compiling, once per version: about 40 s"
 LOADING: Final = "loading the engine"
 LOOK_EVERY: Final = 0.25
+logger = logging.getLogger(__name__)
+_has_failed = threading.Event()
 _COMPLETE, _LOCK = "complete", "lock"  # beside the machine code
 
 
-@cache
 def begin() -> threading.Thread:
-    """Start to load or compile the kernels of this process; once, however often it is called."""
+    """Start to load or compile the kernels of this process; once, however often it is called.
+
+    What went wrong is in the log, and who comes next begins anew.
+    """
+    if _has_failed.is_set():
+        _has_failed.clear()
+        _begun.cache_clear()
+    return _begun()
+
+
+@cache
+def _begun() -> threading.Thread:
     from backtests.jobs import backtest  # noqa: F401 - no two threads may import it at once
 
-    thread = threading.Thread(target=warm_up, name="warm-up", daemon=True)
+    thread = threading.Thread(target=_warm_up_or_tell, name="warm-up", daemon=True)
     thread.start()
     return thread
+
+
+def _warm_up_or_tell() -> None:
+    try:
+        warm_up()
+    except Exception:  # nobody joins the thread to be told
+        logger.exception("The kernels could not be made ready in the background")
+        _has_failed.set()
 
 
 def warm_up() -> None:

@@ -62,8 +62,8 @@ class RowsForm(RemarkForm):
     rows = forms.JSONField(
         label="Probe rows (JSON)",
         help_text='A list of rows: [[1.0, 2.0], …] or [{"column": 1.0}, …]. Both models must '
-        "predict the same on all of them: bit for bit, or for ONNX within 1e-5 of the largest "
-        "value and with the same decisions.",
+        "predict the same on all of them: bit for bit, or for ONNX within 1e-5 of the usual "
+        "size and with the same decisions.",
         widget=UnfoldAdminTextareaWidget({"rows": 6, "style": "font-family: monospace"}),
     )
 

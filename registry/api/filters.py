@@ -19,6 +19,7 @@ from registry.models import (
     TrustedType,
 )
 from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
+from registry.rules import names
 
 
 def _choices(values: Any) -> list[tuple[str, str]]:
@@ -71,7 +72,7 @@ class VersionFilter(django_filters.FilterSet):
 
     def by_dataset(self, rows: ModelVersionQuerySet, _: str, digest: str) -> ModelVersionQuerySet:
         """Keep those that were made from a dataset."""
-        return rows.filter(datasets__contains=[digest])
+        return rows.filter(datasets__contains=[names.plain_digest(digest)])
 
     def by_tag(self, rows: ModelVersionQuerySet, _: str, tag: str) -> ModelVersionQuerySet:
         """Keep those with a tag."""

@@ -21,7 +21,7 @@ from registry.artifacts.trusted import TRUSTED_TYPES, inspect_skops
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Of the largest value of an output: ONNX adds up in 32-bit floats, whose steps are 1.2e-7.
+# Of the size of a value in its column: ONNX adds up in 32-bit floats, whose steps are 1.2e-7.
 ONNX_TOLERANCE = 1e-5
 TOLERANCES = {Format.SKOPS: 0.0, Format.ONNX: ONNX_TOLERANCE}
 SOURCES = {Format.SKOPS: (Format.PICKLE,), Format.ONNX: (Format.PICKLE, Format.SKOPS)}
@@ -79,8 +79,8 @@ def convert(
     target : {Format.SKOPS, Format.ONNX}
     rows : sequence of rows, at least one
         What both models predict: by `predict`, and `predict_proba` and `decision_function`
-        where they have them. For ONNX rows of numbers, each once more with a value missing where
-        the model takes that.
+        where they have them. For ONNX rows of numbers, compared once more with values missing
+        where the model takes that: one in each row and in each column, and all of one row.
     source : Format
         What the file is.
     trusted : collection of str
@@ -98,9 +98,12 @@ def convert(
         raise ValueError("A conversion is checked on rows, and there are none.")
     if source not in SOURCES.get(target, ()):
         raise ValueError(f"A model that is {source.value} does not become {target.value}.")
-    asked = {"task": "convert", "target": target.value, "rows": rows, "opens_pickles": True}
-    probe, payload = run(folder, entry, source, asked, trusted, limits or SandboxLimits())
     tolerance = TOLERANCES[target]
+    asked = {
+        "task": "convert", "target": target.value, "rows": rows, "opens_pickles": True,
+        "tolerance": tolerance,
+    }  # fmt: skip
+    probe, payload = run(folder, entry, source, asked, trusted, limits or SandboxLimits())
     if probe.is_opened and (reason := _fault(payload, entry.path, target, trusted)):
         probe = replace(probe, status=ProbeStatus.FAILED, reason=reason)
     made = Conversion(probe, payload, tolerance)

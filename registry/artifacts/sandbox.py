@@ -8,6 +8,7 @@ nowhere else. Where no wall can be built the answer is pending, and nothing is o
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import shutil
@@ -333,22 +334,38 @@ def _read_answer(raw: bytes, fault: str, code: int, limits: SandboxLimits) -> tu
             status=ProbeStatus(answer["status"]),
             reason=str(answer.get("reason", "")),
             locks=tuple(map(str, answer.get("locks", ()))),
-            n_predictions=int(answer.get("n_predictions", 0)),
+            n_predictions=_count(answer.get("n_predictions", 0)),
             predictions=tuple(answer.get("predictions", ())),
             seconds=float(answer.get("seconds", 0.0)),
             agreement=None if agreement is None else _agreement(agreement),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return Probe(ProbeStatus.FAILED, "its answer is none"), b""
     return result, payload
 
 
 def _agreement(told: Mapping[str, Any]) -> Agreement:
-    n_differing = told["n_decisions_differing"]
+    n_rows, n_differing = _count(told["n_rows"], least=1), told["n_decisions_differing"]
     return Agreement(
-        int(told["n_rows"]), float(told["max_abs_difference"]), float(told["max_rel_difference"]),
-        None if n_differing is None else int(n_differing),
+        n_rows, _difference(told["max_abs_difference"]), _difference(told["max_rel_difference"]),
+        None if n_differing is None else _count(n_differing, most=n_rows),
     )  # fmt: skip
+
+
+def _count(told: Any, *, least: int = 0, most: float = math.inf) -> int:
+    """Return a count, or refuse what none can be."""
+    count = int(told)
+    if not least <= count <= most:
+        raise ValueError(f"{count} is no count")
+    return count
+
+
+def _difference(told: Any) -> float:
+    """Return how far something is apart, which may be infinitely far, but not less than nothing."""
+    difference = float(told)
+    if not difference >= 0.0:  # not a number is neither
+        raise ValueError(f"{difference} is no difference")
+    return difference
 
 
 def _cause(code: int) -> str:

@@ -12,12 +12,13 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from registry.artifacts.agreement import Agreement, compare, outputs_of
+from registry.artifacts.agreement import Agreement, Outputs, compare, outputs_of
 from registry.artifacts.contents import Format
 from registry.artifacts.errors import DigestMismatchError, NotAllowedError
 from registry.artifacts.limits import Limits
@@ -34,6 +35,7 @@ from registry.artifacts.trusted import open_skops
 from registry.artifacts.unpickling import import_allowed, unpickle
 
 MAX_PREDICTIONS = 16
+_MOST_VALUES = 1 << 20  # of rows with gaps at once, 8 MB
 _SIGNAL_BASE = 128
 _WITHOUT_PREDICTIONS = frozenset({Format.PARAMETERS, Format.SAFETENSORS})
 
@@ -197,11 +199,21 @@ def _as_skops(estimator: Any, rows: Any, request: dict[str, Any]) -> tuple[Agree
     return compare(before, outputs_of(open_skops(payload, request["trusted"]), rows)), payload
 
 
-def _as_onnx(estimator: Any, rows: Any, _request: dict[str, Any]) -> tuple[Agreement, bytes]:
-    rows = _with_gaps(estimator, rows)
-    before = outputs_of(estimator, rows)
+def _as_onnx(estimator: Any, rows: Any, request: dict[str, Any]) -> tuple[Agreement, bytes]:
     payload = write_onnx(estimator, rows.shape[1])
     graph: Any = open_bytes(payload, Format.ONNX)
+    said: list[tuple[Outputs, Outputs]] = []
+    for piece, before in _with_gaps(estimator, rows):
+        said.append(_side_by_side(graph, piece, before))
+    before, after = (
+        {name: np.concatenate([pair[side][name] for pair in said]) for name in said[0][side]}
+        for side in (0, 1)
+    )
+    return compare(before, after, request["tolerance"]), payload
+
+
+def _side_by_side(graph: Any, rows: Any, before: Outputs) -> tuple[Outputs, Outputs]:
+    """Return what an estimator said of rows, and a graph of the same, under the same names."""
     said = [np.asarray(output) for output in graph.outputs(rows).values()]
     scores = [name for name in ("predict_proba", "decision_function") if name in before][:1]
     names = ["predict", *scores]
@@ -210,19 +222,32 @@ def _as_onnx(estimator: Any, rows: Any, _request: dict[str, Any]) -> tuple[Agree
         name: output.reshape(before[name].shape) if output.size == before[name].size else output
         for name, output in after.items()
     }
-    return compare({name: before[name] for name in names}, shaped), payload
+    return {name: before[name] for name in names}, shaped
 
 
-def _with_gaps(estimator: Any, rows: Any) -> Any:
-    """Add each row with one value missing, if the estimator takes that.
+def _with_gaps(estimator: Any, rows: Any) -> Iterator[tuple[Any, Outputs]]:
+    """Give rows and what is predicted of them: as they are, and with gaps if those are taken.
 
     Where a missing value goes, each tree learned by itself, and not every converter writes it down.
+    So each row has one value missing, each column one, and one row has nothing.
     """
-    gaps = rows.copy()
-    number = np.arange(len(gaps))
-    gaps[number, number % gaps.shape[1]] = np.nan
-    try:
-        estimator.predict(gaps)
-    except ValueError:
-        return rows
-    return np.concatenate([rows, gaps])
+    yield rows, outputs_of(estimator, rows)
+    for gaps in _gaps(rows):
+        try:
+            before = outputs_of(estimator, gaps)
+        except ValueError:
+            continue
+        yield gaps, before
+
+
+def _gaps(rows: Any) -> Iterator[Any]:
+    """Give rows with values missing, so many at once as fit into memory."""
+    n_rows, n_columns = rows.shape
+    numbers = np.arange(max(n_rows, n_columns))
+    at_once = max(1, _MOST_VALUES // n_columns)
+    for first in range(0, len(numbers), at_once):
+        number = numbers[first : first + at_once]
+        gaps = rows[number % n_rows]
+        gaps[np.arange(len(number)), number % n_columns] = np.nan
+        yield gaps
+    yield np.full((1, n_columns), np.nan)

@@ -133,7 +133,7 @@ def _why_not(converted: Converted) -> str:
     allowed = f"{converted.tolerance:g} is allowed" if converted.tolerance else "none is allowed"
     said = (
         f"Predictions differ by up to {found.max_abs_difference:.3g} on {found.n_rows} rows, "
-        f"{found.max_rel_difference:.3g} of the largest; {allowed}."
+        f"{found.max_rel_difference:.3g} of the usual size; {allowed}."
     )
     if found.n_decisions_differing:
         said += f" {found.n_decisions_differing} of {found.n_rows} decisions are others."

@@ -1,11 +1,6 @@
-"""What stands anywhere in a source is found by an index of its parts, without an extension.
+"""What stands anywhere in a source has parts, which an index is made of; planners know more of tags."""
 
-The newest of a stage have an index of their own, too, and the planner knows more of tags.
-"""
-
-import django.contrib.postgres.fields
-import django.contrib.postgres.indexes
-from django.db import migrations, models
+from django.db import migrations
 
 # The cost is what it takes: rows are looked up in the index, and the parts of none made anew.
 # Each part of three characters once; NULL of a text that has none, which no pattern of three is in.
@@ -27,23 +22,4 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(TRIGRAMS, "DROP FUNCTION registry_trigrams(text);"),
         migrations.RunSQL(SAMPLES.format(1000), SAMPLES.format(-1)),
-        migrations.AddIndex(
-            model_name="modelversion",
-            index=models.Index(
-                fields=["stage", "-created_at", "-id"], name="version_stage_newest"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="modelversion",
-            index=django.contrib.postgres.indexes.GinIndex(
-                models.Func(
-                    models.F("source"),
-                    function="registry_trigrams",
-                    output_field=django.contrib.postgres.fields.ArrayField(
-                        base_field=models.TextField(), size=None
-                    ),
-                ),
-                name="version_source_parts",
-            ),
-        ),
     ]

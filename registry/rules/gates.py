@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from registry.rules import names
 from registry.rules.policies import OF_NO_DATA, Gate, GateKind, StagePolicy
 
 _CLOCKS = timedelta(minutes=5)  # between those of two machines
@@ -148,6 +149,7 @@ def evaluate(
     now: datetime,
     *,
     earlier: Sequence[EvidenceFacts] = (),
+    measured: Sequence[Gate] = (),
 ) -> GateReport:
     """Judge every gate of a stage, and those that no policy leaves out.
 
@@ -163,9 +165,13 @@ def evaluate(
     earlier : sequence of EvidenceFacts
         Measured evidence that newer one has superseded: it decides nothing, and each gate tells its
         figures, so that nobody measures until one is good enough unseen.
+    measured : sequence of Gate
+        Of stages before: reproductions are of what these rest on, where this one measures nothing.
     """
+    resting = _resting(policy.measured or measured, version, evidence, now)
     asked = [
-        _with_earlier(_judge(gate, version, evidence, now), gate, earlier) for gate in policy.gates
+        _with_earlier(_judge(gate, version, evidence, resting, now), gate, earlier)
+        for gate in policy.gates
     ]
     own = {gate.kind for gate in policy.gates}
     results = (*(one for kind, one in _unmet(version, now) if kind not in own), *asked)
@@ -188,8 +194,9 @@ def _with_earlier(result: GateResult, gate: Gate, earlier: Sequence[EvidenceFact
 
 
 def _judge(
-    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts], now: datetime
-) -> GateResult:
+    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts],
+    resting: Mapping[str, Sequence[str]], now: datetime,
+) -> GateResult:  # fmt: skip
     built_in = {
         GateKind.ARTIFACT_SCAN: _scan,
         GateKind.INTEGRITY: _integrity,
@@ -199,7 +206,7 @@ def _judge(
     if built_in is not None:
         outcome, reason = built_in(version, now)
         return GateResult(gate.name, outcome, reason)
-    return _weigh(gate, version, evidence, now)
+    return _weigh(gate, version, evidence, resting, now)
 
 
 def _scan(version: VersionFacts, now: datetime) -> tuple[Outcome, str]:
@@ -238,47 +245,105 @@ def _card(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
 
 
 def _weigh(
-    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts], now: datetime
-) -> GateResult:
+    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts],
+    resting: Mapping[str, Sequence[str]], now: datetime,
+) -> GateResult:  # fmt: skip
     """Take the newest evidence that counts; none is no answer."""
-    of_kind = [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
+    of_kind = _of_kind(gate, evidence)
     if not of_kind:
         return GateResult(gate.name, Outcome.NOT_COMPUTED, "no evidence")
     if gate.kind == GateKind.REPRODUCTION:
-        return _weigh_reproductions(gate, version, of_kind, evidence, now)
+        return _weigh_reproductions(gate, version, of_kind, resting, now)
     newest = _newest(of_kind)
     told = "" if gate.kind in OF_NO_DATA else _of_data(version, newest)
     result = _weigh_one(gate, version, newest, now)
     return replace(result, reason=f"{result.reason}; {told}") if told else result
 
 
+def _of_kind(gate: Gate, evidence: Sequence[EvidenceFacts]) -> list[EvidenceFacts]:
+    return [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
+
+
+def _resting(
+    measured: Sequence[Gate], version: VersionFacts, evidence: Sequence[EvidenceFacts],
+    now: datetime,
+) -> dict[str, list[str]]:  # fmt: skip
+    """Return the runs that decide measured gates, and by which kinds; what does not count, not."""
+    resting: dict[str, list[str]] = {}
+    for gate in measured:
+        if not (of_kind := _of_kind(gate, evidence)):
+            continue
+        newest = _newest(of_kind)
+        run = newest.source.rpartition(":")[2]
+        if run and not _does_not_count(gate, version, newest, now):
+            resting.setdefault(run, []).append(newest.kind)
+    return resting
+
+
 def _weigh_reproductions(
     gate: Gate, version: VersionFacts, of_kind: Sequence[EvidenceFacts],
-    evidence: Sequence[EvidenceFacts], now: datetime,
+    resting: Mapping[str, Sequence[str]], now: datetime,
 ) -> GateResult:  # fmt: skip
-    """Take the newest of a computation that other evidence in force rests on, and say of which."""
-    resting: dict[str, list[str]] = {}
-    for piece in evidence:
-        if piece.is_measured and piece.kind != GateKind.REPRODUCTION:
-            resting.setdefault(piece.source.rpartition(":")[2], []).append(piece.kind)
-    counting = [piece for piece in of_kind if piece.reproduces and piece.reproduces in resting]
-    if not counting:
-        newest = _newest(of_kind)
-        asked = ", ".join(sorted(resting)) or "a run that is evidence"
-        reason = (
-            f"what was reproduced is {newest.reproduces or 'not said'}, and no evidence in force "
-            f"is of it; reproduce one of: {asked}"
-        )
-        return GateResult(gate.name, Outcome.NOT_MET, reason, (newest.name,))
-    newest = _newest(counting)
-    result = _weigh_one(gate, version, newest, now)
-    kinds = ", ".join(sorted(resting[newest.reproduces]))
-    reason = f"{result.reason}; of {newest.reproduces}, which is evidence of: {kinds}"
+    """Take the newest of each run that gates rest on: one must be good, and none have failed."""
+    newest = _newest_by_run(of_kind, resting)
+    if not newest:
+        return _of_other_runs(gate, _newest(of_kind), resting)
+    failed = [piece for piece in newest if not _is_identical(piece)]
+    told = [
+        _of_run(_weigh_one(gate, version, piece, now), piece, resting) for piece in failed or newest
+    ]
+    if failed:
+        return GateResult(
+            gate.name, Outcome.NOT_MET, " | ".join(result.reason for result in told),
+            tuple(piece.name for piece in failed),
+        )  # fmt: skip
+    return next((result for result in told if result.outcome == Outcome.MET), told[0])
+
+
+def _newest_by_run(
+    of_kind: Sequence[EvidenceFacts], resting: Mapping[str, Sequence[str]]
+) -> list[EvidenceFacts]:
+    """Return the newest reproduction of each run, newest first; what was attested hides none."""
+    by_run: dict[str, list[EvidenceFacts]] = {}
+    for piece in of_kind:
+        if piece.reproduces in resting:
+            by_run.setdefault(piece.reproduces, []).append(piece)
+    newest = [
+        _newest([piece for piece in pieces if piece.is_measured] or pieces)
+        for pieces in by_run.values()
+    ]
+    return sorted(newest, key=_age, reverse=True)
+
+
+def _of_other_runs(
+    gate: Gate, newest: EvidenceFacts, resting: Mapping[str, Sequence[str]]
+) -> GateResult:
+    asked = ", ".join(sorted(resting)) or "a run that is evidence"
+    reason = (
+        f"what was reproduced is {newest.reproduces or 'not said'}, and no evidence that counts "
+        f"for a gate is of it; reproduce one of: {asked}"
+    )
+    return GateResult(gate.name, Outcome.NOT_MET, reason, (newest.name,))
+
+
+def _of_run(
+    result: GateResult, piece: EvidenceFacts, resting: Mapping[str, Sequence[str]]
+) -> GateResult:
+    kinds = ", ".join(sorted(resting[piece.reproduces]))
+    reason = f"{result.reason}; of {piece.reproduces}, which is evidence of: {kinds}"
     return replace(result, reason=reason)
 
 
+def _is_identical(piece: EvidenceFacts) -> bool:
+    return piece.figures.get("is_identical") is True
+
+
+def _age(piece: EvidenceFacts) -> tuple[datetime, str]:
+    return piece.produced_at, piece.name
+
+
 def _newest(pieces: Sequence[EvidenceFacts]) -> EvidenceFacts:
-    return max(pieces, key=lambda piece: (piece.produced_at, piece.name))
+    return max(pieces, key=_age)
 
 
 def _of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
@@ -293,15 +358,26 @@ def _of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
     return f"measured on data {short}, which the version was not made from"
 
 
+def _unknown_data(version: VersionFacts, piece: EvidenceFacts) -> str:
+    """Return why nobody can say whether data are unseen, or nothing."""
+    reasons = (
+        (not version.datasets, "the version does not name the data it was made from"),
+        (
+            not all(map(names.is_digest, version.datasets)),
+            "the version does not name its data by digests",
+        ),
+        (not piece.data, "the evidence does not name its data"),
+        (not names.is_digest(piece.data), "the evidence does not name its data by a digest"),
+    )
+    return next((text for is_so, text in reasons if is_so), "")
+
+
 def _weigh_one(
     gate: Gate, version: VersionFacts, newest: EvidenceFacts, now: datetime
 ) -> GateResult:
     """Say whether a piece of evidence counts, and is within the bounds."""
-    if gate.unseen_data and not (newest.data and version.datasets):
-        whose = "evidence does not name its data"
-        if not version.datasets:
-            whose = "version does not name the data it was made from"
-        return GateResult(gate.name, Outcome.NOT_COMPUTED, f"the {whose}", (newest.name,))
+    if gate.unseen_data and (unknown_data := _unknown_data(version, newest)):
+        return GateResult(gate.name, Outcome.NOT_COMPUTED, unknown_data, (newest.name,))
     if why := _does_not_count(gate, version, newest, now):
         return GateResult(gate.name, Outcome.NOT_MET, why, (newest.name,))
     faults, unknown = _against_figures(gate, newest.figures)
@@ -337,7 +413,7 @@ def _does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now
             "this gate takes data that the version was not made from",
         ),
         (
-            gate.kind == GateKind.REPRODUCTION and piece.figures.get("is_identical") is not True,
+            gate.kind == GateKind.REPRODUCTION and not _is_identical(piece),
             "what was computed again is not identical",
         ),
         (not piece.is_current, "the code or the data have changed since it was measured"),

@@ -10,6 +10,8 @@ LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 250, 100_000
 OWN_TAGS = "registry."
 MOST_SEARCHED = 500_000  # bytes of words that are searched; the database takes 1 MiB of them
 _ALIAS = re.compile(r"[\w-]+", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ALGORITHM = "sha256:"
 _VERSION_LIKE = re.compile(r"v\d+", re.IGNORECASE)
 
 
@@ -47,6 +49,32 @@ def require_alias(alias: str) -> str:
     if alias.lower() == "latest" or _VERSION_LIKE.fullmatch(alias):
         raise RuleError(f"The alias {alias!r} is reserved: it would stand for a version number.")
     return alias
+
+
+def plain_digest(text: str) -> str:
+    """Return a digest as it is compared: in lower case, without the name of its algorithm."""
+    return text.strip().lower().removeprefix(_ALGORITHM)
+
+
+def is_digest(text: str) -> bool:
+    """Return whether a text is a SHA-256 digest as it is compared."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def require_digest(text: str) -> str:
+    """Return the digest of data as it is compared, or refuse it: words are like no other words.
+
+    Raises
+    ------
+    RuleError
+        It is no SHA-256 digest in hexadecimal digits.
+    """
+    digest = plain_digest(text)
+    if not is_digest(digest):
+        raise RuleError(
+            f"Data are named by their digest, 64 hexadecimal digits of SHA-256: {text!r} is none."
+        )
+    return digest
 
 
 def require_searchable(texts: Iterable[str], tags: Mapping[str, str]) -> None:

@@ -94,6 +94,11 @@ class StagePolicy(_Strict):
     gates: tuple[Gate, ...] = ()
     approvals: Approvals = Approvals()
 
+    @property
+    def measured(self) -> tuple[Gate, ...]:
+        """The gates that runs are measured for."""
+        return tuple(gate for gate in self.gates if gate.kind not in OF_NO_DATA)
+
     @model_validator(mode="after")
     def _names_each_gate_once(self) -> "StagePolicy":
         names = [gate.name for gate in self.gates]
@@ -124,3 +129,9 @@ class Policy(_Strict):
             "testing": self.testing, "staging": self.staging, "production": self.production
         }.get(stage)  # fmt: skip
         return StagePolicy() if found is None else found
+
+    def measured_before(self, stage: str) -> tuple[Gate, ...]:
+        """Return the measured gates of the nearest stage below that has any."""
+        order = ("production", "staging", "testing")
+        below = order[order.index(stage) + 1 :] if stage in order else ()
+        return next((asked for one in below if (asked := self.of(one).measured)), ())

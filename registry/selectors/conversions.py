@@ -33,7 +33,7 @@ def agreement_in_words(conversion: Conversion) -> str:
     if not found.get("max_abs_difference"):
         return f"predicts the same, bit for bit, on {rows}."
     said = (
-        f"predicts the same within {found['tolerance']:g} of the largest value on {rows}; they are "
+        f"predicts the same within {found['tolerance']:g} of the usual size on {rows}; they are "
         f"{found['max_abs_difference']:.2g} apart at most"
     )
     differing = found.get("n_decisions_differing")

@@ -219,7 +219,7 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     earlier = [row for row in rows if row.status != EvidenceStatus.VALID][-MOST_EARLIER:]
     report = gates.evaluate(
         target, policy.of(target), facts_of(version, at=at), [_facts(p) for p in pieces], at,
-        earlier=[_facts(piece) for piece in earlier],
+        earlier=[_facts(piece) for piece in earlier], measured=policy.measured_before(target),
     )  # fmt: skip
     seen = sorted(piece.digest for piece in pieces if piece.digest in report.evidence)
     card = {name: str(getattr(version.registered_model, name)) for name in CARD}

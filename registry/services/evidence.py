@@ -10,10 +10,12 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from crowetrade_site.core import audit, canonical, idempotency, roles
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, translating
 from registry import selectors
 from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, ModelVersion
+from registry.rules import names
+from registry.rules.errors import RuleError
 from registry.rules.policies import BUILT_IN, GateKind
 from registry.services.steps import require_sound
 
@@ -101,10 +103,11 @@ def record_evidence(
     Raises
     ------
     NotFound, InvalidInput, Conflict
-        No such version (404), no such kind, or bytes of another version (422), the same was
+        No such version (404), no such kind, other bytes or no digest of data (422), the same was
         handed in before (409).
     """
     version = _measurable(version_id, [kind], digests)
+    digests = _with_plain_data(digests)
     piece, superseded = _store(
         version, kind=kind, is_measured=True, figures=dict(figures), digests=dict(digests),
         source=source, summary=summary, actor=None, at=at, produced_at=produced_at,
@@ -126,10 +129,11 @@ def record_measurements(
     Raises
     ------
     NotFound, InvalidInput, Conflict
-        No such version (404), no such kind, or bytes of another version (422), the version is
+        No such version (404), no such kind, other bytes or no digest of data (422), the version is
         compromised (409).
     """
     version = _measurable(version_id, [piece.kind for piece in pieces], digests)
+    digests = _with_plain_data(digests)
     known = {piece.kind: piece for piece in version.evidence.filter(source=source)}
     stored = [
         _store(
@@ -157,6 +161,14 @@ def _measurable(version_id: UUID, kinds: Sequence[str], digests: Mapping[str, st
         raise InvalidInput(f"The evidence is of other bytes than those of {version}.")
     require_sound(version)
     return version
+
+
+def _with_plain_data(digests: Mapping[str, str]) -> dict[str, str]:
+    """Return digests, that of the data as those of versions are: gates compare them."""
+    if not digests.get("data"):
+        return dict(digests)
+    with translating(RuleError, InvalidInput):
+        return {**digests, "data": names.require_digest(digests["data"])}
 
 
 def _store(

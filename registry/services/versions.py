@@ -60,7 +60,7 @@ def register_version(
     NotFound
         There is no such model, or no file under the source (404).
     InvalidInput
-        The source, a tag or the signature is not acceptable (422).
+        The source, a tag, the signature or a digest of data is not acceptable (422).
     Conflict, DuplicateRequest
         The model has a version of these files (409, with its number), or the idempotency key was
         used otherwise.
@@ -70,6 +70,7 @@ def register_version(
         tags = dict(names.require_tag(key, value) for key, value in card.tags.items())
         names.require_searchable([card.description], tags)
         signatures.require_signature(card.signature)
+        datasets = [names.require_digest(entry) for entry in card.datasets]
     told = {"verb": "register_version", "name": name, "source": source, "card": asdict(card)}
     request = canonical.digest(told | {"allow_duplicate": allow_duplicate})
     if earlier := idempotency.recall(actor, idempotency_key, request):
@@ -86,7 +87,7 @@ def register_version(
         n_bytes=sum(entry.n_bytes for entry in manifest.files), allows_duplicate=allow_duplicate,
         source=source, copied_from=copied_from, created_by=actor, description=card.description,
         run_id=card.run_id, run_link=card.run_link, logged_model_id=card.logged_model_id,
-        datasets=list(card.datasets), code_revision=card.code_revision,
+        datasets=datasets, code_revision=card.code_revision,
         parameters=dict(card.parameters), metrics=dict(card.metrics), tags=tags,
         signature=dict(card.signature),
     )  # fmt: skip

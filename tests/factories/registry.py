@@ -27,8 +27,8 @@ FIGURES: dict[str, dict[str, Any]] = {
     GateKind.BACKTEST: {"n_bars": 2520},
     GateKind.WALK_FORWARD: {"sharpe": 0.8},
     GateKind.DEFLATED_SHARPE: {"probability": 0.97},
-    GateKind.REPRODUCTION: {"is_identical": True, "of": "walk_forward"},
     GateKind.PBO: {"probability": 0.2},
+    GateKind.REPRODUCTION: {"is_identical": True},  # of the run before it
 }
 
 

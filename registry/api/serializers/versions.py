@@ -78,8 +78,8 @@ class VersionRequest(serializers.Serializer[Any]):
     run_id = serializers.CharField(required=False, allow_blank=True, default="", max_length=64)
     run_link = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
     datasets = serializers.ListField(
-        child=serializers.CharField(max_length=64), required=False, default=list, max_length=1000,
-        help_text="Digests of the data that it was made from.",
+        child=serializers.CharField(max_length=71), required=False, default=list, max_length=1000,
+        help_text="SHA-256 digests of the data that it was made from; sha256: may stand before.",
     )  # fmt: skip
     code_revision = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=100

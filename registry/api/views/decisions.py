@@ -135,7 +135,7 @@ class ExecutePromotionView(APIView):
     @extend_schema(request=None, responses=serializers.PromotionDetail)
     def post(self, request: Request, request_id: UUID) -> Response:
         """Judge the gates once more, and move the version."""
-        valid(Nothing(data=request.data))
+        valid(Nothing(data={} if request.data is None else request.data))  # null says nothing
         services.execute_promotion(request_id=request_id, actor=caller(request), at=timezone.now())
         return Response(detail(request_id))
 

@@ -30,10 +30,10 @@ def new_version(tmp_path, monkeypatch):
     folder = tmp_path / "kernels"
     folder.mkdir()
     monkeypatch.setattr(warming, "_directory", lambda: folder)
-    warming.begin.cache_clear()
+    warming._begun.cache_clear()
     yield folder
     warming.begin().join(30)
-    warming.begin.cache_clear()
+    warming._begun.cache_clear()
 
 
 @pytest.fixture
@@ -42,6 +42,19 @@ def another_compiles(new_version):
     with (new_version / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
+
+
+class TestBegin:
+    def test_tells_what_went_wrong_and_begins_anew(self, new_version, caplog, monkeypatch):
+        with monkeypatch.context() as patched:
+            patched.setattr(warming, "_directory", lambda: new_version / "lock\0")
+            failed = warming.begin()
+            failed.join(30)
+
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert "embedded null" in caplog.text
+        assert warming.begin() is not failed
+        assert warming.begin() is warming.begin()
 
 
 class TestAwaitKernels:
@@ -95,4 +108,4 @@ class TestAwaitKernels:
         with Lease(claim(run.public_id, worker="w1")) as lease:
             warming.await_kernels(lease)
 
-        assert warming.begin.cache_info().currsize == 0
+        assert warming._begun.cache_info().currsize == 0

@@ -1,11 +1,13 @@
 """Rows that travel with the COMMIT, on a table of their own."""
 
+import contextlib
+
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
-from crowetrade_site.core.postgres.base import MOST_WAITING
+from crowetrade_site.core.postgres.base import MOST_BYTES_WAITING, MOST_WAITING, RowRefused
 from tests.crowetrade_site.core.threads import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -129,7 +131,7 @@ class TestInsertLater:
         assert numbers() == [2]
 
     def test_takes_the_change_back_with_it_where_it_is_refused(self):
-        with pytest.raises(DataError, match="too long"):
+        with pytest.raises(RowRefused, match="too long"):
             change("INSERT INTO later VALUES (1)", 2, word="far too long")
 
         assert numbers() == []
@@ -178,3 +180,106 @@ class TestInsertLater:
             with django_assert_num_queries(2):
                 later(*range(2 * MOST_WAITING + 1))
             assert len(numbers()) == 2 * MOST_WAITING + 1
+
+    def test_goes_before_it_takes_a_megabyte(self, django_assert_num_queries):
+        execute("ALTER TABLE later ALTER COLUMN word TYPE text")
+        half = "x" * (MOST_BYTES_WAITING // 2)
+
+        with transaction.atomic():
+            with django_assert_num_queries(0):
+                later(1, word=half)
+            with django_assert_num_queries(1):
+                later(2, word=half)
+
+        assert numbers() == [1, 2]
+
+    def test_is_not_taken_for_a_refusal_of_the_statement_after_it(self):
+        execute("INSERT INTO later VALUES (1)")
+        done = []
+
+        @transaction.atomic
+        def swallow() -> None:
+            transaction.on_commit(lambda: done.append("told"))
+            later(1)
+            execute("SET CONSTRAINTS ALL IMMEDIATE")
+            later(1)
+            try:
+                execute("INSERT INTO later VALUES (3)")
+            except IntegrityError:
+                done.append("taken")
+
+        with pytest.raises(RowRefused, match="later_pkey"):
+            swallow()
+
+        assert done == []
+        assert numbers() == [1]
+
+    def test_waits_on_where_a_wrapper_stops_its_sending(self):
+        def deny(execute, sql, params, many, context):
+            raise PermissionError
+
+        with transaction.atomic():
+            later(1)
+            with pytest.raises(PermissionError), connection.execute_wrapper(deny):
+                execute("SELECT 1")
+            later(2)
+
+        assert numbers() == [1, 2]
+        assert connection.execute_wrappers == []
+
+    def test_is_not_sent_twice_where_a_wrapper_fails_afterwards(self):
+        def fail_after(execute, sql, params, many, context):
+            execute(sql, params, many, context)
+            raise PermissionError
+
+        with transaction.atomic():
+            later(1)
+            with pytest.raises(PermissionError), connection.execute_wrapper(fail_after):
+                execute("SELECT 1")
+
+        assert numbers() == [1]
+
+    def test_is_written_in_the_encoding_of_the_connection(self):
+        execute("SET client_encoding = 'LATIN1'")
+        try:
+            with transaction.atomic():
+                later(1, word="\u00e9")
+                execute("SELECT 1")
+                later(2, word="\u00e9")
+            with pytest.raises(UnicodeEncodeError), transaction.atomic():
+                later(3, word="\u20ac")
+        finally:
+            execute("SET client_encoding = 'UTF8'")
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT number, word FROM later ORDER BY number")
+            assert cursor.fetchall() == [(1, "\u00e9"), (2, "\u00e9")]
+
+    def test_alone_has_a_transaction_of_its_own(self):
+        connection.ensure_connection()
+        notices = []
+        connection.connection.add_notice_handler(notices.append)
+
+        with transaction.atomic():
+            later(1)
+
+        assert notices == []
+        assert numbers() == [1]
+
+
+class TestCommit:
+    def test_is_refused_where_the_server_has_given_the_transaction_up(self):
+        told = []
+
+        @transaction.atomic
+        def swallow() -> None:
+            transaction.on_commit(lambda: told.append(1))
+            execute("INSERT INTO later VALUES (1)")
+            with contextlib.suppress(DataError):
+                execute("SELECT 1/0")
+
+        with pytest.raises(TransactionManagementError, match="cannot be committed"):
+            swallow()
+
+        assert told == []
+        assert numbers() == []

@@ -159,7 +159,9 @@ class TestPromotion:
 
     def test_refuses_what_changed_since_the_dialog(self, request_, validator):
         seen = request_.evidence_digest
-        bring_evidence(request_.version, "pbo", days_ago=0, at=timezone.now(), probability=0.1)
+        bring_evidence(
+            request_.version, "pbo", "reproduction", days_ago=0, at=timezone.now(), probability=0.1
+        )
 
         answer = press(login(validator), request_, "approve", reason="", evidence_digest=seen)
 

@@ -207,7 +207,9 @@ class TestPromotionPage:
     def test_shows_the_checklist_and_who_may_approve(self, author, validator):
         version = model_version(author, stage=Stage.STAGING)
         request = promotion(version, author, at=timezone.now())
-        bring_evidence(version, "pbo", days_ago=0, at=timezone.now(), probability=0.9)
+        bring_evidence(
+            version, "pbo", "reproduction", days_ago=0, at=timezone.now(), probability=0.9
+        )
 
         html = shown(login(validator), request)
 
@@ -221,7 +223,9 @@ class TestPromotionPage:
         services.approve_promotion(
             request_id=request.public_id, actor=validator, at=timezone.now(), comment="fine"
         )
-        bring_evidence(version, "pbo", days_ago=0, at=timezone.now(), probability=0.1)
+        bring_evidence(
+            version, "pbo", "reproduction", days_ago=0, at=timezone.now(), probability=0.1
+        )
 
         html = shown(login(validator), request)
 

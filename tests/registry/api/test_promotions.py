@@ -164,7 +164,9 @@ class TestDecide:
         request = promotion(staged, author, at=timezone.now())
         for validator in (judge, client(account("validator"))):
             approve(validator, request)
-        bring_evidence(staged, "pbo", days_ago=0, at=timezone.now(), probability=0.9)
+        bring_evidence(
+            staged, "pbo", "reproduction", days_ago=0, at=timezone.now(), probability=0.9
+        )
 
         body = problem(desk.post(url(request, "execute/")), 422)
 
@@ -205,6 +207,13 @@ class TestDecide:
 
         refusal = problem(answer, 422)
         assert refusal["detail"] == "reason: unknown key; no key is taken here."
+
+    def test_takes_null_for_nothing(self, judge):
+        answer = judge.generic(
+            "POST", f"{PROMOTIONS}{uuid4()}/execute/", b"null", content_type="application/json"
+        )
+
+        problem(answer, 404)
 
     def test_leaves_its_trail(self, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())

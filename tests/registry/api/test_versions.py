@@ -62,6 +62,23 @@ class TestRegister:
         assert {key: row[key] for key in body} == body
         assert (row["n_files"], row["n_bytes"]) == (1, 2)
 
+    def test_keeps_digests_of_data_as_they_are_compared(self, api, author, model):
+        digest = "ab" * 32
+        body = {"source": hand_in(author), "datasets": [digest.upper(), f"sha256:{digest}"]}
+
+        row = api.post(of(model), body).json()
+
+        assert row["datasets"] == [digest, digest]
+
+    @pytest.mark.parametrize("entry", ["SPY daily", "ab" * 31, "sha256:", "g" * 64])
+    def test_refuses_data_that_are_named_by_words(self, api, author, model, entry):
+        body = {"source": hand_in(author), "datasets": ["d" * 64, entry]}
+
+        answer = api.post(of(model), body)
+
+        assert answer.status_code == 422
+        assert f"{entry!r} is none" in answer.json()["detail"]
+
     def test_makes_one_version_of_one_key(self, api, author, model):
         body = {"source": hand_in(author)}
 

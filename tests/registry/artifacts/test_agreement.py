@@ -43,7 +43,40 @@ class TestCompare:
         returns = {"predict": np.array([0.1, 0.2, 0.3])}
 
         assert compare(labels, {"predict": np.array([1, 1, 0])}).n_decisions_differing == 2
-        assert compare(returns, {"predict": returns["predict"] * 2}).n_decisions_differing is None
+        assert compare(returns, {"predict": returns["predict"] * 2}).n_decisions_differing == 0
+        assert compare(returns, {"predict": returns["predict"] * -1}).n_decisions_differing == 3
+
+    def test_takes_a_sign_within_the_tolerance_of_nothing_for_rounding(self):
+        before = {"predict": np.array([1.0, -1.0, 1e-9])}
+        after = {"predict": np.array([1.0, -1.0, -1e-9])}
+
+        assert compare(before, after, 1e-5).n_decisions_differing == 0
+        assert compare(before, after).n_decisions_differing == 1
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ([[1e9, 0.5], [1e9, -0.5]], [[1e9, -0.5], [1e9, 0.5]]),
+            ([1e6, 0.5, -0.5], [1e6, -0.5, 0.5]),
+        ],
+    )
+    def test_excuses_nothing_by_a_large_value_elsewhere(self, before, after):
+        found = compare({"predict": np.array(before)}, {"predict": np.array(after)}, 1e-5)
+
+        assert found.max_rel_difference > 1e-5
+        assert found.n_decisions_differing == 2
+
+    def test_allows_a_large_value_its_own_rounding(self):
+        before, after = np.array([1e6, 0.5, -0.5]), np.array([1e6 + 0.06, 0.5, -0.5])
+
+        found = compare({"predict": before}, {"predict": after})
+
+        assert found.max_rel_difference < 1e-7
+
+    def test_does_not_wrap_numbers_without_a_sign(self):
+        before, after = np.array([0], dtype=np.uint8), np.array([255], dtype=np.uint8)
+
+        assert compare({"predict": before}, {"predict": after}).max_abs_difference == 255.0
 
     def test_refuses_outputs_of_other_names(self):
         with pytest.raises(ArtifactError, match="other methods"):

@@ -39,7 +39,7 @@ class TestConvertToOnnx:
 
         assert made.is_equal, made.probe
         found = made.probe.agreement
-        assert found.n_rows == 100  # each row once more, with a value missing
+        assert found.n_rows == 101  # each row once more with a value missing, and one of nothing
         assert 0.0 < found.max_rel_difference <= ONNX_TOLERANCE
         assert found.n_decisions_differing == 0
         assert made.tolerance == ONNX_TOLERANCE
@@ -60,6 +60,31 @@ class TestConvertToOnnx:
         assert not made.is_equal
         assert made.content == b""
         assert made.probe.agreement.max_rel_difference > 0.1
+
+    def test_tries_a_gap_in_every_column_however_few_the_rows(self, folder_of):
+        from sklearn.ensemble import RandomForestClassifier
+
+        wide = CHANCE.normal(size=(300, 8))
+        sides = (wide[:, 7] > 0).astype(int)
+        wide[(sides == 1) & (CHANCE.random(300) < 0.9), 7] = np.nan
+        forest = RandomForestClassifier(20, random_state=7).fit(wide, sides)
+        folder, manifest = folder_of({"m": pickle.dumps(forest)})
+
+        made = convert(folder, manifest.files[0], Format.ONNX, rows=-np.ones((1, 8)))
+
+        assert not made.is_equal
+        assert made.probe.agreement.n_rows == 10
+        assert made.probe.agreement.max_rel_difference > 0.1
+
+    def test_compares_no_gaps_where_the_model_takes_none(self, folder_of):
+        from sklearn.linear_model import LinearRegression
+
+        line = LinearRegression().fit(X, X[:, 0])
+        folder, manifest = folder_of({"m": pickle.dumps(line)})
+
+        made = convert(folder, manifest.files[0], Format.ONNX, rows=X[:7])
+
+        assert made.probe.agreement.n_rows == 7
 
     def test_names_a_step_that_onnx_has_not(self, folder_of):
         from sklearn.isotonic import IsotonicRegression

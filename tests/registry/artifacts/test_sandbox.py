@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -311,3 +312,39 @@ class TestConvertToSkops:
 
         with pytest.raises(ValueError, match="there are none"):
             convert(folder, manifest.files[0], Format.SKOPS, rows=[])
+
+
+class TestReadAnswer:
+    AGREEMENT = {
+        "n_rows": 5, "max_abs_difference": 0.0, "max_rel_difference": 0.0,
+        "n_decisions_differing": 0,
+    }  # fmt: skip
+
+    def read(self, **more):
+        line = json.dumps({"status": "opened"} | more).replace("Infinity", "1e999").encode()
+        result, _ = sandbox._read_answer(line + b"\nfile", "", 0, SandboxLimits())
+        return result
+
+    def test_takes_what_can_be(self):
+        far = self.AGREEMENT | {"max_abs_difference": float("inf"), "n_decisions_differing": None}
+
+        for told in (self.AGREEMENT, far):
+            assert asdict(self.read(agreement=told).agreement) == told
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"n_rows": float("inf")}, {"n_rows": 0}, {"n_rows": -5},
+            {"max_abs_difference": float("nan")}, {"max_abs_difference": -1.0},
+            {"max_rel_difference": -1.0}, {"n_decisions_differing": -1},
+            {"n_decisions_differing": 6},
+        ],
+    )  # fmt: skip
+    def test_refuses_an_agreement_that_cannot_be(self, more):
+        result = self.read(agreement=self.AGREEMENT | more)
+
+        assert (result.status, result.reason) == (ProbeStatus.FAILED, "its answer is none")
+
+    @pytest.mark.parametrize("n_predictions", [float("inf"), -1])
+    def test_refuses_a_count_that_cannot_be(self, n_predictions):
+        assert self.read(n_predictions=n_predictions).status is ProbeStatus.FAILED

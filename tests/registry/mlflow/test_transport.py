@@ -124,6 +124,13 @@ class TestBodies:
     def test_may_hold_more_than_is_known(self, wire):
         said(self.create(wire, b'{"name": "fx", "deployment_job_id": "x"}'))
 
+    def test_may_ask_with_more_than_is_known(self, wire):
+        said(self.create(wire, b'{"name": "fx"}'))
+
+        body = said(wire.get("registered-models/get", name="fx", workspace="default"))
+
+        assert body["registered_model"]["name"] == "fx"
+
 
 class TestErrors:
     def test_are_those_that_clients_know(self):

@@ -164,6 +164,9 @@ class TestData:
             ([OWN], OWN, "not met", "this gate takes data that the version was not made from"),
             ([], OWN, "not computed", "the version does not name the data it was made from"),
             ([OWN], "", "not computed", "the evidence does not name its data"),
+            ([OTHER, "SPY daily"], OWN, "not computed", "the version does not name its data by d"),
+            (["A" * 64], OWN, "not computed", "the version does not name its data by digests"),
+            ([OTHER], "SPY", "not computed", "the evidence does not name its data by a digest"),
         ],
     )
     def test_must_be_unseen_where_the_policy_says_so(self, datasets, data, outcome, words):
@@ -175,46 +178,113 @@ class TestData:
 
 class TestReproduction:
     GATE = Gate(kind="reproduction", max_age_days=90)
+    GATES = (Gate(kind="walk_forward", max_age_days=180), Gate(kind="pbo"), GATE)
     WALK = piece(kind="walk_forward", name="w", source="backtests.run:r1")
     PBO = piece(kind="pbo", name="p", source="backtests.run:r1")
+    CHEAP = piece(kind="pbo", name="c", source="backtests.run:r2")
 
     def of(self, run, **more):
         given = {"kind": "reproduction", "figures": {"is_identical": True}, "reproduces": run}
         return piece(**given | more)
 
+    def judged(self, *evidence, gates=GATES, measured=()):
+        policy = StagePolicy(gates=gates)
+        return evaluate("production", policy, SOUND, evidence, NOW, measured=measured).results[-1]
+
     def test_counts_of_a_run_that_evidence_rests_on_and_says_which(self):
-        result = judged(self.GATE, [self.WALK, self.PBO, self.of("r1")])
+        result = self.judged(self.WALK, self.PBO, self.of("r1"))
 
         assert (result.outcome, result.evidence) == ("met", ("e1",))
         assert result.reason.endswith("; of r1, which is evidence of: pbo, walk_forward")
 
     @pytest.mark.parametrize("run", ["r2", ""])
     def test_of_another_run_does_not_count(self, run):
-        result = judged(self.GATE, [self.WALK, self.of(run)])
+        result = self.judged(self.WALK, self.of(run))
 
         assert result.outcome == Outcome.NOT_MET
         assert result.reason == (
-            f"what was reproduced is {run or 'not said'}, and no evidence in force is of it; "
-            "reproduce one of: r1"
+            f"what was reproduced is {run or 'not said'}, and no evidence that counts for a gate "
+            "is of it; reproduce one of: r1"
         )
 
     def test_is_weighed_whatever_else_was_reproduced_later(self):
         later = self.of("r2", name="e2", produced_at=NOW)
 
-        assert judged(self.GATE, [self.WALK, self.of("r1"), later]).evidence == ("e1",)
+        assert self.judged(self.WALK, self.of("r1"), later).evidence == ("e1",)
 
     def test_that_is_not_identical_does_not_count(self):
         differing = self.of("r1", figures={"is_identical": False})
 
-        result = judged(self.GATE, [self.WALK, differing])
+        result = self.judged(self.WALK, differing)
 
         assert result.outcome == Outcome.NOT_MET
         assert result.reason.startswith("what was computed again is not identical")
 
+    def test_that_failed_is_not_hidden_by_a_later_one_of_another_run(self):
+        failed = self.of("r1", name="f", figures={"is_identical": False})
+        cheap = self.of("r2", name="g", produced_at=NOW)
+
+        result = self.judged(self.WALK, self.CHEAP, failed, cheap)
+
+        assert (result.outcome, result.evidence) == ("not met", ("f",))
+        assert result.reason == (
+            "what was computed again is not identical; of r1, which is evidence of: walk_forward"
+        )
+
+    def test_every_one_that_failed_is_told(self):
+        failed = [self.of(run, name=run, figures={"is_identical": False}) for run in ("r1", "r2")]
+
+        result = self.judged(self.WALK, self.CHEAP, *failed)
+
+        assert result.evidence == ("r2", "r1")
+        assert "of r1, " in result.reason
+        assert "of r2, " in result.reason
+
+    def test_that_failed_is_not_hidden_by_what_was_attested(self):
+        failed = self.of("r1", name="f", figures={"is_identical": False})
+        attested = self.of("r1", name="a", is_measured=False, produced_at=NOW)
+
+        assert self.judged(self.WALK, failed, attested).evidence == ("f",)
+
+    def test_one_good_one_suffices_and_a_later_one_of_its_run_decides(self):
+        before = self.of("r1", name="f", figures={"is_identical": False},
+                         produced_at=NOW - timedelta(days=2))  # fmt: skip
+        too_old = self.of("r2", name="o", produced_at=NOW - timedelta(days=91))
+
+        result = self.judged(self.WALK, self.CHEAP, before, self.of("r1"), too_old)
+
+        assert (result.outcome, result.evidence) == ("met", ("e1",))
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"is_current": False},
+            {"expires_at": NOW},
+            {"version_digest": "e" * 64},
+            {"kind": "stress"},
+            {"kind": "experiment"},
+        ],
+    )
+    def test_does_not_rest_on_evidence_that_does_not_count(self, more):
+        beside = replace(self.CHEAP, **more)
+
+        result = self.judged(self.WALK, beside, self.of("r2"))
+
+        assert result.outcome == Outcome.NOT_MET
+        assert result.reason.endswith("; reproduce one of: r1")
+
+    def test_rests_on_the_gates_before_where_its_stage_measures_nothing(self):
+        met = self.judged(self.WALK, self.of("r1"), gates=(self.GATE,), measured=self.GATES)
+        alone = self.judged(self.WALK, self.of("r1"), gates=(self.GATE,))
+
+        assert met.outcome == Outcome.MET
+        assert alone.outcome == Outcome.NOT_MET
+
     def test_does_not_rest_on_what_people_attest(self):
         attested = piece(kind="manual", topic="x", is_measured=False, source="user:r1")
+        gates = (Gate(kind="manual", topic="x"), self.GATE)
 
-        assert judged(self.GATE, [attested, self.of("r1")]).outcome == Outcome.NOT_MET
+        assert self.judged(attested, self.of("r1"), gates=gates).outcome == Outcome.NOT_MET
 
 
 class TestManual:

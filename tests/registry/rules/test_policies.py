@@ -67,3 +67,18 @@ class TestPolicy:
         ]
 
         assert names == ["manual:drill", "manual:committee"]
+
+
+class TestMeasuredBefore:
+    @pytest.mark.parametrize(
+        ("stage", "kinds"),
+        [("production", ["backtest"]), ("staging", ["pbo"]), ("testing", []), ("archived", [])],
+    )
+    def test_is_of_the_nearest_stage_below(self, stage, kinds):
+        gates = {"testing": ["pbo", "reproduction"], "staging": ["backtest", "experiment"]}
+        asked = {name: {"gates": [{"kind": k} for k in of]} for name, of in gates.items()}
+        policy = Policy.model_validate(
+            {**LEAST, **asked, "staging": LEAST["staging"] | asked["staging"]}
+        )
+
+        assert [str(gate.kind) for gate in policy.measured_before(stage)] == kinds

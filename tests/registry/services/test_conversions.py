@@ -167,7 +167,8 @@ class TestConvertVersion:
 
         conversion.refresh_from_db()
         assert conversion.reason == (
-            "Predictions differ by up to 1e-09 on 20 rows, 2e-09 of the largest; none is allowed."
+            "Predictions differ by up to 1e-09 on 20 rows, 2e-09 of the usual size; "
+            "none is allowed."
         )
         assert ModelVersion.objects.count() == 1
 

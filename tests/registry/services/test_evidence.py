@@ -138,3 +138,11 @@ class TestRecord:
 
         with pytest.raises(NotFound):
             measure(version)
+
+    def test_names_its_data_as_versions_do(self, version):
+        own = {"artifact": version.digest}
+        piece = measure(version, digests=own | {"data": "sha256:" + "AB" * 32})
+
+        assert piece.digests == own | {"data": "ab" * 32}
+        with pytest.raises(InvalidInput, match="'SPY daily' is none"):
+            measure(version, digests=own | {"data": "SPY daily"})

@@ -206,7 +206,7 @@ class TestLapse:
 
     def test_comes_with_other_evidence(self, request_, staged, judges):
         approve(request_, judges[0])
-        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+        bring_evidence(staged, "pbo", "reproduction", days_ago=0, probability=0.3)
 
         after = approve(request_, judges[1])
 
@@ -218,7 +218,7 @@ class TestLapse:
     def test_opens_a_request_that_had_them_all(self, request_, staged, judges, operator):
         for judge in judges:
             approve(request_, judge)
-        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+        bring_evidence(staged, "pbo", "reproduction", days_ago=0, probability=0.3)
 
         with pytest.raises(StaleState, match="lapsed"):
             execute(request_, operator)
@@ -229,7 +229,7 @@ class TestLapse:
     def test_lets_the_same_people_approve_anew(self, request_, staged, judges, operator):
         for judge in judges:
             approve(request_, judge)
-        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+        bring_evidence(staged, "pbo", "reproduction", days_ago=0, probability=0.3)
 
         for judge in judges:
             approve(request_, judge)
@@ -252,7 +252,7 @@ class TestLapse:
 
     def test_is_told_before_it_happens(self, request_, staged, judges):
         approve(request_, judges[0])
-        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+        bring_evidence(staged, "pbo", "reproduction", days_ago=0, probability=0.3)
 
         standing = selectors.standing_of(selectors.get_request(request_.public_id), at=AT)
 
@@ -261,7 +261,7 @@ class TestLapse:
 
     def test_refuses_a_yes_to_what_was_seen_before(self, request_, staged, judges):
         seen = request_.evidence_digest
-        bring_evidence(staged, "pbo", days_ago=0, probability=0.3)
+        bring_evidence(staged, "pbo", "reproduction", days_ago=0, probability=0.3)
 
         with pytest.raises(StaleState, match="look again"):
             approve(request_, judges[0], evidence_digest=seen)

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0011_parts_of_sources")]
+    dependencies = [("registry", "0012_indexes_of_versions")]
     operations = [
         migrations.AddField(
             model_name="conversion",
