@@ -11,6 +11,7 @@ from backtests.selectors.datasets import (
     resolve_dataset,
 )
 from backtests.selectors.figures import label_of, write_figure, write_time
+from backtests.selectors.history import find_cancellation, history_of
 from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.outside import Outside, get_headline
@@ -75,6 +76,7 @@ __all__ = [
     "estimate_replay",
     "estimate_study",
     "evidence_state",
+    "find_cancellation",
     "find_run",
     "find_tested_version",
     "get_artifact",
@@ -88,6 +90,7 @@ __all__ = [
     "get_tearsheet",
     "get_wait",
     "has_report",
+    "history_of",
     "is_replay",
     "is_study",
     "label_of",

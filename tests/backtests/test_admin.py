@@ -480,6 +480,17 @@ class TestRunActions:
         assert run.status == RunStatus.CANCELLED
         assert answer.headers["HX-Redirect"] == page(run)
 
+    def test_cancel_leaves_who_and_why_on_the_page(self, owner, browser):
+        run = run_row(dataset_row(owner), owner)
+
+        press(browser, run, "cancel", reason="wrong dates")
+
+        html = browser.get(page(run)).content.decode()
+        assert f"<p>By {owner}: wrong dates</p>" in html
+        history = html.split("<h3>History", 1)[1]
+        assert "Run cancelled<br><small>status: queued → cancelled</small>" in history
+        assert f"<td>{owner}</td><td>wrong dates</td>" in history
+
     def test_want_a_reason(self, owner, browser):
         run = run_row(dataset_row(owner), owner)
 
