@@ -36,6 +36,7 @@ from backtests.selectors.runs import (
     get_run,
     list_artifacts,
     list_evidence_of,
+    list_reproductions,
     list_runs,
     require_artifacts,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "list_artifacts",
     "list_datasets",
     "list_evidence_of",
+    "list_reproductions",
     "list_runs",
     "list_trials",
     "most_periods",

@@ -135,6 +135,30 @@ class TestPages:
         for title in ("Sharpe ratio", "Latest trades", "Latest fills", "Against the benchmark"):
             assert title in html
 
+    @pytest.mark.parametrize(
+        ("status", "found", "outcome", "said"),
+        [
+            ("succeeded", {"is_identical": True}, "Reproduced, identical",
+             "<strong>Identical to the last bit</strong> to run"),
+            ("failed", {"is_identical": False}, "Reproduced, not identical",
+             "<strong>Not identical</strong> to run"),
+            ("queued", None, "Reproduction queued", "Computes again run"),
+        ],
+    )  # fmt: skip
+    def test_link_a_run_and_its_reproductions(self, finished, status, found, outcome, said):
+        again = run_row(
+            finished.dataset, finished.requested_by, status, kind="reproduction",
+            reproduces=finished, artifacts=finished.artifacts, spec=finished.spec,
+            summary=finished.summary | ({"reproduction": found} if found else {}),
+        )  # fmt: skip
+        browser = login(finished.requested_by)
+
+        html = browser.get(page(finished)).content.decode()
+        html_again = browser.get(page(again)).content.decode()
+
+        assert f'<strong>{outcome}</strong>: run <a href="{page(again)}">' in html
+        assert f'{said} <a href="{page(finished)}">' in html_again
+
     def test_open_by_the_identifier_that_the_api_gives(self, rows, browser):
         run = Run.objects.latest("pk")
 
