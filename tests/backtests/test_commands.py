@@ -335,6 +335,15 @@ class TestRun:
         assert not Run.objects.exists()
 
 
+class TestReproduce:
+    def test_takes_the_wait_of_run_which_it_does_anyway(self, tiny, owner):
+        run = run_row(tiny, owner, RunStatus.FAILED)
+
+        said = refused("reproduce", run.public_id, "--wait")
+
+        assert "only one with a result can be reproduced" in said
+
+
 class TestCancel:
     def test_ends_a_run_that_waits(self, tiny, owner):
         run = queued(owner)
