@@ -376,11 +376,18 @@ class TestCancel:
         assert (answer["id"], answer["status"]) == (str(run.public_id), "cancelled")
         assert answer["cancel_requested_at"]
 
-    @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
-    def test_refuses_one_that_is_over(self, tiny, owner, status):
+    @pytest.mark.parametrize(
+        ("status", "sentence"),
+        [
+            ("succeeded", "cannot go from succeeded to cancelled"),
+            ("failed", "cannot go from failed to cancelled"),
+            ("cancelled", "The run is cancelled already."),
+        ],
+    )
+    def test_refuses_one_that_is_over(self, tiny, owner, status, sentence):
         run = run_row(tiny, owner, status)
 
-        assert f"cannot go from {status} to cancelled" in refused("cancel", run.public_id)
+        assert sentence in refused("cancel", run.public_id)
         assert refused_in_json("cancel", run.public_id)["status"] == 409
         assert not AuditEvent.objects.filter(verb__startswith="backtests.run").exists()
 
