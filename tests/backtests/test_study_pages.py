@@ -271,6 +271,8 @@ class TestFolds:
         assert shown.walk.folds[0]["lines"] == [
             f"{name} = {value}" for name, value in kept[0]["parameters"].items()
         ]
+        rank = f"better than {kept[0]['rank'] * 100:.0f} % of the trials"
+        assert shown.walk.folds[0]["rank_text"] == rank
         assert "folds chose" in shown.walk.summary
         assert shown.walk.timeline.title.startswith("Folds from 2")
         assert shown.walk.degradation.marks.count("ct-train") >= 4
