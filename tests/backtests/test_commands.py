@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from backtests.lifecycle import RunStatus
+from backtests.management.commands import demo
 from backtests.models import Dataset, Run
 from crowetrade_site.core.models import AuditEvent
 from tests.factories.accounts import account
@@ -463,3 +464,13 @@ class TestProcess:
         assert ended.returncode == 2
         assert ended.stdout == ""
         assert len(ended.stderr.splitlines()) == 1
+
+
+class TestDemo:
+    def test_ends_with_what_comes_next(self, tmp_path, capsys):
+        command = demo.Command()
+        command.as_json = False
+
+        command.finish(tmp_path / "report.html", {}, 1.0)
+
+        assert capsys.readouterr().out.endswith("Done in 1.0 s; next: make serve\n")
