@@ -215,6 +215,37 @@ class TestImportBarsRefuses:
         room = settings.HOME_DIR / "work"
         assert not room.exists() or list(room.iterdir()) == []
 
+    def test_tells_every_error_of_a_file(self, tmp_path, capsys):
+        path = tmp_path / "file.csv"
+        path.write_text(
+            lines("2024-01-02,A,10,9,11,10,1", "2024-01-03,B,1,1,1,1,1", "2024-01-03,B,2,2,2,2,2")
+        )
+
+        assert "And 1 more error." in refused("import_bars", path, "--dataset", "tiny")
+
+        told = capsys.readouterr().err.splitlines()
+        assert len(told) == 2
+        assert any(line.strip().startswith("error: duplicate") and " B " in line for line in told)
+        assert refused_in_json("import_bars", path, "--dataset", "tiny")["report"]["findings"]
+        assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize(
+        ("content", "options", "advice"),
+        [
+            ("ts,close\n2024-01-02T10:00:00Z,1\n", [], "state --stamp start if"),
+            ("ts,close\n2024-01-02T10:00:00,1\n", [], "for example --timezone UTC"),
+            ("date,symbol,prise\n2024-01-02,A,1\n", ["--layout", "long", "--kind", "bars"],
+             "with --column close=NAME"),
+            ("date,close\n2024-01-02,1\n", ["--adjust-by", "x"], "--adjust-by 'x' is not one of"),
+        ],
+    )  # fmt: skip
+    def test_advises_flags(self, tmp_path, content, options, advice):
+        path = tmp_path / "file.csv"
+        path.write_text(content)
+        words = ["import_bars", path, "--dataset", "tiny", "--symbol", "A", *options]
+
+        assert advice in refused(*words)
+
     def test_a_folder(self, tmp_path):
         assert "There is no file" in refused("import_bars", tmp_path, "--dataset", "tiny")
 
