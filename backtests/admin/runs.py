@@ -197,6 +197,7 @@ class RunAdmin(ServiceAdmin):
         "shown_artifacts",
     ]
     change_form_outer_before_template = "backtests/admin/run.html"
+    change_form_outer_after_template = "backtests/admin/after.html"
     actions_list = ["queue"]
     actions_detail = ["download_report", "cancel", "queue_again", "prioritize", "keep", "release"]
 
@@ -232,6 +233,9 @@ class RunAdmin(ServiceAdmin):
             "is_over": row.status in RUNS.terminal,
             "tested": selectors.find_tested_version(row),
             "evidence": selectors.list_evidence_of(row),
+            "reproductions": selectors.list_reproductions(row),
+            "cancellation": selectors.find_cancellation(row),
+            "history": selectors.history_of(row),
         }
 
     @staticmethod

@@ -178,6 +178,14 @@ class EvidenceFor(serializers.Serializer[Any]):
     problem = serializers.JSONField(source="evidence_problem", allow_null=True)
 
 
+class Cancellation(serializers.Serializer[Any]):
+    """Who asked a run to stop, and why."""
+
+    by = serializers.CharField(source="actor")
+    at = serializers.DateTimeField()
+    reason = serializers.CharField(help_text="Empty where none was given.")
+
+
 class RunRow(RowSerializer[Run]):
     """A run as lists show it."""
 
@@ -213,12 +221,13 @@ class RunDetail(RunRow):
     replay = serializers.SerializerMethodField()
     spec = SpecField(read_only=True)
     evidence_for = serializers.SerializerMethodField()
+    cancellation = serializers.SerializerMethodField()
 
     class Meta(RunRow.Meta):
         fields = [
             *RunRow.Meta.fields, "study", "replay", "spec", "reason", "summary", "artifacts",
-            "code_digest", "environment", "worker", "cancel_requested_at", "is_kept",
-            "artifacts_expired_at", "artifacts_removed_at", "evidence_for",
+            "code_digest", "environment", "worker", "cancel_requested_at", "cancellation",
+            "is_kept", "artifacts_expired_at", "artifacts_removed_at", "evidence_for",
         ]  # fmt: skip
         extra_kwargs = {
             "artifacts_expired_at": {
@@ -226,6 +235,12 @@ class RunDetail(RunRow):
                 "about to be. Reproduce the run to have them again."
             }
         }
+
+    @extend_schema_field(Cancellation(allow_null=True))
+    def get_cancellation(self, run: Run) -> dict[str, Any] | None:
+        """Return who asked the run to stop, and why; null where nobody did."""
+        found = selectors.find_cancellation(run)
+        return None if found is None else dict(Cancellation(found).data)
 
     @extend_schema_field(EvidenceFor(allow_null=True))
     def get_evidence_for(self, run: Run) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Parameter search over paths of a document, in generations that depend on results alone."""
 
+from backtests.search.dimensions import Range
 from backtests.search.document import KINDS, SearchDocument, parse
 from backtests.search.errors import (
     DocumentError,
@@ -27,6 +28,7 @@ __all__ = [
     "Goals",
     "Grid",
     "PathError",
+    "Range",
     "Result",
     "ResultsError",
     "Rung",

@@ -11,6 +11,7 @@ from backtests.selectors.datasets import (
     resolve_dataset,
 )
 from backtests.selectors.figures import label_of, write_figure, write_time
+from backtests.selectors.history import find_cancellation, history_of
 from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.outside import Outside, get_headline
@@ -35,6 +36,7 @@ from backtests.selectors.runs import (
     get_run,
     list_artifacts,
     list_evidence_of,
+    list_reproductions,
     list_runs,
     require_artifacts,
 )
@@ -75,6 +77,7 @@ __all__ = [
     "estimate_replay",
     "estimate_study",
     "evidence_state",
+    "find_cancellation",
     "find_run",
     "find_tested_version",
     "get_artifact",
@@ -88,12 +91,14 @@ __all__ = [
     "get_tearsheet",
     "get_wait",
     "has_report",
+    "history_of",
     "is_replay",
     "is_study",
     "label_of",
     "list_artifacts",
     "list_datasets",
     "list_evidence_of",
+    "list_reproductions",
     "list_runs",
     "list_trials",
     "most_periods",

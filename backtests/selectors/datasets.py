@@ -128,13 +128,14 @@ def symbols_of(dataset: Dataset) -> list[str]:
     return list(dataset.manifest.get("content", {}).get("symbols", []))
 
 
-def describe_finding(finding: Mapping[str, Any]) -> str:
+def describe_finding(finding: Mapping[str, Any], *, error: str = "set apart") -> str:
     """Return a finding of a quality report in a line: what, where, how often and since when.
 
-    The day is that of the source's own label; files and findings of no row have none.
+    The day is that of the source's own label; files and findings of no row have none. `error` is
+    said of errors: of a file that was imported their rows were set apart.
     """
     where = f"{finding['code']} {finding['symbol']}".strip()
-    grade = "set apart" if finding["severity"] == "error" else finding["severity"]
+    grade = error if finding["severity"] == "error" else finding["severity"]
     often = f"{finding['count']:,}"
     if (first := finding.get("first_ns")) is not None:
         day = datetime.fromtimestamp(first // 10**9, UTC).date().isoformat()

@@ -73,7 +73,7 @@ def _fold(run: Run, fold: Mapping[str, Any], objective: str) -> dict[str, Any]:
         "lines": write_parameters(fold["parameters"]),
         "train_text": write_value(run, objective, fold["train_value"]),
         "test_text": write_value(run, objective, fold["test_value"]),
-        "rank_text": "–" if rank is None else f"{rank:.0%}",
+        "rank_text": "–" if rank is None else f"better than {rank * 100:.0f} % of the trials",
     }
 
 

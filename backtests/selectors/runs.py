@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from registry.models import Evidence, ModelVersion
 
 MOST_NAMED = 3
+MOST_REPRODUCTIONS = 10
 ID_START = re.compile(r"[0-9a-fA-F-]{4,36}")
 
 
@@ -91,6 +92,23 @@ def _describe_replay(run: Run) -> str:
     shown = ", ".join(others[:MOST_NAMED]) + (" and others" if len(others) > MOST_NAMED else "")
     again = "reproduction of " if run.kind == RunKind.REPRODUCTION else ""
     return f"{again}{'A/A ' if section['aa'] else ''}replay of {control} and {shown}"
+
+
+def list_reproductions(run: Run) -> list[tuple[Run, str]]:
+    """Return the newest runs that compute a run again, each with what came of it."""
+    if not run.result_digest:
+        return []  # nothing there is to compare with
+    rows = Run.objects.filter(reproduces=run).defer("spec", "artifacts", "environment")
+    newest = rows.order_by("-created_at", "-id")[:MOST_REPRODUCTIONS]
+    return [(again, _outcome(again)) for again in newest]
+
+
+def _outcome(reproduction: Run) -> str:
+    """Return whether a reproduction came to the same bytes, or how far it is."""
+    found = reproduction.summary.get("reproduction")
+    if not found:
+        return f"reproduction {reproduction.status}"
+    return "reproduced, identical" if found["is_identical"] else "reproduced, not identical"
 
 
 def list_evidence_of(run: Run) -> list["Evidence"]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Sum
 
@@ -16,6 +16,9 @@ from backtests.search import SearchError
 from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import InvalidInput, translating
 from strategies.pipeline import StrategySpec
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MOST_SEARCHES = 1_000  # of a method that learns, one for each fold
 MOST_IN_FOLDS = 50_000_000  # trials × folds: two numbers of each are in memory at the end, 800 MB
@@ -58,6 +61,7 @@ def check_search(spec: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
         trials = planned.ask(n_first) if planned.is_indexed else planned.ask()
         refusals = [refusal_of(spec, trial.parameters) for trial in trials[:MOST_TRIED]]
     if all(refusals):
+        _require_whole(spec, trials[0].parameters, planned.space)
         raise InvalidInput.at(
             "search", f"the strategy refuses every parameter set tried; {refusals[0]}"
         )
@@ -215,6 +219,22 @@ def seconds_of_trial(n_cells: float) -> float:
 EXTRA_FIGURES = ("final_equity", "n_fills", "n_closed_trades")
 
 
+def _require_whole(
+    spec: Mapping[str, Any], parameters: Mapping[str, Any], space: search.Space
+) -> None:
+    """Name the searched path that gives fractions where the strategy takes whole numbers."""
+    fault = _fault_of(spec, parameters)
+    if fault is None or fault["type"] != "int_from_float":
+        return
+    for path, value in parameters.items():
+        if path.rsplit(".", 1)[-1] != str(fault["loc"][-1]) or value != fault["input"]:
+            continue
+        dimension = space.dimensions[path]
+        lacks_step = isinstance(dimension, search.Range) and dimension.step is None
+        cure = "add step: 1" if lacks_step else "write them without a decimal point"
+        raise InvalidInput.at("search", f"{path} needs whole numbers; {cure}.")
+
+
 def refusal_of(spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     """Return why the spec cannot take a parameter set; empty where it can.
 
@@ -223,6 +243,12 @@ def refusal_of(spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     PathError
         A path is not in the spec.
     """
+    fault = _fault_of(spec, parameters)
+    return "" if fault is None else str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _fault_of(spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> "ErrorDetails | None":
+    """Return the first fault of a spec with a parameter set; None where it has none."""
     from pydantic import ValidationError
 
     document = search.apply(as_backtest(spec), parameters)
@@ -230,6 +256,5 @@ def refusal_of(spec: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
         StrategySpec.model_validate(document["strategy"])
         RunSpec.model_validate(document)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        return str(fault["msg"]).removeprefix("Value error, ")
-    return ""
+        return error.errors(include_url=False)[0]
+    return None

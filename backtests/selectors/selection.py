@@ -28,6 +28,7 @@ LABELS = {
     "probability_of_loss": "Probability of loss out of sample",
     "performance_degradation": "Slope of out of sample on in sample",
 }
+MOST_OVERFIT = 0.5  # as the registry's default gate has it
 # Said of a figure that brings no definition of its own.
 MEANINGS = {
     "n_effective": "How many independent trials the correlated ones amount to.",
@@ -144,6 +145,28 @@ def verdict_of(selection: Mapping[str, Any], *, is_alone: bool = True) -> str:
         )
         return said + (" Whether it beats a benchmark is another question." if is_alone else "")
     return "The best does not pass against cash: so many trials give a result like this by luck."
+
+
+def doubt_of(selection: Mapping[str, Any]) -> str:
+    """Return why the choice of the best does not carry over; empty where nothing speaks against it.
+
+    The tests against cash ask whether the best is luck, and not whether choosing it was any use:
+    halves of the time that choose badly for each other speak against that, whatever those say.
+    """
+    found = []
+    pbo = value_of(selection, "pbo")
+    if pbo is not None and pbo > MOST_OVERFIT:
+        found.append(
+            f"the probability of backtest overfitting is {write_share(pbo)}, above "
+            f"{MOST_OVERFIT:.0%}"
+        )
+    slope = value_of(selection, "performance_degradation")
+    if slope is not None and slope < 0.0:
+        found.append(
+            f"the slope of out of sample on in sample is {write_ratio(slope)}: the better it "
+            "looked, the worse it did"
+        )
+    return f"The choice of the best does not carry over: {'; '.join(found)}." if found else ""
 
 
 def value_of(selection: Mapping[str, Any], name: str) -> float | None:

@@ -41,6 +41,8 @@ class Study:
         As the spec states them, the one that ranks first.
     columns : list of dict
         Of the searched parameters, with a short name; empty where they are too many for columns.
+    verdict, doubt : str
+        What the tests against cash decide, and why the choice of the best does not carry over.
     leaders : list of dict
         Rank, number, values and parameters, as text.
     """
@@ -67,6 +69,7 @@ class Study:
     n_given_up: int
     statistics: list[dict[str, Any]]
     verdict: str
+    doubt: str
     is_accepted: bool | None
     over_benchmark: Verdict | None
     benchmark_note: str
@@ -130,6 +133,7 @@ def get_study(run: Run) -> Study | None:
         n_given_up=n_given_up,
         statistics=selection.list_statistics(judged),
         verdict=selection.verdict_of(judged, is_alone=over_benchmark is None),
+        doubt=selection.doubt_of(judged),
         is_accepted=judged.get("is_accepted"),
         over_benchmark=over_benchmark,
         benchmark_note=verdicts.note_of(run),

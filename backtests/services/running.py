@@ -11,7 +11,7 @@ from backtests.lifecycle import RUNS, ChunkStatus, Priority, RunStatus
 from backtests.models import Run
 from backtests.services.steps import require_own, require_priority
 from crowetrade_site.core import audit, roles
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput
+from crowetrade_site.core.errors import Conflict, Forbidden, IllegalTransition, InvalidInput
 
 
 @transaction.atomic(durable=True)
@@ -35,6 +35,8 @@ def cancel_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> 
     is_asked = run.cancel_requested_at is not None and run.status == RunStatus.RUNNING
     if is_asked and not run.waits_for_chunks:
         return run
+    if run.status == RunStatus.CANCELLED:
+        raise IllegalTransition("The run is cancelled already.")
     RUNS.check(RunStatus(run.status), RunStatus.CANCELLED)
     run.cancel_requested_at = at
     before = run.status

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 SHOWN = 10
 LONGEST = 100
+
+
+def shown(name: Any) -> str:
+    """Return a name as it may be written into an answer: half a surrogate pair may not."""
+    return str(name)[:LONGEST].encode(errors="replace").decode()
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -2,12 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from crowetrade_site.core.models import AuditEvent
+from django.db.models import QuerySet
+
+from crowetrade_site.core.models import AuditEvent, BaseModel
+
+MOST_EVENTS = 30
 
 _SHORT = 12
 _LONGEST = 160
@@ -35,6 +39,26 @@ class Happening:
     roles: str
     reason: str
     changes: list[tuple[str, str, str]]
+
+
+def events_about(row: BaseModel) -> QuerySet[AuditEvent]:
+    """Return the entries of the audit trail about a row."""
+    kind = row._meta.label  # noqa: SLF001 - Django's documented Meta API
+    return AuditEvent.objects.filter(object_type=kind, object_id=str(row.public_id))
+
+
+def newest_about(
+    row: BaseModel, subject: str, *, only: Collection[str] | None = None
+) -> list[Happening]:
+    """Return the newest entries about a row; of their changes, those of the fields in `only`."""
+    events = events_about(row).order_by("-at", "-id")[:MOST_EVENTS]
+    told = [happening_of(event, subject) for event in events]
+    if only is None:
+        return told
+    return [
+        replace(one, changes=[change for change in one.changes if change[0] in only])
+        for one in told
+    ]
 
 
 def happening_of(event: AuditEvent, subject: str) -> Happening:

@@ -22,9 +22,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from crowetrade_site.core import hints
 from crowetrade_site.core.api.authentication import TokenAuthentication
 from crowetrade_site.core.api.bodies import Body
-from crowetrade_site.core.api.input import caller, shown, unknown_key
+from crowetrade_site.core.api.input import caller, unknown_key
 from crowetrade_site.core.api.problems import TooLarge
 from crowetrade_site.core.errors import DomainError, InvalidInput, InvalidRequest, translating
 from experiments.api import serializers
@@ -160,7 +161,9 @@ def _require_known(given: Mapping[str, Any], known: Sequence[str], within: str =
     """Refuse a key that would be passed over in silence."""
     for name in given:
         if name not in known:
-            raise InvalidInput.at(f"{within}{shown(name)}", unknown_key(shown(name), known))
+            raise InvalidInput.at(
+                f"{within}{hints.shown(name)}", unknown_key(hints.shown(name), known)
+            )
 
 
 def sent_of(request: Request) -> Sent:

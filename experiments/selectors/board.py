@@ -8,8 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from crowetrade_site.core.drawings import Drawing
-from crowetrade_site.core.history import Happening, happening_of
-from crowetrade_site.core.models import AuditEvent
+from crowetrade_site.core.history import Happening, newest_about
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Analysis, Experiment
 from experiments.plans import ExperimentPlan, MetricSpec, Verdict
@@ -19,7 +18,7 @@ from experiments.selectors.figures import NOTHING, write_interval, write_share, 
 from experiments.selectors.records import list_allocations, plan_of
 from experiments.selectors.statistics import tallies
 
-MOST_EVENTS = 30
+TOLD_CHANGES = {"shares", "verdict", "winner", "status"}
 ANSWERS = {
     Verdict.WINNER: "A winner",
     Verdict.NO_DIFFERENCE: "No difference",
@@ -154,10 +153,7 @@ def get_board(experiment: Experiment) -> Board:
 
 def history_of(experiment: Experiment) -> list[Happening]:
     """Return the newest entries of the audit trail about an experiment."""
-    events = AuditEvent.objects.filter(
-        object_type="experiments.Experiment", object_id=str(experiment.public_id)
-    ).order_by("-at", "-id")[:MOST_EVENTS]
-    return [happening_of(event, experiment.name) for event in events]
+    return newest_about(experiment, experiment.name, only=TOLD_CHANGES)
 
 
 def _progress(n_periods: int, plan: ExperimentPlan) -> str:

@@ -135,6 +135,30 @@ class TestPages:
         for title in ("Sharpe ratio", "Latest trades", "Latest fills", "Against the benchmark"):
             assert title in html
 
+    @pytest.mark.parametrize(
+        ("status", "found", "outcome", "said"),
+        [
+            ("succeeded", {"is_identical": True}, "Reproduced, identical",
+             "<strong>Identical to the last bit</strong> to run"),
+            ("failed", {"is_identical": False}, "Reproduced, not identical",
+             "<strong>Not identical</strong> to run"),
+            ("queued", None, "Reproduction queued", "Computes again run"),
+        ],
+    )  # fmt: skip
+    def test_link_a_run_and_its_reproductions(self, finished, status, found, outcome, said):
+        again = run_row(
+            finished.dataset, finished.requested_by, status, kind="reproduction",
+            reproduces=finished, artifacts=finished.artifacts, spec=finished.spec,
+            summary=finished.summary | ({"reproduction": found} if found else {}),
+        )  # fmt: skip
+        browser = login(finished.requested_by)
+
+        html = browser.get(page(finished)).content.decode()
+        html_again = browser.get(page(again)).content.decode()
+
+        assert f'<strong>{outcome}</strong>: run <a href="{page(again)}">' in html
+        assert f'{said} <a href="{page(finished)}">' in html_again
+
     def test_open_by_the_identifier_that_the_api_gives(self, rows, browser):
         run = Run.objects.latest("pk")
 
@@ -479,6 +503,17 @@ class TestRunActions:
         run.refresh_from_db()
         assert run.status == RunStatus.CANCELLED
         assert answer.headers["HX-Redirect"] == page(run)
+
+    def test_cancel_leaves_who_and_why_on_the_page(self, owner, browser):
+        run = run_row(dataset_row(owner), owner)
+
+        press(browser, run, "cancel", reason="wrong dates")
+
+        html = browser.get(page(run)).content.decode()
+        assert f"<p>By {owner}: wrong dates</p>" in html
+        history = html.split("<h3>History", 1)[1]
+        assert "Run cancelled<br><small>status: queued → cancelled</small>" in history
+        assert f"<td>{owner}</td><td>wrong dates</td>" in history
 
     def test_want_a_reason(self, owner, browser):
         run = run_row(dataset_row(owner), owner)

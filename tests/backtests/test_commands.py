@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from backtests.lifecycle import RunStatus
+from backtests.management.commands import demo
 from backtests.models import Dataset, Run
 from crowetrade_site.core.models import AuditEvent
 from tests.factories.accounts import account
@@ -214,6 +215,37 @@ class TestImportBarsRefuses:
         room = settings.HOME_DIR / "work"
         assert not room.exists() or list(room.iterdir()) == []
 
+    def test_tells_every_error_of_a_file(self, tmp_path, capsys):
+        path = tmp_path / "file.csv"
+        path.write_text(
+            lines("2024-01-02,A,10,9,11,10,1", "2024-01-03,B,1,1,1,1,1", "2024-01-03,B,2,2,2,2,2")
+        )
+
+        assert "And 1 more error." in refused("import_bars", path, "--dataset", "tiny")
+
+        told = capsys.readouterr().err.splitlines()
+        assert len(told) == 2
+        assert any(line.strip().startswith("error: duplicate") and " B " in line for line in told)
+        assert refused_in_json("import_bars", path, "--dataset", "tiny")["report"]["findings"]
+        assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize(
+        ("content", "options", "advice"),
+        [
+            ("ts,close\n2024-01-02T10:00:00Z,1\n", [], "state --stamp start if"),
+            ("ts,close\n2024-01-02T10:00:00,1\n", [], "for example --timezone UTC"),
+            ("date,symbol,prise\n2024-01-02,A,1\n", ["--layout", "long", "--kind", "bars"],
+             "with --column close=NAME"),
+            ("date,close\n2024-01-02,1\n", ["--adjust-by", "x"], "--adjust-by 'x' is not one of"),
+        ],
+    )  # fmt: skip
+    def test_advises_flags(self, tmp_path, content, options, advice):
+        path = tmp_path / "file.csv"
+        path.write_text(content)
+        words = ["import_bars", path, "--dataset", "tiny", "--symbol", "A", *options]
+
+        assert advice in refused(*words)
+
     def test_a_folder(self, tmp_path):
         assert "There is no file" in refused("import_bars", tmp_path, "--dataset", "tiny")
 
@@ -335,6 +367,15 @@ class TestRun:
         assert not Run.objects.exists()
 
 
+class TestReproduce:
+    def test_takes_the_wait_of_run_which_it_does_anyway(self, tiny, owner):
+        run = run_row(tiny, owner, RunStatus.FAILED)
+
+        said = refused("reproduce", run.public_id, "--wait")
+
+        assert "only one with a result can be reproduced" in said
+
+
 class TestCancel:
     def test_ends_a_run_that_waits(self, tiny, owner):
         run = queued(owner)
@@ -367,11 +408,18 @@ class TestCancel:
         assert (answer["id"], answer["status"]) == (str(run.public_id), "cancelled")
         assert answer["cancel_requested_at"]
 
-    @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
-    def test_refuses_one_that_is_over(self, tiny, owner, status):
+    @pytest.mark.parametrize(
+        ("status", "sentence"),
+        [
+            ("succeeded", "cannot go from succeeded to cancelled"),
+            ("failed", "cannot go from failed to cancelled"),
+            ("cancelled", "The run is cancelled already."),
+        ],
+    )
+    def test_refuses_one_that_is_over(self, tiny, owner, status, sentence):
         run = run_row(tiny, owner, status)
 
-        assert f"cannot go from {status} to cancelled" in refused("cancel", run.public_id)
+        assert sentence in refused("cancel", run.public_id)
         assert refused_in_json("cancel", run.public_id)["status"] == 409
         assert not AuditEvent.objects.filter(verb__startswith="backtests.run").exists()
 
@@ -447,3 +495,13 @@ class TestProcess:
         assert ended.returncode == 2
         assert ended.stdout == ""
         assert len(ended.stderr.splitlines()) == 1
+
+
+class TestDemo:
+    def test_ends_with_what_comes_next(self, tmp_path, capsys):
+        command = demo.Command()
+        command.as_json = False
+
+        command.finish(tmp_path / "report.html", {}, 1.0)
+
+        assert capsys.readouterr().out.endswith("Done in 1.0 s; next: make serve\n")

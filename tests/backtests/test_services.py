@@ -327,11 +327,18 @@ class TestCancelRun:
         assert (again.status, again.cancel_requested_at) == (RunStatus.RUNNING, at)
         assert [verb for verb, _ in trail(run)] == ["backtests.run.cancel_requested"]
 
-    @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
-    def test_refuses_a_run_that_is_over(self, tiny, owner, cancel, status):
+    @pytest.mark.parametrize(
+        ("status", "said"),
+        [
+            ("succeeded", "it is final"),
+            ("failed", "it is final"),
+            ("cancelled", "The run is cancelled already."),
+        ],
+    )
+    def test_refuses_a_run_that_is_over(self, tiny, owner, cancel, status, said):
         run = run_row(tiny, owner, status)
 
-        with pytest.raises(IllegalTransition, match="it is final"):
+        with pytest.raises(IllegalTransition, match=said):
             cancel(run)
 
     def test_refuses_another_researcher(self, tiny, owner, cancel):

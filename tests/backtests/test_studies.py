@@ -220,6 +220,24 @@ class TestSearchDocument:
         assert not Run.objects.exists()
 
     @pytest.mark.parametrize(
+        ("kind", "axis", "cure"),
+        [
+            ({"kind": "random", "n_trials": 5}, {"low": 20, "high": 200}, "add step: 1."),
+            ({"kind": "grid"}, {"values": [20.5, 40.5]}, "write them without a decimal point."),
+        ],
+    )
+    def test_names_the_axis_that_gives_fractions_for_whole_numbers(
+        self, data, owner, kind, axis, cure
+    ):
+        search = {"objective": "sharpe", "over": {"signals.0.slow_bars": axis}} | kind
+
+        with pytest.raises(InvalidInput) as refusal:
+            sweep(owner, search)
+
+        expected = f"search: signals.0.slow_bars needs whole numbers; {cure}"
+        assert refusal.value.detail == expected
+
+    @pytest.mark.parametrize(
         ("path", "values"),
         [
             ("instruments", [["AAA"], ["BBB"]]),

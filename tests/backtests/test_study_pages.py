@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from backtests import jobs, selectors, services
 from backtests.lifecycle import ChunkStatus, RunStatus
+from backtests.management.commands import run as running
 from backtests.models import Chunk, Run
 from backtests.runspec import RunSpec
 from backtests.selectors import leaders, progress, selection
@@ -270,6 +271,8 @@ class TestFolds:
         assert shown.walk.folds[0]["lines"] == [
             f"{name} = {value}" for name, value in kept[0]["parameters"].items()
         ]
+        rank = f"better than {kept[0]['rank'] * 100:.0f} % of the trials"
+        assert shown.walk.folds[0]["rank_text"] == rank
         assert "folds chose" in shown.walk.summary
         assert shown.walk.timeline.title.startswith("Folds from 2")
         assert shown.walk.degradation.marks.count("ct-train") >= 4
@@ -483,6 +486,42 @@ class TestListStatistics:
         assert "The best passes" in html
         assert "Not computed, because of this" in html
         assert "by luck 0.60" in html
+
+
+class TestDoubtOf:
+    @pytest.mark.parametrize(
+        ("pbo", "slope", "told"),
+        [
+            (0.61, -1.01, ["overfitting is 61.00%, above 50%", "in sample is -1.01"]),
+            (0.61, 0.4, ["overfitting is 61.00%, above 50%"]),
+            (0.2, -0.3, ["in sample is -0.30"]),
+        ],
+    )
+    def test_names_each_figure_that_speaks_against_the_choice(self, pbo, slope, told):
+        figures = {"pbo": {"value": pbo}, "performance_degradation": {"value": slope}}
+
+        said = selection.doubt_of({"figures": figures, "is_accepted": True})
+
+        assert said.startswith("The choice of the best does not carry over: ")
+        assert all(part in said for part in told)
+        assert said.count(";") == len(told) - 1
+
+    @pytest.mark.parametrize("figures", [{}, {"pbo": {"value": None}}, {"pbo": {"value": 0.5}}])
+    def test_is_none_where_nothing_does(self, figures):
+        assert selection.doubt_of(figures) == ""
+
+    def test_stands_beside_the_verdict(self, finished_study, capsys):
+        figures = {"pbo": {"value": 0.61}, "performance_degradation": {"value": -1.01}}
+        finished_study.summary["study"]["selection"] = {"figures": figures, "is_accepted": True}
+
+        html = selectors.render_report(finished_study)
+        command = running.Command()
+        command.as_json = False
+        command.tell(selectors.get_study(finished_study))
+
+        verdict = html.index('<li class="ct-passed">The best passes')
+        assert html.index('<li class="ct-doubted">The choice of the best does not') > verdict
+        assert "The choice of the best does not carry over" in capsys.readouterr().out
 
 
 class TestDescribeRun:

@@ -165,7 +165,7 @@ class Command(DomainCommand):
             raise DomainError(f"The audit trail is broken: {found.broken}")
         self.say(f"\nThe audit trail holds: {found.entries} entries in {found.seals} signed seals.")
         self.say(f"Report: {out.resolve()} (opens without a network)")
-        self.say(f"Done in {seconds:.1f} s.")
+        self.say(f"Done in {seconds:.1f} s; next: make serve")
         self.answer(
             {
                 "runs": {title: run["id"] for title, run in finished.items()},

@@ -1,8 +1,11 @@
 """`manage.py import_bars FILE --dataset NAME`: import a file as the next version of a dataset."""
 
+import re
 from argparse import ArgumentParser, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
+
+from django.contrib.auth.models import User
 
 from backtests import selectors
 from backtests.models import Dataset
@@ -31,6 +34,22 @@ PLAIN = {
     "delimiter": "field delimiter of a CSV file",
     "lag": "publication delay of a reference series, such as 1d",
 }
+MOST_ERRORS = 100  # in the terminal; --json has all
+_OPTION = "|".join(name.replace("-", "_") for name in PLAIN) + "|accept"
+# What refusals say to whoever writes a document, and how the command line has it.
+FLAGS = [
+    (re.compile(r"in columns: (\S+) = its name there"), r"with --column \1=NAME"),
+    (re.compile(rf"\b({_OPTION})(?:: |=)(?=['\w])"), r"--\1 "),
+    (re.compile(r"\b(state|in) (kind|stamp|bar|timezone)\b(?! \w)"), r"\1 --\2"),
+    (re.compile(r"\bwith quarantine\b"), "with --quarantine"),
+]
+
+
+def with_flags(text: str) -> str:
+    """Return advice about options as the command line spells them."""
+    for pattern, flag in FLAGS:
+        text = pattern.sub(flag, text)
+    return re.sub(r"--[a-z_]+", lambda found: found[0].replace("_", "-"), text)
 
 
 def pairs(option: str, given: list[str]) -> dict[str, str]:
@@ -95,19 +114,37 @@ class Command(DomainCommand):
             "accept": options["accept"],
             "quarantine": options["quarantine"],
         }
-        checked = selectors.check_import(options["dataset"], stated)
         actor = self.actor(options)
+        try:
+            dataset, fresh = self.imported(path, options["dataset"], stated, actor)
+        except InvalidInput as refusal:
+            self.tell_errors(refusal.extensions.get("report", {}).get("findings", []))
+            raise InvalidInput(with_flags(refusal.detail), **refusal.extensions) from refusal
+        self.report(dataset, fresh=fresh)
+
+    def imported(
+        self, path: Path, name: str, stated: dict[str, Any], actor: User
+    ) -> tuple[Dataset, bool]:
+        """Import the file, or find it imported."""
+        checked = selectors.check_import(name, stated)
 
         from backtests.jobs.imports import import_file_as
         from backtests.marketdata.options import ImportOptions
 
-        dataset, fresh = import_file_as(
-            path=path,
-            name=options["dataset"],
-            options=ImportOptions.from_mapping(checked),
-            actor=actor,
+        return import_file_as(
+            path=path, name=name, options=ImportOptions.from_mapping(checked), actor=actor
         )
-        self.report(dataset, fresh=fresh)
+
+    def tell_errors(self, findings: list[dict[str, Any]]) -> None:
+        """Print every error of a refused file, where the last line has room for one alone."""
+        errors = [finding for finding in findings if finding["severity"] == "error"]
+        if self.as_json or len(errors) < 2:
+            return
+        for finding in errors[:MOST_ERRORS]:
+            told = selectors.describe_finding(finding, error="error")
+            self.stderr.write(f"  {with_flags(told)}")
+        if len(errors) > MOST_ERRORS:
+            self.stderr.write(f"  {len(errors) - MOST_ERRORS:,} more: --json has them all")
 
     def report(self, dataset: Dataset, *, fresh: bool) -> None:
         """Say what stands now and what the checks had to remark."""
@@ -140,4 +177,4 @@ class Command(DomainCommand):
             kept = storage.locate(dataset.quarantine_artifact)
             self.say(f"The {dataset.n_refused} rows set apart, with reasons (Parquet): {kept}")
         for finding in dataset.report.get("findings", []):
-            self.say(f"  {selectors.describe_finding(finding)}")
+            self.say(f"  {with_flags(selectors.describe_finding(finding))}")

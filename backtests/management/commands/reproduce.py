@@ -17,6 +17,8 @@ class Command(running.Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", help="id of a run, or its beginning")
+        # as `run` has it: whoever writes it for both is not refused
+        parser.add_argument("--wait", action="store_true", help="watch it to its end: it always is")
         parser.add_argument("--timeout", type=float, help="stop watching after this many seconds")
         parser.add_argument("--reason", default="")
 

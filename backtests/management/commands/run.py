@@ -150,7 +150,7 @@ class Command(DomainCommand):
         over = study.over_benchmark.text if study.over_benchmark else ""
         walk = study.walk.summary if study.walk else ""
         rows = selectors.write_standings(study.comparison) if study.comparison else []
-        for line in (study.verdict, over, walk, *rows, study.effort):
+        for line in (study.verdict, study.doubt, over, walk, *rows, study.effort):
             if line:
                 self.say(f"  {line}".rstrip())
         if study.sheet_title:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import django_filters
 from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from crowetrade_site.core import hints
+from crowetrade_site.core.api.choices import listing_choices
 from crowetrade_site.core.errors import InvalidInput
 from crowetrade_site.core.models import AuditEvent
 
@@ -32,6 +34,8 @@ class KnownFilters(DjangoFilterBackend):
         ------
         InvalidInput
             The query names something that is no filter of the list (422).
+        ValidationError
+            A filter does not take its value (422).
         """
         filterset = self.get_filterset_class(view, queryset)
         filters = set(filterset.base_filters) if filterset else set()
@@ -40,7 +44,16 @@ class KnownFilters(DjangoFilterBackend):
             if name not in known:
                 message = f"There is no filter {name!r}{hints.nearest(name, known)}"
                 raise InvalidInput(message, errors=[{"path": name, "message": message}])
-        return super().filter_queryset(request, queryset, view)
+        try:
+            return super().filter_queryset(request, queryset, view)
+        except ValidationError as refusal:
+            sent, told = dict(request.query_params.lists()), cast("dict[str, Any]", refusal.detail)
+            raise ValidationError(
+                {
+                    name: listing_choices(filterset.base_filters[name].field, sent[name], faults)
+                    for name, faults in told.items()
+                }
+            ) from refusal
 
 
 def _of_pages(view: Any) -> set[str]:

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from crowetrade_site.core import hints
+from crowetrade_site.core.api.choices import listing_choices
 from crowetrade_site.core.errors import InvalidInput
 from crowetrade_site.core.models import ApiToken
 
@@ -37,7 +38,7 @@ def valid(serializer: Any) -> dict[str, Any]:
     """
     faults: dict[str, Any] = unknown_keys(serializer)
     if not serializer.is_valid():
-        faults |= serializer.errors
+        faults |= listing_choices(serializer, serializer.initial_data, serializer.errors)
     if faults:
         raise ValidationError(faults)
     return dict(serializer.validated_data)
@@ -51,13 +52,8 @@ def unknown_keys(serializer: Any) -> dict[str, list[str]]:
     known = {name for name, field in serializer.fields.items() if not field.read_only}
     # the form of the answer may be asked for in any address
     passed = {api_settings.URL_FORMAT_OVERRIDE} if isinstance(sent, QueryDict) else set()
-    unknown = [shown(name) for name in sent if name not in known | passed]
+    unknown = [hints.shown(name) for name in sent if name not in known | passed]
     return {name: [unknown_key(name, known)] for name in unknown}
-
-
-def shown(name: Any) -> str:
-    """Return a key as it may be written into an answer: half a surrogate pair may not."""
-    return str(name)[: hints.LONGEST].encode(errors="replace").decode()
 
 
 def unknown_key(name: str, known: Collection[str]) -> str:

@@ -5,12 +5,14 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from crowetrade_site.core import audit
 from tests.factories.accounts import account
 from tests.factories.backtests import AT, dataset_row, queued, run_row, spec
 from tests.factories.clients import client, problem
@@ -268,6 +270,21 @@ class TestCancel:
         answer = api.post(url(run, "cancel/"), {"reason": "a typo"})
 
         assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+        told = api.get(url(run)).json()["cancellation"]
+        assert (told["by"], told["reason"]) == (owner.get_username(), "a typo")
+
+    def test_names_the_one_who_asked_not_the_worker_that_stopped(self, api, row, owner):
+        run = run_row(row, owner, "running")
+        api.post(url(run, "cancel/"), {"reason": "wrong dates"})
+        with transaction.atomic():
+            audit.record("backtests.run.cancelled", run, actor=None, at=timezone.now())
+
+        told = api.get(url(run)).json()["cancellation"]
+
+        assert (told["by"], told["reason"]) == (owner.get_username(), "wrong dates")
+
+    def test_tells_of_none_where_nobody_asked(self, api, row, owner):
+        assert api.get(url(run_row(row, owner))).json()["cancellation"] is None
 
     def test_refuses_a_run_that_is_over(self, api, row, owner):
         answer = api.post(url(run_row(row, owner, "failed"), "cancel/"))

@@ -30,6 +30,15 @@ def manage(capsys, monkeypatch):
     return run
 
 
+class TestCreateUser:
+    def test_names_the_roles_that_there_are(self, manage):
+        code, _, err = manage("create_user", "bea", "--role", "quant")
+
+        assert code != 0
+        assert "researcher" in err.splitlines()[-1]
+        assert "Role." not in err
+
+
 class TestVerifyAudit:
     def test_says_that_the_trail_holds(self, manage):
         sealed(3)

@@ -17,7 +17,9 @@ class Command(DomainCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--role", action="append", choices=list(Role), required=True)
+        parser.add_argument(
+            "--role", action="append", choices=[role.value for role in Role], required=True
+        )
         parser.add_argument("--email", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
