@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from crowetrade_site.core.services import console_user
 from experiments import jobs
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
@@ -176,6 +177,32 @@ class TestActions:
             if reverse(f"admin:experiments_experiment_{action}", args=[made.pk]) in shown
         }  # fmt: skip
         assert offered == expected
+
+    @pytest.mark.parametrize(
+        ("role", "expected"),
+        [
+            ("researcher", {"report"}),
+            ("operator", {"pause", "conclude", "allocate", "report"}),
+            ("admin", {"pause", "conclude", "allocate", "report"}),
+        ],
+    )
+    def test_are_offered_to_those_whom_the_service_lets(self, owner, role, expected):
+        made = running(owner, design="assigned")
+
+        shown = login(account(role)).get(page(made)).content.decode()
+
+        offered = {
+            action for action in ("pause", "conclude", "allocate", "report")
+            if reverse(f"admin:experiments_experiment_{action}", args=[made.pk]) in shown
+        }  # fmt: skip
+        assert offered == expected
+
+    def test_let_an_operator_pause_what_the_console_started(self):
+        made = running(console_user())
+
+        press(login(account("operator")), "pause", made, reason="a look")
+
+        assert Experiment.objects.get(pk=made.pk).status == ExperimentStatus.PAUSED
 
     def test_are_not_offered_to_who_only_looks(self, owner):
         made = draft(owner)

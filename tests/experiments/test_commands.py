@@ -65,6 +65,17 @@ class TestLife:
         }
         assert "paused, shadow" in manage("show_experiment", "momentum", as_json=False)
 
+    def test_says_whose_a_draft_is(self, db, manage, tmp_path):
+        path, ada = tmp_path / "plan.yaml", account(name="ada")
+        path.write_text(yaml.safe_dump(plan()))
+
+        of_console = manage("create_experiment", path, as_json=False)
+        path.write_text(yaml.safe_dump(plan() | {"name": "another"}))
+        of_ada = manage("create_experiment", path, "--actor", ada, as_json=False)
+
+        assert "owned by console; --actor NAME makes it somebody's." in of_console
+        assert "owned by ada." in of_ada
+
     def test_ends_with_an_answer(self, experiment, manage, settings):
         settings.EMBEDDED_BROKER = False
         words = ("--verdict", "winner", "--winner", "challenger", "--reason", "it won")
