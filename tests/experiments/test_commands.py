@@ -119,6 +119,21 @@ class TestIngestOutcomes:
         assert "  line 5: unknown_metric" in text
         assert "  line 6: unknown_metric" in text
 
+    def test_names_the_line_of_a_time_without_a_zone_in_any_batch(
+        self, experiment, manage, tmp_path
+    ):
+        path = written(tmp_path, "csv", of_arms(6))
+        lines = path.read_text().splitlines()
+        for line in (2, 5):
+            lines[line] = lines[line].replace("Z", "").replace("+00:00", "")
+        path.write_text("\n".join(lines))
+
+        text = manage("ingest_outcomes", "momentum", path, "--batch", 3, as_json=False)
+
+        assert "4 taken" in text
+        assert "  line 3: bad_time: at is ISO 8601 with its zone" in text
+        assert "  line 6: bad_time" in text
+
     @pytest.mark.parametrize(
         ("text", "line"),
         [
