@@ -32,10 +32,13 @@ _DENSITY_REACH = 4.0  # standard deviations
 
 
 def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Drawing | None:
-    """Return each challenger's difference from the control with its interval as it went."""
+    """Return each challenger's difference from the control with its interval as it went.
+
+    None before the first interval: an estimate alone would be read as an answer.
+    """
     paths = [(one["arm"], one["path"]) for one in found["comparisons"] if one.get("path")]
     paths = [(name, path) for name, path in paths if path["at"]]
-    if not paths:
+    if not any(edge is not None for _, path in paths for edge in path["lower"]):
         return None
     stamps = sorted({at for _, path in paths for at in path["at"]})
     along = [at / _NS for at in stamps]

@@ -80,6 +80,16 @@ class TestPages:
 
         assert "all 100 planned periods of 1d, and 30 after them" in whole
 
+    def test_say_when_the_first_interval_comes_where_none_is_drawn(self, owner, browser):
+        made = running(owner)
+        add_sums(made, returns(8))
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        whole = browser.get(page(made)).content.decode()
+
+        assert "challenger: 8 periods so far; the first interval comes after 40." in whole
+        assert "difference from champion" not in whole
+
     def test_stop_renewing_once_it_is_over(self, owner, browser):
         made = running(owner)
         add_sums(made, returns(60, lift=0.003))
