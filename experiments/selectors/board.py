@@ -15,7 +15,13 @@ from experiments.models import Analysis, Experiment
 from experiments.plans import ExperimentPlan, MetricSpec, Verdict
 from experiments.selectors import drawings
 from experiments.selectors.detecting import detectability
-from experiments.selectors.figures import NOTHING, write_interval, write_share, write_value
+from experiments.selectors.figures import (
+    NOTHING,
+    write_difference,
+    write_interval,
+    write_share,
+    write_value,
+)
 from experiments.selectors.records import list_allocations, plan_of
 from experiments.selectors.statistics import tallies
 
@@ -216,7 +222,7 @@ def _card(
     better = "more is better" if metric.direction == "increase" else "less is better"
     about = [metric.kind, better]
     if metric.margin is not None:
-        about.append(f"no worse than by {write_value(metric, metric.margin)}")
+        about.append(f"no worse than by {write_difference(metric, metric.margin)}")
     if found is None:
         return MetricCard(metric.name, metric.role, ", ".join(about), [])
     states = {
@@ -226,10 +232,10 @@ def _card(
     rows = [
         ComparisonRow(
             arm=one["arm"],
-            estimate=write_value(metric, one["estimate"]),
+            estimate=write_difference(metric, one["estimate"]),
             interval=write_interval(metric, one["lower"], one["upper"]),
             chance=write_share(one["probability_better"]),
-            loss=write_value(metric, one["expected_loss"]),
+            loss=write_difference(metric, one["expected_loss"]),
             guardrail=states.get((metric.name, one["arm"]), ""),
             because=one["because"],
         )

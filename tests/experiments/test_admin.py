@@ -1,5 +1,6 @@
 """Experiments in the admin: who sees what, what is offered, and what each button does."""
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -8,6 +9,7 @@ from crowetrade_site.core.services import console_user
 from experiments import jobs
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
+from experiments.selectors import get_board
 from tests.factories.accounts import account
 from tests.factories.experiments import add_sums, draft, returns, running
 
@@ -89,6 +91,18 @@ class TestPages:
 
         assert "challenger: 8 periods so far; the first interval comes after 40." in whole
         assert "difference from champion" not in whole
+
+    def test_write_differences_of_proportions_in_points(self, owner, browser):
+        made = running(owner, metrics=[{"name": "filled", "role": "primary", "kind": "proportion"}])
+        filled = np.random.default_rng(0).integers(0, 2, (60, 2))
+        add_sums(made, filled, metric="filled")
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        card = get_board(made).cards[0]
+
+        assert card.rows[0].estimate.endswith(" pp")
+        assert card.rows[0].interval.count(" pp") == 2
+        assert " pp</text>" in card.drawing.marks
 
     def test_stop_renewing_once_it_is_over(self, owner, browser):
         made = running(owner)
