@@ -167,6 +167,27 @@ def history_of(experiment: Experiment) -> list[Happening]:
     return [happening_of(event, experiment.name) for event in events]
 
 
+def write_differences(experiment: Experiment, analysis: Analysis | None) -> list[str]:
+    """Return a line for each challenger: its difference on the primary metric so far."""
+    plan = plan_of(experiment)
+    metrics = analysis.findings.get("metrics", []) if analysis else []
+    found = next((one for one in metrics if one["name"] == plan.primary.name), None)
+    return [
+        f"{one['arm']} less {plan.control.name}, {plan.primary.name}: "
+        + _difference(plan.primary, one)
+        for one in (found["comparisons"] if found else [])
+    ]
+
+
+def _difference(metric: MetricSpec, one: Mapping[str, Any]) -> str:
+    estimate = write_difference(metric, one["estimate"])
+    if one["lower"] is None or one["upper"] is None:
+        return f"{estimate}, no interval yet"
+    return (
+        f"{estimate}, {one['confidence']:.4g} {write_interval(metric, one['lower'], one['upper'])}"
+    )
+
+
 def _progress(n_periods: int, plan: ExperimentPlan) -> str:
     """Return how much of the plan is over; what came after it is said apart."""
     horizon = plan.analysis.horizon_periods
