@@ -207,9 +207,11 @@ class ExperimentAdmin(ServiceAdmin):
             return redirect("admin:experiments_experiment_change", pk)
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
-        """Offer what the experiment's status allows."""
+        """Offer what the experiment's status allows, of that what the viewer may do."""
         row = self.get_object(request, str(object_id))
         names = set() if row is None else offered(row)
+        if row is not None and not services.may_run(row, request.user):
+            names &= {"report"}
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
         return [
             entry for entry in super().get_actions_detail(request, object_id)

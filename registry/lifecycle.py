@@ -200,3 +200,11 @@ RULES: Mapping[tuple[Stage, Stage], MoveRule] = {
     ),
     (Stage.ARCHIVED, Stage.PRODUCTION): MoveRule("roll back", of_any=_IN_CHARGE, needs_reason=True),
 }
+
+
+def asked_from(target: Stage) -> Stage:
+    """Return the stage of a version for which a move to `target` is requested; there is one."""
+    (before,) = (
+        pair[0] for pair, rule in RULES.items() if pair[1] == target and rule.takes_request
+    )
+    return before

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, models
 from django.db.migrations.executor import MigrationExecutor
+from django.urls import get_script_prefix, reverse
 
 from crowetrade_site import embedded
 from crowetrade_site.core import context, services
@@ -81,6 +82,11 @@ class DomainCommand(BaseCommand):
         if self.as_json:
             self.stdout.write(json.dumps(document, default=str, sort_keys=True))
 
+    def say_page(self, row: models.Model) -> None:
+        """Print the address of a row's page, where that of the site is known."""
+        if settings.PUBLIC_URL:
+            self.say(f"  {page_address(row)}")
+
     def write(self, html: str, out: Path) -> None:
         """Write a report whole or not at all, and say where it is.
 
@@ -99,6 +105,13 @@ class DomainCommand(BaseCommand):
             raise InvalidInput(f"{out} cannot be written: {error.strerror}.") from None
         self.answer({"report": str(out.resolve()), "bytes": out.stat().st_size})
         self.say(f"{out} ({out.stat().st_size / 1024:.0f} kB)")
+
+
+def page_address(row: models.Model) -> str:
+    """Return the address of a row's page under `CROWETRADE_PUBLIC_URL`, which has any prefix."""
+    name = row._meta.label_lower.replace(".", "_")  # noqa: SLF001 - public, as Django has it
+    path = reverse(f"admin:{name}_change", args=[row.pk])
+    return f"{settings.PUBLIC_URL}/{path.removeprefix(get_script_prefix())}"
 
 
 def prepare_tables(command: DomainCommand) -> None:

@@ -4,19 +4,21 @@ What a row has wrong stays in its place, as a value that nothing right has: no n
 time. So one bad row costs no other row anything, and the common case is a few passes in C.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.assignment import hints
 from experiments.assignment.buckets import unit_bytes
 from experiments.assignment.errors import AssignmentError
 from experiments.intake.errors import IntakeError, TooManyOutcomes
 
 FIELDS: Final = ("metric", "value", "at", "unit", "arm", "key", "x")
+_KNOWN: Final = frozenset(FIELDS)
 MOST_ROWS: Final = 10_000
 NO_TIME: Final = np.iinfo(np.int64).min
 LONGEST_WORD: Final = 256
@@ -38,6 +40,8 @@ class Sent:
         [UTC ns], `NO_TIME` where there is none.
     bad_keys : bool array or None
         Where a key was sent that is no acceptable text; None where there is no such row.
+    unknown : dict of int to str
+        Rows with a field that outcomes do not have, and what is said of it.
     """
 
     metric: list[str | None]
@@ -48,6 +52,7 @@ class Sent:
     key: list[str | None]
     x: NDArray[np.float64]
     bad_keys: NDArray[np.bool_] | None = None
+    unknown: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -67,15 +72,15 @@ def of_rows(rows: Sequence[Any]) -> Sent:
     Raises
     ------
     IntakeError
-        A row is no object, or has a key that is unknown: then it is in all rows.
+        A row is no object, or every row has a field that is unknown: whoever sends them is wrong.
     TooManyOutcomes
         More than `MOST_ROWS`.
     """
     require_rows(len(rows))
     if any(type(row) is not dict for row in rows):
         at = next(number for number, row in enumerate(rows) if type(row) is not dict)
-        raise IntakeError(f"outcomes.{at} is no object.")
-    require_fields(set().union(*rows))
+        raise IntakeError("", (f"outcomes.{at}", "an object is needed."))
+    unknown = _unknown_fields(rows)
     columns = {name: [row.get(name) for row in rows] for name in FIELDS}
     key = words_of(columns["key"])
     return Sent(
@@ -87,7 +92,31 @@ def of_rows(rows: Sequence[Any]) -> Sent:
         key=key,
         x=numbers_of(columns["x"]),
         bad_keys=misplaced(columns["key"], key),
+        unknown={row: f"{place}: {text}" for row, (place, text) in unknown.items()},
     )
+
+
+def _unknown_fields(rows: Sequence[dict[Any, Any]]) -> dict[int, tuple[str, str]]:
+    """Return the place of a field that outcomes do not have, and what is said of it, by row."""
+    if set().union(*rows) <= _KNOWN:
+        return {}
+    found = {}
+    for at, row in enumerate(rows):
+        if names := [name for name in row if name not in _KNOWN]:
+            found[at] = (f"outcomes.{at}.{shown(names[0])}", f"unknown key{nearest(names[0])}")
+    if len(found) == len(rows):
+        raise IntakeError("", found[0])
+    return found
+
+
+def shown(name: Any) -> str:
+    """Return the beginning of a name, without half of a surrogate pair."""
+    return str(name)[:60].encode(errors="replace").decode()
+
+
+def nearest(name: Any) -> str:
+    """Return the end of a refusal: the field that a name may have meant, else all of them."""
+    return hints.nearest(name, FIELDS)
 
 
 def require_rows(n_rows: int) -> None:
@@ -112,11 +141,9 @@ def require_fields(names: Iterable[Any]) -> None:
     IntakeError
         As said.
     """
-    unknown = sorted(str(name) for name in set(names) - set(FIELDS))
+    unknown = sorted(str(name) for name in set(names) - _KNOWN)
     if unknown:
-        known = ", ".join(FIELDS)
-        name = unknown[0][:60].encode(errors="replace").decode()  # half a surrogate pair
-        raise IntakeError(f"An outcome has no field {name!r}; its fields are: {known}.")
+        raise IntakeError(f"An outcome has no field {shown(unknown[0])!r}{nearest(unknown[0])}")
 
 
 def words_of(values: list[Any]) -> list[str | None]:

@@ -2,7 +2,17 @@
 
 
 class IntakeError(ValueError):
-    """A batch that is no batch of outcomes."""
+    """A batch that is no batch of outcomes.
+
+    Parameters
+    ----------
+    faults : tuple of (str, str)
+        What is wrong by its place in the batch, where one is known.
+    """
+
+    def __init__(self, text: str, *faults: tuple[str, str]) -> None:
+        super().__init__(text)
+        self.faults = faults
 
 
 class TooManyOutcomes(IntakeError):

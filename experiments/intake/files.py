@@ -10,7 +10,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from experiments.intake.arrow import of_table, slices
-from experiments.intake.columns import FIELDS, Sent
+from experiments.intake.columns import FIELDS, Sent, times_of
 from experiments.intake.errors import IntakeError
 
 _ARROWS_ROW = re.compile(r"Row #(\d+):")
@@ -83,11 +83,17 @@ def _table(path: Path) -> pa.Table:
 
 
 def _with_zone(table: pa.Table) -> pa.Table:
-    """Return a table whose times of CSV are in UTC where they were written with a zone."""
+    """Return a table whose times of CSV are in UTC where they were written with a zone.
+
+    Arrow leaves a column as text of which one cell is no such time; that cell alone is wrong.
+    """
     place = table.schema.get_field_index("at")
-    if place < 0 or not pa.types.is_timestamp(table.schema.field(place).type):
+    kind = table.schema.field(place).type if place >= 0 else pa.null()
+    if pa.types.is_string(kind):
+        moments = pa.array(times_of(table.column(place).to_pylist()))
+        return table.set_column(place, "at", moments)
+    if not pa.types.is_timestamp(kind):
         return table
-    kind = table.schema.field(place).type
     if kind.tz is None:
         raise IntakeError("The times of the file have no zone, such as 2026-01-05T08:00:00Z.")
     return table.set_column(place, "at", table.column(place).cast(pa.timestamp("ns", "UTC")))

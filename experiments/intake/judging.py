@@ -4,8 +4,8 @@ The first thing that is wrong with a row is its reason. What needs the database 
 exposed, whether a key was counted with another value) is added by whoever has asked it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
@@ -27,6 +27,7 @@ BoolArray = NDArray[np.bool_]
 class Reason(StrEnum):
     """Why an outcome is refused."""
 
+    UNKNOWN_FIELD = "unknown_field"
     UNKNOWN_METRIC = "unknown_metric"
     BAD_TIME = "bad_time"
     NOT_FINITE = "not_finite"
@@ -44,6 +45,7 @@ class Reason(StrEnum):
 
 REASONS: Final = tuple(Reason)
 DETAILS: Final = {
+    Reason.UNKNOWN_FIELD: "An outcome has no such field.",
     Reason.UNKNOWN_METRIC: "The plan has no such metric; it has {metrics}.",
     Reason.BAD_TIME: "at is ISO 8601 with its zone, or an integer of UTC nanoseconds.",
     Reason.NOT_FINITE: "value, and x where it is sent, are finite numbers, at most 1e60 in size.",
@@ -71,11 +73,14 @@ class Judged:
         0 where nothing is wrong so far, else one more than the position in `REASONS`.
     metric, arm : int64 arrays
         Positions in the plan; -1 where unknown. Arms of units are filled in by exposure.
+    details : dict of int to str
+        What is said of a row beyond its reason.
     """
 
     code: NDArray[np.int8]
     metric: IntArray
     arm: IntArray
+    details: Mapping[int, str] = field(default_factory=dict)
 
     def refuse(self, where: BoolArray, reason: Reason) -> None:
         """Refuse rows with which nothing was wrong before."""
@@ -104,7 +109,9 @@ def judge(sent: Sent, terms: Terms, *, started_ns: int, now_ns: int) -> Judged:
     """
     metric = _positions(sent.metric, [one.name for one in terms.metrics])
     arm = np.full(sent.n_rows, -1, dtype=np.int64)
-    judged = Judged(np.zeros(sent.n_rows, dtype=np.int8), metric, arm)
+    judged = Judged(np.zeros(sent.n_rows, dtype=np.int8), metric, arm, sent.unknown)
+    if sent.unknown:
+        judged.refuse(np.isin(np.arange(sent.n_rows), list(sent.unknown)), Reason.UNKNOWN_FIELD)
     judged.refuse(metric < 0, Reason.UNKNOWN_METRIC)
     judged.refuse(sent.at == NO_TIME, Reason.BAD_TIME)
     _judge_numbers(judged, sent, terms)
@@ -167,6 +174,6 @@ def refusals(judged: Judged, terms: Terms) -> list[Refusal]:
     rows = np.flatnonzero(judged.code)[:MOST_REFUSALS].tolist()
     reasons = [REASONS[judged.code[row] - 1] for row in rows]
     return [
-        Refusal(row, str(reason), DETAILS[reason].format(**names))
+        Refusal(row, str(reason), judged.details.get(row) or DETAILS[reason].format(**names))
         for row, reason in zip(rows, reasons, strict=True)
     ]

@@ -37,3 +37,4 @@ class MoveCommand(DomainCommand):
             {"id": experiment.public_id, "name": experiment.name, "status": experiment.status}
         )
         self.say(f"{experiment} is {experiment.status}.")
+        self.say_page(experiment)

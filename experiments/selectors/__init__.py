@@ -1,6 +1,6 @@
 """Questions about experiments: rows, plans, and the sums that analyses are made of."""
 
-from experiments.selectors.board import Board, get_board, history_of
+from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.records import (
     current_allocation,
@@ -47,4 +47,5 @@ __all__ = [
     "sketches",
     "tallies",
     "unit_table",
+    "write_differences",
 ]

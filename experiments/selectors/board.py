@@ -14,7 +14,13 @@ from experiments.models import Analysis, Experiment
 from experiments.plans import ExperimentPlan, MetricSpec, Verdict
 from experiments.selectors import drawings
 from experiments.selectors.detecting import detectability
-from experiments.selectors.figures import NOTHING, write_interval, write_share, write_value
+from experiments.selectors.figures import (
+    NOTHING,
+    write_difference,
+    write_interval,
+    write_share,
+    write_value,
+)
 from experiments.selectors.records import list_allocations, plan_of
 from experiments.selectors.statistics import tallies
 
@@ -40,6 +46,7 @@ TALLIES = {
     "bad_unit": "refused: no unit that can be",
     "bad_key": "refused: no key that can be",
     "missing_x": "refused: without the x that the metric needs",
+    "unknown_field": "refused: with a field that outcomes do not have",
     "unknown_metric": "refused: no such metric",
     "unknown_arm": "refused: no such arm",
 }
@@ -156,6 +163,27 @@ def history_of(experiment: Experiment) -> list[Happening]:
     return newest_about(experiment, experiment.name, only=TOLD_CHANGES)
 
 
+def write_differences(experiment: Experiment, analysis: Analysis | None) -> list[str]:
+    """Return a line for each challenger: its difference on the primary metric so far."""
+    plan = plan_of(experiment)
+    metrics = analysis.findings.get("metrics", []) if analysis else []
+    found = next((one for one in metrics if one["name"] == plan.primary.name), None)
+    return [
+        f"{one['arm']} less {plan.control.name}, {plan.primary.name}: "
+        + _difference(plan.primary, one)
+        for one in (found["comparisons"] if found else [])
+    ]
+
+
+def _difference(metric: MetricSpec, one: Mapping[str, Any]) -> str:
+    estimate = write_difference(metric, one["estimate"])
+    if one["lower"] is None or one["upper"] is None:
+        return f"{estimate}, no interval yet"
+    return (
+        f"{estimate}, {one['confidence']:.4g} {write_interval(metric, one['lower'], one['upper'])}"
+    )
+
+
 def _progress(n_periods: int, plan: ExperimentPlan) -> str:
     """Return how much of the plan is over; what came after it is said apart."""
     horizon = plan.analysis.horizon_periods
@@ -211,7 +239,7 @@ def _card(
     better = "more is better" if metric.direction == "increase" else "less is better"
     about = [metric.kind, better]
     if metric.margin is not None:
-        about.append(f"no worse than by {write_value(metric, metric.margin)}")
+        about.append(f"no worse than by {write_difference(metric, metric.margin)}")
     if found is None:
         return MetricCard(metric.name, metric.role, ", ".join(about), [])
     states = {
@@ -221,10 +249,10 @@ def _card(
     rows = [
         ComparisonRow(
             arm=one["arm"],
-            estimate=write_value(metric, one["estimate"]),
+            estimate=write_difference(metric, one["estimate"]),
             interval=write_interval(metric, one["lower"], one["upper"]),
             chance=write_share(one["probability_better"]),
-            loss=write_value(metric, one["expected_loss"]),
+            loss=write_difference(metric, one["expected_loss"]),
             guardrail=states.get((metric.name, one["arm"]), ""),
             because=one["because"],
         )

@@ -14,7 +14,7 @@ from crowetrade_site.core.drawings import (
 )
 from experiments.models import Allocation
 from experiments.plans import ExperimentPlan, MetricSpec
-from experiments.selectors.figures import write_value
+from experiments.selectors.figures import write_difference, write_value
 
 Found = Mapping[str, Any]
 _NS = 1e9
@@ -32,10 +32,13 @@ _DENSITY_REACH = 4.0  # standard deviations
 
 
 def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Drawing | None:
-    """Return each challenger's difference from the control with its interval as it went."""
+    """Return each challenger's difference from the control with its interval as it went.
+
+    None before the first interval: an estimate alone would be read as an answer.
+    """
     paths = [(one["arm"], one["path"]) for one in found["comparisons"] if one.get("path")]
     paths = [(name, path) for name, path in paths if path["at"]]
-    if not paths:
+    if not any(edge is not None for _, path in paths for edge in path["lower"]):
         return None
     stamps = sorted({at for _, path in paths for at in path["at"]})
     along = [at / _NS for at in stamps]
@@ -55,7 +58,7 @@ def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Dra
     return draw_curves(
         along, curves, title=f"{metric.name}: difference from {plan.control.name}",
         said=_said(found["method"], is_guardrail=metric.role == "guardrail"),
-        write=lambda value: write_value(metric, value), levels=levels,
+        write=lambda value: write_difference(metric, value), levels=levels,
         write_along=write_time_of(along[0], along[-1]),
     )  # fmt: skip
 
@@ -87,7 +90,7 @@ def draw_posteriors(metric: MetricSpec, found: Found) -> Drawing | None:
         said="Posterior densities, the highest point being 1. They say how plausible a difference "
         "is, and never end an experiment.",
         write=lambda value: f"{value:.2g}", up="plausibility",
-        write_along=lambda value: write_value(metric, value),
+        write_along=lambda value: write_difference(metric, value),
     )  # fmt: skip
 
 

@@ -14,11 +14,18 @@ def write_value(metric: MetricSpec, value: float | None) -> str:
     return f"{value:.4g} {metric.unit}".strip()
 
 
+def write_difference(metric: MetricSpec, value: float | None) -> str:
+    """Return a difference of a metric; of proportions in points, as percent would be relative."""
+    if value is not None and metric.kind == "proportion":
+        return f"{100.0 * value:.3g} pp"
+    return write_value(metric, value)
+
+
 def write_interval(metric: MetricSpec, lower: float | None, upper: float | None) -> str:
-    """Return an interval of a metric."""
+    """Return the interval of a difference of a metric."""
     if lower is None or upper is None:
         return NOTHING
-    return f"{write_value(metric, lower)} to {write_value(metric, upper)}"
+    return f"{write_difference(metric, lower)} to {write_difference(metric, upper)}"
 
 
 def write_share(value: float | None) -> str:

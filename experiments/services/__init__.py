@@ -9,11 +9,13 @@ from experiments.services.life import (
     resume_experiment,
     start_experiment,
 )
+from experiments.services.steps import may_run
 
 __all__ = [
     "archive_experiment",
     "conclude_experiment",
     "create_experiment",
+    "may_run",
     "parse_plan",
     "pause_experiment",
     "reallocate",

@@ -22,8 +22,8 @@ from registry.admin.base import (
     person,
     with_pieces,
 )
-from registry.lifecycle import RULES, RequestStatus, Stage
-from registry.models import Evidence, PromotionRequest
+from registry.lifecycle import RULES, RequestStatus, Stage, asked_from
+from registry.models import PromotionRequest
 
 
 class WaitingFilter(admin.SimpleListFilter):
@@ -102,13 +102,14 @@ class PromotionRequestAdmin(RegistryAdmin):
     def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:  # noqa: ARG002
         """Hand the page its checklist and approvals."""
         standing = self._standing(row)
-        evidence = Evidence.objects.filter(version_id=row.version_id)
+        evidence = selectors.list_evidence().filter(version_id=row.version_id)
         return {
             "promotion": row,
+            "asked_from": asked_from(Stage(row.target)),
             "standing": standing,
             "report": with_pieces(standing.report, evidence),
             "is_pending": row.status in selectors.PENDING_REQUESTS,
-            "history": selectors.history_of(row.version.registered_model, row.version),
+            "history": selectors.history_of_request(row),
         }
 
     @admin.display(description="version", ordering="version__registered_model__name")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from registry.artifacts.limits import Limits
 from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.manifest import FileEntry
 from registry.artifacts.onnx_files import external_tensors, is_onnx
+from registry.artifacts.onnx_graphs import opsets_of, signature_of
 from registry.artifacts.sandbox import Probe, ProbeStatus, Rows, run
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES, inspect_skops
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 # Of the size of a value in its column: ONNX adds up in 32-bit floats, whose steps are 1.2e-7.
 ONNX_TOLERANCE = 1e-5
 TOLERANCES = {Format.SKOPS: 0.0, Format.ONNX: ONNX_TOLERANCE}
+_WRITERS = {
+    Format.SKOPS: ("skops", "scikit-learn"),
+    Format.ONNX: ("skl2onnx", "onnx", "scikit-learn"),
+}
 SOURCES = {Format.SKOPS: (Format.PICKLE,), Format.ONNX: (Format.PICKLE, Format.SKOPS)}
 
 
@@ -44,6 +50,21 @@ class Conversion:
     probe: Probe
     content: bytes
     tolerance: float
+
+    def describe(self, target: Format) -> dict[str, Any]:
+        """Return the fields of a version that the new file knows better than the old one.
+
+        Raises
+        ------
+        UnreadableError
+            The file does not say what goes in and comes out.
+        """
+        written_by = {name: version(name) for name in _WRITERS[target]}
+        if target is not Format.ONNX:
+            return {"framework": {"written_by": written_by}}
+        with memoryview(self.content) as buffer:
+            framework = {"written_by": written_by, "opsets": opsets_of(buffer)}
+            return {"framework": framework, "signature": signature_of(buffer)}
 
     @property
     def is_equal(self) -> bool:

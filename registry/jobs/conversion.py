@@ -116,7 +116,9 @@ def _settle(conversion: Conversion, converted: Converted, path: str) -> UUID | N
         _fail(conversion, _why_not(converted))
         return None
     place = f"{PurePosixPath(path).stem or 'model'}.{conversion.target}"
-    return _register(conversion, place, storage.put(converted.content), len(converted.content))
+    described = converted.describe(Format(conversion.target))
+    entry = FileEntry(place, storage.put(converted.content), len(converted.content))
+    return _register(conversion, entry, described)
 
 
 def _told(converted: Converted) -> dict[str, Any]:
@@ -140,10 +142,10 @@ def _why_not(converted: Converted) -> str:
     return said
 
 
-def _register(conversion: Conversion, path: str, sha256: str, n_bytes: int) -> UUID | None:
+def _register(conversion: Conversion, entry: FileEntry, described: dict[str, Any]) -> UUID | None:
     """Write the new version, by the author of the old one: whoever converts adds nothing."""
     at, old = timezone.now(), conversion.version
-    manifest = Manifest.of([FileEntry(path, sha256, n_bytes)])
+    manifest = Manifest.of([entry])
     try:
         with transaction.atomic():
             CONVERSIONS.check(ConversionStatus(conversion.status), ConversionStatus.DONE)
@@ -154,10 +156,10 @@ def _register(conversion: Conversion, path: str, sha256: str, n_bytes: int) -> U
                 logger.warning("Another worker has converted the version")
                 return None
             StoredFile.objects.create(
-                path=f"converted/{uuid4()}/{path}", sha256=sha256, n_bytes=n_bytes,
-                uploaded_by=old.created_by, uploaded_at=at, frozen_at=at,
+                path=f"converted/{uuid4()}/{entry.path}", sha256=entry.sha256,
+                n_bytes=entry.n_bytes, uploaded_by=old.created_by, uploaded_at=at, frozen_at=at,
             )  # fmt: skip
-            made = _new_version(old, manifest, conversion)
+            made = _new_version(old, manifest, conversion, described)
             Conversion.objects.filter(pk=conversion.pk).update(result=made)
             audit.record(
                 "registry.version.converted", made, actor=conversion.requested_by, at=at,
@@ -174,7 +176,9 @@ def _register(conversion: Conversion, path: str, sha256: str, n_bytes: int) -> U
     return made.public_id
 
 
-def _new_version(old: ModelVersion, manifest: Manifest, conversion: Conversion) -> ModelVersion:
+def _new_version(
+    old: ModelVersion, manifest: Manifest, conversion: Conversion, described: dict[str, Any]
+) -> ModelVersion:
     at, model = timezone.now(), old.registered_model
     return ModelVersion.objects.create(
         registered_model=model, number=RegisteredModel.objects.take_number(model.pk, at),
@@ -184,7 +188,7 @@ def _new_version(old: ModelVersion, manifest: Manifest, conversion: Conversion) 
         source=f"models:/{model.name}/{old.number}", created_by=old.created_by,
         description=f"Version {old.number} as {conversion.target}: "
         f"{agreement_in_words(conversion)}",
-        **{name: getattr(old, name) for name in _KEPT},
+        **({name: getattr(old, name) for name in _KEPT} | described),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from registry.selectors.files import (
     referred_to,
     refusal_to_serve,
 )
-from registry.selectors.history import Happening, history_of
+from registry.selectors.history import Happening, history_of, history_of_request
 from registry.selectors.loading import RegisteredPredictor, load, resolve
 from registry.selectors.records import (
     CARD,
@@ -86,6 +86,7 @@ __all__ = [
     "get_version",
     "get_version_of",
     "history_of",
+    "history_of_request",
     "is_loadable",
     "judge",
     "list_conversions",

@@ -9,6 +9,15 @@ from registry.models import ModelVersion, PromotionRequest, RegisteredModel
 MOST_SUBJECTS = 500  # the newest versions, and their newest requests
 
 
+def history_of_request(request: PromotionRequest, *, limit: int = 100) -> list[Happening]:
+    """Return the newest entries about one request, and none of those before or after it."""
+    events = AuditEvent.objects.filter(
+        object_type="registry.PromotionRequest", object_id=str(request.public_id)
+    ).order_by("-at", "-id")[:limit]
+    subject = f"version {request.version.number} to {request.target}"
+    return [happening_of(event, subject) for event in events]
+
+
 def history_of(
     model: RegisteredModel, version: ModelVersion | None = None, *, limit: int = 100
 ) -> list[Happening]:

@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.errors import DomainError
+from crowetrade_site.core.services import CONSOLE
 from registry.lifecycle import RULES, RequestStatus, Stage
 from registry.models import Approval, ModelVersion, PromotionRequest
 from registry.rules.policies import Policy
@@ -74,7 +75,7 @@ def _judged(request: PromotionRequest, at: datetime) -> "Judgement | None":
 def may_approve(request: PromotionRequest, evidence_digest: str) -> QuerySet[User]:
     """Return who may still approve a request: by role, and not to judge what is their own.
 
-    Whoever approved other evidence may approve anew.
+    Whoever approved other evidence may approve anew. The console's account is no person's.
     """
     asked = Policy.model_validate(request.policy.document).of(request.target).approvals.roles
     named = Q(groups__name__in=asked)
@@ -86,6 +87,7 @@ def may_approve(request: PromotionRequest, evidence_digest: str) -> QuerySet[Use
         if one.lapsed_at is None and one.evidence_digest == evidence_digest
     }
     able = User.objects.filter(named, is_active=True).exclude(pk__in=gone)
+    able = able.exclude(username=CONSOLE)
     return able.distinct().order_by("username")
 
 

@@ -18,6 +18,7 @@ from crowetrade_site.core.errors import (
     NotFound,
     StaleState,
 )
+from crowetrade_site.core.services import CONSOLE
 from registry import selectors
 from registry.jobs import require_intact
 from registry.lifecycle import REQUESTS, RULES, RequestStatus, Stage
@@ -228,6 +229,8 @@ def _require_may_approve(
 ) -> tuple[Judgement, roles.Role]:
     """Return what the actor would agree to, and by which role."""
     roles.require(actor, "models:approve")
+    if actor.get_username() == CONSOLE:
+        raise Forbidden("The console account is no person's; an approval takes a person.")
     if actor.pk == request.requested_by_id:
         raise Forbidden("Nobody approves a request of their own.")
     if actor.pk in selectors.authors_of(request.version):

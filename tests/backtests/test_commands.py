@@ -259,6 +259,14 @@ class TestImportBarsRefuses:
 
 
 class TestRun:
+    def test_names_the_page_of_what_it_queued(self, tiny, spec_file, settings):
+        settings.PUBLIC_URL = "https://lab.example.com"
+
+        said = call("run", spec_file)
+
+        page = f"https://lab.example.com/admin/backtests/run/{Run.objects.get().pk}/change/"
+        assert said.splitlines()[1] == f"  {page}"
+
     def test_queues(self, tiny, spec_file):
         said = call("run", spec_file, "--reason", "a hunch")
 

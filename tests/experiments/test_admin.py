@@ -1,12 +1,15 @@
 """Experiments in the admin: who sees what, what is offered, and what each button does."""
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from crowetrade_site.core.services import console_user
 from experiments import jobs
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
+from experiments.selectors import get_board
 from tests.factories.accounts import account
 from tests.factories.experiments import add_sums, draft, returns, running
 
@@ -78,6 +81,28 @@ class TestPages:
         whole = browser.get(page(made)).content.decode()
 
         assert "all 100 planned periods of 1d, and 30 after them" in whole
+
+    def test_say_when_the_first_interval_comes_where_none_is_drawn(self, owner, browser):
+        made = running(owner)
+        add_sums(made, returns(8))
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        whole = browser.get(page(made)).content.decode()
+
+        assert "challenger: 8 periods so far; the first interval comes after 40." in whole
+        assert "difference from champion" not in whole
+
+    def test_write_differences_of_proportions_in_points(self, owner, browser):
+        made = running(owner, metrics=[{"name": "filled", "role": "primary", "kind": "proportion"}])
+        filled = np.random.default_rng(0).integers(0, 2, (60, 2))
+        add_sums(made, filled, metric="filled")
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        card = get_board(made).cards[0]
+
+        assert card.rows[0].estimate.endswith(" pp")
+        assert card.rows[0].interval.count(" pp") == 2
+        assert " pp</text>" in card.drawing.marks
 
     def test_stop_renewing_once_it_is_over(self, owner, browser):
         made = running(owner)
@@ -176,6 +201,32 @@ class TestActions:
             if reverse(f"admin:experiments_experiment_{action}", args=[made.pk]) in shown
         }  # fmt: skip
         assert offered == expected
+
+    @pytest.mark.parametrize(
+        ("role", "expected"),
+        [
+            ("researcher", {"report"}),
+            ("operator", {"pause", "conclude", "allocate", "report"}),
+            ("admin", {"pause", "conclude", "allocate", "report"}),
+        ],
+    )
+    def test_are_offered_to_those_whom_the_service_lets(self, owner, role, expected):
+        made = running(owner, design="assigned")
+
+        shown = login(account(role)).get(page(made)).content.decode()
+
+        offered = {
+            action for action in ("pause", "conclude", "allocate", "report")
+            if reverse(f"admin:experiments_experiment_{action}", args=[made.pk]) in shown
+        }  # fmt: skip
+        assert offered == expected
+
+    def test_let_an_operator_pause_what_the_console_started(self):
+        made = running(console_user())
+
+        press(login(account("operator")), "pause", made, reason="a look")
+
+        assert Experiment.objects.get(pk=made.pk).status == ExperimentStatus.PAUSED
 
     def test_are_not_offered_to_who_only_looks(self, owner):
         made = draft(owner)

@@ -1,6 +1,7 @@
 """Experiments from the command line."""
 
 import json
+import re
 from datetime import timedelta
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from django.core.management import CommandError, call_command
 from experiments import jobs, selectors
 from experiments.intake import of_rows
 from experiments.services.outcomes import record_outcomes
+from tests.factories import experiments
 from tests.factories.accounts import account
 from tests.factories.feeding import START, of_arms, plan, running
 
@@ -65,6 +67,17 @@ class TestLife:
         }
         assert "paused, shadow" in manage("show_experiment", "momentum", as_json=False)
 
+    def test_says_whose_a_draft_is(self, db, manage, tmp_path):
+        path, ada = tmp_path / "plan.yaml", account(name="ada")
+        path.write_text(yaml.safe_dump(plan()))
+
+        of_console = manage("create_experiment", path, as_json=False)
+        path.write_text(yaml.safe_dump(plan() | {"name": "another"}))
+        of_ada = manage("create_experiment", path, "--actor", ada, as_json=False)
+
+        assert "owned by console; --actor NAME makes it somebody's." in of_console
+        assert "owned by ada." in of_ada
+
     def test_ends_with_an_answer(self, experiment, manage, settings):
         settings.EMBEDDED_BROKER = False
         words = ("--verdict", "winner", "--winner", "challenger", "--reason", "it won")
@@ -108,6 +121,21 @@ class TestIngestOutcomes:
         assert "  line 5: unknown_metric" in text
         assert "  line 6: unknown_metric" in text
 
+    def test_names_the_line_of_a_time_without_a_zone_in_any_batch(
+        self, experiment, manage, tmp_path
+    ):
+        path = written(tmp_path, "csv", of_arms(6))
+        lines = path.read_text().splitlines()
+        for line in (2, 5):
+            lines[line] = lines[line].replace("Z", "").replace("+00:00", "")
+        path.write_text("\n".join(lines))
+
+        text = manage("ingest_outcomes", "momentum", path, "--batch", 3, as_json=False)
+
+        assert "4 taken" in text
+        assert "  line 3: bad_time: at is ISO 8601 with its zone" in text
+        assert "  line 6: bad_time" in text
+
     @pytest.mark.parametrize(
         ("text", "line"),
         [
@@ -143,6 +171,7 @@ class TestListExperiments:
         assert [row["name"] for row in rows] == ["venue", "momentum"]
         assert rows[1]["arms"] == ["champion", "challenger"]
         assert [line.split()[:3] for line in told.splitlines()] == [
+            ["NAME", "STATUS", "DESIGN"],
             [other.name, "running", "assigned"], ["momentum", "running", "shadow"],
         ]  # fmt: skip
 
@@ -161,6 +190,51 @@ class TestListExperiments:
     def test_filters_by_status(self, experiment, manage):
         assert manage("list_experiments", "--status", "draft")["experiments"] == []
         assert "No experiment" in manage("list_experiments", "--status=draft", as_json=False)
+
+
+class TestShowExperiment:
+    def test_tells_the_start_the_metric_and_the_difference_so_far(self, experiment, manage):
+        record_outcomes(
+            experiment_id=experiment.public_id, sent=of_rows(of_arms(10)), actor=experiment.owner,
+            at=START + timedelta(days=3),
+        )  # fmt: skip
+        jobs.analyze_experiment(experiment_id=experiment.public_id)
+
+        told = manage("show_experiment", "momentum", as_json=False)
+
+        assert f"  started {START:%Y-%m-%d %H:%M} UTC; return (mean, increase) answers" in told
+        assert "  challenger less champion, return: " in told
+        assert ", no interval yet" in told
+
+    def test_tells_the_interval_with_its_confidence(self, db, manage):
+        made = experiments.running(account())
+        experiments.add_sums(made, experiments.returns(60))
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        (told,) = manage("show_experiment", made.name)["differences"]
+
+        assert re.search(r"return: \S+, 0\.95 \S+ to \S+$", told)
+
+    def test_tells_a_draft_from_what_runs(self, db, manage):
+        made = experiments.draft(account())
+
+        assert "  not started; return" in manage("show_experiment", made.name, as_json=False)
+
+
+class TestPage:
+    def test_is_named_where_the_address_of_the_site_is_known(self, db, manage, settings):
+        made = experiments.draft(account("researcher"))
+        settings.PUBLIC_URL = "https://lab.example.com/quant"
+
+        told = manage("start_experiment", made.name, as_json=False)
+
+        page = f"https://lab.example.com/quant/admin/experiments/experiment/{made.pk}/change/"
+        assert f"  {page}\n" in told
+
+    def test_is_left_out_elsewhere(self, db, manage):
+        made = experiments.draft(account("researcher"))
+
+        assert "http" not in manage("start_experiment", made.name, as_json=False)
 
 
 class TestDetectability:

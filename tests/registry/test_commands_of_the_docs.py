@@ -18,6 +18,7 @@ from tests.factories.registry import bring_evidence, model_version
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "registry.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+(PREDICTORS,) = re.findall(r"```yaml\n(# predictors.yaml.*?)```", PAGE.read_text(), re.DOTALL)
 SETTLE = "\ndeclare -p MODEL VERSION > state\n"
 
 
@@ -50,7 +51,7 @@ def shell(tmp_path, live_server, transactional_db):
 
 class TestCommands:
     def test_register_use_promote_and_go_back(self, shell, tmp_path):
-        _, register, use, promote, stop, _ = BLOCKS
+        _, register, use, promote, stop, *_ = BLOCKS
         roll_back, revoke = stop.splitlines()
 
         shell(register)
@@ -80,6 +81,18 @@ class TestCommands:
         version = model_version(author, status=VersionStatus.QUARANTINED)
         ModelVersion.objects.update(format="pickle")
 
-        shell(f"MODEL= VERSION= PICKLE={version.public_id}\n{BLOCKS[-1]}")
+        shell(f"MODEL= VERSION= PICKLE={version.public_id}\n{BLOCKS[-2]}")
 
         assert version.conversions.get().rows == [[1.0, 2.0], [0.5, -1.0]]
+
+    def test_take_a_predictor_up_by_a_policy_of_its_own(self, shell, tmp_path):
+        author = User.objects.get(groups__name=Role.RESEARCHER)
+        version = model_version(author)
+        (tmp_path / "predictors.yaml").write_text(PREDICTORS)
+        ids = f"MODEL={version.registered_model.public_id}\nVERSION={version.public_id}"
+
+        shell(f"{ids}\n{BLOCKS[-1]}")
+
+        version.refresh_from_db()
+        assert version.stage == Stage.STAGING
+        assert version.requests.get().policy.name == "predictors"

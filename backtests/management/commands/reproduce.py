@@ -31,6 +31,7 @@ class Command(running.Command):
             at=timezone.now(),
         )
         self.say(f"{run.public_id} computes {original.public_id} again")
+        self.say_page(run)
         self.conclude(self.watch(run, options["timeout"]))
 
     def conclude(self, run: Run) -> None:

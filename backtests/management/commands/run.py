@@ -84,10 +84,12 @@ class Command(DomainCommand):
         if not options["wait"]:
             self.answer({"id": run.public_id, "status": run.status})
             self.say(f"{run.public_id} is queued on {run.dataset}.")
+            self.say_page(run)
             if settings.EMBEDDED_BROKER:
                 self.say("A worker computes it: make serve, or add --wait to start one for it.")
             return
         self.say(f"{run.public_id} on {run.dataset}")
+        self.say_page(run)
         run = self.watch(run, options["timeout"])
         self.conclude(run)
 

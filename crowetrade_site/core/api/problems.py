@@ -1,12 +1,16 @@
 """Every error of the API as `application/problem+json` (RFC 9457), and nothing else."""
 
 import logging
+import re
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -103,6 +107,9 @@ def _flatten(path: str, detail: Any) -> Any:
         yield {"path": path, "message": str(detail)}
 
 
+_NAMED: Final = re.compile(r"(/api/v\d+/[a-z-]+/)([^/]+)(/.*)")
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """Answer a request that Django itself refuses."""
     return _answer(request, InvalidRequest("The request is not acceptable."))
@@ -115,7 +122,24 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
     """Answer an unknown address."""
-    return _answer(request, NotFound(f"There is nothing at {request.path}."))
+    sentence = f"There is nothing at {request.path}.{_hint_of_ids(request.path_info)}"
+    return _answer(request, NotFound(sentence))
+
+
+def _hint_of_ids(path: str) -> str:
+    """Return what is said of a name where an address takes an id; nothing elsewhere."""
+    asked = _NAMED.fullmatch(path)
+    if asked is None:
+        return ""
+    rows, name, rest = asked.groups()
+    try:
+        resolve(f"{rows}{UUID(int=0)}{rest}")
+        view = getattr(resolve(rows).func, "cls", None)
+    except Resolver404:
+        return ""
+    filters = getattr(getattr(view, "filterset_class", None), "base_filters", {})
+    found = f": GET {rows}?name={quote(name)} finds a name's" if "name" in filters else ""
+    return f" Addresses take ids{found}."
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

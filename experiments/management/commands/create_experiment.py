@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from crowetrade_site.core import documents
 from crowetrade_site.core.commands import DomainCommand
+from crowetrade_site.core.services import CONSOLE
 from experiments import selectors, services
 
 
@@ -31,10 +32,13 @@ class Command(DomainCommand):
                 "id": experiment.public_id,
                 "name": experiment.name,
                 "status": experiment.status,
+                "owner": experiment.owner.get_username(),
                 "detectability": shown and asdict(shown),
             }
         )
-        self.say(f"{experiment} is a draft, {experiment.public_id}.")
+        owner = experiment.owner.get_username()
+        hint = "; --actor NAME makes it somebody's" if owner == CONSOLE else ""
+        self.say(f"{experiment} is a draft, {experiment.public_id}, owned by {owner}{hint}.")
         if shown:
             self.say(shown.sentence)
         self.say(f"Start it: manage.py start_experiment {experiment}")

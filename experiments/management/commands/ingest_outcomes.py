@@ -3,7 +3,7 @@
 import json
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,10 @@ from django.utils import timezone
 from crowetrade_site.core.commands import DomainCommand
 from crowetrade_site.core.errors import InvalidInput, NotFound, translating
 from experiments import selectors
-from experiments.intake import IntakeError, Sent, of_rows
+from experiments.intake import IntakeError, Refusal, Sent, of_rows
 from experiments.intake.columns import MOST_ROWS
-from experiments.services.outcomes import Receipt, record_outcomes
+from experiments.intake.judging import MOST_REFUSALS
+from experiments.services.outcomes import record_outcomes
 
 KINDS = (".json", ".csv", ".parquet", ".arrow")
 
@@ -38,7 +39,8 @@ class Command(DomainCommand):
 
     def take(self, experiment_id: UUID, options: dict[str, Any], actor: User) -> "Counter[str]":
         """Hand in batch after batch and return what became of all of them."""
-        counted, n_before = Counter({"accepted": 0, "duplicate": 0, "late": 0}), 0
+        counted = Counter({"accepted": 0, "duplicate": 0, "late": 0})
+        n_before = n_told = 0
         with translating(IntakeError, InvalidInput):
             for sent in batches(options["file"], options["batch"]):
                 receipt = record_outcomes(
@@ -46,17 +48,20 @@ class Command(DomainCommand):
                 )
                 counted.update({name: getattr(receipt, name) for name in ("accepted", "duplicate")})
                 counted.update({"late": receipt.late, **receipt.refused})
-                if n_before == 0:
-                    self.tell(receipt, options["file"])
+                told = receipt.refusals[: MOST_REFUSALS - n_told]
+                self.tell(told, options["file"], n_before)
+                n_told += len(told)
                 n_before += sent.n_rows
         return counted
 
-    def tell(self, receipt: Receipt, path: Path) -> None:
-        """Print the refusals of the first batch, by their place in the file."""
+    def tell(self, told: Sequence[Refusal], path: Path, n_before: int) -> None:
+        """Print refusals of a batch by their place in the file, which has rows before it."""
+        if not told:
+            return
         from experiments.intake import files  # pyarrow loads when it is first needed
 
-        where = files.places(path, [one.row for one in receipt.refusals])
-        for place, one in zip(where, receipt.refusals, strict=True):
+        where = files.places(path, [n_before + one.row for one in told])
+        for place, one in zip(where, told, strict=True):
             self.say(f"  {place}: {one.reason}: {one.detail}")
 
     def report(self, counted: "Counter[str]") -> None:

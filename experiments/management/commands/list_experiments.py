@@ -44,9 +44,12 @@ class Command(DomainCommand):
                 ]
             }
         )
+        if rows:
+            self.say(f"{'NAME':<32} {'STATUS':<10} {'DESIGN':<9} {'OWNER':<20} ANSWER".rstrip())
         for one in rows:
-            won = f": {one.verdict} {one.winner}".rstrip() if one.verdict else ""
-            self.say(f"{one.name:<32} {one.status:<10} {one.design:<9} {one.owner}{won}")
+            won = f"{one.verdict} {one.winner}".rstrip()
+            owner = one.owner.get_username()
+            self.say(f"{one.name:<32} {one.status:<10} {one.design:<9} {owner:<20} {won}".rstrip())
             if said.get(one.pk) and not one.verdict:
                 self.say(f"  {said[one.pk]}")
         if not rows:

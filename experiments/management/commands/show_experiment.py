@@ -25,6 +25,7 @@ class Command(DomainCommand):
         weights = dict(zip(arms, shares.weights, strict=True)) if shares else {}
         counted = selectors.tallies(experiment)
         shown = selectors.detectability(selectors.plan_of(experiment))
+        differences = selectors.write_differences(experiment, last)
         self.answer(
             {
                 "id": experiment.public_id,
@@ -32,6 +33,7 @@ class Command(DomainCommand):
                 "status": experiment.status,
                 "design": experiment.design,
                 "owner": experiment.owner.get_username(),
+                "metric": selectors.plan_of(experiment).primary.name,
                 "arms": arms,
                 "weights": weights,
                 "started_at": experiment.started_at,
@@ -41,16 +43,27 @@ class Command(DomainCommand):
                 "detectability": shown and asdict(shown),
                 "tallies": counted,
                 "analysis": last and {"number": last.number, "decision": last.decision},
+                "differences": list(differences),
             }
         )
         self.say(f"{experiment}: {experiment.status}, {experiment.design}, {', '.join(arms)}")
+        self.tell_question(experiment)
         self.tell_shares(experiment, weights)
         if shown:
             self.say(f"  {shown.sentence}")
         for reason, n in counted.items():
             self.say(f"  {reason:<20} {n:>12,}")
+        for line in differences:
+            self.say(f"  {line}")
         if last:
             self.say(f"  analysis {last.number}: {last.verdict}. {last.decision['reason']}")
+
+    def tell_question(self, experiment: Experiment) -> None:
+        """Print since when it runs, and what answers it."""
+        begun = experiment.started_at
+        since = f"started {begun:%Y-%m-%d %H:%M} UTC" if begun else "not started"
+        primary = selectors.plan_of(experiment).primary
+        self.say(f"  {since}; {primary.name} ({primary.kind}, {primary.direction}) answers")
 
     def tell_shares(self, experiment: Experiment, weights: dict[str, float]) -> None:
         """Print the shares in force; a shadow experiment's arms have none."""

@@ -182,6 +182,27 @@ class TestAllocations:
         problem(answer, 422)
 
 
+class TestNames:
+    @pytest.mark.parametrize("tail", ["", "pause/"])
+    def test_in_an_address_are_told_where_the_id_is(self, api, tail):
+        told = problem(api.get(f"{EXPERIMENTS}small one/{tail}"), 404)
+
+        hint = "Addresses take ids: GET /api/v1/experiments/?name=small%20one finds a name's."
+        assert told["detail"].endswith(hint)
+
+    def test_say_no_more_where_nothing_is(self, api):
+        assert "ids" not in problem(api.get(f"{EXPERIMENTS}small/no-such/"), 404)["detail"]
+        assert "ids" not in problem(api.get("/api/v1/nothing/small/"), 404)["detail"]
+
+    def test_filter_the_list(self, api):
+        made(api, name="small")
+        made(api, name="large")
+
+        rows = api.get(f"{EXPERIMENTS}?name=small").json()["results"]
+
+        assert [row["name"] for row in rows] == ["small"]
+
+
 class TestRecords:
     def test_list_the_exposures(self, api, owner):
         experiment = running(owner, design="assigned")

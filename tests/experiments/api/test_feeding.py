@@ -156,6 +156,29 @@ class TestOutcomes:
         assert (first["accepted"], again["duplicate"]) == (3, 3)
         assert Outcome.objects.count() == 3
 
+    def test_refuses_a_row_with_an_unknown_key_and_no_other(self, api, owner):
+        rows = of_arms(4)
+        rows[3]["valu"] = rows[3].pop("value")
+
+        answer = send(api, running(owner), json.dumps({"outcomes": rows})).json()
+
+        assert (answer["accepted"], answer["refused"]) == (3, {"unknown_field": 1})
+        assert answer["refusals"] == [
+            {
+                "row": 3, "reason": "unknown_field",
+                "detail": "outcomes.3.valu: unknown key; did you mean 'value'?",
+            }
+        ]  # fmt: skip
+
+    def test_names_the_place_of_a_key_that_every_row_has_wrong(self, api, owner):
+        rows = [row | {"valu": 1} for row in of_arms(2)]
+
+        told = problem(send(api, running(owner), json.dumps({"outcomes": rows})), 422)
+
+        assert told["errors"] == [
+            {"path": "outcomes.0.valu", "message": "unknown key; did you mean 'value'?"}
+        ]
+
     def test_says_why_rows_are_refused(self, api, owner):
         rows = [*of_arms(1), {"metric": "no", "value": 1, "at": START.isoformat(), "arm": "x"}]
 

@@ -40,6 +40,18 @@ class TestOfRows:
         with pytest.raises(IntakeError):
             of_rows(rows)
 
+    def test_marks_a_row_with_a_field_that_no_outcome_has(self):
+        sent = of_rows([ROW, ROW, ROW | {"valu": 1}])
+
+        assert sent.unknown == {2: "outcomes.2.valu: unknown key; did you mean 'value'?"}
+
+    def test_says_where_a_field_is_that_every_row_has_wrong(self):
+        with pytest.raises(IntakeError) as refusal:
+            of_rows([ROW | {"\ud800": 1}, ROW | {"valu": 1}])
+
+        assert refusal.value.faults[0][0] == "outcomes.0.?"
+        assert "known are metric, value" in refusal.value.faults[0][1]
+
     def test_refuses_more_rows_than_a_batch_has(self):
         with pytest.raises(TooManyOutcomes, match="10001"):
             of_rows([ROW] * (MOST_ROWS + 1))

@@ -27,6 +27,7 @@ class TestJudge:
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
+            ({"valu": 1.0}, Reason.UNKNOWN_FIELD),
             ({"metric": "retrun"}, Reason.UNKNOWN_METRIC),
             ({"metric": None}, Reason.UNKNOWN_METRIC),
             ({"at": "yesterday"}, Reason.BAD_TIME),

@@ -217,6 +217,32 @@ class TestPromotionPage:
         assert "May still approve:" in html
         assert "<strong>vera</strong>" in html
 
+    def test_shows_the_move_that_was_asked_for_and_only_its_history(self, author, validator):
+        version = model_version(author, stage=Stage.TESTING)
+        first = promotion(version, author, at=timezone.now())
+        services.withdraw_promotion(
+            request_id=first.public_id, actor=author, at=timezone.now(), reason="too early"
+        )
+        second = promotion(version, author, at=timezone.now())
+        services.approve_promotion(
+            request_id=second.public_id, actor=validator, at=timezone.now(), comment="fine"
+        )
+
+        answer = login(validator).get(address(second))
+
+        assert answer.context["promotion"].version.stage == Stage.STAGING
+        assert answer.context["asked_from"] == Stage.TESTING
+        assert [one.what for one in answer.context["history"]] == [
+            "promotion executed", "promotion approved", "promotion requested",
+        ]  # fmt: skip
+        assert "too early" not in answer.content.decode()
+
+    def test_says_who_attested(self, author, validator):
+        version = model_version(author, stage=Stage.STAGING)
+        request = promotion(version, author, validator=validator, at=timezone.now())
+
+        assert f"attested by {validator.username}, " in shown(login(author), request)
+
     def test_says_that_approvals_lapsed(self, author, validator):
         version = model_version(author, stage=Stage.STAGING)
         request = promotion(version, author, at=timezone.now())

@@ -3,6 +3,7 @@
 import json
 import pickle
 from dataclasses import replace
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -29,6 +30,11 @@ pytestmark = [
     ),
 ]
 ROWS = np.random.default_rng(7).normal(size=(20, 3))
+
+
+def tensor(name, dtype, *shape):
+    spec = {"dtype": dtype, "shape": list(shape)}
+    return {"name": name, "type": "tensor", "tensor-spec": spec}
 
 
 def fitted():
@@ -215,6 +221,22 @@ class TestConvertToOnnx:
         assert json.loads(event.canonical)["after"]["agreement"] == found
         predictor = selectors.load("models:/alpha/2").model
         np.testing.assert_array_equal(predictor.predict(ROWS), fitted().predict(ROWS))
+
+    def test_describes_the_graph_and_what_wrote_it(self, version, author):
+        _, made_id = self.converted(version, author)
+        jobs.admit_version(version_id=made_id)
+
+        made = selectors.get_version(made_id)
+        assert made.signature == {
+            "inputs": [tensor("X", "float32", -1, 3)],
+            "outputs": [tensor("label", "int64", -1), tensor("probabilities", "float32", -1, 2)],
+        }
+        assert made.framework == {
+            "written_by": {
+                name: metadata.version(name) for name in ("skl2onnx", "onnx", "scikit-learn")
+            },
+            "opsets": {"": 21, "ai.onnx.ml": 1},
+        }
 
     def test_takes_a_skops_model_that_is_ready(self, version, author):
         skops_id = jobs.convert_version(conversion_id=asked(version, author).public_id)

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet
+from crowetrade_site.core.services import console_user
 from registry import selectors, services
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
@@ -242,3 +243,15 @@ class TestMove:
         )  # fmt: skip
 
         assert events_of(request)[-1] == "promotion.withdrawn"
+
+
+class TestConsole:
+    def test_is_nobody_who_approves(self, author):
+        console, validator = console_user(), account("validator")
+        request = promotion(model_version(author, stage=Stage.TESTING), author)
+
+        standing = selectors.standing_of(selectors.get_request(request.public_id), at=AT)
+
+        assert standing.may_approve == [validator]
+        with pytest.raises(Forbidden, match="no person's"):
+            services.approve_promotion(request_id=request.public_id, actor=console, at=AT)
