@@ -10,7 +10,7 @@ from registry.lifecycle import Stage
 from registry.models import ModelVersion, PromotionRequest
 from tests.factories.accounts import account
 from tests.factories.mlflow import Wire, refused, said
-from tests.factories.registry import FIGURES, model_version, registered_model
+from tests.factories.registry import bring_evidence, model_version, registered_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORDS = {
@@ -26,12 +26,7 @@ def move(wire, stage, **more):
 def prove(version, validator):
     """Hand in all evidence that the default policy asks for, as of now."""
     at = timezone.now()
-    for kind, figures in FIGURES.items():
-        services.record_evidence(
-            version_id=version.public_id, kind=kind, figures=figures,
-            digests={"artifact": version.digest}, source=f"backtests.run:{kind}", produced_at=at,
-            at=at,
-        )  # fmt: skip
+    bring_evidence(version, days_ago=0, at=at)
     services.attest_evidence(
         version_id=version.public_id, topic="kill-switch-drill", summary="Stopped.",
         actor=validator, at=at,
@@ -163,11 +158,7 @@ class TestProduction:
     def test_has_its_approvals_lapse_with_the_evidence(self, staged, wire, wire_of, judges):
         move(wire, "Production")
         approve(*judges)
-        services.record_evidence(
-            version_id=staged.public_id, kind="pbo", figures={"probability": 0.1},
-            digests={"artifact": staged.digest}, source="backtests.run:new",
-            produced_at=timezone.now(), at=timezone.now(),
-        )  # fmt: skip
+        bring_evidence(staged, "pbo", "reproduction", days_ago=0, at=timezone.now())
 
         answer = move(wire_of("operator"), "Production")
 

@@ -152,7 +152,7 @@ class TestCompromised:
             "SET LOCAL session_replication_role = replica; "
             "UPDATE registry_modelversion SET compromised_at = NULL"
         )
-        with transaction.atomic(), connection.cursor() as cursor, pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(clearing)
 
 
