@@ -14,7 +14,7 @@ from registry import services
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from tests.factories.accounts import account, token
-from tests.factories.registry import CARD, FIGURES, SIGNATURE
+from tests.factories.registry import CARD, SIGNATURE, bring_evidence
 
 ROOT = Path(__file__).resolve().parents[3]
 SUITE = Path(__file__).with_name("client_suite.py")
@@ -54,12 +54,7 @@ class Server:
         at = timezone.now()
         version = ModelVersion.objects.get(registered_model__name=name, number=number)
         services.update_model(name=name, card=CARD, actor=self.author, at=at)
-        for kind, figures in FIGURES.items():
-            services.record_evidence(
-                version_id=version.public_id, kind=kind, figures=figures,
-                digests={"artifact": version.digest}, source=f"backtests.run:{kind}",
-                produced_at=at, at=at,
-            )  # fmt: skip
+        bring_evidence(version, days_ago=0, at=at)
         services.attest_evidence(
             version_id=version.public_id, topic="kill-switch-drill", summary="Stopped in 0.4 s.",
             actor=self.judges[0], at=at,
