@@ -146,7 +146,9 @@ def _require_sound_nodes(inner: Any, left: Any, right: Any, feature: Any, n_feat
         if np.any(inner & ((child <= number) | (child >= inner.size))):
             raise UnreadableError("a node of a tree leads back or out of its tree")
     children = np.concatenate([left[inner], right[inner]])
-    if np.unique(children).size != children.size:
+    if (
+        np.bincount(children, minlength=1).max() > 1
+    ):  # all are numbers of nodes: counted, not sorted
         raise UnreadableError("a node of a tree has two parents")
     if np.any(inner & ((feature < 0) | (feature >= n_features))):
         raise UnreadableError("a node of a tree asks for a feature that there is none of")
