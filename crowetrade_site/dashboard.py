@@ -15,6 +15,7 @@ from backtests.selectors import (
     list_runs,
 )
 from crowetrade_site.core import roles, seals
+from experiments.selectors import last_reasons, list_experiments
 from registry.selectors import count_production_versions, waiting_for
 
 
@@ -33,6 +34,10 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         mine = waiting_for(person, at=timezone.now())
         context["promotions_waiting"] = mine.count()
         context["production_versions"] = count_production_versions()
+    if "experiments:read" in granted:
+        at_work = list(list_experiments().at_work().order_by("-started_at", "-id")[:8])
+        said = last_reasons(at_work)
+        context["experiments"] = [(one, said.get(one.pk, "")) for one in at_work]
     if "datasets:read" in granted:
         context["latest_datasets"] = list_datasets().order_by("-created_at", "-id")[:6]
     if "audit:read" in granted:

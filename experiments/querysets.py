@@ -22,6 +22,10 @@ class ExperimentQuerySet(QuerySet["Experiment"]):
         """Those that take units and outcomes."""
         return self.filter(status=ExperimentStatus.RUNNING)
 
+    def at_work(self) -> Self:
+        """Those that were started and are not over; who paused them has yet to say what then."""
+        return self.filter(status__in=(ExperimentStatus.RUNNING, ExperimentStatus.PAUSED))
+
     def evidence_due(self) -> Self:
         """Those that are over, and of which the registry has not been told."""
         return self.filter(concluded_at__isnull=False, evidence_at=None)

@@ -132,6 +132,34 @@ class TestPages:
         assert answer.status_code == 302
 
 
+class TestOverview:
+    def test_shows_what_is_at_work_and_what_was_said_last(self, owner, browser):
+        at_work, unseen = running(owner, name="at-work"), running(owner, name="unseen")
+        draft(owner, name="a-draft")
+        add_sums(at_work, returns(8))
+        jobs.analyze_experiment(experiment_id=at_work.public_id)
+
+        overview = browser.get(reverse("admin:index"))
+
+        said = get_board(at_work).reason
+        assert overview.context["experiments"] == [(unseen, ""), (at_work, said)]
+        html = overview.content.decode()
+        assert said in html
+        assert "Nobody has looked yet." in html
+        assert "a-draft" not in html
+
+    def test_is_the_same_few_queries_however_many_are(
+        self, owner, browser, django_assert_max_num_queries
+    ):
+        for _ in range(6):
+            add_sums(made := running(owner), returns(8))
+            jobs.analyze_experiment(experiment_id=made.public_id)
+        browser.get(reverse("admin:index"))
+
+        with django_assert_max_num_queries(16):
+            browser.get(reverse("admin:index"))
+
+
 class TestBudgets:
     def test_hold_on_list_and_page(self, owner, browser, django_assert_max_num_queries):
         rows = [running(owner) for _ in range(8)]
