@@ -241,6 +241,7 @@ class TestStudyPages:
         assert "It fell" in html
         assert "download_report" not in html
 
+    @pytest.mark.django_db(transaction=True)  # the heartbeat must see the run
     def test_say_what_became_of_a_cancelled_study(self, tiny, owner, browser, monkeypatch):
         from backtests import jobs
         from backtests.jobs import evaluation
@@ -337,6 +338,7 @@ class TestLive:
         assert "width: 50%" in html
         assert 'hx-trigger="every 2s"' in html
 
+    @pytest.mark.django_db(transaction=True)  # the heartbeat must see the run
     def test_shows_trials_chunks_and_the_best_of_a_study(self, tiny, owner, look, monkeypatch):
         from backtests import jobs
         from backtests.jobs import evaluation
