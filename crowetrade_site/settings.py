@@ -247,6 +247,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "OAS_VERSION": "3.1.1",  # its schemas are those of the specs
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "crowetrade_site.core.api.schema.close_request_bodies",
+    ],
     "ENUM_NAME_OVERRIDES": {
         kind.__name__: [member.value for member in kind]
         for kind in (

@@ -53,6 +53,13 @@ class ConversionTarget(StrEnum):
     ONNX = "onnx"
 
 
+class MissingValues(StrEnum):
+    """What is done about rows with missing values where a model becomes ONNX."""
+
+    COMPARE = "compare"  # they are compared as well, where the model takes them
+    REFUSE = "refuse"  # complete rows alone are compared, and the new version takes no others
+
+
 class EvidenceStatus(StrEnum):
     """Whether evidence still counts."""
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 _Row = TypeVar("_Row", bound=Model)
 LOADABLE = (VersionStatus.READY,)
 MOST_NAMED = 1000  # models whose versions a search takes in
-MOST_KEYS = 1000  # rows that are few enough to be read by their keys and ordered afterwards
+# Rows that are few enough to be read by their keys and ordered afterwards. Of so many, a page of
+# 50 takes 8 ms more than a walk that meets them everywhere, 165 less than one that meets them last.
+MOST_KEYS = 1000
 _DICTIONARY = "simple"  # names are no language: nothing is stemmed, nothing left out
 
 

@@ -9,7 +9,7 @@ from backtests.selectors import resolve_benchmark
 from strategies.pipeline import TargetWeights
 
 Caveat = dict[str, str]
-SHOWN = 5
+SHOWN = 3
 CARRIED_SHARE = 0.02
 
 
@@ -47,8 +47,8 @@ def _of_decisions(market: Market, composed: TargetWeights) -> list[Caveat]:
 
 
 def _names(symbols: tuple[str, ...]) -> str:
-    more = f" and {len(symbols) - SHOWN} more" if len(symbols) > SHOWN else ""
-    return ", ".join(symbols[:SHOWN]) + more
+    shown, more = ", ".join(symbols[:SHOWN]), len(symbols) - SHOWN
+    return f"{len(symbols)} instruments ({shown} and {more} more)" if more > 0 else shown
 
 
 def _of_costs(spec: RunSpec, market: Market) -> list[Caveat]:

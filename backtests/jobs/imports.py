@@ -18,7 +18,7 @@ from django.utils import timezone
 from backtests.jobs.lease import LeaseLost
 from backtests.lifecycle import DatasetStatus
 from backtests.marketdata.arrays import file_digest
-from backtests.marketdata.errors import DatasetRefused, MarketDataError
+from backtests.marketdata.errors import DatasetRefused, MarketDataError, OptionsError
 from backtests.marketdata.importer import ImportOutcome, import_file
 from backtests.marketdata.manifest import IMPORTER_VERSION
 from backtests.marketdata.options import ImportOptions
@@ -50,7 +50,8 @@ def import_file_as(
     Forbidden
         The actor may not import.
     InvalidInput
-        The file is refused: the top finding in one sentence, the report in ``report``.
+        The file is refused: the top finding in one sentence, every error in ``errors``, the report
+        in ``report``.
     """
     roles.require(actor, "datasets:write")
     if known := _known_source(name, path, options):
@@ -76,7 +77,8 @@ def import_into(dataset: Dataset, path: Path, *, on_progress: Progress | None = 
     columns = _imported(path, ImportOptions.from_mapping(dataset.options), on_progress)
     standing = _standing(dataset.name, columns["digest"]) or _register(dataset, columns)
     if standing.pk != dataset.pk:
-        raise InvalidInput(f"The same data stands already, as {standing}.")
+        text = f"The same data stands already, as {standing}."
+        raise InvalidInput(text, errors=[{"path": "file", "message": text}])
     return standing
 
 
@@ -101,9 +103,13 @@ def _checked(
     try:
         return import_file(path, options, workdir, on_progress=on_progress)
     except DatasetRefused as refusal:
-        raise InvalidInput(str(refusal), report=refusal.report.to_json()) from refusal
+        report = refusal.report
+        raise InvalidInput(
+            str(refusal), errors=report.faults(), report=report.to_json()
+        ) from refusal
     except MarketDataError as error:
-        raise InvalidInput(str(error)) from error
+        where = "options" if isinstance(error, OptionsError) else "file"
+        raise InvalidInput(str(error), errors=[{"path": where, "message": str(error)}]) from error
 
 
 def _stored(outcome: ImportOutcome) -> dict[str, Any]:

@@ -52,6 +52,17 @@ class Scale(NamedTuple):
     size: float
 
 
+def warm_up() -> None:
+    """Compile or load every kernel of a usual replay once, before the first one needs them."""
+    returns = np.array([[0.01, -0.01], [-0.02, 0.01], [0.01, 0.02], [0.0, -0.01]] * 8)
+    policies = {"uniform": make_policy("uniform", 2)}
+    for as_happened in (False, True):
+        replay(returns, policies, repetitions=2, as_happened=as_happened)
+    days = np.arange(1, len(returns) + 1) * 86_400_000_000_000
+    paired = Paired({"a": Run(), "b": Run()}, days, returns, 0, {})
+    answer(plan_of({}, paired.labels, n_periods=days.size, seconds=86_400, seed=0), paired)
+
+
 def check(spec: RunSpec, n_periods: int) -> None:
     """Refuse policies and an analysis that the experiments app does not know.
 

@@ -21,7 +21,7 @@ from backtests.jobs.lease import (
 )
 from backtests.jobs.problems import unexpected, worker_lost
 from backtests.jobs.waiting import WAITING, postpone_run, require_store
-from backtests.jobs.warming import await_kernels
+from backtests.jobs.warming import Kernels, await_kernels
 from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.runspec import SECTIONS
@@ -74,13 +74,14 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
 
 def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
     """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
-    await_kernels(lease)
+    is_replay = run.spec["kind"] == RunKind.REPLAY
+    await_kernels(lease, Kernels.REPLAYS if is_replay else Kernels.ENGINE)
     from backtests.jobs import backtest, replaying, reproduction, studies
 
     outcome: dict[str, Any] | None
     if run.spec["kind"] in SECTIONS:
         outcome = studies.advance(run, lease)
-    elif run.spec["kind"] == RunKind.REPLAY:
+    elif is_replay:
         outcome = replaying.compute(run, lease)
     else:
         outcome = backtest.compute(run, lease)

@@ -111,8 +111,9 @@ def _refuse(dataset: Dataset, problem: dict[str, Any]) -> None:
     report = problem.pop("report", {})
     with transaction.atomic():
         refused = _held(dataset).update(
-            status=DatasetStatus.REFUSED, problem=problem, report=report, lease_expires_at=None
-        )
+            status=DatasetStatus.REFUSED, problem=problem, report=report,
+            n_refused=report.get("n_refused", 0), lease_expires_at=None,
+        )  # fmt: skip
         if refused:
             audit.record(
                 "backtests.dataset.refused", dataset, actor=None, at=timezone.now(),

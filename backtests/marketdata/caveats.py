@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from backtests.marketdata.manifest import Manifest
 from backtests.marketdata.periods import observed_per_year
 from backtests.marketdata.stamps import DAY_NS
 
-MAX_NAMED = 5
+MAX_NAMED = 3
 # Missing bars below this share of the window change no figure worth reading.
 MATERIAL_GAPS = 0.01
 WEEKDAYS_PER_YEAR = DAYS_PER_YEAR * 5 / 7
@@ -168,10 +169,13 @@ def _caveat(group: str, hits: Sequence[_Hit]) -> Caveat:
 
 
 def _names(hits: Sequence[_Hit]) -> str:
-    names = list(dict.fromkeys(h.symbol or "the file" for h in hits))
-    more = len(names) - MAX_NAMED
-    shown = ", ".join(names[:MAX_NAMED])
-    return f"{shown} and {more} more" if more > 0 else shown
+    """Return how many instruments are concerned, and those that are most."""
+    counts: Counter[str] = Counter()
+    for hit in hits:
+        counts[hit.symbol or "the file"] += hit.count
+    shown = ", ".join(name for name, _ in counts.most_common(MAX_NAMED))
+    more = len(counts) - MAX_NAMED
+    return f"{len(counts)} instruments ({shown} and {more} more)" if more > 0 else shown
 
 
 def _sentence(text: str) -> str:

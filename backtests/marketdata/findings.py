@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,8 @@ class Finding:
         Empty where the finding concerns the file.
     count : int
         Rows (or events) concerned.
+    n_refused : int
+        Rows refused for it, of which nothing was found before: one with two faults counts once.
     examples : list of dict
         The first few: ``row`` (as `QualityReport.unit` counts), ``stamp`` (ISO), ``value``.
     sentence : str
@@ -65,6 +68,7 @@ class Finding:
     last_ns: int | None = None
     stamps: list[int] = field(default_factory=list)
     spacing_ns: int = 0
+    n_refused: int = 0
 
     def concern(self, stamps: Int64Array) -> None:
         """Note the stamps of rows concerned; those missing are left out."""
@@ -93,6 +97,8 @@ class QualityReport:
         Observations considered: rows of a long file, non-empty cells of a wide one, after
         `where` and the date range. Always ``n_accepted + n_refused``.
     n_accepted, n_refused : int
+        Rows without a fault and with one, whether the file was taken or not; what is refused adds
+        up over the findings.
     findings : list of Finding
         Gravest first.
     survivors : bool
@@ -123,6 +129,14 @@ class QualityReport:
         name = f"{self.source}{', ' + top.symbol if top.symbol else ''}"
         tail = f" And {more} more error{'s' if more > 1 else ''}." if more > 0 else ""
         return f"{name}: {top.sentence}{_first_example(top, self.unit)}{tail}"
+
+    def faults(self) -> list[dict[str, str]]:
+        """Return each error as a fault of a request's ``file``: what is wrong, and where first."""
+        told = [
+            (f"{f.symbol}: " if f.symbol else "") + f.sentence + _first_example(f, self.unit)
+            for f in self.errors
+        ]
+        return [{"path": "file", "message": text} for text in told]
 
     def count(self, code: str, symbol: str | None = None) -> int:
         """Return how many rows a code concerns, over all instruments or one."""
@@ -253,8 +267,12 @@ class Ledger:
     def settle(self) -> QualityReport:
         """Count, word and sort the findings."""
         report = self.report
-        report.n_refused = len(self.refused())
+        refused = self.refused()
+        report.n_refused = len(refused)
         report.n_accepted = report.n_rows - report.n_refused
+        by_reason = Counter(zip(refused["code"], refused["sym"], strict=True))
+        for (code, sym), n_rows in by_reason.items():
+            self._found[code, self._name(int(sym)), False].n_refused = n_rows
         report.findings = sorted(
             self._found.values(), key=lambda f: (_RANK[f.severity], -f.count, f.code, f.symbol)
         )

@@ -48,7 +48,7 @@ from backtests.selectors.searches import (
     require_folds,
     seconds_of_trial,
 )
-from backtests.selectors.specs import spec_text
+from backtests.selectors.specs import parse_spec, spec_text
 from backtests.selectors.standings import write_standings
 from backtests.selectors.studies import Study, get_study
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
@@ -102,6 +102,7 @@ __all__ = [
     "list_runs",
     "list_trials",
     "most_periods",
+    "parse_spec",
     "plan_search",
     "render_report",
     "require_artifacts",

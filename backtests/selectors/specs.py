@@ -1,6 +1,7 @@
-"""Specs as text that people read and run again."""
+"""Specs as people hand them in, and as text that they read and run again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -9,7 +10,50 @@ from pydantic import BaseModel, ValidationError
 from backtests import search
 from backtests.models import Run
 from backtests.runspec import RunSpec, as_backtest
+from crowetrade_site.core import documents
+from crowetrade_site.core.errors import InvalidInput
 from strategies.selectors import get_spec
+
+
+def parse_spec(document: Mapping[str, Any]) -> RunSpec:
+    """Return the spec of a run; faults of its strategies are told with those of everything else.
+
+    Raises
+    ------
+    InvalidInput
+        A key is unknown or a value out of range, in the spec or in a strategy that it describes:
+        each by its path, ``strategy.signals.0.lookback_days`` (422).
+    """
+    faults: list[dict[str, str]] = []
+    with _collecting(faults):
+        spec = documents.parse(RunSpec, document)
+    for place, strategy in _described(document):
+        with _collecting(faults):
+            get_spec(strategy, within=place)
+    if faults:
+        raise InvalidInput.of(faults)
+    return spec
+
+
+@contextmanager
+def _collecting(faults: list[dict[str, str]]) -> Iterator[None]:
+    """Put the faults of a document with others; one that is unreadable as a whole is refused."""
+    try:
+        yield
+    except InvalidInput as refusal:
+        if "errors" not in refusal.extensions:
+            raise
+        faults += refusal.extensions["errors"]
+
+
+def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give the strategies that a document describes itself, by their places in it."""
+    compared = document.get("comparison")
+    strategies = compared.get("strategies") if isinstance(compared, Mapping) else None
+    places = {"strategy": document.get("strategy")}
+    if isinstance(strategies, Mapping):
+        places |= {f"comparison.strategies.{label}": one for label, one in strategies.items()}
+    yield from ((place, one) for place, one in places.items() if isinstance(one, Mapping))
 
 
 def spec_text(run: Run) -> str:

@@ -14,7 +14,7 @@ from backtests.lifecycle import Priority, RunKind, RunStatus
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
 from backtests.services.steps import require_priority
-from crowetrade_site.core import audit, canonical, documents, idempotency, roles
+from crowetrade_site.core import audit, canonical, idempotency, roles
 from crowetrade_site.core.errors import Conflict, TooMuch
 from registry import services as registry
 from strategies.selectors import REGISTERED, get_registered, get_spec
@@ -62,7 +62,7 @@ def queue_run(
     """
     roles.require(actor, "runs:write")
     require_priority(actor, priority)
-    spec = selectors.complete_replay(documents.parse(RunSpec, document))
+    spec = selectors.complete_replay(selectors.parse_spec(document))
     tested = _tested(spec)
     strategy = tested.spec if tested else get_spec(spec.strategy, within="strategy")
     request = _request_digest(spec, strategy, reason, priority, tested)
@@ -150,7 +150,7 @@ def estimate_run(*, document: Mapping[str, Any], actor: User) -> "selectors.Esti
         As `queue_run`.
     """
     roles.require(actor, "runs:write")
-    spec = selectors.complete_replay(documents.parse(RunSpec, document))
+    spec = selectors.complete_replay(selectors.parse_spec(document))
     strategy = get_spec(spec.strategy, within="strategy")
     dataset = selectors.resolve_dataset(spec.dataset)
     pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)

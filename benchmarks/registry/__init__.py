@@ -3,6 +3,7 @@
     python -m benchmarks registry                    all of it
     python -m benchmarks registry --versions 20000   a smaller registry
     python -m benchmarks registry --only load        requests, load or upload alone
+    python -m benchmarks registry --only keys        searches by keys and walked, by size
 
 A web server as `manage.py serve` starts it (two gthread processes) on a loopback port, with a home
 folder and a database that are thrown away; `DATABASE_URL` chooses the server, else it is the

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import benchmarks.registry
+from benchmarks.registry.keys import measure_keys
 from benchmarks.registry.loading import measure_loading
 from benchmarks.registry.requests import measure_requests
 from benchmarks.registry.rows import furnish
@@ -22,7 +23,7 @@ def main() -> None:
     )
     parser.add_argument("--versions", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", choices=("requests", "load", "upload"))
+    parser.add_argument("--only", choices=("requests", "keys", "load", "upload"))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ct-bench-") as folder, _database(folder):
         import django
@@ -34,9 +35,12 @@ def main() -> None:
         django.setup()
         try:
             call_command("migrate", verbosity=0)
-            names = furnish(asked.versions if asked.only in (None, "requests") else 100)
+            names = furnish(asked.versions if asked.only in (None, "requests", "keys") else 100)
             if asked.only in (None, "load"):
                 measure_loading(asked.rounds)
+            if asked.only == "keys":  # it marks rows: not with the requests
+                measure_keys(names)
+                return
             with web(folder) as server:
                 if asked.only in (None, "requests"):
                     measure_requests(names, asked.rounds)

@@ -42,6 +42,8 @@ class Sent:
         Where a key was sent that is no acceptable text; None where there is no such row.
     unknown : dict of int to str
         Rows with a field that outcomes do not have, and what is said of it.
+    no_objects : bool array or None
+        Where a row is a number, a list or the like; None where there is no such row.
     """
 
     metric: list[str | None]
@@ -53,6 +55,7 @@ class Sent:
     x: NDArray[np.float64]
     bad_keys: NDArray[np.bool_] | None = None
     unknown: Mapping[int, str] = field(default_factory=dict)
+    no_objects: NDArray[np.bool_] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -72,14 +75,16 @@ def of_rows(rows: Sequence[Any]) -> Sent:
     Raises
     ------
     IntakeError
-        A row is no object, or every row has a field that is unknown: whoever sends them is wrong.
+        No row is an object, or every row has a field that is unknown: whoever sends them is wrong.
     TooManyOutcomes
         More than `MOST_ROWS`.
     """
     require_rows(len(rows))
-    if any(type(row) is not dict for row in rows):
-        at = next(number for number, row in enumerate(rows) if type(row) is not dict)
-        raise IntakeError("", (f"outcomes.{at}", "an object is needed."))
+    no_objects = np.array([type(row) is not dict for row in rows])
+    if no_objects.all():
+        raise IntakeError("", ("outcomes.0", "an object is needed."))
+    if no_objects.any():
+        rows = [row if type(row) is dict else {} for row in rows]
     unknown = _unknown_fields(rows)
     columns = {name: [row.get(name) for row in rows] for name in FIELDS}
     key = words_of(columns["key"])
@@ -93,6 +98,7 @@ def of_rows(rows: Sequence[Any]) -> Sent:
         x=numbers_of(columns["x"]),
         bad_keys=misplaced(columns["key"], key),
         unknown={row: f"{place}: {text}" for row, (place, text) in unknown.items()},
+        no_objects=no_objects if no_objects.any() else None,
     )
 
 

@@ -27,6 +27,7 @@ BoolArray = NDArray[np.bool_]
 class Reason(StrEnum):
     """Why an outcome is refused."""
 
+    NO_OBJECT = "no_object"
     UNKNOWN_FIELD = "unknown_field"
     UNKNOWN_METRIC = "unknown_metric"
     BAD_TIME = "bad_time"
@@ -45,6 +46,7 @@ class Reason(StrEnum):
 
 REASONS: Final = tuple(Reason)
 DETAILS: Final = {
+    Reason.NO_OBJECT: "An outcome is an object, with metric, value and at.",
     Reason.UNKNOWN_FIELD: "An outcome has no such field.",
     Reason.UNKNOWN_METRIC: "The plan has no such metric; it has {metrics}.",
     Reason.BAD_TIME: "at is ISO 8601 with its zone, or an integer of UTC nanoseconds.",
@@ -110,6 +112,8 @@ def judge(sent: Sent, terms: Terms, *, started_ns: int, now_ns: int) -> Judged:
     metric = _positions(sent.metric, [one.name for one in terms.metrics])
     arm = np.full(sent.n_rows, -1, dtype=np.int64)
     judged = Judged(np.zeros(sent.n_rows, dtype=np.int8), metric, arm, sent.unknown)
+    if sent.no_objects is not None:
+        judged.refuse(sent.no_objects, Reason.NO_OBJECT)
     if sent.unknown:
         judged.refuse(np.isin(np.arange(sent.n_rows), list(sent.unknown)), Reason.UNKNOWN_FIELD)
     judged.refuse(metric < 0, Reason.UNKNOWN_METRIC)

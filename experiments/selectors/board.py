@@ -46,6 +46,7 @@ TALLIES = {
     "bad_unit": "refused: no unit that can be",
     "bad_key": "refused: no key that can be",
     "missing_x": "refused: without the x that the metric needs",
+    "no_object": "refused: a number, a list or the like, where an object is needed",
     "unknown_field": "refused: with a field that outcomes do not have",
     "unknown_metric": "refused: no such metric",
     "unknown_arm": "refused: no such arm",

@@ -35,7 +35,7 @@ from registry.admin.base import (
     with_pages,
     with_pieces,
 )
-from registry.lifecycle import RULES, ConversionTarget, Stage, VersionStatus
+from registry.lifecycle import RULES, ConversionTarget, MissingValues, Stage, VersionStatus
 from registry.models import Conversion, Evidence, ModelVersion, RegisteredModel, Waiver
 
 NEXT = {
@@ -59,6 +59,19 @@ class RowsForm(RemarkForm):
         "pipeline has a counterpart in it.",
         widget=UnfoldAdminSelectWidget(),
     )
+    missing_values = forms.ChoiceField(
+        label="Missing values",
+        choices=[
+            ("compare", "compare rows with gaps as well, where the model takes them"),
+            ("refuse", "refuse: compare complete rows alone (ONNX)"),
+        ],
+        initial="compare",
+        required=False,
+        help_text="Forests lose on the way to ONNX where missing values go, and are refused. With "
+        "“refuse” they are converted for complete rows: the new version says so, and takes no "
+        "others.",
+        widget=UnfoldAdminSelectWidget(),
+    )
     rows = forms.JSONField(
         label="Probe rows (JSON)",
         help_text='A list of rows: [[1.0, 2.0], …] or [{"column": 1.0}, …]. Both models must '
@@ -66,6 +79,10 @@ class RowsForm(RemarkForm):
         "size and with the same decisions.",
         widget=UnfoldAdminTextareaWidget({"rows": 6, "style": "font-family: monospace"}),
     )
+
+    def clean_missing_values(self) -> str:
+        """Take what a form without the choice would say."""
+        return str(self.cleaned_data["missing_values"] or MissingValues.COMPARE)
 
     def clean_rows(self) -> list[Any]:
         """Accept a list alone; the service checks the rest."""
@@ -376,6 +393,7 @@ class ModelVersionAdmin(RegistryAdmin):
         return self.called(
             request, services.convert_version, "The conversion is queued.", object_id,
             rows=form.cleaned_data["rows"], target=form.cleaned_data["target"],
+            missing_values=form.cleaned_data["missing_values"],
         )  # fmt: skip
 
     @dialog_action(

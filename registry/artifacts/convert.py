@@ -15,7 +15,8 @@ from registry.artifacts.limits import Limits
 from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.manifest import FileEntry
 from registry.artifacts.onnx_files import external_tensors, is_onnx
-from registry.artifacts.onnx_graphs import opsets_of, signature_of
+from registry.artifacts.onnx_graphs import opsets_of, properties_of, signature_of
+from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
 from registry.artifacts.sandbox import Probe, ProbeStatus, Rows, run
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES, inspect_skops
@@ -64,6 +65,8 @@ class Conversion:
             return {"framework": {"written_by": written_by}}
         with memoryview(self.content) as buffer:
             framework = {"written_by": written_by, "opsets": opsets_of(buffer)}
+            if missing := properties_of(buffer).get(MISSING_VALUES):
+                framework["missing_values"] = missing
             return {"framework": framework, "signature": signature_of(buffer)}
 
     @property
@@ -85,6 +88,7 @@ def convert(
     *,
     rows: Rows | NDArray[Any],
     source: Format = Format.PICKLE,
+    refuses_missing: bool = False,
     trusted: Collection[str] = TRUSTED_TYPES,
     limits: SandboxLimits | None = None,
 ) -> Conversion:
@@ -104,6 +108,9 @@ def convert(
         where the model takes that: one in each row and in each column, and all of one row.
     source : Format
         What the file is.
+    refuses_missing : bool
+        Compare on the given rows alone, and have the ONNX file say that it is for complete rows:
+        whoever loads it here is refused others.
     trusted : collection of str
         The registry's list of skops types.
     limits : SandboxLimits
@@ -111,7 +118,7 @@ def convert(
     Raises
     ------
     ValueError
-        There are no rows, or nothing is converted so.
+        There are no rows, or nothing is converted so; only ONNX refuses missing values.
     ArtifactError
         The file is not there.
     """
@@ -119,13 +126,17 @@ def convert(
         raise ValueError("A conversion is checked on rows, and there are none.")
     if source not in SOURCES.get(target, ()):
         raise ValueError(f"A model that is {source.value} does not become {target.value}.")
+    if refuses_missing and target is not Format.ONNX:
+        raise ValueError(f"A model that becomes {target.value} keeps what it does with gaps.")
     tolerance = TOLERANCES[target]
     asked = {
         "task": "convert", "target": target.value, "rows": rows, "opens_pickles": True,
-        "tolerance": tolerance,
+        "tolerance": tolerance, "refuses_missing": refuses_missing,
     }  # fmt: skip
     probe, payload = run(folder, entry, source, asked, trusted, limits or SandboxLimits())
-    if probe.is_opened and (reason := _fault(payload, entry.path, target, trusted)):
+    if probe.is_opened and (
+        reason := _fault(payload, entry.path, target, trusted) or _unsaid(payload, refuses_missing)
+    ):
         probe = replace(probe, status=ProbeStatus.FAILED, reason=reason)
     made = Conversion(probe, payload, tolerance)
     return made if made.is_equal else replace(made, content=b"")
@@ -144,3 +155,12 @@ def _fault(payload: bytes, path: str, target: Format, trusted: Collection[str]) 
     if elsewhere is None:
         return "what came out is no ONNX file"
     return "what came out has tensors in other files" if elsewhere else ""
+
+
+def _unsaid(payload: bytes, refuses_missing: bool) -> str:
+    """Return what is wrong with a graph for complete rows alone that does not say so."""
+    if not refuses_missing:
+        return ""
+    with memoryview(payload) as buffer:
+        said = properties_of(buffer).get(MISSING_VALUES)
+    return "" if said == REFUSE else "what came out does not say that it refuses missing values"

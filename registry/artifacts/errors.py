@@ -33,5 +33,9 @@ class CannotPredictError(ArtifactError):
     """The model is a set of parameters: there is nothing to call."""
 
 
+class MissingValuesError(ArtifactError):
+    """Rows have gaps, and the model was converted for complete rows alone."""
+
+
 class SignatureRefusedError(ArtifactError):
     """A signature is not one of the key, or not over these files."""

@@ -16,6 +16,7 @@ from registry.artifacts.documents import DocumentError, read_json, read_yaml
 from registry.artifacts.errors import (
     ArtifactError,
     CannotPredictError,
+    MissingValuesError,
     NotAllowedError,
     UnreadableError,
 )
@@ -28,6 +29,7 @@ from registry.artifacts.manifest import (
     require_digest,
 )
 from registry.artifacts.onnx_files import external_tensors, is_onnx
+from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES, open_skops
 
@@ -88,12 +90,21 @@ class EstimatorModel:
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """An ONNX graph with one input of rows."""
+    """An ONNX graph with one input of rows.
+
+    Attributes
+    ----------
+    session : onnxruntime.InferenceSession
+        The graph itself, which refuses nothing.
+    refuses_missing : bool
+        Whether its file says that it is for complete rows alone.
+    """
 
     session: Any
     n_bytes: int
     format: Format = Format.ONNX
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    refuses_missing: bool = False
 
     def outputs(self, X: Any) -> dict[str, Any]:
         """Return every output of the graph by name.
@@ -102,12 +113,17 @@ class OnnxModel:
         ------
         CannotPredictError
             The graph has not exactly one input.
+        MissingValuesError
+            A value is missing, and the graph is for complete rows alone.
         """
         inputs = self.session.get_inputs()
         if len(inputs) != 1:
             raise CannotPredictError(f"The graph has {len(inputs)} inputs; rows go to one.")
+        rows = _as_input(X, inputs[0].type)
+        if self.refuses_missing:
+            _require_complete(rows)
         names = [output.name for output in self.session.get_outputs()]
-        values = self.session.run(names, {inputs[0].name: _as_input(X, inputs[0].type)})
+        values = self.session.run(names, {inputs[0].name: rows})
         return dict(zip(names, values, strict=True))
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -125,6 +141,20 @@ def _as_input(X: Any, kind: str) -> NDArray[Any]:
     if kind not in kinds:
         raise CannotPredictError(f"The graph's input is a {kind}; rows are numbers.")
     return np.ascontiguousarray(X, dtype=kinds[kind])
+
+
+def _require_complete(rows: NDArray[Any]) -> None:
+    import numpy as np
+
+    if rows.dtype.kind != "f" or not (is_missing := np.isnan(rows)).any():
+        return
+    has_gaps = is_missing.reshape(len(rows), -1).any(axis=1)
+    raise MissingValuesError(
+        f"{np.count_nonzero(has_gaps)} of {len(rows)} rows have missing values, row "
+        f"{np.argmax(has_gaps)} (from 0) first: the model was converted to ONNX for complete rows "
+        "alone, and what it says of others is not what the original says. Fill the gaps, or use "
+        "the version that it was converted from."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +232,18 @@ def open_bytes(
         case Format.SKOPS:
             return EstimatorModel(open_skops(content, trusted), _GROWTH * len(content))
         case Format.ONNX:
-            return OnnxModel(_session(content, n_threads), 2 * len(content))
+            return _graph(content, n_threads)
         case Format.SAFETENSORS:
             return _tensors_of(content, len(content))
         case Format.PARAMETERS:
             return ParameterModel(_parameters_of(content), _GROWTH * len(content))
     raise NotAllowedError(f"A file that is {model_format.value} is not opened here.")
+
+
+def _graph(content: bytes, n_threads: int) -> OnnxModel:
+    session = _session(content, n_threads)
+    said = session.get_modelmeta().custom_metadata_map
+    return OnnxModel(session, 2 * len(content), refuses_missing=said.get(MISSING_VALUES) == REFUSE)
 
 
 def _session(content: bytes, n_threads: int) -> Any:

@@ -2,7 +2,8 @@
 
 References
 ----------
-.. [1] onnx/onnx.proto3: ModelProto, GraphProto, ValueInfoProto, TypeProto, TensorShapeProto.
+.. [1] onnx/onnx.proto3: ModelProto, GraphProto, ValueInfoProto, TypeProto, TensorShapeProto,
+   StringStringEntryProto.
 .. [2] MLflow, "Model Signatures": tensors are ``{"type": "tensor", "tensor-spec": {...}}``.
 """
 
@@ -15,7 +16,7 @@ from registry.artifacts.onnx_files import fields
 
 MOST_VALUES = 1000
 LONGEST_NAME = 200
-_GRAPH, _OPSETS = 7, 8
+_GRAPH, _OPSETS, _PROPERTIES = 7, 8, 14
 _INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12
 _INITIALIZER_NAME = 8
 _NAME, _TYPE = 1, 2
@@ -61,6 +62,23 @@ def opsets_of(model: memoryview) -> dict[str, int]:
     for opset in _messages(model, _OPSETS):
         domain = "".join(_text(one) for one in _messages(opset, 1))
         found[domain] = _number(opset, 2)
+        if len(found) == MOST_VALUES:
+            break
+    return found
+
+
+def properties_of(model: memoryview) -> dict[str, str]:
+    """Return what a model says of itself, text by name, each cut like a name.
+
+    Raises
+    ------
+    UnreadableError
+        A part is no message.
+    """
+    found: dict[str, str] = {}
+    for entry in _messages(model, _PROPERTIES):
+        name, text = ("".join(_text(one) for one in _messages(entry, n)) for n in (1, 2))
+        found[name] = text
         if len(found) == MOST_VALUES:
             break
     return found

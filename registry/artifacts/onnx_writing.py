@@ -8,6 +8,8 @@ from typing import Any
 from registry.artifacts.errors import ArtifactError
 
 OPSET = {"": 21, "ai.onnx.ml": 3}  # what every converter of skl2onnx knows how to write
+# The file says it itself: what is known of bytes goes wherever they are copied to.
+MISSING_VALUES, REFUSE = "crowetrade.missing_values", "refuse"
 _KIND = re.compile(r"<class '([\w.]+)'>")
 
 
@@ -15,7 +17,7 @@ class NotExpressibleError(ArtifactError):
     """A step of a model has no counterpart in ONNX, or skl2onnx cannot write it."""
 
 
-def write_onnx(estimator: Any, n_columns: int) -> bytes:
+def write_onnx(estimator: Any, n_columns: int, *, refuses_missing: bool = False) -> bytes:
     """Return an estimator or pipeline as an ONNX file.
 
     Parameters
@@ -24,6 +26,9 @@ def write_onnx(estimator: Any, n_columns: int) -> bytes:
         Fitted on rows of numbers.
     n_columns : int
         Of these rows.
+    refuses_missing : bool
+        Whether the graph is for complete rows alone. No operator can refuse a row: it is written
+        into the file's properties, under `MISSING_VALUES`, and whoever loads it has to look.
 
     Returns
     -------
@@ -55,6 +60,8 @@ def write_onnx(estimator: Any, n_columns: int) -> bytes:
         graph = to_onnx(estimator, options=options, **asked)
     except Exception as error:  # converters raise what they like
         raise NotExpressibleError(_reason(error)) from error
+    if refuses_missing:
+        graph.metadata_props.add(key=MISSING_VALUES, value=REFUSE)
     return bytes(graph.SerializeToString())
 
 

@@ -200,10 +200,11 @@ def _as_skops(estimator: Any, rows: Any, request: dict[str, Any]) -> tuple[Agree
 
 
 def _as_onnx(estimator: Any, rows: Any, request: dict[str, Any]) -> tuple[Agreement, bytes]:
-    payload = write_onnx(estimator, rows.shape[1])
+    refuses = request["refuses_missing"]
+    payload = write_onnx(estimator, rows.shape[1], refuses_missing=refuses)
     graph: Any = open_bytes(payload, Format.ONNX)
     said: list[tuple[Outputs, Outputs]] = []
-    for piece, before in _with_gaps(estimator, rows):
+    for piece, before in _asked_of(estimator, rows, with_gaps=not refuses):
         said.append(_side_by_side(graph, piece, before))
     before, after = (
         {name: np.concatenate([pair[side][name] for pair in said]) for name in said[0][side]}
@@ -225,14 +226,14 @@ def _side_by_side(graph: Any, rows: Any, before: Outputs) -> tuple[Outputs, Outp
     return {name: before[name] for name in names}, shaped
 
 
-def _with_gaps(estimator: Any, rows: Any) -> Iterator[tuple[Any, Outputs]]:
+def _asked_of(estimator: Any, rows: Any, *, with_gaps: bool) -> Iterator[tuple[Any, Outputs]]:
     """Give rows and what is predicted of them: as they are, and with gaps if those are taken.
 
     Where a missing value goes, each tree learned by itself, and not every converter writes it down.
     So each row has one value missing, each column one, and one row has nothing.
     """
     yield rows, outputs_of(estimator, rows)
-    for gaps in _gaps(rows):
+    for gaps in _gaps(rows) if with_gaps else ():
         try:
             before = outputs_of(estimator, gaps)
         except ValueError:

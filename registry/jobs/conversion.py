@@ -23,7 +23,13 @@ from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
 from registry.artifacts.sandbox import ProbeStatus
 from registry.jobs.admission import LEASE, MOST_ATTEMPTS, materialized
-from registry.lifecycle import CONVERSIONS, ConversionStatus, VersionStatus
+from registry.lifecycle import (
+    CONVERSIONS,
+    ConversionStatus,
+    ConversionTarget,
+    MissingValues,
+    VersionStatus,
+)
 from registry.models import Conversion, ModelVersion, RegisteredModel, StoredFile
 from registry.selectors import (
     agreement_in_words,
@@ -63,6 +69,7 @@ def convert_version(*, conversion_id: UUID) -> UUID | None:
             converted = convert(
                 folder, entry, Format(conversion.target), rows=conversion.rows,
                 source=Format(version.format), trusted=trusted,
+                refuses_missing=conversion.missing_values == MissingValues.REFUSE,
             )  # fmt: skip
         return _settle(conversion, converted, entry.path)
     except (ArtifactError, Corrupted) as refusal:
@@ -111,9 +118,9 @@ def _settle(conversion: Conversion, converted: Converted, path: str) -> UUID | N
             lease_expires_at=None, published_at=timezone.now(), reason=probe.reason
         )
         return None
-    conversion.agreement = _told(converted)
+    conversion.agreement = _told(converted, conversion)
     if not converted.content:
-        _fail(conversion, _why_not(converted))
+        _fail(conversion, f"{_why_not(converted)}{_what_then(converted, conversion)}")
         return None
     place = f"{PurePosixPath(path).stem or 'model'}.{conversion.target}"
     described = converted.describe(Format(conversion.target))
@@ -121,9 +128,14 @@ def _settle(conversion: Conversion, converted: Converted, path: str) -> UUID | N
     return _register(conversion, entry, described)
 
 
-def _told(converted: Converted) -> dict[str, Any]:
+def _told(converted: Converted, conversion: Conversion) -> dict[str, Any]:
     found = converted.probe.agreement
-    return {} if found is None else found.document() | {"tolerance": converted.tolerance}
+    if found is None:
+        return {}
+    told = found.document() | {"tolerance": converted.tolerance}
+    if conversion.target == ConversionTarget.ONNX:
+        told["missing_values"] = conversion.missing_values
+    return told
 
 
 def _why_not(converted: Converted) -> str:
@@ -140,6 +152,17 @@ def _why_not(converted: Converted) -> str:
     if found.n_decisions_differing:
         said += f" {found.n_decisions_differing} of {found.n_rows} decisions are others."
     return said
+
+
+def _what_then(converted: Converted, conversion: Conversion) -> str:
+    """Return the way out that is left where gaps were compared."""
+    found = converted.probe.agreement
+    if found is None or found.n_rows <= len(conversion.rows):
+        return ""
+    return (
+        f" {found.n_rows - len(conversion.rows)} of the rows have missing values; if production "
+        "has none, ask for missing_values: refuse, which compares complete rows alone."
+    )
 
 
 def _register(conversion: Conversion, entry: FileEntry, described: dict[str, Any]) -> UUID | None:
@@ -168,6 +191,7 @@ def _register(conversion: Conversion, entry: FileEntry, described: dict[str, Any
                     "digest": made.digest, "converted_from": str(old.public_id),
                     "n_rows": len(conversion.rows), "conversion": str(conversion.public_id),
                     "target": conversion.target, "agreement": conversion.agreement,
+                    "missing_values": conversion.missing_values,
                 },
             )  # fmt: skip
     except IntegrityError:

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from crowetrade_site.core.models import BaseModel
-from registry.lifecycle import ConversionStatus, ConversionTarget
+from registry.lifecycle import ConversionStatus, ConversionTarget, MissingValues
 
 
 class StoredFile(BaseModel):
@@ -104,6 +104,10 @@ class Conversion(BaseModel):
     target = models.CharField(
         max_length=10, choices=[(t.value, t.value) for t in ConversionTarget],
         default=ConversionTarget.SKOPS,
+    )  # fmt: skip
+    missing_values = models.CharField(
+        max_length=10, choices=[(m.value, m.value) for m in MissingValues],
+        default=MissingValues.COMPARE, db_default=MissingValues.COMPARE,
     )  # fmt: skip
     agreement = models.JSONField(default=dict, blank=True)  # how far predictions are apart
     rows = models.JSONField()  # what both models predict: lists, or mappings of column names

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from crowetrade_site.core.errors import NotFound
 from registry.artifacts.contents import Format
 from registry.artifacts.convert import SOURCES
-from registry.lifecycle import ConversionTarget, VersionStatus
+from registry.lifecycle import ConversionTarget, MissingValues, VersionStatus
 from registry.models import Conversion, ModelVersion
 
 
@@ -30,14 +30,23 @@ def agreement_in_words(conversion: Conversion) -> str:
     found = conversion.agreement
     n_rows = found.get("n_rows", len(conversion.rows))
     rows = f"{n_rows} row{'' if n_rows == 1 else 's'}"
+    if conversion.missing_values == MissingValues.REFUSE:
+        rows = f"{n_rows} complete row{'' if n_rows == 1 else 's'}"
     if not found.get("max_abs_difference"):
-        return f"predicts the same, bit for bit, on {rows}."
+        return f"predicts the same, bit for bit, on {rows}.{_not_covered(conversion)}"
     said = (
         f"predicts the same within {found['tolerance']:g} of the usual size on {rows}; they are "
         f"{found['max_abs_difference']:.2g} apart at most"
     )
     differing = found.get("n_decisions_differing")
-    return f"{said}." if differing is None else f"{said}, and {differing} decisions are others."
+    decisions = "" if differing is None else f", and {differing} decisions are others"
+    return f"{said}{decisions}.{_not_covered(conversion)}"
+
+
+def _not_covered(conversion: Conversion) -> str:
+    if conversion.missing_values != MissingValues.REFUSE:
+        return ""
+    return " Rows with missing values are not covered: it takes none."
 
 
 def get_conversion(conversion_id: UUID) -> Conversion:

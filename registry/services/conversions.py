@@ -1,5 +1,6 @@
 """Converting models to skops or ONNX: asked for here, done by a worker in the sandbox."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from django.db import IntegrityError, transaction
 from crowetrade_site.core import audit, canonical, idempotency
 from crowetrade_site.core.errors import Conflict, InvalidInput
 from registry import selectors, tasks
-from registry.lifecycle import ConversionStatus, ConversionTarget
+from registry.lifecycle import ConversionStatus, ConversionTarget, MissingValues
 from registry.models import Conversion, ModelVersion
 from registry.services.steps import require_author, require_sound
 
@@ -26,7 +27,8 @@ CONVERTED = {
 @transaction.atomic(durable=True)
 def convert_version(
     *, version_id: UUID, rows: Sequence[Any], actor: User, at: datetime,
-    target: ConversionTarget = ConversionTarget.SKOPS, idempotency_key: str = "",
+    target: ConversionTarget = ConversionTarget.SKOPS,
+    missing_values: MissingValues = MissingValues.COMPARE, idempotency_key: str = "",
 ) -> Conversion:  # fmt: skip
     """Ask for a model to become another file, as a new version in development.
 
@@ -38,6 +40,8 @@ def convert_version(
         Probe rows, 1 to 1,000: lists of values, or mappings of column names to values; of numbers
         and null alone for ONNX. Both models predict them; only where every bit agrees, or for ONNX
         every decision and each value within the tolerance, there is a new version.
+    missing_values : MissingValues
+        ``refuse`` for ONNX: rows with gaps are not compared, and the new version takes none.
 
     Raises
     ------
@@ -53,10 +57,13 @@ def convert_version(
     plain = _checked(rows)
     if target == ConversionTarget.ONNX:
         _require_numbers(plain)
+    if missing_values == MissingValues.REFUSE:
+        _require_complete(plain, target)
     asked = canonical.digest(
         {
             "verb": "convert", "version": str(version_id), "rows": repr(plain),
             "target": str(target),
+            **({} if missing_values == MissingValues.COMPARE else {"missing_values": "refuse"}),
         }
     )  # fmt: skip
     if earlier := idempotency.recall(actor, idempotency_key, asked):
@@ -67,12 +74,13 @@ def convert_version(
             f"{version} is {version.status} and of the format {version.format or 'unknown'}; "
             f"{CONVERTED[target]}."
         )
-    _require_new(version, target)
+    _require_new(version, target, missing_values)
     try:
         with transaction.atomic():
             made = Conversion.objects.create(
-                version=version, target=target, rows=plain, requested_by=actor
-            )
+                version=version, target=target, missing_values=missing_values, rows=plain,
+                requested_by=actor,
+            )  # fmt: skip
     except IntegrityError:
         raise Conflict(f"{version} is being converted already.") from None
     idempotency.remember(actor, idempotency_key, asked, made.public_id)
@@ -80,16 +88,22 @@ def convert_version(
         "registry.conversion.requested", version, actor=actor, at=at,
         after={
             "conversion": str(made.public_id), "target": str(target), "n_rows": len(plain),
-            "digest": version.digest,
+            "missing_values": str(missing_values), "digest": version.digest,
         },
     )  # fmt: skip
     transaction.on_commit(lambda: tasks.publish_conversion(made.public_id))
     return made
 
 
-def _require_new(version: ModelVersion, target: ConversionTarget) -> None:
-    done = version.conversions.filter(status=ConversionStatus.DONE, target=target)
-    made = done.exclude(result=None).select_related("result").first()
+def _require_new(
+    version: ModelVersion, target: ConversionTarget, missing_values: MissingValues
+) -> None:
+    done = version.conversions.filter(
+        status=ConversionStatus.DONE, target=target,
+        # one of complete rows alone is no reason against one of all rows
+        missing_values__in={missing_values, MissingValues.COMPARE},
+    )  # fmt: skip
+    made = done.exclude(result=None).select_related("result").order_by("missing_values").first()
     if made is not None and made.result is not None:
         raise Conflict(
             f"{version} was converted to {target} before: see version {made.result.number}.",
@@ -109,6 +123,21 @@ def _require_numbers(rows: Sequence[Any]) -> None:
             "A model is converted to ONNX with one input of numbers: rows hold no texts. "
             "Convert it to skops."
         )
+
+
+def _require_complete(rows: Sequence[Any], target: ConversionTarget) -> None:
+    if target != ConversionTarget.ONNX:
+        raise InvalidInput.at(
+            "missing_values",
+            "a model that becomes skops does with gaps what it always did; refuse is for onnx.",
+        )
+    for number, row in enumerate(rows):
+        if any(value is None or math.isnan(value) for value in row):
+            raise InvalidInput.at(
+                f"rows.{number}",
+                "a value is missing, and missing_values: refuse compares complete rows alone. "
+                "Leave the row out, or fill its gap.",
+            )
 
 
 def _checked(rows: Sequence[Any]) -> list[Any]:

@@ -513,3 +513,33 @@ class TestDemo:
         command.finish(tmp_path / "report.html", {}, 1.0)
 
         assert capsys.readouterr().out.endswith("Done in 1.0 s; next: make serve\n")
+
+    def test_compares_over_the_same_days(self):
+        _, averages, holding = demo.RUN_SPECS.values()
+
+        differing = {key for key in averages | holding if averages.get(key) != holding.get(key)}
+        assert differing == {"strategy"}
+        assert averages["start"]
+
+    def test_says_a_caveat_of_several_runs_once(self, capsys):
+        shared, own = {"text": "Prices are adjusted."}, {"text": "No opens."}
+        figures = {key: {"value": 0.5, "unit": "fraction", "reason": ""} for key in demo.FIGURES}
+        run = {
+            "result_digest": "0" * 64,
+            "summary": {
+                "n_bars": 3058, "n_fills": 1, "seconds": {"computing": 0.1}, "metrics": figures,
+                "first_at": "2001-01-02T21:00:00Z", "last_at": "2013-03-01T21:00:00Z",
+                "caveats": [shared],
+            },
+        }  # fmt: skip
+        other = run | {"summary": run["summary"] | {"n_fills": 1200, "caveats": [own, shared]}}
+        command = demo.Command()
+        command.as_json = False
+
+        command.show({"one": run, "two": other})
+
+        said = capsys.readouterr().out
+        assert said.count("Prices are adjusted.") == said.count("No opens.") == 1
+        assert "2001-01-02 to 2013-03-01: 3,058 bars, 1 fill, computed" in said
+        assert "1,200 fills" in said
+        assert "  Caveats as above: 1\n" in said

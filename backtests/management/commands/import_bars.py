@@ -119,6 +119,8 @@ class Command(DomainCommand):
             dataset, fresh = self.imported(path, options["dataset"], stated, actor)
         except InvalidInput as refusal:
             self.tell_errors(refusal.extensions.get("report", {}).get("findings", []))
+            for fault in refusal.extensions.get("errors", ()):
+                fault["message"] = with_flags(fault["message"])
             raise InvalidInput(with_flags(refusal.detail), **refusal.extensions) from refusal
         self.report(dataset, fresh=fresh)
 

@@ -2,19 +2,13 @@
 
 from typing import Any
 
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 
-class AsItIs(BaseContentNegotiation):
+class AsItIs(DefaultContentNegotiation):
     """Let ``Accept: application/octet-stream`` have the file, and a refusal be a problem."""
-
-    def select_parser(self, request: Request, parsers: Any) -> BaseParser:  # noqa: ARG002
-        """Return the first parser."""
-        found: BaseParser = parsers[0]
-        return found
 
     def select_renderer(
         self,

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
-from registry.lifecycle import ConversionTarget
+from registry.lifecycle import ConversionTarget, MissingValues
 from registry.models import Conversion, TrustedType
 from registry.services.conversions import MOST_ROWS
 from registry.services.trust import LONGEST_NAME
@@ -18,6 +18,11 @@ class ConversionRequest(serializers.Serializer[Any]):
         [(target.value, target.value) for target in ConversionTarget],
         default=ConversionTarget.SKOPS.value,
         help_text="onnx: rows of numbers, 32-bit floats, equal within the tolerance.",
+    )
+    missing_values = serializers.ChoiceField(
+        [(one.value, one.value) for one in MissingValues],
+        default=MissingValues.COMPARE.value,
+        help_text="onnx: refuse compares complete rows alone, and the new version takes no others.",
     )
 
     rows = serializers.ListField(
@@ -38,8 +43,8 @@ class ConversionRow(RowSerializer[Conversion]):
     class Meta:
         model = Conversion
         fields = [
-            "id", "version", "target", "status", "result", "reason", "n_rows", "agreement",
-            "requested_by", "created_at", "finished_at",
+            "id", "version", "target", "missing_values", "status", "result", "reason", "n_rows",
+            "agreement", "requested_by", "created_at", "finished_at",
         ]  # fmt: skip
 
     def get_n_rows(self, conversion: Conversion) -> int:

@@ -67,6 +67,32 @@ class TestUpload:
         assert refused["problem"]["detail"]
         assert refused["report"]["findings"]
 
+    def test_tells_every_error_and_how_many_rows_it_is(self, api, upload):
+        text = (
+            b"date,symbol,open,high,low,close,volume\n"
+            b"2024-01-02,AAA,1,2,0.5,1.5,10\n2024-01-02,AAA,1,2,0.5,1.6,10\n"
+            b"2024-01-03,AAA,-1,0.5,2,1.5,10\n2024-01-04,BBB,1,2,0.5,,10\n"
+        )
+        body = upload(text).json()
+        jobs.import_dataset(dataset_id=body["id"])
+
+        refused = api.get(f"{DATASETS}{body['id']}/").json()
+
+        errors, findings = refused["problem"]["errors"], refused["report"]["findings"]
+        grave = [one for one in findings if one["severity"] == "error"]
+        assert len(errors) == len(grave) > 2
+        assert {fault["path"] for fault in errors} == {"file"}
+        assert "BBB: 1 bars have some values and lack others" in " ".join(
+            fault["message"] for fault in errors
+        )
+        assert (refused["n_rows"], refused["n_refused"], refused["report"]["n_refused"]) == (
+            0,
+            4,
+            4,
+        )
+        assert sum(one["n_refused"] for one in findings) == 4
+        assert sum(one["count"] for one in grave) == 5  # one row has two faults
+
     def test_makes_one_dataset_of_one_key(self, upload, content):
         ids = {upload(content, **{"Idempotency-Key": "k"}).json()["id"] for _ in range(2)}
 

@@ -81,6 +81,34 @@ class TestQueue:
         )
         assert [fault["path"] for fault in body["errors"]] == ["spec.capitol", "spec.sede"]
 
+    def test_names_the_faults_of_the_strategy_beside_the_others(self, api, tiny):
+        strategy = {
+            "signals": [{"kind": "momentum", "lookback_days": "many", "skipp_days": 1}],
+            "portfolio": {"kind": "equal_weight", "top": 0},
+        }
+
+        answer = api.post(RUNS, {"spec": spec(capitol=1, capital=0, strategy=strategy)})
+
+        assert [fault["path"] for fault in problem(answer, 422)["errors"]] == [
+            "spec.capitol", "spec.capital", "spec.strategy.signals.0.skipp_days",
+            "spec.strategy.portfolio.top", "spec.strategy.signals.0.lookback_days",
+        ]  # fmt: skip
+        estimate = api.post(f"{RUNS}estimate/", {"spec": spec(capitol=1, strategy=strategy)})
+        assert len(problem(estimate, 422)["errors"]) == 4
+
+    def test_names_the_faults_of_all_strategies_that_are_compared(self, api, tiny):
+        wrong = {"signals": [], "portfolio": {"kind": "equal_wait"}}
+        compared = {"one": wrong, "two": "buy_and_hold", "three": wrong, "four": 4}
+
+        answer = api.post(
+            RUNS, {"spec": spec(kind="comparison", comparison={"strategies": compared}, sede=1)}
+        )
+
+        paths = {fault["path"] for fault in problem(answer, 422)["errors"]}
+        assert "spec.sede" in paths
+        assert {f"spec.comparison.strategies.{one}.portfolio" for one in ("one", "three")} <= paths
+        assert not any("two" in path for path in paths)
+
     @pytest.mark.parametrize(
         ("body", "path"),
         [

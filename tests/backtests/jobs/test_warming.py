@@ -1,14 +1,19 @@
 """Kernels in the background: who waits for them, who does not, and what is said meanwhile."""
 
 import fcntl
+import sys
 import threading
 
+import numpy as np
 import pytest
+from numba.core.registry import CPUDispatcher
 
 from backtests import services
 from backtests.jobs import warming
 from backtests.jobs.lease import Cancelled, Lease, claim
+from backtests.jobs.warming import Kernels
 from backtests.models import Run
+from backtests.runspec import ReplaySpec
 from tests.factories.backtests import bars_dataset, queued
 from tests.factories.working import execute
 
@@ -32,7 +37,7 @@ def new_version(tmp_path, monkeypatch):
     monkeypatch.setattr(warming, "_directory", lambda: folder)
     warming._begun.cache_clear()
     yield folder
-    warming.begin().join(30)
+    warming.begin().join(120)
     warming._begun.cache_clear()
 
 
@@ -101,6 +106,22 @@ class TestAwaitKernels:
         assert finished.status == "succeeded"
         assert not warming.is_compiled()
 
+    def test_lets_a_backtest_go_while_those_of_replays_are_compiled(
+        self, run, new_version, another_compiles
+    ):
+        (new_version / Kernels.ENGINE).touch()
+
+        with Lease(claim(run.public_id, worker="w1")) as lease:
+            warming.await_kernels(lease)
+        begun = warming.begin()
+
+        assert begun.is_alive()
+        assert begun.ready == {Kernels.ENGINE}
+        fcntl.flock(another_compiles, fcntl.LOCK_UN)
+        begun.join(120)
+        assert begun.ready == set(Kernels)
+        assert warming.is_compiled(Kernels.REPLAYS)
+
     def test_starts_nothing_that_was_not_asked_for(self, run, new_version, settings):
         settings.WARM_UP = False
         (new_version / "complete").touch()
@@ -109,3 +130,43 @@ class TestAwaitKernels:
             warming.await_kernels(lease)
 
         assert warming._begun.cache_info().currsize == 0
+
+
+def machine_code() -> dict[str, int]:
+    """Return for how many types each kernel of the experiments is there in this process."""
+    found = {
+        f"{name}.{key}": len(value.signatures)
+        for name, module in list(sys.modules.items())
+        if name.startswith("experiments.")
+        for key, value in vars(module).items()
+        if isinstance(value, CPUDispatcher)
+    }
+    assert found
+    return found
+
+
+class TestWarmUp:
+    def test_leaves_the_first_replay_nothing_to_compile(self, transactional_db):
+        from backtests.jobs.answering import answer, plan_of
+        from backtests.jobs.pairing import Paired
+        from experiments.bandits import make_policy
+        from experiments.simulation import replay
+
+        warming.warm_up()
+        ready = machine_code()
+        returns = np.random.default_rng(7).normal(0.0, 0.01, (90, 3))
+        days = np.arange(1, 91) * 86_400_000_000_000
+        usual = ReplaySpec(runs=dict.fromkeys("abc", "0" * 8)).asked_policies
+        policies = {
+            one["kind"]: make_policy(
+                one["kind"], 3, **{k: v for k, v in one.items() if k != "kind"}
+            )
+            for one in usual
+        }
+
+        replay(returns, policies, repetitions=3)
+        replay(returns, policies, repetitions=3, as_happened=True)
+        paired = Paired({one: Run() for one in "abc"}, days, returns, 0, {})
+        answer(plan_of({}, paired.labels, n_periods=90, seconds=86_400, seed=0), paired)
+
+        assert machine_code() == ready

@@ -36,12 +36,21 @@ class TestCaveatsFor:
     def test_one_sentence_per_code_names_instruments_and_counts(self):
         ledger = _ledger(*"ABCDEFG")
         for sym in range(7):
-            _flag(ledger, "jump", [5, 9], sym)
+            _flag(ledger, "jump", [5, 9, *([11] if sym == 4 else [])], sym)
 
         (caveat,) = caveats_for(_report(ledger), list("ABCDEFG"), *ALL)
 
         assert caveat["code"] == "jump"
-        assert caveat["text"].startswith("14 lone jumps of A, B, C, D, E and 2 more are")
+        assert caveat["text"].startswith("15 lone jumps of 7 instruments (E, A, B and 4 more) are ")
+
+    def test_a_few_instruments_are_all_named(self):
+        ledger = _ledger(*"ABC")
+        for sym in range(3):
+            _flag(ledger, "jump", [5], sym)
+
+        (caveat,) = caveats_for(_report(ledger), list("ABC"), *ALL)
+
+        assert caveat["text"].startswith("3 lone jumps of A, B, C are ")
 
     def test_other_instruments_do_not_concern_the_run(self):
         ledger = _ledger("A", "B")

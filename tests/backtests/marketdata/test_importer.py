@@ -366,6 +366,8 @@ class TestRefusals:
         report = _import(frame, quarantine=True).report
 
         assert report.n_rows == report.n_accepted + report.n_refused == len(frame)
+        assert sum(finding.n_refused for finding in report.findings) == report.n_refused
+        assert all(finding.n_refused <= finding.count for finding in report.findings)
 
     def test_reference_rows_are_counted_and_kept_like_others(self, run_import):
         text = (

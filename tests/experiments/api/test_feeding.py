@@ -170,6 +170,17 @@ class TestOutcomes:
             }
         ]  # fmt: skip
 
+    def test_refuses_a_row_that_is_no_object_and_no_other(self, api, owner):
+        rows = [*of_arms(3), 7, [1.0, 2.0], None]
+
+        answer = send(api, running(owner), json.dumps({"outcomes": rows})).json()
+
+        assert (answer["accepted"], answer["refused"]) == (3, {"no_object": 3})
+        assert [(told["row"], told["reason"]) for told in answer["refusals"]] == [
+            (3, "no_object"), (4, "no_object"), (5, "no_object"),
+        ]  # fmt: skip
+        assert "is an object, with metric" in answer["refusals"][0]["detail"]
+
     def test_names_the_place_of_a_key_that_every_row_has_wrong(self, api, owner):
         rows = [row | {"valu": 1} for row in of_arms(2)]
 

@@ -35,10 +35,21 @@ class TestOfRows:
         assert (sent.at == NO_TIME).tolist() == [False, True, False]
         assert sent.bad_keys.tolist() == [False, True, False]
 
-    @pytest.mark.parametrize("rows", [[], [ROW, 1], [ROW, None], [ROW | {"vlaue": 1}]])
+    @pytest.mark.parametrize("rows", [[], [1], [None, [ROW]], [ROW | {"vlaue": 1}]])
     def test_refuses_what_is_no_batch(self, rows):
         with pytest.raises(IntakeError):
             of_rows(rows)
+
+    @pytest.mark.parametrize("row", [None, 1, 1.5, True, "return", [], [ROW]])
+    def test_marks_a_row_that_is_no_object(self, row):
+        sent = of_rows([ROW, row, ROW | {"valu": 1}])
+
+        assert sent.no_objects.tolist() == [False, True, False]
+        assert list(sent.unknown) == [2]
+        assert sent.metric == ["return", None, "return"]
+
+    def test_marks_no_row_where_all_are_objects(self):
+        assert of_rows([ROW, {}]).no_objects is None
 
     def test_marks_a_row_with_a_field_that_no_outcome_has(self):
         sent = of_rows([ROW, ROW, ROW | {"valu": 1}])
@@ -66,6 +77,13 @@ class TestOfRows:
     )
     def test_takes_any_values_without_an_error(self, rows):
         assert of_rows(rows).n_rows == len(rows)
+
+    @given(st.lists(anything))
+    def test_takes_any_rows_beside_one_that_is_right(self, rows):
+        sent = of_rows([*rows, ROW])
+
+        assert sent.n_rows == len(rows) + 1
+        assert sent.metric[-1] == "return"
 
 
 class TestTimesOf:

@@ -293,6 +293,18 @@ class TestConversion:
 
         assert "Conversion to onnx: queued" in browser.get(address(pickled)).content.decode()
 
+    def test_may_be_of_complete_rows_alone(self, author, pickled):
+        ready = model_version(author)
+        framework = {"missing_values": "refuse"}
+        ModelVersion.objects.filter(pk=ready.pk).update(framework=framework)
+        browser, asked = login(author), {"rows": "[[1.0, 2.0]]", "target": "onnx"}
+
+        press(browser, pickled, "convert", **asked, missing_values="refuse")
+
+        assert pickled.conversions.get().missing_values == "refuse"
+        assert "Takes no missing values" in browser.get(address(ready)).content.decode()
+        assert "Takes no missing values" not in browser.get(address(pickled)).content.decode()
+
     @pytest.mark.parametrize("rows", ["", "{}", "[", "3"])
     def test_wants_a_list_of_rows(self, author, pickled, rows):
         press(login(author), pickled, "convert", rows=rows, target="skops")

@@ -42,6 +42,20 @@ class TestConversions:
         problem(api.post(base, {"rows": [[1.0]], "target": "pmml"}, format="json"), 422)
         problem(api.post(base, {"rows": [["a"]], "target": "onnx"}, format="json"), 422)
 
+    def test_say_what_is_done_about_missing_values(self, api, version):
+        ModelVersion.objects.update(format="skops")
+        base = f"/api/v1/versions/{version.public_id}/conversions/"
+        wanted = {"rows": [[1.0, 2.0]], "target": "onnx", "missing_values": "refuse"}
+
+        gaps = problem(api.post(base, wanted | {"rows": [[1.0, None]]}, format="json"), 422)
+        problem(api.post(base, wanted | {"missing_values": "drop"}, format="json"), 422)
+        problem(api.post(base, wanted | {"target": "skops"}, format="json"), 422)
+        answer = api.post(base, wanted, format="json")
+
+        assert gaps["errors"][0]["path"] == "rows.0"
+        assert (answer.status_code, answer.json()["missing_values"]) == (202, "refuse")
+        assert api.get(base).json()[0]["missing_values"] == "refuse"
+
     def test_are_refused_for_what_is_no_pickle(self, api, version):
         base = f"/api/v1/versions/{version.public_id}/conversions/"
 

@@ -7,10 +7,13 @@ import pytest
 import skops.io
 
 from registry.artifacts import sandbox
+from registry.artifacts.agreement import outputs_of
 from registry.artifacts.contents import Format
 from registry.artifacts.convert import ONNX_TOLERANCE, convert
+from registry.artifacts.errors import MissingValuesError
 from registry.artifacts.formats import inspect_folder
 from registry.artifacts.loading import open_bytes
+from registry.artifacts.onnx_writing import write_onnx
 from registry.artifacts.sandbox import ProbeStatus
 
 pytestmark = pytest.mark.skipif(
@@ -20,6 +23,10 @@ pytestmark = pytest.mark.skipif(
 CHANCE = np.random.default_rng(7)
 X = CHANCE.normal(size=(300, 4))
 SIDES = (X[:, 0] + 0.3 * X[:, 1] > 0).astype(int)
+
+
+GAPS = np.where(CHANCE.random(X.shape) < 0.2, np.nan, X)
+RETURNS = 1e-3 * X[:, 0] + 1e-4 * X[:, 2]
 
 
 def boosted():
@@ -108,3 +115,66 @@ class TestConvertToOnnx:
 
         with pytest.raises(ValueError, match="that is onnx does not become skops"):
             convert(folder, manifest.files[0], Format.SKOPS, rows=X, source=Format.ONNX)
+
+
+def forests():
+    """Return what learned where missing values go, and one that saw none; with what they learn."""
+    from sklearn import ensemble
+
+    kinds = ("RandomForest", "ExtraTrees", "HistGradientBoosting")
+    for kind, what in [(k, w) for k in kinds for w in ("Classifier", "Regressor")]:
+        size = "max_iter" if kind.startswith("Hist") else "n_estimators"
+        made = getattr(ensemble, f"{kind}{what}")(**{size: 21}, random_state=7)  # odd: no ties
+        yield pytest.param(made, GAPS, id=f"{kind}{what}")
+    yield pytest.param(ensemble.RandomForestRegressor(20, random_state=7), X, id="saw none")
+
+
+class TestRefuseMissing:
+    @pytest.mark.parametrize(("estimator", "rows"), list(forests()))
+    def test_converts_for_complete_rows_alone(self, folder_of, estimator, rows):
+        from sklearn.base import is_classifier
+
+        estimator.fit(rows, SIDES if is_classifier(estimator) else RETURNS)
+        folder, manifest = folder_of({"m": pickle.dumps(estimator)})
+
+        made = convert(folder, manifest.files[0], Format.ONNX, rows=X[:50], refuses_missing=True)
+
+        assert made.is_equal, made.probe
+        assert made.probe.agreement.n_rows == 50
+        assert made.describe(Format.ONNX)["framework"]["missing_values"] == "refuse"
+        graph = open_bytes(made.content, Format.ONNX)
+        assert graph.refuses_missing
+        expected = outputs_of(estimator, X)["predict"]
+        np.testing.assert_allclose(graph.predict(X), expected, rtol=1e-4, atol=1e-9)
+        with pytest.raises(MissingValuesError, match="for complete rows alone"):
+            graph.predict(GAPS)
+
+    def test_names_the_first_row_with_a_gap(self):
+        graph = open_bytes(write_onnx(boosted(), 4, refuses_missing=True), Format.ONNX)
+        rows = X[:5].copy()
+        rows[[3, 4], [1, 2]] = np.nan
+
+        with pytest.raises(MissingValuesError, match=r"^2 of 5 rows have missing values, row 3"):
+            graph.outputs(rows)
+
+    def test_lets_a_graph_that_was_compared_on_gaps_take_them(self):
+        graph = open_bytes(write_onnx(boosted(), 4), Format.ONNX)
+
+        assert not graph.refuses_missing
+        assert np.array_equal(graph.predict(GAPS), boosted().predict(GAPS))
+
+    def test_compares_the_given_rows_all_the_same(self, folder_of):
+        from sklearn.preprocessing import StandardScaler
+
+        folder, manifest = folder_of({"m": pickle.dumps(StandardScaler().fit(X))})
+
+        made = convert(folder, manifest.files[0], Format.ONNX, rows=X, refuses_missing=True)
+
+        assert made.content == b""
+        assert "predicts nothing" in made.probe.reason
+
+    def test_is_for_onnx_alone(self, folder_of):
+        folder, manifest = folder_of({"m": b"x"})
+
+        with pytest.raises(ValueError, match="becomes skops keeps what it does with gaps"):
+            convert(folder, manifest.files[0], Format.SKOPS, rows=X, refuses_missing=True)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from registry.artifacts.errors import UnreadableError
-from registry.artifacts.onnx_graphs import opsets_of, signature_of
+from registry.artifacts.onnx_graphs import opsets_of, properties_of, signature_of
 
 
 def model(inputs, outputs, initializers=()):
@@ -72,3 +72,24 @@ class TestSignatureOf:
 class TestOpsetsOf:
     def test_reads_each_domain(self):
         assert opsets_of(model([], [])) == {"": 21, "ai.onnx.ml": 3}
+
+
+class TestPropertiesOf:
+    def test_reads_what_the_onnx_package_writes(self):
+        made = helper.make_model(helper.make_graph([], "g", [], []))
+        helper.set_model_props(made, {"a": "1", "crowetrade.missing_values": "refuse"})
+
+        found = properties_of(memoryview(made.SerializeToString()))
+
+        assert found == {"a": "1", "crowetrade.missing_values": "refuse"}
+
+    def test_are_none_of_a_model_without(self):
+        assert properties_of(model([], [])) == {}
+
+    @given(st.binary(max_size=200))
+    def test_refuses_other_bytes_or_reads_them(self, raw):
+        try:
+            found = properties_of(memoryview(raw))
+        except UnreadableError:
+            return
+        assert all(text.isprintable() for pair in found.items() for text in pair)

@@ -13,6 +13,7 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import jobs, selectors, services
 from registry.artifacts import sandbox
+from registry.artifacts.errors import MissingValuesError
 from registry.artifacts.sandbox import Availability
 from registry.jobs import conversion as converting
 from registry.lifecycle import ConversionStatus, Stage, VersionStatus
@@ -285,6 +286,81 @@ class TestConvertToOnnx:
             "ONNX cannot express it: Setting init to an estimator is not supported"
         )
         assert events_of(hopeless)[-1] == "conversion.failed"
+
+
+class TestRefuseMissing:
+    """A forest loses on its way to ONNX where missing values go."""
+
+    @pytest.fixture
+    def forest(self, author):
+        from sklearn.ensemble import RandomForestClassifier
+
+        gaps = np.where(np.random.default_rng(7).random(ROWS.shape) < 0.3, np.nan, ROWS)
+        fitted = RandomForestClassifier(9, random_state=7).fit(gaps, ROWS[:, 0] > 0)
+        made = model_version(
+            author, model=registered_model(author, "wood"), status=VersionStatus.QUARANTINED,
+            content=pickle.dumps(fitted),
+        )  # fmt: skip
+        ModelVersion.objects.filter(pk=made.pk).update(
+            format="pickle", model_path="parameters.json"
+        )
+        return selectors.get_version(made.public_id)
+
+    def converted(self, version, author, missing_values):
+        conversion = asked(version, author, target="onnx", missing_values=missing_values)
+        made_id = jobs.convert_version(conversion_id=conversion.public_id)
+        conversion.refresh_from_db()
+        return conversion, made_id
+
+    def test_is_offered_to_who_is_refused(self, forest, author):
+        conversion, made_id = self.converted(forest, author, "compare")
+
+        assert made_id is None
+        assert conversion.agreement["missing_values"] == "compare"
+        assert "21 of the rows have missing values" in conversion.reason
+        assert conversion.reason.endswith("which compares complete rows alone.")
+
+    def test_is_on_record_and_kept_by_whoever_loads_the_version(self, forest, author):
+        conversion, made_id = self.converted(forest, author, "refuse")
+        jobs.admit_version(version_id=made_id)
+
+        made = selectors.get_version(made_id)
+        assert (made.status, made.framework["missing_values"]) == ("ready", "refuse")
+        assert made.description.endswith("Rows with missing values are not covered: it takes none.")
+        assert (conversion.agreement["n_rows"], conversion.agreement["missing_values"]) == (
+            20, "refuse",
+        )  # fmt: skip
+        event = json.loads(AuditEvent.objects.get(verb="registry.version.converted").canonical)
+        assert event["after"]["missing_values"] == "refuse"
+        assert event["after"]["agreement"] == conversion.agreement
+        predictor = selectors.load("models:/wood/2").model
+        assert len(predictor.predict(ROWS)) == 20
+        with pytest.raises(MissingValuesError, match="1 of 20 rows have missing values, row 7"):
+            predictor.predict(np.where(np.arange(20)[:, None] == 7, np.nan, ROWS))
+
+    def test_is_no_reason_against_a_conversion_of_all_rows(self, version, author):
+        self.converted(version, author, "refuse")
+
+        self.converted(version, author, "compare")
+
+        with pytest.raises(Conflict, match="see version 3"):
+            asked(version, author, target="onnx", missing_values="refuse")
+
+    def test_wants_complete_rows(self, version, author):
+        rows = [[1.0, 2.0, 3.0], [1.0, None, 3.0]]
+
+        with pytest.raises(InvalidInput, match=r"rows\.1: a value is missing") as refused:
+            asked(version, author, rows, target="onnx", missing_values="refuse")
+
+        assert refused.value.extensions["errors"][0]["path"] == "rows.1"
+        with pytest.raises(InvalidInput, match="refuse is for onnx"):
+            asked(version, author, missing_values="refuse")
+
+    def test_is_another_request_under_a_key(self, version, author):
+        asked(version, author, target="onnx", idempotency_key="k")
+
+        with pytest.raises(DuplicateRequest):
+            asked(version, author, target="onnx", missing_values="refuse", idempotency_key="k")
 
 
 class TestCopies:
