@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from backtests.lifecycle import ChunkStatus, DatasetStatus, Priority, RunKind, RunStatus
 from backtests.querysets import (
+    HAS_FINDINGS,
     IN_FLIGHT,
     ChunkQuerySet,
     DatasetQuerySet,
@@ -138,10 +139,8 @@ class Run(BaseModel):
             ),
             models.Index(
                 fields=["finished_at"],
-                condition=Q(
-                    status=RunStatus.SUCCEEDED, tested_version__isnull=False, evidence_at=None
-                ),
-                name="run_evidence_due",
+                condition=HAS_FINDINGS & Q(tested_version__isnull=False, evidence_at=None),
+                name="run_findings_due",
             ),
             models.Index(
                 fields=["tested_version"],

@@ -233,6 +233,7 @@ class RunAdmin(ServiceAdmin):
             "is_over": row.status in RUNS.terminal,
             "tested": selectors.find_tested_version(row),
             "evidence": selectors.list_evidence_of(row),
+            "has_findings": selectors.has_findings(row),
             "reproductions": selectors.list_reproductions(row),
             "cancellation": selectors.find_cancellation(row),
             "history": selectors.history_of(row),

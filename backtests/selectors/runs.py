@@ -124,9 +124,15 @@ def evidence_state(run: Run, *, has_pieces: bool) -> str:
     if run.evidence_at is not None:
         kept = "handed in" if has_pieces else "none"
         return "refused" if run.evidence_problem else kept
-    if run.status == RunStatus.SUCCEEDED:
+    if has_findings(run):
         return "due"
     return "to come" if run.finished_at is None else "none"
+
+
+def has_findings(run: Run) -> bool:
+    """Say whether a run measured something: `querysets.HAS_FINDINGS` of one row."""
+    has_failed = run.status == RunStatus.FAILED and bool(run.result_digest)
+    return run.status == RunStatus.SUCCEEDED or has_failed
 
 
 def find_tested_version(run: Run) -> "ModelVersion | None":

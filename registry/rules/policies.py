@@ -132,6 +132,14 @@ class Policy(_Strict):
 
     def measured_before(self, stage: str) -> tuple[Gate, ...]:
         """Return the measured gates of the nearest stage below that has any."""
+        return next((asked for one in self._below(stage) if (asked := one.measured)), ())
+
+    def measured_below(self, stage: str) -> tuple[Gate, ...]:
+        """Return the measured gates of every stage below."""
+        return tuple(gate for one in self._below(stage) for gate in one.measured)
+
+    def _below(self, stage: str) -> tuple[StagePolicy, ...]:
+        """Return what the stages below ask for, the nearest first."""
         order = ("production", "staging", "testing")
-        below = order[order.index(stage) + 1 :] if stage in order else ()
-        return next((asked for one in below if (asked := self.of(one).measured)), ())
+        names = order[order.index(stage) + 1 :] if stage in order else ()
+        return tuple(self.of(one) for one in names)

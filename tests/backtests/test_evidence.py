@@ -35,6 +35,13 @@ staging:
   approvals: {number: 1}
 production: {approvals: {number: 2}}
 """
+POLICY_OF_TWO = """
+testing: {gates: [{kind: artifact_scan}]}
+staging: {gates: [{kind: backtest, minimum: {n_bars: 252}}], approvals: {number: 1}}
+production:
+  gates: [{kind: pbo, maximum: {probability: 1.0}}, {kind: reproduction, max_age_days: 90}]
+  approvals: {number: 2}
+"""
 
 
 @pytest.fixture
@@ -224,6 +231,29 @@ class TestHandInEvidence:
         assert piece.figures["is_identical"] is True
         assert piece.figures["of"] == str(run.public_id)
 
+    def test_takes_a_reproduction_that_failed_as_one(self, data, version, author):
+        run = finished(bound(author))
+        Run.objects.filter(pk=run.pk).update(result_digest="d" * 64)
+        again = services.reproduce_run(run_id=run.public_id, actor=author, at=AT)
+
+        again = finished(again)
+
+        assert again.status == "failed"
+        piece = Evidence.objects.get(kind="reproduction")
+        assert piece.figures["is_identical"] is False
+        assert piece.figures["of"] == str(run.public_id)
+        assert again.is_kept
+
+    def test_takes_nothing_of_what_broke_off(self, data, version, author):
+        run = finished(bound(author))
+        again = services.reproduce_run(run_id=run.public_id, actor=author, at=AT)
+        problem = {"title": "Boom", "detail": "boom"}
+        Run.objects.filter(pk=again.pk).update(
+            status="failed", finished_at=AT, problem=problem, published_at=AT
+        )
+
+        assert jobs.evidence_due() == []
+
     def test_measures_a_walk_forward(self, data, version, author):
         walk = {"train_days": 100, "test_days": 60, "search": SEARCH}
 
@@ -288,6 +318,33 @@ class TestGates:
         assert shown["state"] == "handed in"
         assert shown["version"] == "models:/crossing/1"
         assert shown["evidence"] == [str(Evidence.objects.get().public_id)]
+
+    def test_of_production_see_that_what_staging_rests_on_was_not_reproduced(
+        self, data, version, author
+    ):
+        registering.store_policy(
+            name="default", text=POLICY_OF_TWO, actor=account(Role.ADMIN), at=AT, reason="Two."
+        )
+        backtest = finished(bound(author))
+        walk = {"train_days": 100, "test_days": 60, "search": SEARCH}
+        searched = finished(bound(author, kind="walk_forward", walk_forward=walk))
+        finished(services.reproduce_run(run_id=searched.public_id, actor=author, at=AT))
+        assert self.reproduction_of(version).outcome == "met"
+        Run.objects.filter(pk=backtest.pk).update(result_digest="d" * 64)
+
+        finished(services.reproduce_run(run_id=backtest.public_id, actor=author, at=AT))
+
+        result = self.reproduction_of(version)
+        assert result.outcome == "not met"
+        assert result.reason == (
+            f"what was computed again is not identical; of {backtest.public_id}, which is evidence "
+            "of: backtest"
+        )
+
+    def reproduction_of(self, version):
+        version.refresh_from_db()
+        report = registry.judge(version, Stage.PRODUCTION, at=timezone.now()).report
+        return next(result for result in report.results if result.name == "reproduction")
 
     def test_are_not_met_once_the_code_is_other(self, data, version, author, monkeypatch):
         finished(bound(author))

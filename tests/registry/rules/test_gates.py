@@ -280,11 +280,165 @@ class TestReproduction:
         assert met.outcome == Outcome.MET
         assert alone.outcome == Outcome.NOT_MET
 
+    def relying(self, *evidence, backtest=None, own=GATES, **more):
+        """Judge production, whose staging rests on the backtest r0, by r1 reproduced well."""
+        below = (Gate(kind="backtest", max_age_days=180),)
+        given = [piece(name="b", source="backtests.run:r0") if backtest is None else backtest]
+        given += [self.WALK, self.of("r1", name="good", produced_at=NOW), *evidence]
+        policy = StagePolicy(gates=own)
+        return evaluate("production", policy, SOUND, given, NOW, below=below, **more).results[-1]
+
+    def test_that_failed_of_a_run_that_a_stage_below_rests_on_stops_this_one(self):
+        result = self.relying(self.of("r0", name="f", figures={"is_identical": False}))
+
+        assert (result.outcome, result.evidence) == ("not met", ("f",))
+        assert result.reason == (
+            "what was computed again is not identical; of r0, which is evidence of: backtest"
+        )
+
+    def test_need_not_be_of_a_run_that_stages_below_rest_on(self):
+        assert self.relying().evidence == ("good",)
+
+    def test_of_a_stage_below_does_not_suffice_for_one_that_measures(self):
+        backtest = piece(name="b", source="backtests.run:r0")
+        below = (Gate(kind="backtest"),)
+
+        policy = StagePolicy(gates=self.GATES)
+        *_, result = evaluate(
+            "production", policy, SOUND, [backtest, self.WALK, self.of("r0")], NOW, below=below
+        ).results
+
+        assert result.outcome == Outcome.NOT_MET
+        assert result.reason.endswith("; reproduce one of: r1")
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"produced_at": NOW - timedelta(days=181)},
+            {"expires_at": NOW},
+            {"is_current": False},
+        ],
+    )
+    def test_that_failed_stops_though_what_it_is_of_counts_no_more(self, more):
+        backtest = piece(name="b", source="backtests.run:r0", **more)
+        failed = self.of("r0", name="f", figures={"is_identical": False})
+
+        assert self.relying(failed, backtest=backtest).evidence == ("f",)
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"produced_at": NOW - timedelta(days=91)},
+            {"expires_at": NOW},
+            {"is_current": False, "figures": {"is_identical": False, "is_same_code": True}},
+        ],
+    )
+    def test_that_failed_stays_so_whatever_its_age(self, more):
+        failed = self.of("r0", **{"name": "f", "figures": {"is_identical": False}} | more)
+
+        assert self.relying(failed).evidence == ("f",)
+
+    @pytest.mark.parametrize(
+        "more", [{"version_digest": "e" * 64}, {"version_digest": ""}, {"is_measured": False}]
+    )
+    def test_of_other_bytes_or_attested_fails_nothing(self, more):
+        differing = self.of("r0", name="f", figures={"is_identical": False}, **more)
+
+        assert self.relying(differing).evidence == ("good",)
+
+    def test_of_a_run_of_other_bytes_fails_nothing(self):
+        backtest = piece(name="b", source="backtests.run:r0", version_digest="e" * 64)
+        failed = self.of("r0", name="f", figures={"is_identical": False})
+
+        assert self.relying(failed, backtest=backtest).evidence == ("good",)
+
+    def test_by_other_code_neither_fails_nor_clears(self):
+        failed = self.of("r0", name="f", figures={"is_identical": False, "is_same_code": True})
+        other = {"is_identical": False, "is_same_code": False}
+        differing = self.of("r0", name="d", figures=other, produced_at=NOW)
+        agreeing = replace(differing, figures=other | {"is_identical": True})
+
+        assert self.relying(differing).evidence == ("good",)
+        assert self.relying(failed, differing).evidence == ("f",)
+        assert self.relying(failed, agreeing).evidence == ("f",)
+
+    def test_that_failed_of_what_newer_evidence_superseded_is_told_and_decides_nothing(self):
+        newer = piece(name="n", source="backtests.run:r9", produced_at=NOW)
+        failed = self.of("r0", name="f", figures={"is_identical": False})
+
+        result = self.relying(failed, backtest=newer)
+
+        assert (result.outcome, result.evidence) == ("met", ("good",))
+        assert result.reason.endswith("; not identical before, and deciding nothing now: r0")
+
+    def test_that_failed_and_was_superseded_by_a_good_one_is_told(self):
+        failed = self.of("r0", name="f", figures={"is_identical": False})
+
+        result = self.relying(self.of("r0", name="g"), earlier=[failed])
+
+        assert result.outcome == Outcome.MET
+        assert result.reason.endswith("; not identical before, and deciding nothing now: r0")
+
     def test_does_not_rest_on_what_people_attest(self):
         attested = piece(kind="manual", topic="x", is_measured=False, source="user:r1")
         gates = (Gate(kind="manual", topic="x"), self.GATE)
 
         assert self.judged(attested, self.of("r1"), gates=gates).outcome == Outcome.NOT_MET
+
+
+repeats = st.builds(
+    EvidenceFacts,
+    name=st.text("abc", min_size=1, max_size=3),
+    kind=st.just("reproduction"),
+    topic=st.just(""),
+    is_measured=st.booleans(),
+    figures=st.fixed_dictionaries(
+        {"is_identical": st.booleans()}, optional={"is_same_code": st.booleans()}
+    ),
+    version_digest=st.sampled_from(["", DIGEST, "e" * 64]),
+    produced_at=st.integers(-200, 0).map(lambda days: NOW + timedelta(days=days)),
+    is_current=st.booleans(),
+    reproduces=st.sampled_from(["r0", "r1", "r2", ""]),
+)
+
+
+class TestEveryReproduction:
+    GATES = (Gate(kind="pbo"), Gate(kind="reproduction", max_age_days=90))
+    BELOW = (Gate(kind="backtest"),)
+    RUNS = [
+        piece(name="B", kind="backtest", source="backtests.run:r0"),
+        piece(name="P", kind="pbo", source="backtests.run:r1"),
+    ]
+
+    def judged(self, evidence):
+        policy = StagePolicy(gates=self.GATES)
+        given = [*self.RUNS, *evidence]
+        return evaluate("production", policy, SOUND, given, NOW, below=self.BELOW).results[-1]
+
+    @given(st.lists(repeats, max_size=6, unique_by=lambda one: one.name))
+    def test_meets_the_gate_only_where_none_that_is_relied_on_has_failed(self, evidence):
+        result = self.judged(evidence)
+
+        if result.outcome != Outcome.MET:
+            return
+        (named,) = [one for one in evidence if one.name in result.evidence]
+        assert (named.reproduces, named.figures["is_identical"]) == ("r1", True)
+        for run in ("r0", "r1"):
+            told = [
+                one
+                for one in evidence
+                if one.reproduces == run and one.is_measured and one.version_digest == DIGEST
+                and one.figures.get("is_same_code") is not False
+            ]  # fmt: skip
+            newest = max(told, key=lambda one: (one.produced_at, one.name), default=None)
+            assert newest is None or newest.figures["is_identical"]
+
+    @given(st.lists(repeats, max_size=6, unique_by=lambda one: one.name), st.randoms())
+    def test_answers_alike_in_any_order(self, evidence, shuffler):
+        shuffled = list(evidence)
+        shuffler.shuffle(shuffled)
+
+        assert self.judged(evidence) == self.judged(shuffled)
 
 
 class TestManual:
