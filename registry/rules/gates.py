@@ -12,7 +12,7 @@ from typing import Any
 from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
 from registry.rules.policies import OF_NO_DATA, Gate, GateKind, StagePolicy
 from registry.rules.repeats import Resting, resting_on, tell_failed, weigh_repeats
-from registry.rules.weighing import newest_of, of_data, of_kind, weigh_one
+from registry.rules.weighing import newest_of, of_data, of_kind, weigh_one, weigh_quality
 
 __all__ = [
     "EvidenceFacts",
@@ -197,6 +197,8 @@ def _weigh(
         return GateResult(gate.name, Outcome.NOT_COMPUTED, "no evidence")
     if gate.kind == GateKind.REPRODUCTION:
         return weigh_repeats(gate, version, pieces, resting, now)
+    if gate.kind == GateKind.DATA_QUALITY:
+        return weigh_quality(gate, version, pieces, resting.data, now)
     newest = newest_of(pieces)
     told = "" if gate.kind in OF_NO_DATA else of_data(version, newest)
     result = weigh_one(gate, version, newest, now)

@@ -36,6 +36,8 @@ BUILT_IN = frozenset(
     }
 )  # fmt: skip
 OF_NO_DATA = BUILT_IN | {GateKind.MANUAL, GateKind.EXPERIMENT, GateKind.REPRODUCTION}
+# Told of runs that are evidence by something else, and of their data: nothing rests on these alone.
+OF_OTHER_EVIDENCE = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY, GateKind.DATA_QUALITY})
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -97,7 +99,7 @@ class StagePolicy(_Strict):
     @property
     def measured(self) -> tuple[Gate, ...]:
         """The gates that runs are measured for."""
-        return tuple(gate for gate in self.gates if gate.kind not in OF_NO_DATA)
+        return tuple(gate for gate in self.gates if gate.kind not in OF_NO_DATA | OF_OTHER_EVIDENCE)
 
     @model_validator(mode="after")
     def _names_each_gate_once(self) -> "StagePolicy":

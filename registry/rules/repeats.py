@@ -33,10 +33,13 @@ class Resting:
     relied_on : mapping of str to sequence of str
         By run: the newest measurement for gates of this stage and of all below. Too old, ended or
         of other code it counts no more, and what rose by it still rests on it.
+    data : frozenset of str
+        Digests of the data that this was measured on.
     """
 
     deciding: Kinds
     relied_on: Kinds
+    data: frozenset[str]
 
 
 def resting_on(
@@ -46,6 +49,7 @@ def resting_on(
     """Return the runs that gates rest on: those that decide, and those that are relied on."""
     deciding: dict[str, list[str]] = {}
     relied_on: dict[str, list[str]] = {}
+    data: set[str] = set()
     for gate in own:
         newest = _newest_for(gate, evidence)
         if newest and not does_not_count(gate, version, newest, now):
@@ -54,7 +58,8 @@ def resting_on(
         newest = _newest_for(gate, evidence)
         if newest and _is_measured_of(version, newest):
             _note(relied_on, newest)
-    return Resting(deciding, relied_on)
+            data.add(newest.data)
+    return Resting(deciding, relied_on, frozenset(data - {""}))
 
 
 def _newest_for(gate: Gate, evidence: Sequence[EvidenceFacts]) -> EvidenceFacts | None:

@@ -1,7 +1,8 @@
 """Whether a piece of evidence counts for a gate, and is within its bounds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +43,36 @@ def of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
     if piece.data in version.datasets:
         return f"measured on data {short}, which the version was made from: not out of sample"
     return f"measured on data {short}, which the version was not made from"
+
+
+def weigh_quality(
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], data: Collection[str],
+    now: datetime,
+) -> GateResult:  # fmt: skip
+    """Take the newest of each dataset that other evidence was measured on: all must be good.
+
+    Where there is no other evidence, the newest of all decides.
+    """
+    asked = sorted(data) or [newest_of(pieces).data]
+    each = [
+        _weigh_data(gate, version, [p for p in pieces if p.data == digest], digest, now)
+        for digest in asked
+    ]
+    told = [result for result in each if result.outcome != Outcome.MET] or each
+    worst = Outcome.NOT_MET if any(r.outcome == Outcome.NOT_MET for r in told) else told[0].outcome
+    named = tuple(name for result in told for name in result.evidence)
+    return GateResult(gate.name, worst, " | ".join(result.reason for result in told), named)
+
+
+def _weigh_data(
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], digest: str, now: datetime
+) -> GateResult:
+    if not pieces:
+        why = f"no evidence says how sound data {digest[:12]} are, which other evidence rests on"
+        return GateResult(gate.name, Outcome.NOT_COMPUTED, why)
+    newest = newest_of(pieces)
+    result, told = weigh_one(gate, version, newest, now), of_data(version, newest)
+    return replace(result, reason=f"{result.reason}; {told}") if told else result
 
 
 def _unknown_data(version: VersionFacts, piece: EvidenceFacts) -> str:

@@ -176,7 +176,7 @@ def _store(
     digests: dict[str, str], source: str, summary: str, actor: User | None, at: datetime,
     produced_at: datetime, expires_at: datetime | None, environment: str = "",
 ) -> tuple[Evidence, list[str]]:  # fmt: skip
-    """Write evidence; return it, and the digests of what it supersedes: kind, topic, run, code."""
+    """Write evidence; return it, and the digests of what it supersedes: same kind and subject."""
     digest = canonical.digest(
         {
             "version": str(version.public_id), "kind": kind, "is_measured": is_measured,
@@ -196,6 +196,8 @@ def _store(
             figures__contains={"of": figures.get("of")},
             digests__contains={"code": digests["code"]} if digests.get("code") else {},
         )
+    if kind == GateKind.DATA_QUALITY:  # of one dataset, it says nothing of another
+        older = older.filter(digests__contains={"data": digests.get("data", "")})
     superseded = list(older.values_list("digest", flat=True))
     older.update(status=EvidenceStatus.SUPERSEDED, updated_at=at)
     piece = Evidence.objects.create(

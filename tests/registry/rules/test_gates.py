@@ -176,6 +176,51 @@ class TestData:
         assert result.reason.startswith(words)
 
 
+class TestDataQuality:
+    GATE = Gate(kind="data_quality", maximum={"n_errors": 0})
+    GATES = (Gate(kind="backtest"), Gate(kind="pbo"), GATE)
+    ONE, OTHER = "a" * 64, "b" * 64
+
+    def of(self, data, n_errors=0, **more):
+        given = {"kind": "data_quality", "figures": {"n_errors": n_errors}, "data": data}
+        return piece(**{"name": data[:1], **given} | more)
+
+    def judged(self, *quality):
+        runs = [
+            piece(name="x", data=self.ONE, source="backtests.run:r1"),
+            piece(name="y", kind="pbo", data=self.OTHER, source="backtests.run:r2"),
+        ]
+        policy = StagePolicy(gates=self.GATES)
+        return evaluate("staging", policy, SOUND, [*runs, *quality], NOW).results[-1]
+
+    def test_is_of_all_data_that_other_evidence_was_measured_on(self):
+        result = self.judged(self.of(self.ONE), self.of(self.OTHER))
+
+        assert (result.outcome, result.evidence) == ("met", ("a", "b"))
+
+    def test_of_one_dataset_hides_no_fault_of_another(self):
+        result = self.judged(self.of(self.ONE, 2), self.of(self.OTHER, produced_at=NOW))
+
+        assert (result.outcome, result.evidence) == ("not met", ("a",))
+        assert result.reason.startswith("n_errors is 2, at most 0 is asked; measured on data aaaa")
+
+    def test_of_one_dataset_alone_is_not_computed(self):
+        result = self.judged(self.of(self.ONE))
+
+        assert result.outcome == Outcome.NOT_COMPUTED
+        assert result.reason.startswith("no evidence says how sound data bbbbbbbbbbbb are")
+
+    def test_of_data_that_nothing_rests_on_stops_nothing(self):
+        beside = self.of("c" * 64, 5, produced_at=NOW)
+
+        assert self.judged(self.of(self.ONE), self.of(self.OTHER), beside).outcome == Outcome.MET
+
+    def test_decides_by_the_newest_where_there_is_nothing_else(self):
+        quality = [self.of(self.ONE, 2), self.of(self.OTHER, produced_at=NOW)]
+
+        assert judged(self.GATE, quality).evidence == ("b",)
+
+
 class TestReproduction:
     GATE = Gate(kind="reproduction", max_age_days=90)
     GATES = (Gate(kind="walk_forward", max_age_days=180), Gate(kind="pbo"), GATE)
@@ -263,6 +308,7 @@ class TestReproduction:
             {"version_digest": "e" * 64},
             {"kind": "stress"},
             {"kind": "experiment"},
+            {"kind": "data_quality"},
         ],
     )
     def test_does_not_rest_on_evidence_that_does_not_count(self, more):

@@ -90,7 +90,10 @@ class TestMeasuredBelow:
         [("production", ["walk_forward", "pbo"]), ("staging", ["pbo"]), ("testing", [])],
     )
     def test_is_of_every_stage_below(self, stage, kinds):
-        gates = {"testing": ["pbo", "reproduction"], "staging": ["walk_forward", "experiment"]}
+        gates = {
+            "testing": ["pbo", "reproduction", "causality"],
+            "staging": ["walk_forward", "experiment", "data_quality"],
+        }
         asked = {name: {"gates": [{"kind": k} for k in of]} for name, of in gates.items()}
         policy = Policy.model_validate(
             {**LEAST, **asked, "staging": LEAST["staging"] | asked["staging"]}
