@@ -6,7 +6,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
-from backtests.lifecycle import ChunkStatus, DatasetStatus, Priority, RunKind, RunStatus
+from backtests.lifecycle import OF_A_RUN, ChunkStatus, DatasetStatus, Priority, RunKind, RunStatus
 from backtests.querysets import (
     HAS_FINDINGS,
     IN_FLIGHT,
@@ -83,7 +83,7 @@ class Run(BaseModel):
     priority = models.CharField(
         max_length=10, choices=[(p.value, p.value) for p in Priority], default=Priority.NORMAL
     )
-    reproduces = models.ForeignKey(
+    reproduces = models.ForeignKey(  # or checks: the run that this one computes once more
         "backtests.Run", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
 
@@ -170,9 +170,9 @@ class Run(BaseModel):
                 name="run_failed_has_problem",
             ),
             models.CheckConstraint(
-                condition=Q(kind=RunKind.REPRODUCTION, reproduces__isnull=False)
-                | ~Q(kind=RunKind.REPRODUCTION) & Q(reproduces=None),
-                name="run_reproduction_has_original",
+                condition=Q(kind__in=sorted(OF_A_RUN), reproduces__isnull=False)
+                | ~Q(kind__in=sorted(OF_A_RUN)) & Q(reproduces=None),
+                name="run_of_a_run_has_original",
             ),
             models.CheckConstraint(
                 condition=Q(waits_for_chunks=False) | Q(status=RunStatus.RUNNING),

@@ -28,7 +28,7 @@ def pieces_of(run: Run) -> list[Measured]:
     Parameters
     ----------
     run : Run
-        With dataset; one that reproduces another is evidence of that alone.
+        With dataset; one that reproduces or checks another is evidence of that alone.
 
     Notes
     -----
@@ -38,8 +38,10 @@ def pieces_of(run: Run) -> list[Measured]:
     where that trial *is* the version's file. A comparison speaks for nobody in particular.
 
     Whatever measured something tells how sound its data are, too, so that no gate rests on data of
-    which nobody said so; a reproduction adds no data to those of its run.
+    which nobody said so; what computes a run once more adds no data to those of its run.
     """
+    if run.kind == RunKind.CAUSALITY_CHECK:
+        return [Measured("causality", _causality(run), _sentence(run))]
     if run.kind == RunKind.REPRODUCTION:
         return [Measured("reproduction", _reproduction(run), _sentence(run))]
     pieces = _of_strategy(run)
@@ -120,6 +122,15 @@ def _reproduction(run: Run) -> dict[str, Any]:
         "is_identical": found["is_identical"], "is_same_code": found["is_same_code"],
         "of": found["of"], "n_environment_changes": len(found["environment_changes"]),
     }  # fmt: skip
+
+
+def _causality(run: Run) -> dict[str, Any]:
+    found = run.summary["causality"]
+    names = (
+        "of", "is_same_code", "n_cuts", "n_differing", "n_responding", "n_bars", "n_decisions",
+        "first_difference",
+    )  # fmt: skip
+    return {name: found[name] for name in names}
 
 
 def _sentence(run: Run) -> str:

@@ -75,9 +75,11 @@ def execute_run(*, run_id: UUID, worker: str) -> list[int]:
 def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
     """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
     await_kernels(lease)
-    from backtests.jobs import backtest, replaying, reproduction, studies
+    from backtests.jobs import backtest, causality, replaying, reproduction, studies
 
     outcome: dict[str, Any] | None
+    if run.kind == RunKind.CAUSALITY_CHECK:
+        return causality.compute(run, lease)
     if run.spec["kind"] in SECTIONS:
         outcome = studies.advance(run, lease)
     elif run.spec["kind"] == RunKind.REPLAY:

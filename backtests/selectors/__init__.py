@@ -40,6 +40,7 @@ from backtests.selectors.runs import (
     list_reproductions,
     list_runs,
     require_artifacts,
+    why_not_checked,
 )
 from backtests.selectors.searches import (
     Estimate,
@@ -113,6 +114,7 @@ __all__ = [
     "seconds_of_trial",
     "spec_text",
     "unit_of_progress",
+    "why_not_checked",
     "window",
     "write_figure",
     "write_policies",

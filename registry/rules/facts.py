@@ -28,7 +28,7 @@ class EvidenceFacts:
     source : str
         What was computed, or who attests; it ends with an identifier of its own.
     reproduces : str
-        Of a reproduction: the identifier of what was computed again.
+        Of a reproduction or a check: the identifier of what was computed once more.
     data : str
         Digest of the dataset that it was measured on; empty where it names none.
     """

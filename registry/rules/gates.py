@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
-from registry.rules.policies import OF_NO_DATA, Gate, GateKind, StagePolicy
+from registry.rules.policies import OF_A_RUN, OF_NO_DATA, Gate, GateKind, StagePolicy
 from registry.rules.repeats import Resting, resting_on, tell_failed, weigh_repeats
 from registry.rules.weighing import newest_of, of_data, of_kind, weigh_one, weigh_quality
 
@@ -112,7 +112,7 @@ def evaluate(
     ]
     asked = [
         tell_failed(result, version, of_kind(gate, [*evidence, *earlier]))
-        if gate.kind == GateKind.REPRODUCTION
+        if gate.kind in OF_A_RUN
         else result
         for gate, result in zip(policy.gates, asked, strict=True)
     ]
@@ -195,7 +195,7 @@ def _weigh(
     pieces = of_kind(gate, evidence)
     if not pieces:
         return GateResult(gate.name, Outcome.NOT_COMPUTED, "no evidence")
-    if gate.kind == GateKind.REPRODUCTION:
+    if gate.kind in OF_A_RUN:
         return weigh_repeats(gate, version, pieces, resting, now)
     if gate.kind == GateKind.DATA_QUALITY:
         return weigh_quality(gate, version, pieces, resting.data, now)

@@ -37,7 +37,8 @@ BUILT_IN = frozenset(
 )  # fmt: skip
 OF_NO_DATA = BUILT_IN | {GateKind.MANUAL, GateKind.EXPERIMENT, GateKind.REPRODUCTION}
 # Told of runs that are evidence by something else, and of their data: nothing rests on these alone.
-OF_OTHER_EVIDENCE = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY, GateKind.DATA_QUALITY})
+OF_A_RUN = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY})
+OF_OTHER_EVIDENCE = OF_A_RUN | {GateKind.DATA_QUALITY}
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 

@@ -1,7 +1,8 @@
-"""Reproductions: of which runs they must be, and what one that is not identical means.
+"""Reproductions and causality checks: of which runs they must be, and what one that failed means.
 
-One good reproduction suffices, of a run that decides a gate of the stage that is asked for. One
-that failed stops a version wherever its run is relied on: at this stage, or at one below.
+One good reproduction suffices, of a run that decides a gate of the stage that is asked for; one
+good check, of a backtest that decides one there or below. One that failed stops a version wherever
+its run is relied on: at this stage, or at one below.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
-from registry.rules.policies import Gate
+from registry.rules.policies import Gate, GateKind
 from registry.rules.weighing import (
     age_of,
     does_not_count,
     is_identical,
+    looks_ahead,
     newest_of,
     of_kind,
     weigh_one,
@@ -30,6 +32,9 @@ class Resting:
     ----------
     deciding : mapping of str to sequence of str
         By run: evidence that counts for this stage's own gates, or those of the nearest below.
+    checkable : mapping of str to sequence of str
+        By run: backtests that count for gates of this stage or of any below. No other kind of run
+        can be checked for causality.
     relied_on : mapping of str to sequence of str
         By run: the newest measurement for gates of this stage and of all below. Too old, ended or
         of other code it counts no more, and what rose by it still rests on it.
@@ -38,8 +43,13 @@ class Resting:
     """
 
     deciding: Kinds
+    checkable: Kinds
     relied_on: Kinds
     data: frozenset[str]
+
+    def of(self, kind: GateKind) -> Kinds:
+        """Return the runs of which a good reproduction, or check, meets its gate."""
+        return self.deciding if kind == GateKind.REPRODUCTION else self.checkable
 
 
 def resting_on(
@@ -48,6 +58,7 @@ def resting_on(
 ) -> Resting:  # fmt: skip
     """Return the runs that gates rest on: those that decide, and those that are relied on."""
     deciding: dict[str, list[str]] = {}
+    checkable: dict[str, list[str]] = {}
     relied_on: dict[str, list[str]] = {}
     data: set[str] = set()
     for gate in own:
@@ -59,7 +70,9 @@ def resting_on(
         if newest and _is_measured_of(version, newest):
             _note(relied_on, newest)
             data.add(newest.data)
-    return Resting(deciding, relied_on, frozenset(data - {""}))
+            if gate.kind == GateKind.BACKTEST and not does_not_count(gate, version, newest, now):
+                _note(checkable, newest)
+    return Resting(deciding, checkable, relied_on, frozenset(data - {""}))
 
 
 def _newest_for(gate: Gate, evidence: Sequence[EvidenceFacts]) -> EvidenceFacts | None:
@@ -85,7 +98,7 @@ def weigh_repeats(
     failed = [
         piece
         for piece in _newest_by_run([one for one in pieces if _speaks(version, one)], resting)
-        if piece.reproduces in resting.relied_on and not is_identical(piece)
+        if piece.reproduces in resting.relied_on and has_failed(piece)
     ]
     if failed:
         told = [_of_run(weigh_one(gate, version, p, now), p, resting.relied_on) for p in failed]
@@ -93,28 +106,34 @@ def weigh_repeats(
             gate.name, Outcome.NOT_MET, " | ".join(result.reason for result in told),
             tuple(piece.name for piece in failed),
         )  # fmt: skip
-    newest = [
-        piece for piece in _newest_by_run(pieces, resting) if piece.reproduces in resting.deciding
-    ]
+    wanted = resting.of(gate.kind)
+    newest = [piece for piece in _newest_by_run(pieces, resting) if piece.reproduces in wanted]
     if not newest:
-        return _of_other_runs(gate, newest_of(pieces), resting.deciding)
-    weighed = [_of_run(weigh_one(gate, version, p, now), p, resting.deciding) for p in newest]
+        return _of_other_runs(gate, newest_of(pieces), wanted)
+    weighed = [_of_run(weigh_one(gate, version, p, now), p, wanted) for p in newest]
     return next((result for result in weighed if result.outcome == Outcome.MET), weighed[0])
 
 
 def tell_failed(
     result: GateResult, version: VersionFacts, pieces: Sequence[EvidenceFacts]
 ) -> GateResult:
-    """Tell of which other runs a reproduction was not identical, whatever came after it."""
+    """Tell of which other runs a reproduction or check failed, whatever came after it."""
     runs = {
         piece.reproduces
         for piece in pieces
-        if _speaks(version, piece) and not is_identical(piece) and piece.name not in result.evidence
+        if _speaks(version, piece) and has_failed(piece) and piece.name not in result.evidence
     }
     if not runs:
         return result
-    told = f"not identical before, and deciding nothing now: {', '.join(sorted(runs))}"
+    is_check = result.name == GateKind.CAUSALITY
+    word = "looking ahead" if is_check else "not identical"
+    told = f"{word} before, and deciding nothing now: {', '.join(sorted(runs))}"
     return replace(result, reason=f"{result.reason}; {told}")
+
+
+def has_failed(piece: EvidenceFacts) -> bool:
+    """Say whether a reproduction is not identical, or a check found that its run looks ahead."""
+    return looks_ahead(piece) if piece.kind == GateKind.CAUSALITY else not is_identical(piece)
 
 
 def _speaks(version: VersionFacts, piece: EvidenceFacts) -> bool:
@@ -124,10 +143,10 @@ def _speaks(version: VersionFacts, piece: EvidenceFacts) -> bool:
 
 
 def _newest_by_run(pieces: Sequence[EvidenceFacts], resting: Resting) -> list[EvidenceFacts]:
-    """Return the newest reproduction of each run, newest first; what was attested hides none."""
+    """Return the newest piece of each run, newest first; what was attested hides none."""
     by_run: dict[str, list[EvidenceFacts]] = {}
     for piece in pieces:
-        if piece.reproduces in resting.deciding or piece.reproduces in resting.relied_on:
+        if piece.reproduces in {**resting.deciding, **resting.checkable, **resting.relied_on}:
             by_run.setdefault(piece.reproduces, []).append(piece)
     newest = [
         newest_of([piece for piece in of_run if piece.is_measured] or of_run)
@@ -136,11 +155,16 @@ def _newest_by_run(pieces: Sequence[EvidenceFacts], resting: Resting) -> list[Ev
     return sorted(newest, key=age_of, reverse=True)
 
 
-def _of_other_runs(gate: Gate, newest: EvidenceFacts, deciding: Kinds) -> GateResult:
-    asked = ", ".join(sorted(deciding)) or "a run that is evidence"
+def _of_other_runs(gate: Gate, newest: EvidenceFacts, wanted: Kinds) -> GateResult:
+    was, verb, run = (
+        ("reproduced", "reproduce", "a run")
+        if gate.kind == GateKind.REPRODUCTION
+        else ("checked", "check", "a backtest")
+    )
+    asked = ", ".join(sorted(wanted)) or f"{run} that is evidence"
     reason = (
-        f"what was reproduced is {newest.reproduces or 'not said'}, and no evidence that counts "
-        f"for a gate is of it; reproduce one of: {asked}"
+        f"what was {was} is {newest.reproduces or 'not said'}, and no evidence that counts for a "
+        f"gate is of it; {verb} one of: {asked}"
     )
     return GateResult(gate.name, Outcome.NOT_MET, reason, (newest.name,))
 

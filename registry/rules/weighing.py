@@ -18,6 +18,18 @@ def is_identical(piece: EvidenceFacts) -> bool:
     return piece.figures.get("is_identical") is True
 
 
+def looks_ahead(piece: EvidenceFacts) -> bool:
+    """Say whether a causality check found anything, or does not say that it found nothing."""
+    n_differing = piece.figures.get("n_differing")
+    return isinstance(n_differing, bool) or n_differing != 0
+
+
+def saw_nothing(piece: EvidenceFacts) -> bool:
+    """Say whether the other bars of a causality check changed nothing even after its cuts."""
+    n_responding = piece.figures.get("n_responding")
+    return not isinstance(n_responding, int) or n_responding < 1
+
+
 def of_kind(gate: Gate, evidence: Sequence[EvidenceFacts]) -> list[EvidenceFacts]:
     """Return the evidence that a gate looks at."""
     return [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
@@ -132,6 +144,14 @@ def does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now:
         (
             gate.kind == GateKind.REPRODUCTION and not is_identical(piece),
             "what was computed again is not identical",
+        ),
+        (
+            gate.kind == GateKind.CAUSALITY and looks_ahead(piece),
+            "it looks ahead: what was decided before a cut changed with the bars after it",
+        ),
+        (
+            gate.kind == GateKind.CAUSALITY and saw_nothing(piece),
+            "the check tested nothing: other bars changed nothing after any cut either",
         ),
         (not piece.is_current, "the code or the data have changed since it was measured"),
         (

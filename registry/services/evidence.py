@@ -16,7 +16,7 @@ from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, ModelVersion
 from registry.rules import names
 from registry.rules.errors import RuleError
-from registry.rules.policies import BUILT_IN, GateKind
+from registry.rules.policies import BUILT_IN, OF_A_RUN, GateKind
 from registry.services.steps import require_sound
 
 LONGEST_SUMMARY = 10_000
@@ -191,7 +191,7 @@ def _store(
     )
     if kind == GateKind.MANUAL:
         older = older.filter(figures__topic=figures["topic"])
-    if kind == GateKind.REPRODUCTION:  # of one run and by one code, it says nothing of another
+    if kind in OF_A_RUN:  # of one run and by one code, it says nothing of another
         older = older.filter(
             figures__contains={"of": figures.get("of")},
             digests__contains={"code": digests["code"]} if digests.get("code") else {},

@@ -124,6 +124,7 @@ class TestRecord:
         ("kind", "of", "one", "other"),
         [
             ("reproduction", "a", {"code": "a" * 64}, {"code": "b" * 64}),
+            ("causality", "a", {"code": "a" * 64}, {"code": "b" * 64}),
             ("data_quality", "a", {"data": "a" * 64}, {"data": "b" * 64}),
         ],
     )
