@@ -35,11 +35,16 @@ class RunKind(StrEnum):
     COMPARISON = "comparison"
     REPLAY = "replay"
     REPRODUCTION = "reproduction"
+    CAUSALITY_CHECK = "causality_check"
 
     @property
     def words(self) -> str:
         """The kind as people write it: ``walk-forward``."""
         return self.value.replace("_", "-")
+
+
+# These compute a run once more: to compare every byte, or with other bars after cuts.
+OF_A_RUN = frozenset({RunKind.REPRODUCTION, RunKind.CAUSALITY_CHECK})
 
 
 class Priority(StrEnum):

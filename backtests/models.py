@@ -6,8 +6,9 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
-from backtests.lifecycle import ChunkStatus, DatasetStatus, Priority, RunKind, RunStatus
+from backtests.lifecycle import OF_A_RUN, ChunkStatus, DatasetStatus, Priority, RunKind, RunStatus
 from backtests.querysets import (
+    HAS_FINDINGS,
     IN_FLIGHT,
     ChunkQuerySet,
     DatasetQuerySet,
@@ -82,7 +83,7 @@ class Run(BaseModel):
     priority = models.CharField(
         max_length=10, choices=[(p.value, p.value) for p in Priority], default=Priority.NORMAL
     )
-    reproduces = models.ForeignKey(
+    reproduces = models.ForeignKey(  # or checks: the run that this one computes once more
         "backtests.Run", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
 
@@ -138,10 +139,8 @@ class Run(BaseModel):
             ),
             models.Index(
                 fields=["finished_at"],
-                condition=Q(
-                    status=RunStatus.SUCCEEDED, tested_version__isnull=False, evidence_at=None
-                ),
-                name="run_evidence_due",
+                condition=HAS_FINDINGS & Q(tested_version__isnull=False, evidence_at=None),
+                name="run_findings_due",
             ),
             models.Index(
                 fields=["tested_version"],
@@ -171,9 +170,9 @@ class Run(BaseModel):
                 name="run_failed_has_problem",
             ),
             models.CheckConstraint(
-                condition=Q(kind=RunKind.REPRODUCTION, reproduces__isnull=False)
-                | ~Q(kind=RunKind.REPRODUCTION) & Q(reproduces=None),
-                name="run_reproduction_has_original",
+                condition=Q(kind__in=sorted(OF_A_RUN), reproduces__isnull=False)
+                | ~Q(kind__in=sorted(OF_A_RUN)) & Q(reproduces=None),
+                name="run_of_a_run_has_original",
             ),
             models.CheckConstraint(
                 condition=Q(waits_for_chunks=False) | Q(status=RunStatus.RUNNING),

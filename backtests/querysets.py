@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 # Chunks that a worker is at, or a message speaks of; an index holds them in these very words.
 IN_FLIGHT = Q(status=ChunkStatus.RUNNING) | Q(status=ChunkStatus.QUEUED, published_at__isnull=False)
 
+# Runs that measured something, in the words of an index. One that failed and has a result found
+# what it was to look for, such as a reproduction that came to other bytes.
+HAS_FINDINGS = Q(status=RunStatus.SUCCEEDED) | Q(Q(status=RunStatus.FAILED), ~Q(result_digest=""))
+
 
 class DatasetQuerySet(QuerySet["Dataset"]):
     """Dataset versions."""
@@ -67,10 +71,8 @@ class RunQuerySet(QuerySet["Run"]):
         return self.filter(silent | stale, status=RunStatus.QUEUED)
 
     def evidence_due(self) -> Self:
-        """Succeeded ones that speak for a registered version and have not handed anything in."""
-        return self.filter(
-            status=RunStatus.SUCCEEDED, tested_version__isnull=False, evidence_at=None
-        )
+        """Those that speak for a registered version and have not handed in what they found."""
+        return self.filter(HAS_FINDINGS, tested_version__isnull=False, evidence_at=None)
 
     def with_dataset(self) -> Self:
         """Joined with dataset and requester, so that lists need one query."""

@@ -199,7 +199,15 @@ class RunAdmin(ServiceAdmin):
     change_form_outer_before_template = "backtests/admin/run.html"
     change_form_outer_after_template = "backtests/admin/after.html"
     actions_list = ["queue"]
-    actions_detail = ["download_report", "cancel", "queue_again", "prioritize", "keep", "release"]
+    actions_detail = [
+        "download_report",
+        "cancel",
+        "queue_again",
+        "check_causality",
+        "prioritize",
+        "keep",
+        "release",
+    ]
 
     def get_urls(self) -> list[URLPattern]:
         """Add the fragment that the page polls and the report."""
@@ -233,6 +241,7 @@ class RunAdmin(ServiceAdmin):
             "is_over": row.status in RUNS.terminal,
             "tested": selectors.find_tested_version(row),
             "evidence": selectors.list_evidence_of(row),
+            "has_findings": selectors.has_findings(row),
             "reproductions": selectors.list_reproductions(row),
             "cancellation": selectors.find_cancellation(row),
             "history": selectors.history_of(row),
@@ -372,6 +381,23 @@ class RunAdmin(ServiceAdmin):
         return self.page_of(again, object_id)
 
     @reasoned_action(
+        "Check causality",
+        icon="event_busy",
+        title="Check whether this run looks ahead",
+        text="A worker computes it about ten times on other futures: what was decided before a cut "
+        "must not change with the bars after it.",
+    )
+    def check_causality(
+        self, request: HttpRequest, form: ReasonForm, object_id: str
+    ) -> HttpResponse:
+        """Queue the check."""
+        run = self.serve(
+            request, services.check_causality, "The check is queued.",
+            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(run, object_id)
+
+    @reasoned_action(
         "Cancel",
         icon="stop_circle",
         title="Cancel this run",
@@ -432,6 +458,8 @@ class RunAdmin(ServiceAdmin):
         hidden = {
             "backtests_run_cancel": over in RUNS.terminal,
             "backtests_run_download_report": run is None or not selectors.has_report(run),
+            "backtests_run_check_causality": run is None
+            or selectors.why_not_checked(run) is not None,
             "backtests_run_queue_again": over not in RUNS.terminal,
             "backtests_run_prioritize": over in RUNS.terminal,
             "backtests_run_keep": run is None or run.is_kept or bool(run.artifacts_expired_at),

@@ -19,6 +19,11 @@ urlpatterns = [
         views.ReproduceRunView.as_view(),
         name="run-reproduce",
     ),
+    path(
+        "runs/<uuid:run_id>/check-causality/",
+        views.CheckCausalityView.as_view(),
+        name="run-check-causality",
+    ),
     path("runs/<uuid:run_id>/report/", views.RunReportView.as_view(), name="run-report"),
     path("runs/<uuid:run_id>/artifacts/", views.RunArtifactsView.as_view(), name="run-artifacts"),
     path(

@@ -180,6 +180,26 @@ class ReproduceRunView(APIView):
         )
 
 
+class CheckCausalityView(APIView):
+    """Whether a finished backtest looks ahead."""
+
+    scopes = {"POST": "runs:write"}
+    rates = {"POST": "runs"}
+
+    @extend_schema(request=Reason, responses={201: serializers.RunDetail})
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Queue a check on futures: bars after a cut are others, what came before must stay."""
+        wanted = valid(Reason(data=request.data))
+        run = services.check_causality(
+            run_id=run_id, actor=caller(request), at=timezone.now(), reason=wanted["reason"]
+        )
+        return Response(
+            serializers.RunDetail(run).data,
+            status.HTTP_201_CREATED,
+            headers={"Location": reverse("run", args=[run.public_id])},
+        )
+
+
 class RunReportView(APIView):
     """A run's report."""
 

@@ -163,8 +163,8 @@ def summarize(
         "n_trades": n_closed,
         "n_open_trades": int(trades.size) - n_closed,
         "final_equity": float(result.equity[-1]),
-        "first_at": _moment(int(result.ts[0])),
-        "last_at": _moment(int(result.ts[-1])),
+        "first_at": moment(int(result.ts[0])),
+        "last_at": moment(int(result.ts[-1])),
         "seconds": seconds,
     }
 
@@ -190,6 +190,6 @@ def _ambiguity(result: Result) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
-def _moment(stamp_ns: int) -> str:
+def moment(stamp_ns: int) -> str:
     """Return a stamp as ISO 8601 in UTC, as every other time of the API."""
     return f"{np.datetime64(stamp_ns, 'ns')}Z"

@@ -67,8 +67,13 @@ def load_market(run: Run, spec: RunSpec) -> Market:
     first = 0 if start is None else int(np.searchsorted(panel.ts, start))
     if first >= panel.ts.size:
         raise InvalidInput(f"The dataset has no bar between {spec.start} and {spec.end}.")
+    return market_of(panel, first, spec.currency)
+
+
+def market_of(panel: Panel, start: int, currency: str) -> Market:
+    """Return bars as a market: all of them are seen, those from `start` on are traded."""
     history = MarketHistory(panel.ts, tuple(panel.symbols), adjusted_close(panel))
-    return Market(panel=panel, history=history, start=first, currency=spec.currency)
+    return Market(panel=panel, history=history, start=start, currency=currency)
 
 
 def _closes(panel: Panel) -> FloatArray:

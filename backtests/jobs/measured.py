@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backtests.lifecycle import RunKind
+from backtests.marketdata.soundness import quality_figures
 from backtests.models import Run
 from registry.services import Measured
 
@@ -27,7 +28,7 @@ def pieces_of(run: Run) -> list[Measured]:
     Parameters
     ----------
     run : Run
-        With dataset; one that reproduces another is evidence of that alone.
+        With dataset; one that reproduces or checks another is evidence of that alone.
 
     Notes
     -----
@@ -35,10 +36,20 @@ def pieces_of(run: Run) -> list[Measured]:
     sample with parameters chosen on the past alone. A search is judged by its PBO, whichever trial
     it likes best; the deflated Sharpe ratio is that of its best trial, so that it is evidence only
     where that trial *is* the version's file. A comparison speaks for nobody in particular.
+
+    Whatever measured something tells how sound its data are, too, so that no gate rests on data of
+    which nobody said so; what computes a run once more adds no data to those of its run.
     """
-    kind = RunKind(run.kind)
-    if kind == RunKind.REPRODUCTION:
+    if run.kind == RunKind.CAUSALITY_CHECK:
+        return [Measured("causality", _causality(run), _sentence(run))]
+    if run.kind == RunKind.REPRODUCTION:
         return [Measured("reproduction", _reproduction(run), _sentence(run))]
+    pieces = _of_strategy(run)
+    return [*pieces, *_of_data(run)] if pieces else []
+
+
+def _of_strategy(run: Run) -> list[Measured]:
+    kind = RunKind(run.kind)
     if kind == RunKind.BACKTEST:
         return [Measured("backtest", _account(run), _sentence(run))]
     study = run.summary.get("study") or {}
@@ -49,6 +60,13 @@ def pieces_of(run: Run) -> list[Measured]:
     if kind != RunKind.COMPARISON and study.get("selection"):
         pieces += _searched(run, study)
     return pieces
+
+
+def _of_data(run: Run) -> list[Measured]:
+    dataset = run.dataset
+    figures = quality_figures(dataset.report, dataset.kind, dataset.n_instruments)
+    words = f"Quality of {dataset}, as its import found it."
+    return [Measured("data_quality", figures, words)] if figures else []
 
 
 def _searched(run: Run, study: Mapping[str, Any]) -> list[Measured]:
@@ -104,6 +122,15 @@ def _reproduction(run: Run) -> dict[str, Any]:
         "is_identical": found["is_identical"], "is_same_code": found["is_same_code"],
         "of": found["of"], "n_environment_changes": len(found["environment_changes"]),
     }  # fmt: skip
+
+
+def _causality(run: Run) -> dict[str, Any]:
+    found = run.summary["causality"]
+    names = (
+        "of", "is_same_code", "n_cuts", "n_differing", "n_responding", "n_bars", "n_decisions",
+        "first_difference",
+    )  # fmt: skip
+    return {name: found[name] for name in names}
 
 
 def _sentence(run: Run) -> str:

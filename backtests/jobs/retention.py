@@ -105,7 +105,9 @@ def _due(at: datetime) -> Iterator[Expired]:
 
 def _removable() -> RunQuerySet:
     """Return the runs with files that may go: not kept, nor compared with a reproduction."""
-    reproductions = Run.objects.filter(reproduces=OuterRef("pk"), artifacts_expired_at=None)
+    reproductions = Run.objects.filter(
+        kind=RunKind.REPRODUCTION, reproduces=OuterRef("pk"), artifacts_expired_at=None
+    )
     with_rows = Chunk.objects.filter(run=OuterRef("pk")).exclude(artifact="")
     runs = Run.objects.filter(is_kept=False, artifacts_expired_at=None, finished_at__isnull=False)
     has_files = ~Q(artifacts={}) | Exists(with_rows)

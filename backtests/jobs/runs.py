@@ -76,9 +76,11 @@ def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
     """Hand a run to the code of its kind, loading the numeric libraries now; None: it waits."""
     is_replay = run.spec["kind"] == RunKind.REPLAY
     await_kernels(lease, Kernels.REPLAYS if is_replay else Kernels.ENGINE)
-    from backtests.jobs import backtest, replaying, reproduction, studies
+    from backtests.jobs import backtest, causality, replaying, reproduction, studies
 
     outcome: dict[str, Any] | None
+    if run.kind == RunKind.CAUSALITY_CHECK:
+        return causality.compute(run, lease)
     if run.spec["kind"] in SECTIONS:
         outcome = studies.advance(run, lease)
     elif is_replay:

@@ -113,6 +113,8 @@ def unit_of_progress(run: Run) -> str:
     """Return what `progress_done` and `progress_total` of a run count."""
     if kind_of(run) == RunKind.REPLAY:
         return "policies"
+    if run.kind == RunKind.CAUSALITY_CHECK:
+        return "futures"
     if not is_study(run) or run.phase in OF_BARS:
         return "bars"
     return "folds" if run.phase == OF_FOLDS else "trials"

@@ -6,7 +6,7 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from backtests.lifecycle import RunStatus
+from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.selectors.replays import get_replay
 from backtests.selectors.runs import describe_run, require_artifacts
@@ -21,7 +21,7 @@ SCRIPTS = ("backtests/lightweight-charts-5.2.1.js", "backtests/tearsheet.js")
 
 def has_report(run: Run) -> bool:
     """Return whether there is something to report: a study that lost chunks kept the others."""
-    is_there = run.artifacts_expired_at is None
+    is_there = run.artifacts_expired_at is None and run.kind != RunKind.CAUSALITY_CHECK
     return is_there and (run.status == RunStatus.SUCCEEDED or "trials.parquet" in run.artifacts)
 
 

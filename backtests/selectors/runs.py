@@ -7,11 +7,11 @@ from uuid import UUID
 from django.db.models import CharField, Count
 from django.db.models.functions import Cast
 
-from backtests.lifecycle import RunKind, RunStatus
+from backtests.lifecycle import OF_A_RUN, RunKind, RunStatus
 from backtests.models import Run
 from backtests.querysets import RunQuerySet
 from backtests.selectors.progress import is_study, kind_of, unit_of_progress
-from crowetrade_site.core.errors import Gone, InvalidInput, NotFound
+from crowetrade_site.core.errors import Conflict, DomainError, Gone, InvalidInput, NotFound
 from registry import selectors as registry
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def describe_run(run: Run) -> str:
         return _describe_replay(run)
     signals = "+".join(signal["kind"] for signal in run.spec["strategy"]["signals"])
     words = f"{signals.replace('_', ' ')} on {run.dataset.name}"
-    again = "reproduction of " if run.kind == RunKind.REPRODUCTION else ""
+    again = {
+        RunKind.REPRODUCTION.value: "reproduction of ",
+        RunKind.CAUSALITY_CHECK.value: "causality check of ",
+    }.get(run.kind, "")
     if not is_study(run):
         return again + words
     kept = run.summary.get("study") or {}
@@ -94,17 +97,38 @@ def _describe_replay(run: Run) -> str:
     return f"{again}{'A/A ' if section['aa'] else ''}replay of {control} and {shown}"
 
 
+def why_not_checked(run: Run) -> DomainError | None:
+    """Return why nobody can check whether a run looks ahead; None where one can."""
+    if run.kind != RunKind.BACKTEST:
+        return InvalidInput(
+            f"A {RunKind(run.kind).words} cannot be checked for causality, a backtest can: what is "
+            "chosen by a search may change with all the bars it was searched on. Check a backtest "
+            "of the strategy."
+        )
+    if run.status != RunStatus.SUCCEEDED:
+        return Conflict(f"The run is {run.status}; only a backtest that succeeded can be checked.")
+    return None
+
+
 def list_reproductions(run: Run) -> list[tuple[Run, str]]:
-    """Return the newest runs that compute a run again, each with what came of it."""
+    """Return the newest runs that compute a run again or check it, each with what came of it."""
     if not run.result_digest:
         return []  # nothing there is to compare with
-    rows = Run.objects.filter(reproduces=run).defer("spec", "artifacts", "environment")
+    rows = Run.objects.filter(kind__in=sorted(OF_A_RUN), reproduces=run)
+    rows = rows.defer("spec", "artifacts", "environment")
     newest = rows.order_by("-created_at", "-id")[:MOST_REPRODUCTIONS]
     return [(again, _outcome(again)) for again in newest]
 
 
 def _outcome(reproduction: Run) -> str:
-    """Return whether a reproduction came to the same bytes, or how far it is."""
+    """Return whether a reproduction came to the same bytes, or how far it is; so of a check."""
+    if reproduction.kind == RunKind.CAUSALITY_CHECK:
+        checked = reproduction.summary.get("causality")
+        if not checked:
+            return f"causality check {reproduction.status}"
+        n = f"{checked['n_cuts']} cuts"
+        looks = f"looks ahead at {checked['n_differing']} of {n}"
+        return looks if checked["n_differing"] else f"checked, does not look ahead at any of {n}"
     found = reproduction.summary.get("reproduction")
     if not found:
         return f"reproduction {reproduction.status}"
@@ -124,9 +148,15 @@ def evidence_state(run: Run, *, has_pieces: bool) -> str:
     if run.evidence_at is not None:
         kept = "handed in" if has_pieces else "none"
         return "refused" if run.evidence_problem else kept
-    if run.status == RunStatus.SUCCEEDED:
+    if has_findings(run):
         return "due"
     return "to come" if run.finished_at is None else "none"
+
+
+def has_findings(run: Run) -> bool:
+    """Say whether a run measured something: `querysets.HAS_FINDINGS` of one row."""
+    has_failed = run.status == RunStatus.FAILED and bool(run.result_digest)
+    return run.status == RunStatus.SUCCEEDED or has_failed
 
 
 def find_tested_version(run: Run) -> "ModelVersion | None":

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
@@ -13,9 +11,8 @@ from backtests import jobs, selectors, tasks
 from backtests.lifecycle import Priority, RunKind, RunStatus
 from backtests.models import Dataset, Run
 from backtests.runspec import RunSpec
-from backtests.services.steps import require_priority
+from backtests.services.steps import require_priority, require_room
 from crowetrade_site.core import audit, canonical, idempotency, roles
-from crowetrade_site.core.errors import Conflict, TooMuch
 from registry import services as registry
 from strategies.selectors import REGISTERED, get_registered, get_spec
 
@@ -68,7 +65,7 @@ def queue_run(
     request = _request_digest(spec, strategy, reason, priority, tested)
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return Run.objects.with_dataset().get(public_id=earlier)
-    _require_room(actor)
+    require_room(actor)
     dataset = selectors.resolve_dataset(spec.dataset)
     pinned = _pinned(spec, strategy.model_dump(mode="json"), dataset)
     digest = canonical.digest(pinned)
@@ -92,50 +89,6 @@ def queue_run(
             "status": RunStatus.QUEUED, "spec_digest": digest, "dataset_digest": dataset.digest,
             "priority": priority,
         } | ({"tested_version": str(tested.version_id)} if tested else {}),
-    )  # fmt: skip
-    transaction.on_commit(lambda: tasks.publish_run(run.public_id))
-    return run
-
-
-@transaction.atomic(durable=True)
-def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") -> Run:
-    """Queue a finished run once more, to compare every byte of what comes out.
-
-    Raises
-    ------
-    Forbidden
-        The actor may not queue runs (403).
-    NotFound
-        There is no such run (404).
-    Conflict
-        The run has no result to compare with (409).
-    TooMuch
-        The actor has as many runs queued or running as one may have (429).
-    """
-    roles.require(actor, "runs:write")
-    _require_room(actor)
-    original = selectors.get_run(run_id)
-    original = original.reproduces or original
-    if not original.result_digest:
-        raise Conflict(f"The run is {original.status}; only one with a result can be reproduced.")
-    run = Run.objects.create(
-        kind=RunKind.REPRODUCTION,
-        status=RunStatus.QUEUED,
-        spec=original.spec,
-        spec_digest=original.spec_digest,
-        strategy_digest=original.strategy_digest,
-        dataset=original.dataset,
-        reproduces=original,
-        requested_by=actor,
-        reason=reason,
-        queued_at=at,
-        tested_version=original.tested_version,
-        tested_digest=original.tested_digest,
-        tested_name=original.tested_name,
-    )
-    audit.record(
-        "backtests.run.queued", run, actor=actor, reason=reason, at=at,
-        after={"status": RunStatus.QUEUED, "reproduces": str(original.public_id)},
     )  # fmt: skip
     transaction.on_commit(lambda: tasks.publish_run(run.public_id))
     return run
@@ -176,20 +129,6 @@ def _bound_to(tested: "RegisteredStrategy | None") -> dict[str, Any]:
         "tested_version": tested.version_id, "tested_digest": tested.digest,
         "tested_name": tested.name,
     }  # fmt: skip
-
-
-def _require_room(actor: User) -> None:
-    """Refuse to queue more for somebody who has as much in the queue as one may have.
-
-    Requests of one user wait for each other here, so that two at once do not both find room.
-    """
-    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
-    most = settings.RUN_MAX_ACTIVE_PER_USER
-    if Run.objects.active().filter(requested_by=actor).count() >= most:
-        raise TooMuch(
-            f"You have {most} runs queued or running, as many as one may have; wait for one to "
-            "end, or cancel one."
-        )
 
 
 def _request_digest(

@@ -4,92 +4,25 @@ A gate answers met, not met, or not computed; what was not computed is never met
 take measured evidence alone; what a person attests meets manual gates.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
-from registry.rules import names
-from registry.rules.policies import OF_NO_DATA, Gate, GateKind, StagePolicy
+from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
+from registry.rules.policies import OF_A_RUN, OF_NO_DATA, Gate, GateKind, StagePolicy
+from registry.rules.repeats import Resting, resting_on, tell_failed, weigh_repeats
+from registry.rules.weighing import newest_of, of_data, of_kind, weigh_one, weigh_quality
 
-_CLOCKS = timedelta(minutes=5)  # between those of two machines
-
-
-class Outcome(StrEnum):
-    """What a gate answers."""
-
-    MET = "met"
-    NOT_MET = "not met"
-    NOT_COMPUTED = "not computed"
-
-
-@dataclass(frozen=True)
-class EvidenceFacts:
-    """What a gate reads of a piece of evidence.
-
-    Attributes
-    ----------
-    version_digest : str
-        Of the artifact that it speaks of; empty where it names none.
-    is_current : bool
-        Whether code and data are still those that it was measured with.
-    source : str
-        What was computed, or who attests; it ends with an identifier of its own.
-    reproduces : str
-        Of a reproduction: the identifier of what was computed again.
-    data : str
-        Digest of the dataset that it was measured on; empty where it names none.
-    """
-
-    name: str
-    kind: str
-    topic: str
-    is_measured: bool
-    figures: Mapping[str, Any]
-    version_digest: str
-    produced_at: datetime
-    expires_at: datetime | None = None
-    is_current: bool = True
-    source: str = ""
-    reproduces: str = ""
-    data: str = ""
-
-
-@dataclass(frozen=True)
-class VersionFacts:
-    """What the registry knows of a version by itself.
-
-    Attributes
-    ----------
-    scan : {"ready", "quarantined", "pending", "refused"}
-    waived_until : datetime, optional
-        Until when a quarantined version may be above development.
-    missing : sequence of str
-        Fields of the model card that are empty.
-    datasets : sequence of str
-        Digests of the data that it says it was made from.
-    """
-
-    digest: str
-    scan: str
-    is_intact: bool
-    has_signature: bool
-    missing: Sequence[str] = ()
-    waived_until: datetime | None = None
-    findings: Sequence[str] = ()
-    datasets: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """What one gate answered, and why."""
-
-    name: str
-    outcome: Outcome
-    reason: str
-    evidence: tuple[str, ...] = ()
+__all__ = [
+    "EvidenceFacts",
+    "GateReport",
+    "GateResult",
+    "Outcome",
+    "VersionFacts",
+    "evaluate",
+    "standing",
+]
 
 
 @dataclass(frozen=True)
@@ -150,6 +83,7 @@ def evaluate(
     *,
     earlier: Sequence[EvidenceFacts] = (),
     measured: Sequence[Gate] = (),
+    below: Sequence[Gate] = (),
 ) -> GateReport:
     """Judge every gate of a stage, and those that no policy leaves out.
 
@@ -166,12 +100,21 @@ def evaluate(
         Measured evidence that newer one has superseded: it decides nothing, and each gate tells its
         figures, so that nobody measures until one is good enough unseen.
     measured : sequence of Gate
-        Of stages before: reproductions are of what these rest on, where this one measures nothing.
+        Of the stage before: reproductions are of what these rest on, where this one measures
+        nothing.
+    below : sequence of Gate
+        Measured gates of all stages before: a reproduction of what they rest on must not fail.
     """
-    resting = _resting(policy.measured or measured, version, evidence, now)
+    resting = resting_on(policy.measured or measured, below, version, evidence, now)
     asked = [
         _with_earlier(_judge(gate, version, evidence, resting, now), gate, earlier)
         for gate in policy.gates
+    ]
+    asked = [
+        tell_failed(result, version, of_kind(gate, [*evidence, *earlier]))
+        if gate.kind in OF_A_RUN
+        else result
+        for gate, result in zip(policy.gates, asked, strict=True)
     ]
     own = {gate.kind for gate in policy.gates}
     results = (*(one for kind, one in _unmet(version, now) if kind not in own), *asked)
@@ -195,7 +138,7 @@ def _with_earlier(result: GateResult, gate: Gate, earlier: Sequence[EvidenceFact
 
 def _judge(
     gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts],
-    resting: Mapping[str, Sequence[str]], now: datetime,
+    resting: Resting, now: datetime,
 ) -> GateResult:  # fmt: skip
     built_in = {
         GateKind.ARTIFACT_SCAN: _scan,
@@ -246,201 +189,17 @@ def _card(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
 
 def _weigh(
     gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts],
-    resting: Mapping[str, Sequence[str]], now: datetime,
+    resting: Resting, now: datetime,
 ) -> GateResult:  # fmt: skip
     """Take the newest evidence that counts; none is no answer."""
-    of_kind = _of_kind(gate, evidence)
-    if not of_kind:
+    pieces = of_kind(gate, evidence)
+    if not pieces:
         return GateResult(gate.name, Outcome.NOT_COMPUTED, "no evidence")
-    if gate.kind == GateKind.REPRODUCTION:
-        return _weigh_reproductions(gate, version, of_kind, resting, now)
-    newest = _newest(of_kind)
-    told = "" if gate.kind in OF_NO_DATA else _of_data(version, newest)
-    result = _weigh_one(gate, version, newest, now)
+    if gate.kind in OF_A_RUN:
+        return weigh_repeats(gate, version, pieces, resting, now)
+    if gate.kind == GateKind.DATA_QUALITY:
+        return weigh_quality(gate, version, pieces, resting.data, now)
+    newest = newest_of(pieces)
+    told = "" if gate.kind in OF_NO_DATA else of_data(version, newest)
+    result = weigh_one(gate, version, newest, now)
     return replace(result, reason=f"{result.reason}; {told}") if told else result
-
-
-def _of_kind(gate: Gate, evidence: Sequence[EvidenceFacts]) -> list[EvidenceFacts]:
-    return [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
-
-
-def _resting(
-    measured: Sequence[Gate], version: VersionFacts, evidence: Sequence[EvidenceFacts],
-    now: datetime,
-) -> dict[str, list[str]]:  # fmt: skip
-    """Return the runs that decide measured gates, and by which kinds; what does not count, not."""
-    resting: dict[str, list[str]] = {}
-    for gate in measured:
-        if not (of_kind := _of_kind(gate, evidence)):
-            continue
-        newest = _newest(of_kind)
-        run = newest.source.rpartition(":")[2]
-        if run and not _does_not_count(gate, version, newest, now):
-            resting.setdefault(run, []).append(newest.kind)
-    return resting
-
-
-def _weigh_reproductions(
-    gate: Gate, version: VersionFacts, of_kind: Sequence[EvidenceFacts],
-    resting: Mapping[str, Sequence[str]], now: datetime,
-) -> GateResult:  # fmt: skip
-    """Take the newest of each run that gates rest on: one must be good, and none have failed."""
-    newest = _newest_by_run(of_kind, resting)
-    if not newest:
-        return _of_other_runs(gate, _newest(of_kind), resting)
-    failed = [piece for piece in newest if not _is_identical(piece)]
-    told = [
-        _of_run(_weigh_one(gate, version, piece, now), piece, resting) for piece in failed or newest
-    ]
-    if failed:
-        return GateResult(
-            gate.name, Outcome.NOT_MET, " | ".join(result.reason for result in told),
-            tuple(piece.name for piece in failed),
-        )  # fmt: skip
-    return next((result for result in told if result.outcome == Outcome.MET), told[0])
-
-
-def _newest_by_run(
-    of_kind: Sequence[EvidenceFacts], resting: Mapping[str, Sequence[str]]
-) -> list[EvidenceFacts]:
-    """Return the newest reproduction of each run, newest first; what was attested hides none."""
-    by_run: dict[str, list[EvidenceFacts]] = {}
-    for piece in of_kind:
-        if piece.reproduces in resting:
-            by_run.setdefault(piece.reproduces, []).append(piece)
-    newest = [
-        _newest([piece for piece in pieces if piece.is_measured] or pieces)
-        for pieces in by_run.values()
-    ]
-    return sorted(newest, key=_age, reverse=True)
-
-
-def _of_other_runs(
-    gate: Gate, newest: EvidenceFacts, resting: Mapping[str, Sequence[str]]
-) -> GateResult:
-    asked = ", ".join(sorted(resting)) or "a run that is evidence"
-    reason = (
-        f"what was reproduced is {newest.reproduces or 'not said'}, and no evidence that counts "
-        f"for a gate is of it; reproduce one of: {asked}"
-    )
-    return GateResult(gate.name, Outcome.NOT_MET, reason, (newest.name,))
-
-
-def _of_run(
-    result: GateResult, piece: EvidenceFacts, resting: Mapping[str, Sequence[str]]
-) -> GateResult:
-    kinds = ", ".join(sorted(resting[piece.reproduces]))
-    reason = f"{result.reason}; of {piece.reproduces}, which is evidence of: {kinds}"
-    return replace(result, reason=reason)
-
-
-def _is_identical(piece: EvidenceFacts) -> bool:
-    return piece.figures.get("is_identical") is True
-
-
-def _age(piece: EvidenceFacts) -> tuple[datetime, str]:
-    return piece.produced_at, piece.name
-
-
-def _newest(pieces: Sequence[EvidenceFacts]) -> EvidenceFacts:
-    return max(pieces, key=_age)
-
-
-def _of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
-    """Say how the data of evidence stand to those that the version was made from."""
-    if not piece.data:
-        return ""
-    short = piece.data[:12]
-    if not version.datasets:
-        return f"measured on data {short}; the version does not name the data it was made from"
-    if piece.data in version.datasets:
-        return f"measured on data {short}, which the version was made from: not out of sample"
-    return f"measured on data {short}, which the version was not made from"
-
-
-def _unknown_data(version: VersionFacts, piece: EvidenceFacts) -> str:
-    """Return why nobody can say whether data are unseen, or nothing."""
-    reasons = (
-        (not version.datasets, "the version does not name the data it was made from"),
-        (
-            not all(map(names.is_digest, version.datasets)),
-            "the version does not name its data by digests",
-        ),
-        (not piece.data, "the evidence does not name its data"),
-        (not names.is_digest(piece.data), "the evidence does not name its data by a digest"),
-    )
-    return next((text for is_so, text in reasons if is_so), "")
-
-
-def _weigh_one(
-    gate: Gate, version: VersionFacts, newest: EvidenceFacts, now: datetime
-) -> GateResult:
-    """Say whether a piece of evidence counts, and is within the bounds."""
-    if gate.unseen_data and (unknown_data := _unknown_data(version, newest)):
-        return GateResult(gate.name, Outcome.NOT_COMPUTED, unknown_data, (newest.name,))
-    if why := _does_not_count(gate, version, newest, now):
-        return GateResult(gate.name, Outcome.NOT_MET, why, (newest.name,))
-    faults, unknown = _against_figures(gate, newest.figures)
-    if unknown:
-        return GateResult(
-            gate.name, Outcome.NOT_COMPUTED, f"the evidence has no {', '.join(unknown)}",
-            (newest.name,),
-        )  # fmt: skip
-    if faults:
-        return GateResult(gate.name, Outcome.NOT_MET, "; ".join(faults), (newest.name,))
-    return GateResult(gate.name, Outcome.MET, _praise(gate, newest), (newest.name,))
-
-
-def _does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now: datetime) -> str:
-    """Return the first reason why evidence does not count, or nothing."""
-    age = now - piece.produced_at
-    oldest = timedelta(days=gate.max_age_days) if gate.max_age_days is not None else timedelta.max
-    reasons = (
-        (
-            gate.kind != GateKind.MANUAL and not piece.is_measured,
-            "the evidence was attested, and this gate takes what was measured",
-        ),
-        (
-            piece.version_digest not in ("", version.digest),
-            "the evidence is of other bytes",
-        ),
-        (
-            piece.is_measured and not piece.version_digest,
-            "the evidence does not name the bytes that were measured",
-        ),
-        (
-            gate.unseen_data and piece.data in version.datasets,
-            "this gate takes data that the version was not made from",
-        ),
-        (
-            gate.kind == GateKind.REPRODUCTION and not _is_identical(piece),
-            "what was computed again is not identical",
-        ),
-        (not piece.is_current, "the code or the data have changed since it was measured"),
-        (
-            piece.expires_at is not None and piece.expires_at <= now,
-            f"the evidence ended at {piece.expires_at}",
-        ),
-        (age < -_CLOCKS, "the evidence is dated in the future; check the clocks"),
-        (age > oldest, f"the evidence is {age.days} days old, {gate.max_age_days} may be"),
-    )
-    return next((text for is_so, text in reasons if is_so), "")
-
-
-def _against_figures(gate: Gate, figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return what is out of bounds, and what was not computed."""
-    faults, unknown = [], []
-    bounds = [(name, least, "at least") for name, least in gate.minimum.items()]
-    bounds += [(name, most, "at most") for name, most in gate.maximum.items()]
-    for name, bound, word in bounds:
-        value = figures.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            unknown.append(name)
-        elif (value < bound) if word == "at least" else (value > bound):
-            faults.append(f"{name} is {value:.6g}, {word} {bound:.6g} is asked")
-    return faults, unknown
-
-
-def _praise(gate: Gate, piece: EvidenceFacts) -> str:
-    shown = [f"{name} {piece.figures[name]:.6g}" for name in (*gate.minimum, *gate.maximum)]
-    return ", ".join(shown) or f"{piece.kind} of {piece.produced_at:%Y-%m-%d}"

@@ -36,6 +36,9 @@ BUILT_IN = frozenset(
     }
 )  # fmt: skip
 OF_NO_DATA = BUILT_IN | {GateKind.MANUAL, GateKind.EXPERIMENT, GateKind.REPRODUCTION}
+# Told of runs that are evidence by something else, and of their data: nothing rests on these alone.
+OF_A_RUN = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY})
+OF_OTHER_EVIDENCE = OF_A_RUN | {GateKind.DATA_QUALITY}
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -97,7 +100,7 @@ class StagePolicy(_Strict):
     @property
     def measured(self) -> tuple[Gate, ...]:
         """The gates that runs are measured for."""
-        return tuple(gate for gate in self.gates if gate.kind not in OF_NO_DATA)
+        return tuple(gate for gate in self.gates if gate.kind not in OF_NO_DATA | OF_OTHER_EVIDENCE)
 
     @model_validator(mode="after")
     def _names_each_gate_once(self) -> "StagePolicy":
@@ -132,6 +135,14 @@ class Policy(_Strict):
 
     def measured_before(self, stage: str) -> tuple[Gate, ...]:
         """Return the measured gates of the nearest stage below that has any."""
+        return next((asked for one in self._below(stage) if (asked := one.measured)), ())
+
+    def measured_below(self, stage: str) -> tuple[Gate, ...]:
+        """Return the measured gates of every stage below."""
+        return tuple(gate for one in self._below(stage) for gate in one.measured)
+
+    def _below(self, stage: str) -> tuple[StagePolicy, ...]:
+        """Return what the stages below ask for, the nearest first."""
         order = ("production", "staging", "testing")
-        below = order[order.index(stage) + 1 :] if stage in order else ()
-        return next((asked for one in below if (asked := self.of(one).measured)), ())
+        names = order[order.index(stage) + 1 :] if stage in order else ()
+        return tuple(self.of(one) for one in names)

@@ -220,6 +220,7 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     report = gates.evaluate(
         target, policy.of(target), facts_of(version, at=at), [_facts(p) for p in pieces], at,
         earlier=[_facts(piece) for piece in earlier], measured=policy.measured_before(target),
+        below=policy.measured_below(target),
     )  # fmt: skip
     seen = sorted(piece.digest for piece in pieces if piece.digest in report.evidence)
     card = {name: str(getattr(version.registered_model, name)) for name in CARD}

@@ -16,7 +16,7 @@ from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, ModelVersion
 from registry.rules import names
 from registry.rules.errors import RuleError
-from registry.rules.policies import BUILT_IN, GateKind
+from registry.rules.policies import BUILT_IN, OF_A_RUN, GateKind
 from registry.services.steps import require_sound
 
 LONGEST_SUMMARY = 10_000
@@ -176,7 +176,7 @@ def _store(
     digests: dict[str, str], source: str, summary: str, actor: User | None, at: datetime,
     produced_at: datetime, expires_at: datetime | None, environment: str = "",
 ) -> tuple[Evidence, list[str]]:  # fmt: skip
-    """Write evidence; return it, and the digests of what it supersedes: same kind, topic, run."""
+    """Write evidence; return it, and the digests of what it supersedes: same kind and subject."""
     digest = canonical.digest(
         {
             "version": str(version.public_id), "kind": kind, "is_measured": is_measured,
@@ -191,8 +191,13 @@ def _store(
     )
     if kind == GateKind.MANUAL:
         older = older.filter(figures__topic=figures["topic"])
-    if kind == GateKind.REPRODUCTION:  # of one run, it says nothing of another
-        older = older.filter(figures__contains={"of": figures.get("of")})
+    if kind in OF_A_RUN:  # of one run and by one code, it says nothing of another
+        older = older.filter(
+            figures__contains={"of": figures.get("of")},
+            digests__contains={"code": digests["code"]} if digests.get("code") else {},
+        )
+    if kind == GateKind.DATA_QUALITY:  # of one dataset, it says nothing of another
+        older = older.filter(digests__contains={"data": digests.get("data", "")})
     superseded = list(older.values_list("digest", flat=True))
     older.update(status=EvidenceStatus.SUPERSEDED, updated_at=at)
     piece = Evidence.objects.create(

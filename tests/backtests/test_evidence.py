@@ -35,6 +35,13 @@ staging:
   approvals: {number: 1}
 production: {approvals: {number: 2}}
 """
+POLICY_OF_TWO = """
+testing: {gates: [{kind: artifact_scan}]}
+staging: {gates: [{kind: backtest, minimum: {n_bars: 252}}], approvals: {number: 1}}
+production:
+  gates: [{kind: pbo, maximum: {probability: 1.0}}, {kind: reproduction, max_age_days: 90}]
+  approvals: {number: 2}
+"""
 
 
 @pytest.fixture
@@ -142,7 +149,7 @@ class TestHandInEvidence:
         Run.objects.filter(pk=run.pk).update(evidence_at=None)
         jobs.hand_in_evidence(run_id=run.public_id)
 
-        (piece,) = Evidence.objects.all()
+        piece = Evidence.objects.get(kind="backtest")
         assert (piece.kind, piece.is_measured, piece.version) == ("backtest", True, version)
         assert piece.figures["n_bars"] == run.summary["n_bars"]
         assert piece.figures["sharpe"] == run.summary["metrics"]["sharpe"]["value"]
@@ -154,6 +161,25 @@ class TestHandInEvidence:
         told = AuditEvent.objects.filter(verb="registry.evidence.measured")
         assert told.count() == 1
         assert run.is_kept
+
+    def test_tells_how_sound_the_data_are(self, data, version, author):
+        run = finished(bound(author))
+
+        piece = Evidence.objects.get(kind="data_quality")
+        assert piece.is_measured
+        assert piece.source == f"backtests.run:{run.public_id}"
+        assert piece.digests["data"] == data.digest
+        assert piece.figures["n_rows"] == data.report["n_rows"]
+        assert piece.figures["n_refused"] == data.n_refused
+        assert piece.figures["n_errors"] == 0
+
+    def test_of_other_data_leaves_what_it_said_of_these(self, data, version, author, tmp_path):
+        finished(bound(author))
+        other = bars_dataset(tmp_path, author, "other", n_days=280, seed=9)
+        finished(bound(author, dataset="other"))
+
+        sound = Evidence.objects.filter(kind="data_quality", status="valid")
+        assert {piece.digests["data"] for piece in sound} == {data.digest, other.digest}
 
     def test_comes_with_the_task_that_ends_the_run(self, data, version, author):
         run = bound(author)
@@ -190,7 +216,7 @@ class TestHandInEvidence:
 
         jobs.hand_in_evidence(run_id=run.public_id)
 
-        assert Evidence.objects.count() == 1
+        assert set(Evidence.objects.values_list("kind", flat=True)) == {"backtest", "data_quality"}
 
     def test_gives_up_in_the_end(self, data, version, author):
         run = work_off(bound(author))
@@ -223,6 +249,29 @@ class TestHandInEvidence:
         piece = Evidence.objects.get(kind="reproduction")
         assert piece.figures["is_identical"] is True
         assert piece.figures["of"] == str(run.public_id)
+
+    def test_takes_a_reproduction_that_failed_as_one(self, data, version, author):
+        run = finished(bound(author))
+        Run.objects.filter(pk=run.pk).update(result_digest="d" * 64)
+        again = services.reproduce_run(run_id=run.public_id, actor=author, at=AT)
+
+        again = finished(again)
+
+        assert again.status == "failed"
+        piece = Evidence.objects.get(kind="reproduction")
+        assert piece.figures["is_identical"] is False
+        assert piece.figures["of"] == str(run.public_id)
+        assert again.is_kept
+
+    def test_takes_nothing_of_what_broke_off(self, data, version, author):
+        run = finished(bound(author))
+        again = services.reproduce_run(run_id=run.public_id, actor=author, at=AT)
+        problem = {"title": "Boom", "detail": "boom"}
+        Run.objects.filter(pk=again.pk).update(
+            status="failed", finished_at=AT, problem=problem, published_at=AT
+        )
+
+        assert jobs.evidence_due() == []
 
     def test_measures_a_walk_forward(self, data, version, author):
         walk = {"train_days": 100, "test_days": 60, "search": SEARCH}
@@ -287,7 +336,35 @@ class TestGates:
         shown = mine.get(f"/api/v1/runs/{run.public_id}/").json()["evidence_for"]
         assert shown["state"] == "handed in"
         assert shown["version"] == "models:/crossing/1"
-        assert shown["evidence"] == [str(Evidence.objects.get().public_id)]
+        stored = Evidence.objects.order_by("kind")
+        assert shown["evidence"] == [str(piece.public_id) for piece in stored]
+
+    def test_of_production_see_that_what_staging_rests_on_was_not_reproduced(
+        self, data, version, author
+    ):
+        registering.store_policy(
+            name="default", text=POLICY_OF_TWO, actor=account(Role.ADMIN), at=AT, reason="Two."
+        )
+        backtest = finished(bound(author))
+        walk = {"train_days": 100, "test_days": 60, "search": SEARCH}
+        searched = finished(bound(author, kind="walk_forward", walk_forward=walk))
+        finished(services.reproduce_run(run_id=searched.public_id, actor=author, at=AT))
+        assert self.reproduction_of(version).outcome == "met"
+        Run.objects.filter(pk=backtest.pk).update(result_digest="d" * 64)
+
+        finished(services.reproduce_run(run_id=backtest.public_id, actor=author, at=AT))
+
+        result = self.reproduction_of(version)
+        assert result.outcome == "not met"
+        assert result.reason == (
+            f"what was computed again is not identical; of {backtest.public_id}, which is evidence "
+            "of: backtest"
+        )
+
+    def reproduction_of(self, version):
+        version.refresh_from_db()
+        report = registry.judge(version, Stage.PRODUCTION, at=timezone.now()).report
+        return next(result for result in report.results if result.name == "reproduction")
 
     def test_are_not_met_once_the_code_is_other(self, data, version, author, monkeypatch):
         finished(bound(author))
@@ -313,7 +390,8 @@ class TestPages:
         ).content.decode()
 
         assert reverse("admin:registry_modelversion_change", args=[version.pk]) in page
-        assert reverse("admin:registry_evidence_change", args=[Evidence.objects.get().pk]) in page
+        for piece in Evidence.objects.all():
+            assert reverse("admin:registry_evidence_change", args=[piece.pk]) in page
         link = reverse("admin:backtests_run_change", args=[run.public_id])
         assert link in other
         assert client.get(link)["Location"] == reverse("admin:backtests_run_change", args=[run.pk])

@@ -176,115 +176,49 @@ class TestData:
         assert result.reason.startswith(words)
 
 
-class TestReproduction:
-    GATE = Gate(kind="reproduction", max_age_days=90)
-    GATES = (Gate(kind="walk_forward", max_age_days=180), Gate(kind="pbo"), GATE)
-    WALK = piece(kind="walk_forward", name="w", source="backtests.run:r1")
-    PBO = piece(kind="pbo", name="p", source="backtests.run:r1")
-    CHEAP = piece(kind="pbo", name="c", source="backtests.run:r2")
+class TestDataQuality:
+    GATE = Gate(kind="data_quality", maximum={"n_errors": 0})
+    GATES = (Gate(kind="backtest"), Gate(kind="pbo"), GATE)
+    ONE, OTHER = "a" * 64, "b" * 64
 
-    def of(self, run, **more):
-        given = {"kind": "reproduction", "figures": {"is_identical": True}, "reproduces": run}
-        return piece(**given | more)
+    def of(self, data, n_errors=0, **more):
+        given = {"kind": "data_quality", "figures": {"n_errors": n_errors}, "data": data}
+        return piece(**{"name": data[:1], **given} | more)
 
-    def judged(self, *evidence, gates=GATES, measured=()):
-        policy = StagePolicy(gates=gates)
-        return evaluate("production", policy, SOUND, evidence, NOW, measured=measured).results[-1]
+    def judged(self, *quality):
+        runs = [
+            piece(name="x", data=self.ONE, source="backtests.run:r1"),
+            piece(name="y", kind="pbo", data=self.OTHER, source="backtests.run:r2"),
+        ]
+        policy = StagePolicy(gates=self.GATES)
+        return evaluate("staging", policy, SOUND, [*runs, *quality], NOW).results[-1]
 
-    def test_counts_of_a_run_that_evidence_rests_on_and_says_which(self):
-        result = self.judged(self.WALK, self.PBO, self.of("r1"))
+    def test_is_of_all_data_that_other_evidence_was_measured_on(self):
+        result = self.judged(self.of(self.ONE), self.of(self.OTHER))
 
-        assert (result.outcome, result.evidence) == ("met", ("e1",))
-        assert result.reason.endswith("; of r1, which is evidence of: pbo, walk_forward")
+        assert (result.outcome, result.evidence) == ("met", ("a", "b"))
 
-    @pytest.mark.parametrize("run", ["r2", ""])
-    def test_of_another_run_does_not_count(self, run):
-        result = self.judged(self.WALK, self.of(run))
+    def test_of_one_dataset_hides_no_fault_of_another(self):
+        result = self.judged(self.of(self.ONE, 2), self.of(self.OTHER, produced_at=NOW))
 
-        assert result.outcome == Outcome.NOT_MET
-        assert result.reason == (
-            f"what was reproduced is {run or 'not said'}, and no evidence that counts for a gate "
-            "is of it; reproduce one of: r1"
-        )
+        assert (result.outcome, result.evidence) == ("not met", ("a",))
+        assert result.reason.startswith("n_errors is 2, at most 0 is asked; measured on data aaaa")
 
-    def test_is_weighed_whatever_else_was_reproduced_later(self):
-        later = self.of("r2", name="e2", produced_at=NOW)
+    def test_of_one_dataset_alone_is_not_computed(self):
+        result = self.judged(self.of(self.ONE))
 
-        assert self.judged(self.WALK, self.of("r1"), later).evidence == ("e1",)
+        assert result.outcome == Outcome.NOT_COMPUTED
+        assert result.reason.startswith("no evidence says how sound data bbbbbbbbbbbb are")
 
-    def test_that_is_not_identical_does_not_count(self):
-        differing = self.of("r1", figures={"is_identical": False})
+    def test_of_data_that_nothing_rests_on_stops_nothing(self):
+        beside = self.of("c" * 64, 5, produced_at=NOW)
 
-        result = self.judged(self.WALK, differing)
+        assert self.judged(self.of(self.ONE), self.of(self.OTHER), beside).outcome == Outcome.MET
 
-        assert result.outcome == Outcome.NOT_MET
-        assert result.reason.startswith("what was computed again is not identical")
+    def test_decides_by_the_newest_where_there_is_nothing_else(self):
+        quality = [self.of(self.ONE, 2), self.of(self.OTHER, produced_at=NOW)]
 
-    def test_that_failed_is_not_hidden_by_a_later_one_of_another_run(self):
-        failed = self.of("r1", name="f", figures={"is_identical": False})
-        cheap = self.of("r2", name="g", produced_at=NOW)
-
-        result = self.judged(self.WALK, self.CHEAP, failed, cheap)
-
-        assert (result.outcome, result.evidence) == ("not met", ("f",))
-        assert result.reason == (
-            "what was computed again is not identical; of r1, which is evidence of: walk_forward"
-        )
-
-    def test_every_one_that_failed_is_told(self):
-        failed = [self.of(run, name=run, figures={"is_identical": False}) for run in ("r1", "r2")]
-
-        result = self.judged(self.WALK, self.CHEAP, *failed)
-
-        assert result.evidence == ("r2", "r1")
-        assert "of r1, " in result.reason
-        assert "of r2, " in result.reason
-
-    def test_that_failed_is_not_hidden_by_what_was_attested(self):
-        failed = self.of("r1", name="f", figures={"is_identical": False})
-        attested = self.of("r1", name="a", is_measured=False, produced_at=NOW)
-
-        assert self.judged(self.WALK, failed, attested).evidence == ("f",)
-
-    def test_one_good_one_suffices_and_a_later_one_of_its_run_decides(self):
-        before = self.of("r1", name="f", figures={"is_identical": False},
-                         produced_at=NOW - timedelta(days=2))  # fmt: skip
-        too_old = self.of("r2", name="o", produced_at=NOW - timedelta(days=91))
-
-        result = self.judged(self.WALK, self.CHEAP, before, self.of("r1"), too_old)
-
-        assert (result.outcome, result.evidence) == ("met", ("e1",))
-
-    @pytest.mark.parametrize(
-        "more",
-        [
-            {"is_current": False},
-            {"expires_at": NOW},
-            {"version_digest": "e" * 64},
-            {"kind": "stress"},
-            {"kind": "experiment"},
-        ],
-    )
-    def test_does_not_rest_on_evidence_that_does_not_count(self, more):
-        beside = replace(self.CHEAP, **more)
-
-        result = self.judged(self.WALK, beside, self.of("r2"))
-
-        assert result.outcome == Outcome.NOT_MET
-        assert result.reason.endswith("; reproduce one of: r1")
-
-    def test_rests_on_the_gates_before_where_its_stage_measures_nothing(self):
-        met = self.judged(self.WALK, self.of("r1"), gates=(self.GATE,), measured=self.GATES)
-        alone = self.judged(self.WALK, self.of("r1"), gates=(self.GATE,))
-
-        assert met.outcome == Outcome.MET
-        assert alone.outcome == Outcome.NOT_MET
-
-    def test_does_not_rest_on_what_people_attest(self):
-        attested = piece(kind="manual", topic="x", is_measured=False, source="user:r1")
-        gates = (Gate(kind="manual", topic="x"), self.GATE)
-
-        assert self.judged(attested, self.of("r1"), gates=gates).outcome == Outcome.NOT_MET
+        assert judged(self.GATE, quality).evidence == ("b",)
 
 
 class TestManual:

@@ -82,3 +82,21 @@ class TestMeasuredBefore:
         )
 
         assert [str(gate.kind) for gate in policy.measured_before(stage)] == kinds
+
+
+class TestMeasuredBelow:
+    @pytest.mark.parametrize(
+        ("stage", "kinds"),
+        [("production", ["walk_forward", "pbo"]), ("staging", ["pbo"]), ("testing", [])],
+    )
+    def test_is_of_every_stage_below(self, stage, kinds):
+        gates = {
+            "testing": ["pbo", "reproduction", "causality"],
+            "staging": ["walk_forward", "experiment", "data_quality"],
+        }
+        asked = {name: {"gates": [{"kind": k} for k in of]} for name, of in gates.items()}
+        policy = Policy.model_validate(
+            {**LEAST, **asked, "staging": LEAST["staging"] | asked["staging"]}
+        )
+
+        assert [str(gate.kind) for gate in policy.measured_below(stage)] == kinds

@@ -121,6 +121,30 @@ class TestRecord:
         assert old.status == "superseded"
 
     @pytest.mark.parametrize(
+        ("kind", "of", "one", "other"),
+        [
+            ("reproduction", "a", {"code": "a" * 64}, {"code": "b" * 64}),
+            ("causality", "a", {"code": "a" * 64}, {"code": "b" * 64}),
+            ("data_quality", "a", {"data": "a" * 64}, {"data": "b" * 64}),
+        ],
+    )
+    def test_supersedes_its_own_code_or_data_alone(self, version, kind, of, one, other):
+        figures, before = {"of": of}, AT - timedelta(days=1)
+        kept, old = (
+            measure(
+                version, kind=kind, figures=figures, produced_at=before,
+                digests={"artifact": version.digest} | more,
+            )
+            for more in (other, one)
+        )  # fmt: skip
+
+        measure(version, kind=kind, figures=figures, digests={"artifact": version.digest} | one)
+
+        kept.refresh_from_db()
+        old.refresh_from_db()
+        assert (kept.status, old.status) == ("valid", "superseded")
+
+    @pytest.mark.parametrize(
         "more", [{"kind": "manual"}, {"kind": "horoscope"}, {"digests": {"artifact": "0" * 64}}]
     )
     def test_refuses_other_bytes_and_kinds(self, version, more):

@@ -1,0 +1,183 @@
+"""Whether a piece of evidence counts for a gate, and is within its bounds."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from registry.rules import names
+from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
+from registry.rules.policies import Gate, GateKind
+
+_CLOCKS = timedelta(minutes=5)  # between those of two machines
+
+
+def is_identical(piece: EvidenceFacts) -> bool:
+    """Say whether a reproduction came to the same bytes."""
+    return piece.figures.get("is_identical") is True
+
+
+def looks_ahead(piece: EvidenceFacts) -> bool:
+    """Say whether a causality check found anything, or does not say that it found nothing."""
+    n_differing = piece.figures.get("n_differing")
+    return isinstance(n_differing, bool) or n_differing != 0
+
+
+def saw_nothing(piece: EvidenceFacts) -> bool:
+    """Say whether the other bars of a causality check changed nothing even after its cuts."""
+    n_responding = piece.figures.get("n_responding")
+    return not isinstance(n_responding, int) or n_responding < 1
+
+
+def of_kind(gate: Gate, evidence: Sequence[EvidenceFacts]) -> list[EvidenceFacts]:
+    """Return the evidence that a gate looks at."""
+    return [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
+
+
+def age_of(piece: EvidenceFacts) -> tuple[datetime, str]:
+    """Return what evidence is ordered by; the name decides between twins."""
+    return piece.produced_at, piece.name
+
+
+def newest_of(pieces: Sequence[EvidenceFacts]) -> EvidenceFacts:
+    """Return the newest of some evidence."""
+    return max(pieces, key=age_of)
+
+
+def of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
+    """Say how the data of evidence stand to those that the version was made from."""
+    if not piece.data:
+        return ""
+    short = piece.data[:12]
+    if not version.datasets:
+        return f"measured on data {short}; the version does not name the data it was made from"
+    if piece.data in version.datasets:
+        return f"measured on data {short}, which the version was made from: not out of sample"
+    return f"measured on data {short}, which the version was not made from"
+
+
+def weigh_quality(
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], data: Collection[str],
+    now: datetime,
+) -> GateResult:  # fmt: skip
+    """Take the newest of each dataset that other evidence was measured on: all must be good.
+
+    Where there is no other evidence, the newest of all decides.
+    """
+    asked = sorted(data) or [newest_of(pieces).data]
+    each = [
+        _weigh_data(gate, version, [p for p in pieces if p.data == digest], digest, now)
+        for digest in asked
+    ]
+    told = [result for result in each if result.outcome != Outcome.MET] or each
+    worst = Outcome.NOT_MET if any(r.outcome == Outcome.NOT_MET for r in told) else told[0].outcome
+    named = tuple(name for result in told for name in result.evidence)
+    return GateResult(gate.name, worst, " | ".join(result.reason for result in told), named)
+
+
+def _weigh_data(
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], digest: str, now: datetime
+) -> GateResult:
+    if not pieces:
+        why = f"no evidence says how sound data {digest[:12]} are, which other evidence rests on"
+        return GateResult(gate.name, Outcome.NOT_COMPUTED, why)
+    newest = newest_of(pieces)
+    result, told = weigh_one(gate, version, newest, now), of_data(version, newest)
+    return replace(result, reason=f"{result.reason}; {told}") if told else result
+
+
+def _unknown_data(version: VersionFacts, piece: EvidenceFacts) -> str:
+    """Return why nobody can say whether data are unseen, or nothing."""
+    reasons = (
+        (not version.datasets, "the version does not name the data it was made from"),
+        (
+            not all(map(names.is_digest, version.datasets)),
+            "the version does not name its data by digests",
+        ),
+        (not piece.data, "the evidence does not name its data"),
+        (not names.is_digest(piece.data), "the evidence does not name its data by a digest"),
+    )
+    return next((text for is_so, text in reasons if is_so), "")
+
+
+def weigh_one(
+    gate: Gate, version: VersionFacts, newest: EvidenceFacts, now: datetime
+) -> GateResult:
+    """Say whether a piece of evidence counts, and is within the bounds."""
+    if gate.unseen_data and (unknown_data := _unknown_data(version, newest)):
+        return GateResult(gate.name, Outcome.NOT_COMPUTED, unknown_data, (newest.name,))
+    if why := does_not_count(gate, version, newest, now):
+        return GateResult(gate.name, Outcome.NOT_MET, why, (newest.name,))
+    faults, unknown = _against_figures(gate, newest.figures)
+    if unknown:
+        return GateResult(
+            gate.name, Outcome.NOT_COMPUTED, f"the evidence has no {', '.join(unknown)}",
+            (newest.name,),
+        )  # fmt: skip
+    if faults:
+        return GateResult(gate.name, Outcome.NOT_MET, "; ".join(faults), (newest.name,))
+    return GateResult(gate.name, Outcome.MET, _praise(gate, newest), (newest.name,))
+
+
+def does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now: datetime) -> str:
+    """Return the first reason why evidence does not count, or nothing."""
+    age = now - piece.produced_at
+    oldest = timedelta(days=gate.max_age_days) if gate.max_age_days is not None else timedelta.max
+    reasons = (
+        (
+            gate.kind != GateKind.MANUAL and not piece.is_measured,
+            "the evidence was attested, and this gate takes what was measured",
+        ),
+        (
+            piece.version_digest not in ("", version.digest),
+            "the evidence is of other bytes",
+        ),
+        (
+            piece.is_measured and not piece.version_digest,
+            "the evidence does not name the bytes that were measured",
+        ),
+        (
+            gate.unseen_data and piece.data in version.datasets,
+            "this gate takes data that the version was not made from",
+        ),
+        (
+            gate.kind == GateKind.REPRODUCTION and not is_identical(piece),
+            "what was computed again is not identical",
+        ),
+        (
+            gate.kind == GateKind.CAUSALITY and looks_ahead(piece),
+            "it looks ahead: what was decided before a cut changed with the bars after it",
+        ),
+        (
+            gate.kind == GateKind.CAUSALITY and saw_nothing(piece),
+            "the check tested nothing: other bars changed nothing after any cut either",
+        ),
+        (not piece.is_current, "the code or the data have changed since it was measured"),
+        (
+            piece.expires_at is not None and piece.expires_at <= now,
+            f"the evidence ended at {piece.expires_at}",
+        ),
+        (age < -_CLOCKS, "the evidence is dated in the future; check the clocks"),
+        (age > oldest, f"the evidence is {age.days} days old, {gate.max_age_days} may be"),
+    )
+    return next((text for is_so, text in reasons if is_so), "")
+
+
+def _against_figures(gate: Gate, figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return what is out of bounds, and what was not computed."""
+    faults, unknown = [], []
+    bounds = [(name, least, "at least") for name, least in gate.minimum.items()]
+    bounds += [(name, most, "at most") for name, most in gate.maximum.items()]
+    for name, bound, word in bounds:
+        value = figures.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            unknown.append(name)
+        elif (value < bound) if word == "at least" else (value > bound):
+            faults.append(f"{name} is {value:.6g}, {word} {bound:.6g} is asked")
+    return faults, unknown
+
+
+def _praise(gate: Gate, piece: EvidenceFacts) -> str:
+    shown = [f"{name} {piece.figures[name]:.6g}" for name in (*gate.minimum, *gate.maximum)]
+    return ", ".join(shown) or f"{piece.kind} of {piece.produced_at:%Y-%m-%d}"

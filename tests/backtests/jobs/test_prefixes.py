@@ -1,0 +1,189 @@
+"""Planted look-ahead is found, and what only knows the past is left alone."""
+
+import numpy as np
+import pytest
+
+from backtests.engine import Bars, Bracket, Callback, Compiled, Costs, Fills, Targets, simulate
+from backtests.jobs.prefixes import N_CUTS, Played, check_prefixes, choose_cuts
+from tests.backtests.engine.test_strategies import ask_orders
+from tests.backtests.marketdata.test_futures import SYMBOLS, bars_panel
+
+NAN = float("nan")
+
+
+def bars_of(panel):
+    return Bars(panel.ts, **panel.fields, symbols=SYMBOLS)
+
+
+def playing(decide, **settings):
+    """Return what plays weights that a function of all closes decides."""
+
+    def play(panel):
+        weights = decide(panel["close"])
+        return Played(simulate(bars_of(panel), Targets(weights), **settings), 0, weights)
+
+    return play
+
+
+def checked(play, panel=None, seed=1):
+    panel = bars_panel(n_bars=120) if panel is None else panel
+    return check_prefixes(panel, play(panel), play, np.random.default_rng(seed))
+
+
+def filled(close):
+    """Return closes without gaps, carried on from the bar before."""
+    known = close.copy()
+    for row in range(1, known.shape[0]):
+        known[row] = np.where(np.isnan(known[row]), known[row - 1], known[row])
+    return known
+
+
+def by_the_past(close):
+    known = filled(close)
+    weights = np.where(known > np.roll(known, 1, axis=0), 0.3, 0.0)
+    weights[0] = NAN
+    return weights
+
+
+def by_the_next_bar(close):
+    known = filled(close)
+    return np.where(np.roll(known, -1, axis=0) > known, 0.3, 0.0)
+
+
+def by_the_mean_of_all(close):
+    return np.where(close < np.nanmean(close, axis=0), 0.3, 0.0)
+
+
+def by_who_is_there_in_the_end(close):
+    alive = ~np.isnan(close[-1])
+    return np.where(np.ones(close.shape, bool) & alive, 0.3, 0.0)
+
+
+def seldom_by_the_next_bar(close):
+    """Rebalance every 15 bars by the bar to come: most cuts see nothing of it."""
+    weights = by_the_next_bar(close)
+    weights[np.arange(close.shape[0]) % 15 != 0] = NAN
+    return weights
+
+
+class TestCheckPrefixes:
+    @pytest.mark.parametrize(
+        "decide",
+        [
+            by_the_next_bar,
+            by_the_mean_of_all,
+            by_who_is_there_in_the_end,
+            seldom_by_the_next_bar,
+        ],
+    )
+    @pytest.mark.parametrize("seed", range(5))
+    def test_finds_decisions_by_bars_to_come(self, decide, seed):
+        found = checked(playing(decide), seed=seed)
+
+        assert found.differences
+        assert found.first.what == "target"
+        assert 0 <= found.first.bar <= found.first.cut
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_finds_nothing_in_decisions_by_the_past(self, seed):
+        found = checked(playing(by_the_past), seed=seed)
+
+        assert found.differences == ()
+        assert found.first is None
+        assert found.n_responding == len(found.cuts)
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            {"fills": Fills(at="next_close", latency_bars=2)},
+            {"fills": Fills(max_participation=0.001), "costs": Costs(commission_bps=2.0)},
+            {"costs": Costs(half_spread_bps="corwin_schultz", borrow_bps_per_year=50.0)},
+        ],
+    )
+    def test_finds_nothing_in_the_engine_itself(self, how):
+        found = checked(playing(by_the_past, **how))
+
+        assert found.differences == ()
+
+    def test_finds_a_strategy_that_reads_the_next_bar_of_what_it_has_kept(self):
+        def play(panel):
+            close = filled(panel["close"])
+
+            def peeks(view):
+                after = close[min(view.bar + 1, close.shape[0] - 1)]
+                return np.where(after > close[view.bar], 0.3, 0.0)
+
+            return Played(simulate(bars_of(panel), Callback(peeks, kind="weights")), 0)
+
+        found = checked(play)
+
+        assert found.differences
+        assert found.first.what in {"order", "fill"}
+
+    def test_finds_nothing_in_orders_of_every_kind_by_the_past(self):
+        def play(panel):
+            return Played(simulate(bars_of(panel), Compiled(ask_orders)), 0)
+
+        found = checked(play)
+
+        assert found.differences == ()
+        assert found.n_responding == len(found.cuts)
+
+    def test_finds_nothing_in_exits_of_brackets(self):
+        def play(panel):
+            weights = by_the_past(panel["close"])
+            targets = Targets(weights, bracket=Bracket(0.02, 0.03))
+            return Played(simulate(bars_of(panel), targets), 0, weights)
+
+        assert checked(play).differences == ()
+
+    def test_responds_to_nothing_where_nothing_is_held(self):
+        found = checked(playing(lambda close: np.zeros(close.shape)))
+
+        assert (found.differences, found.n_responding) == ((), 0)
+
+    def test_counts_bars_from_that_in_which_the_account_opens(self):
+        def play(panel):
+            weights = by_the_next_bar(panel["close"])
+            bars = Bars(
+                panel.ts[50:], **{n: v[50:] for n, v in panel.fields.items()}, symbols=SYMBOLS
+            )
+            return Played(simulate(bars, Targets(weights[50:])), 50, weights)
+
+        found = checked(play)
+
+        assert max(found.cuts) < 70
+        assert found.first.bar == found.first.cut
+
+    def test_is_the_same_for_the_same_generator(self):
+        assert checked(playing(by_the_next_bar)) == checked(playing(by_the_next_bar))
+
+    def test_tells_how_far_it_is(self):
+        told = []
+        panel, play = bars_panel(n_bars=60), playing(by_the_past)
+        base, seeded = play(panel), np.random.default_rng(1)
+
+        found = check_prefixes(panel, base, play, seeded, on_progress=lambda *at: told.append(at))
+
+        n = len(found.cuts)
+        assert told == [(i, n) for i in range(n + 1)]
+
+
+class TestChooseCuts:
+    def test_spreads_over_the_run_and_takes_bars_that_decide(self):
+        panel = bars_panel(n_bars=240)
+        base = playing(seldom_by_the_next_bar)(panel)
+
+        cuts = choose_cuts(base, np.random.default_rng(3))
+
+        first = int(base.result.fills["bar"].min())
+        spread = [cut for cut in cuts if cut not in (first - 1, first)]
+        assert {first - 1, first} <= set(cuts)
+        assert N_CUTS <= len(cuts) <= N_CUTS + 2
+        assert all(cut % 15 == 0 for cut in spread)
+        assert max(cuts) < 239
+
+    def test_of_two_bars_is_the_first(self):
+        base = playing(by_the_past)(bars_panel(n_bars=2))
+
+        assert choose_cuts(base, np.random.default_rng(3)) == (0,)
