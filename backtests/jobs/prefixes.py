@@ -177,7 +177,8 @@ def _first_value(one: NDArray[np.float64], other: NDArray[np.float64]) -> int | 
 
 
 def _bits(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.ascontiguousarray(values).view(np.int64)
+    """Return values by their bits, every NaN by the same ones."""
+    return np.where(np.isnan(values), np.nan, values).view(np.int64)
 
 
 def _first_records(one: Result, other: Result, cut: int) -> Iterator[tuple[str, int | None]]:

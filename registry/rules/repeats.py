@@ -97,7 +97,7 @@ def weigh_repeats(
     """Take the newest of each run that gates rest on: one must be good, and none have failed."""
     failed = [
         piece
-        for piece in _newest_by_run([one for one in pieces if _speaks(version, one)], resting)
+        for piece in _newest_by_run(version, [p for p in pieces if _speaks(version, p)], resting)
         if piece.reproduces in resting.relied_on and has_failed(piece)
     ]
     if failed:
@@ -107,7 +107,7 @@ def weigh_repeats(
             tuple(piece.name for piece in failed),
         )  # fmt: skip
     wanted = resting.of(gate.kind)
-    newest = [piece for piece in _newest_by_run(pieces, resting) if piece.reproduces in wanted]
+    newest = [p for p in _newest_by_run(version, pieces, resting) if p.reproduces in wanted]
     if not newest:
         return _of_other_runs(gate, newest_of(pieces), wanted)
     weighed = [_of_run(weigh_one(gate, version, p, now), p, wanted) for p in newest]
@@ -142,14 +142,16 @@ def _speaks(version: VersionFacts, piece: EvidenceFacts) -> bool:
     return _is_measured_of(version, piece) and is_same_code
 
 
-def _newest_by_run(pieces: Sequence[EvidenceFacts], resting: Resting) -> list[EvidenceFacts]:
-    """Return the newest piece of each run, newest first; what was attested hides none."""
+def _newest_by_run(
+    version: VersionFacts, pieces: Sequence[EvidenceFacts], resting: Resting
+) -> list[EvidenceFacts]:
+    """Return the newest piece of each run, newest first; what says nothing of it hides none."""
     by_run: dict[str, list[EvidenceFacts]] = {}
     for piece in pieces:
         if piece.reproduces in {**resting.deciding, **resting.checkable, **resting.relied_on}:
             by_run.setdefault(piece.reproduces, []).append(piece)
     newest = [
-        newest_of([piece for piece in of_run if piece.is_measured] or of_run)
+        newest_of([piece for piece in of_run if _speaks(version, piece)] or of_run)
         for of_run in by_run.values()
     ]
     return sorted(newest, key=age_of, reverse=True)

@@ -7,7 +7,15 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from crowetrade_site.core.errors import Conflict, Corrupted, DomainError, Forbidden, NotFound
+from crowetrade_site.core import storage
+from crowetrade_site.core.errors import (
+    Conflict,
+    Corrupted,
+    DomainError,
+    Forbidden,
+    NotFound,
+    Unavailable,
+)
 from crowetrade_site.core.roles import Role
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
 
 # Who may have the bytes of a version out of use: to look at the record, not to trade on it.
 KEEPERS = frozenset({Role.VALIDATOR, Role.AUDITOR, Role.ADMIN})
+MOST_LOOKED_FOR = 100  # files of one version, on a page
 _NOT_READY = {
     VersionStatus.PENDING: "its files have not been looked at yet",
     VersionStatus.QUARANTINED: "it is in quarantine: opening it could run somebody's code",
@@ -66,6 +75,22 @@ def manifest_of(version: ModelVersion) -> Manifest:
     if manifest.version_digest != version.digest:
         raise Corrupted(f"The manifest of {version} is not the one that was registered.")
     return manifest
+
+
+def absent_files(version: ModelVersion) -> list[str]:
+    """Return a sentence for each file of a version that is not in the store, the first ones.
+
+    A look at names alone, no reading: a page may ask for it. A store that is away is one, too.
+    """
+    try:
+        entries = manifest_of(version).files[:MOST_LOOKED_FOR]
+        return [
+            f"the bytes of {entry.path} are not in the artefact store; restore them from a backup"
+            for entry in entries
+            if not storage.exists(entry.sha256)
+        ]
+    except (Corrupted, Unavailable) as refusal:
+        return [refusal.detail]
 
 
 def get_file(version: ModelVersion, path: str) -> FileEntry:

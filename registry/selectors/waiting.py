@@ -14,6 +14,7 @@ from registry.lifecycle import RULES, RequestStatus, Stage
 from registry.models import Approval, ModelVersion, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors.authors import authors_of, authors_of_each
+from registry.selectors.files import absent_files
 from registry.selectors.records import PENDING_REQUESTS, judge, list_requests
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Standing:
         Who could give another one.
     is_stale : bool
         Whether approvals were given to other evidence: they lapse.
+    refusals : list of str
+        Why an approval and the execution would be refused, whoever asks; nobody may approve then.
     """
 
     report: dict[str, Any]
@@ -47,6 +50,7 @@ class Standing:
     n_needed: int
     may_approve: list[User]
     is_stale: bool
+    refusals: list[str]
 
 
 def standing_of(request: PromotionRequest, *, at: datetime) -> Standing:
@@ -56,11 +60,30 @@ def standing_of(request: PromotionRequest, *, at: datetime) -> Standing:
     digest = request.evidence_digest if judged is None else judged.evidence_digest
     given = [one for one in request.approvals.all() if one.lapsed_at is None]
     standing = [one for one in given if one.evidence_digest == digest]
-    able = [] if judged is None else list(may_approve(request, digest)[:MOST_PEOPLE])
+    refusals = [] if judged is None else _refusals(request, judged, at)
+    is_possible = judged is not None and not refusals
+    able = list(may_approve(request, digest)[:MOST_PEOPLE]) if is_possible else []
     return Standing(
         report, digest, len(standing), int(report["approvals_needed"]), able,
-        len(standing) < len(given),
+        len(standing) < len(given), refusals,
     )  # fmt: skip
+
+
+def _refusals(request: PromotionRequest, judged: "Judgement", at: datetime) -> list[str]:
+    """Return why the service would refuse to go on with a request, in its order; files are last.
+
+    Whether they hold other bytes only hashing shows, which is left to the service: what it finds
+    compromises the version, and that is a gate.
+    """
+    version = request.version
+    pair = (Stage(version.stage), Stage(request.target))
+    known = (
+        (request.expires_at <= at, f"the request ended on {request.expires_at:%Y-%m-%d}"),
+        (pair not in RULES, f"the version is in {version.stage} by now"),
+        (version.digest != request.version_digest, "the version has other files than the request"),
+    )
+    refusals = [text for is_so, text in known if is_so] + judged.report.failures
+    return refusals or absent_files(version)
 
 
 def _judged(request: PromotionRequest, at: datetime) -> "Judgement | None":

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 
 from backtests import jobs, services
 from backtests.jobs import backtest, causality
@@ -17,6 +18,9 @@ from backtests.models import Run
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, TooMuch
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
+from registry import selectors as registry
+from registry import services as registering
+from registry.lifecycle import Stage
 from registry.models import Evidence
 from strategies.pipeline import TargetWeights
 from tests.backtests.test_admin import login, page, press, said
@@ -36,6 +40,13 @@ from tests.factories.backtests import (
 from tests.factories.clients import client
 
 pytestmark = pytest.mark.django_db(transaction=True)
+POLICY = """
+testing: {gates: [{kind: artifact_scan}]}
+staging:
+  gates: [{kind: backtest, minimum: {n_bars: 100}}, {kind: causality, minimum: {n_cuts: 8}}]
+  approvals: {number: 1}
+production: {approvals: {number: 2}}
+"""
 BUY = {"signals": [{"kind": "buy_and_hold"}], "portfolio": {"kind": "equal_weight"}}
 
 
@@ -217,6 +228,27 @@ class TestEvidence:
 
         assert piece.figures["n_differing"] > 0
         assert piece.figures["first_difference"] >= 0
+
+    @pytest.mark.parametrize(
+        ("is_planted", "outcome", "words"),
+        [(False, "met", "n_cuts "), (True, "not met", "it looks ahead: what was decided before a")],
+    )
+    def test_decides_its_gate(self, owner, request, is_planted, outcome, words):
+        registering.store_policy(
+            name="default", text=POLICY, actor=account(Role.ADMIN), at=AT, reason="For this test."
+        )
+        if is_planted:
+            request.getfixturevalue("peeking")
+        measured = request.getfixturevalue("measured")
+        jobs.hand_in_evidence(run_id=measured.public_id)
+        version = self.handed_in(measured).version
+
+        report = registry.judge(version, Stage.STAGING, at=timezone.now()).report
+
+        (result,) = [one for one in report.results if one.name == "causality"]
+        assert result.outcome == outcome
+        assert result.reason.startswith(words)
+        assert result.reason.endswith(f"of {measured.public_id}, which is evidence of: backtest")
 
 
 class TestOverRest:

@@ -152,6 +152,10 @@ class StandingRow(serializers.Serializer[Standing]):
     n_needed = serializers.IntegerField()
     may_approve = serializers.ListField(child=serializers.CharField())
     is_stale = serializers.BooleanField(help_text="Approvals of other evidence will lapse.")
+    refusals = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Why an approval and the execution would be refused now, whoever asks.",
+    )
 
 
 class PromotionDetail(PromotionRow):

@@ -6,11 +6,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from crowetrade_site.core import storage
+from crowetrade_site.core.errors import DomainError
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
-from registry import services
+from registry import jobs, services
 from registry.lifecycle import RequestStatus, Stage, VersionStatus
-from registry.models import ModelVersion, PromotionPolicy, StoredFile, TrustedType
+from registry.models import ModelVersion, PromotionPolicy, PromotionRequest, StoredFile, TrustedType
 from tests.factories.accounts import account
 from tests.factories.registry import (
     bring_evidence,
@@ -20,6 +22,7 @@ from tests.factories.registry import (
     registered_model,
 )
 from tests.registry.admin.browser import address, login, offered, press, said
+from tests.registry.test_integrity import file_of, spoil
 
 pytestmark = pytest.mark.django_db
 VERSION = (
@@ -200,6 +203,83 @@ class TestPromotion:
         assert buttons(operator) == {"execute"}
         services.execute_promotion(request_id=request_.public_id, actor=operator, at=timezone.now())
         assert buttons(operator) == buttons(author) == buttons(validator) == set()
+
+
+class TestRefusedPromotion:
+    """What the service would refuse whoever asks, no page offers, and each says why."""
+
+    @pytest.fixture
+    def request_(self, author):
+        version = model_version(author, stage=Stage.STAGING)
+        return promotion(version, author, at=timezone.now())
+
+    def missing(self, request):
+        file_of(request.version).unlink()
+        return "Parameters.json are not in the artefact store; restore them from a backup"
+
+    def other(self, request):
+        spoil(request.version)
+        jobs.verify_versions(at=timezone.now())
+        return "Gate integrity: stored bytes were found to be others than those registered"
+
+    def unmet(self, request):
+        bring_evidence(request.version, "pbo", days_ago=0, at=timezone.now(), probability=0.9)
+        return "Gate pbo: probability is 0.9, at most 0.5 is asked"
+
+    def moved(self, request):
+        ModelVersion.objects.update(stage=Stage.TESTING)
+        return "The version is in testing by now"
+
+    def ended(self, request):
+        PromotionRequest.objects.update(expires_at=timezone.now() - timedelta(days=1))
+        return "The request ended on"
+
+    HOW = ("missing", "other", "unmet", "moved", "ended")
+
+    @pytest.mark.parametrize("how", HOW)
+    def test_is_not_offered_for_approval(self, request_, validator, how):
+        assert "approve" in offered(login(validator), request_, PROMOTION)
+
+        why = getattr(self, how)(request_)
+
+        browser = login(validator)
+        assert offered(browser, request_, PROMOTION) == {"reject"}
+        html = browser.get(address(request_)).content.decode()
+        assert "Nobody can approve or carry it out now" in html
+        assert why.lower() in html.lower()
+        assert "May still approve" not in html
+        with pytest.raises(DomainError):
+            services.approve_promotion(
+                request_id=request_.public_id, actor=validator, at=timezone.now()
+            )
+
+    @pytest.mark.parametrize("how", HOW)
+    def test_is_not_offered_for_execution(self, request_, validator, operator, how):
+        for person in (validator, account(Role.VALIDATOR)):
+            services.approve_promotion(
+                request_id=request_.public_id, actor=person, at=timezone.now()
+            )
+        assert "execute" in offered(login(operator), request_, PROMOTION)
+
+        getattr(self, how)(request_)
+
+        browser = login(operator)
+        assert offered(browser, request_, PROMOTION) == set()
+        assert "An operator may carry it out" not in browser.get(address(request_)).content.decode()
+        with pytest.raises(DomainError):
+            services.execute_promotion(
+                request_id=request_.public_id, actor=operator, at=timezone.now()
+            )
+
+    def test_is_offered_again_once_the_bytes_are_back(self, request_, validator):
+        path = file_of(request_.version)
+        content = path.read_bytes()
+        path.unlink()
+        assert "approve" not in offered(login(validator), request_, PROMOTION)
+
+        storage.put(content)
+
+        assert "approve" in offered(login(validator), request_, PROMOTION)
 
 
 class TestModel:

@@ -207,6 +207,16 @@ class TestPromotionPage:
     def test_shows_the_checklist_and_who_may_approve(self, author, validator):
         version = model_version(author, stage=Stage.STAGING)
         request = promotion(version, author, at=timezone.now())
+
+        html = shown(login(validator), request)
+
+        assert "probability 0.2" in html
+        assert "May still approve:" in html
+        assert "<strong>vera</strong>" in html
+
+    def test_shows_a_gate_that_is_met_no_more_and_names_nobody(self, author, validator):
+        version = model_version(author, stage=Stage.STAGING)
+        request = promotion(version, author, at=timezone.now())
         bring_evidence(
             version, "pbo", "reproduction", days_ago=0, at=timezone.now(), probability=0.9
         )
@@ -214,8 +224,8 @@ class TestPromotionPage:
         html = shown(login(validator), request)
 
         assert "probability is 0.9, at most 0.5 is asked" in html
-        assert "May still approve:" in html
-        assert "<strong>vera</strong>" in html
+        assert "Nobody can approve it now" in html
+        assert "May still approve:" not in html
 
     def test_shows_the_move_that_was_asked_for_and_only_its_history(self, author, validator):
         version = model_version(author, stage=Stage.TESTING)

@@ -18,6 +18,7 @@ from tests.factories.registry import (
     model_version,
     promotion,
 )
+from tests.registry.test_integrity import file_of
 
 pytestmark = pytest.mark.django_db
 PROMOTIONS = "/api/v1/promotions/"
@@ -79,6 +80,20 @@ class TestRequest:
         assert body["standing"]["may_approve"] == [validator.username]
         assert body["standing"]["report"]["is_met"]
         assert (body["standing"]["n_standing"], body["standing"]["n_needed"]) == (0, 1)
+        assert body["standing"]["refusals"] == []
+
+    def test_says_why_nobody_could_go_on(self, api, author, tested, validator):
+        request = promotion(tested, author, at=timezone.now())
+        file_of(tested).unlink()
+
+        standing = api.get(url(request)).json()["standing"]
+
+        why = "not in the artefact store; restore them from a backup"
+        assert standing["may_approve"] == []
+        assert [why in refusal for refusal in standing["refusals"]] == [True]
+        refused = approve(client(validator), request)
+        assert refused.status_code == 409
+        assert why in refused.json()["detail"]
 
     def test_opens_one_of_one_key(self, api, tested):
         bring_evidence(tested, at=timezone.now())

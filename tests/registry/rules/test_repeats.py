@@ -200,6 +200,12 @@ class TestReproduction:
         assert self.relying(failed, differing).evidence == ("f",)
         assert self.relying(failed, agreeing).evidence == ("f",)
 
+    def test_by_other_code_hides_no_good_one(self):
+        other = {"is_identical": False, "is_same_code": False}
+        later = self.of("r1", name="o", figures=other, is_current=False, produced_at=NOW)
+
+        assert self.judged(self.WALK, self.of("r1"), later).evidence == ("e1",)
+
     def test_that_failed_of_what_newer_evidence_superseded_is_told_and_decides_nothing(self):
         newer = piece(name="n", source="backtests.run:r9", produced_at=NOW)
         failed = self.of("r0", name="f", figures={"is_identical": False})
