@@ -1,0 +1,58 @@
+"""The variance of what is linear in the sums, by unit and by period [1]_.
+
+References
+----------
+.. [1] Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", Journal of
+   Business and Economic Statistics 29(2), equation 2.11.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from experiments.statistics.checks import FloatArray
+from experiments.statistics.clusters.sides import Sides
+
+TINY: Final = 1e-300
+_DOUBT: Final = 2.0  # standard errors by which a variance is taken to be larger than another
+
+
+def two_way(
+    sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,)."""
+    by_unit = over_units(sides, weights, weights)
+    by_period, n_batches = over_periods(sides, in_time, batch)
+    single = np.einsum("lsam,lsamk,lsak->l", in_time, sides.outcomes, in_time)
+    n_strata = (weights != 0.0).any(axis=(2, 3)).sum(axis=1)
+    unit_freedom = np.maximum(sides.units.sum(axis=1).min(axis=-1) - n_strata, TINY)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = n_batches - 1.0
+        offsets = (single > by_unit * (1.0 + _DOUBT * np.sqrt(2.0 / unit_freedom))) | (
+            single > by_period * (1.0 + _DOUBT * np.sqrt(2.0 / freedom))
+        )
+        both = np.where(offsets, 0.0, single)
+        variance = np.maximum(by_unit + by_period - both, np.maximum(by_unit, by_period))
+        uncertain = by_unit**2 / unit_freedom + by_period**2 / freedom
+        return variance, variance**2 / uncertain
+
+
+def over_units(sides: Sides, one: FloatArray, other: FloatArray) -> FloatArray:
+    """Return the covariance over units of two linear figures, shape (n_looks,)."""
+    few = sides.units / np.maximum(sides.units - 1.0, 1.0)
+    found: FloatArray = np.einsum("lsam,lsamk,lsak,lsa->l", one, sides.by_unit, other, few)
+    return found
+
+
+def over_periods(sides: Sides, weights: FloatArray, batch: int) -> tuple[FloatArray, FloatArray]:
+    """Return the variance over batches of periods, and how many there are, shape (n_looks,)."""
+    flat = sides.parts.reshape(sides.parts.shape[0], -1)
+    variance, n_batches = np.full(sides.ends.size, np.nan), np.zeros(sides.ends.size)
+    for look, end in enumerate(sides.ends.tolist()):
+        made = np.add.reduceat(
+            flat[: end + 1] @ weights[look].ravel(), np.arange(0, end + 1, batch)
+        )
+        n_batches[look] = made.size
+        if made.size > 1:
+            variance[look] = made @ made * made.size / (made.size - 1.0)
+    return variance, n_batches
