@@ -2,21 +2,12 @@
 
 from django.db import connection, transaction
 
+from experiments.statistics.clusters import UNIT_SUMS
+
 RECENT = 3  # periods beyond the plan's lateness that keep their shards: they are added to
 _SUMS = {
     "experiments_periodstatistic": ("n", "total", "squares", "x_total", "x_squares", "x_product"),
-    "experiments_unitstatistic": (
-        "units",
-        "counted",
-        "total",
-        "x_total",
-        "nn",
-        "ny",
-        "nx",
-        "yy",
-        "yx",
-        "xx",
-    ),
+    "experiments_unitstatistic": UNIT_SUMS,
 }
 _KEY = "experiment_id, metric_id, arm_id, allocation, period"
 

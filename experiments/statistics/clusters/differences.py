@@ -91,12 +91,11 @@ def clustered_differences(
     Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several weighed by
     ``n_1 n_0 / (n_1 + n_0)``. By the delta method [1]_ each is linear in the sums, by coefficients
     c, and the variance is ``c' (U + P - O) c``: U over units, P over batches of periods, O over
-    single outcomes, which are in both and stand in for those of one unit in one period [2]_; never
-    less than by units or by periods alone. Where O is larger than U or P by more than chance makes
-    it, outcomes of a unit in a period go against each other, O says nothing of what is in both, and
-    nothing is taken off. U is of the outcomes that count by unit at the look, P and O are of those
-    of its periods: the same but for late ones. P takes in that an effect may vary with time. Time
-    grows with looks times periods times allocations.
+    cells of a unit and a period, which are in both [2]_; never less than by units or by periods
+    alone. Of cells to which something came late O is the least that it may be, if that came at
+    once. U and O are of the outcomes that count by unit at the look, P is of those of its periods:
+    the same but for late ones. P takes in that an effect may vary with time. Time grows with looks
+    times periods times allocations.
 
     Looks may use the boundaries of a mean of independent periods as long as later outcomes of a
     unit do not go against its earlier ones and evidence grows no faster than the periods do:

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.statistics.checks import FloatArray
 from experiments.statistics.clusters.differences import FEWEST_UNITS
 from experiments.statistics.clusters.products import SECOND, N, X, Y
-from experiments.statistics.clusters.tables import SUMS, UnitTable
+from experiments.statistics.clusters.tables import UNIT_SUMS, UnitTable
 
 
 def clustered_means(
@@ -30,9 +30,9 @@ def clustered_means(
         NaN where there is none.
     """
     sums = np.stack(
-        [np.bincount(units.arm, getattr(units, name), n_arms) for name in SUMS], axis=-1
+        [np.bincount(units.arm, getattr(units, name), n_arms) for name in UNIT_SUMS], axis=-1
     )
-    n, first, second = sums[:, 0], sums[:, 1:4], sums[:, 4:][:, SECOND]
+    n, first, second = sums[:, 0], sums[:, 1:4], sums[:, 4 + SECOND]
     below = X if is_ratio else N
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = first[:, Y] / first[:, below]

@@ -9,6 +9,7 @@ from experiments.statistics.checks import FloatArray
 
 N, Y, X = range(3)  # places of a number of outcomes, their total and that of their covariates
 PAIRS: Final = ((N, N), (N, Y), (N, X), (Y, Y), (Y, X), (X, X))
+PRODUCTS: Final = ("nn", "ny", "nx", "yy", "yx", "xx")
 SECOND: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])  # where n, y, x times n, y, x stand
 
 

@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 from experiments.statistics.checks import FloatArray, IntArray, require
 from experiments.statistics.clusters.products import SECOND, N
-from experiments.statistics.clusters.tables import SUMS, UnitTable
+from experiments.statistics.clusters.tables import UNIT_SUMS, UnitTable
 from experiments.statistics.summaries import PeriodTable
 
 _FIRST: Final = ("n", "total", "x_total")
-# Of single outcomes, each of which counts once: the products nn, ny, nx, yy, yx, xx.
-_OUTCOMES: Final = ("n", "total", "x_total", "squares", "x_product", "x_squares")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +19,9 @@ class Sides:
     """Sums of an arm and the control as arrays; the last axes are side (arm, control) and moment.
 
     `parts` has what each period added, shape (n_periods, n_strata, 2, 3); the others are cumulative
-    at the looks, whose last periods are at `ends`: `reported` and `outcomes` of the outcomes of
-    these periods, `first` and `by_unit` of those that count by unit by then; `reported` and `first`
-    have shape (..., 3), `outcomes` and `by_unit` (..., 3, 3), and `units` has no moments.
+    at the looks, whose last periods are at `ends`: `reported` of the outcomes of these periods, the
+    others of those that count by unit by then. `reported` and `first` have shape (..., 3),
+    `by_unit`, `by_cell` and `late` (..., 3, 3), and `units` has no moments.
     """
 
     parts: FloatArray
@@ -31,9 +29,10 @@ class Sides:
     ends: IntArray
     period: IntArray
     reported: FloatArray
-    outcomes: FloatArray
     first: FloatArray
     by_unit: FloatArray
+    by_cell: FloatArray
+    late: FloatArray
     units: FloatArray
 
 
@@ -50,8 +49,6 @@ def sides_of(table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks:
     require(both.size > 0, "no period has outcomes of both arms yet")
     come = looks[(looks >= 1) & (looks <= both.size)]
     ends = both[come - 1]
-    outcomes = _summed(table, _OUTCOMES, is_of, (*place, side), shape)
-
     mine = np.isin(units.arm, arms) & np.isin(units.allocation, strata)
     # A late outcome's products count from the newest period of its unit on: that is a row's period.
     row = np.minimum(np.searchsorted(periods, units.period[mine]), periods.size - 1)
@@ -59,14 +56,13 @@ def sides_of(table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks:
         row, np.searchsorted(strata, units.allocation[mine]),
         (units.arm[mine] == arms[1]).astype(np.int64),
     )  # fmt: skip
-    of_units = _summed(units, SUMS, mine, spot, shape)
-    of_units, outcomes, reported = (
-        np.cumsum(whole, axis=0)[ends] for whole in (of_units, outcomes, parts)
-    )
+    of_units = _summed(units, UNIT_SUMS, mine, spot, shape)
+    of_units, reported = (np.cumsum(whole, axis=0)[ends] for whole in (of_units, parts))
+    by_unit, by_cell, late = (of_units[..., at + SECOND] for at in (4, 10, 16))
     return Sides(
         parts=parts, looks=come, ends=ends, period=periods[ends], reported=reported,
-        outcomes=outcomes[..., SECOND], first=of_units[..., 1:4],
-        by_unit=of_units[..., 4:][..., SECOND], units=of_units[..., 0],
+        first=of_units[..., 1:4], by_unit=by_unit, by_cell=by_cell, late=late,
+        units=of_units[..., 0],
     )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from experiments.statistics.checks import FloatArray
 from experiments.statistics.clusters.sides import Sides
 
 TINY: Final = 1e-300
-_DOUBT: Final = 2.0  # standard errors by which a variance is taken to be larger than another
 
 
 def two_way(
@@ -23,17 +22,12 @@ def two_way(
     """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,)."""
     by_unit = over_units(sides, weights, weights)
     by_period, n_batches = over_periods(sides, in_time, batch)
-    single = np.einsum("lsam,lsamk,lsak->l", in_time, sides.outcomes, in_time)
+    both = over_cells(sides, in_time)
     n_strata = (weights != 0.0).any(axis=(2, 3)).sum(axis=1)
     unit_freedom = np.maximum(sides.units.sum(axis=1).min(axis=-1) - n_strata, TINY)
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = n_batches - 1.0
-        offsets = (single > by_unit * (1.0 + _DOUBT * np.sqrt(2.0 / unit_freedom))) | (
-            single > by_period * (1.0 + _DOUBT * np.sqrt(2.0 / freedom))
-        )
-        both = np.where(offsets, 0.0, single)
         variance = np.maximum(by_unit + by_period - both, np.maximum(by_unit, by_period))
-        uncertain = by_unit**2 / unit_freedom + by_period**2 / freedom
+        uncertain = by_unit**2 / unit_freedom + by_period**2 / (n_batches - 1.0)
         return variance, variance**2 / uncertain
 
 
@@ -56,3 +50,17 @@ def over_periods(sides: Sides, weights: FloatArray, batch: int) -> tuple[FloatAr
         if made.size > 1:
             variance[look] = made @ made * made.size / (made.size - 1.0)
     return variance, n_batches
+
+
+def over_cells(sides: Sides, weights: FloatArray) -> FloatArray:
+    """Return the variance over cells of a unit and a period, or less of it, shape (n_looks,).
+
+    What came late to a cell may go against what was there before, which nobody knows any more: the
+    length of the sum of two vectors is no less than the difference of their lengths.
+    """
+    in_order, late = (
+        np.sqrt(np.maximum(np.einsum("lsam,lsamk,lsak->l", weights, products, weights), 0.0))
+        for products in (sides.by_cell, sides.late)
+    )
+    least: FloatArray = np.maximum(in_order - late, 0.0) ** 2
+    return least
