@@ -150,8 +150,8 @@ def _cells(
     rate = rate * np.minimum(n_units / rate.sum(), 100.0)
     uniform = rng.uniform(0.0, 1.0, n_units)
     enters: Callable[[Floats], Floats] = {
-        "": lambda one: 0.0 * one, "evenly": lambda one: N_PERIODS * one,
-        "ever more": lambda one: N_PERIODS * np.sqrt(one),
+        "": lambda one: 0.0 * one, "evenly": lambda one: N_PERIODS * (1.5 * one - 0.5),
+        "ever more": lambda one: N_PERIODS * np.sqrt(np.maximum(1.5 * one - 0.5, 0.0)),
     }[world.enters]  # fmt: skip
     counts = rng.poisson(rate * (enters(uniform) <= np.arange(N_PERIODS)[:, np.newaxis]))
     if world.legs:

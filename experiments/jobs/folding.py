@@ -4,6 +4,7 @@ from django.db import connection, transaction
 
 from experiments.statistics.clusters import UNIT_SUMS
 
+LOCK = "experiments_folding"
 RECENT = 3  # periods beyond the plan's lateness that keep their shards: they are added to
 _SUMS = {
     "experiments_periodstatistic": ("n", "total", "squares", "x_total", "x_squares", "x_product"),
@@ -77,7 +78,19 @@ def fold_shards() -> int:
 
 
 def _run(statement: str, *values: int) -> int:
-    """Run a statement in a transaction of its own; return how many rows it wrote."""
+    """Run a statement in a transaction of its own; return how many rows it wrote.
+
+    While sums are made anew nothing is folded: the next time will do.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock_shared(hashtext(%s))", [LOCK])
+        if not cursor.fetchone()[0]:
+            return 0
         cursor.execute(statement, values)
         return int(cursor.rowcount)
+
+
+def wait_for_folding() -> None:
+    """Let what folds end, and nothing begin before the COMMIT."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [LOCK])

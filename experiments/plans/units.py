@@ -23,6 +23,7 @@ from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.statistics.checks import IntArray
 from experiments.statistics.clusters import (
+    FEWEST_EFFECTIVE,
     FEWEST_UNITS,
     ClusteredLooks,
     UnitTable,
@@ -163,6 +164,8 @@ def _lacking(plan: ExperimentPlan, found: ClusteredLooks, arm: int) -> str:
         name = plan.ordered_arms[arm].name
         seen = f"{control:,.0f} units of {plan.control.name} and {challenger:,.0f} of {name}"
         return f"{seen} have reported; an interval takes {FEWEST_UNITS} of each."
+    if found.effective[-1].min() < FEWEST_EFFECTIVE:
+        return "One unit has nearly all outcomes of an arm: there is no interval."
     n_periods, n_units = found.periods[-1], challenger + control
     return (
         f"Outcomes of {n_units:,.0f} units in {n_periods:,} periods do not vary enough: there is "

@@ -11,6 +11,7 @@ the periods that outcomes belong to.
 """
 
 from experiments.statistics.clusters.differences import (
+    FEWEST_EFFECTIVE,
     FEWEST_UNITS,
     ClusteredLooks,
     clustered_differences,
@@ -20,6 +21,7 @@ from experiments.statistics.clusters.products import product_steps
 from experiments.statistics.clusters.tables import UNIT_SUMS, UnitTable
 
 __all__ = [
+    "FEWEST_EFFECTIVE",
     "FEWEST_UNITS",
     "UNIT_SUMS",
     "ClusteredLooks",

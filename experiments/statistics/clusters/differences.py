@@ -19,11 +19,12 @@ from experiments.statistics.checks import FloatArray, IntArray, integers_of, req
 from experiments.statistics.clusters.products import N, X, Y
 from experiments.statistics.clusters.sides import Sides, sides_of
 from experiments.statistics.clusters.tables import UnitTable
-from experiments.statistics.clusters.two_way import TINY, over_units, two_way
+from experiments.statistics.clusters.two_way import TINY, effective_units, over_units, two_way
 from experiments.statistics.errors import SettingsError
 from experiments.statistics.summaries import PeriodTable
 
 FEWEST_UNITS: Final = 10  # of an arm, for an error
+FEWEST_EFFECTIVE: Final = 2.0  # units of one size that must say as much
 _ROUNDING: Final = 1e-12
 
 
@@ -45,6 +46,8 @@ class ClusteredLooks:
         Degrees of freedom of the error [3]_.
     units : float64 array, shape (n_looks, 2)
         Of the arm and the control that had reported.
+    effective : float64 array, shape (n_looks, 2)
+        How many units of one size would say as much as those.
     """
 
     periods: IntArray
@@ -53,6 +56,7 @@ class ClusteredLooks:
     error: FloatArray
     freedom: FloatArray
     units: FloatArray
+    effective: FloatArray
 
 
 def clustered_differences(
@@ -115,14 +119,14 @@ def clustered_differences(
         by_look = slope[:, np.newaxis, np.newaxis, np.newaxis]
         weights = weights - by_look * x_weights
         in_time = in_time - by_look * _linear(sides.reported, X, N)[1]
-    variance, freedom = two_way(sides, weights, in_time, batch)
-    n_units = sides.units.sum(axis=1)
-    has_units = (n_units >= FEWEST_UNITS).all(axis=-1)
+    variance, freedom = two_way(sides, weights, in_time, batch, below)
+    n_units, effective = sides.units.sum(axis=1), effective_units(sides, below).sum(axis=1)
+    has_units = ((n_units >= FEWEST_UNITS) & (effective >= FEWEST_EFFECTIVE)).all(axis=-1)
     is_known = (variance > 0.0) & (freedom > 0.0) & has_units
     return ClusteredLooks(
         sides.looks, sides.period, difference,
         np.where(is_known, np.sqrt(np.maximum(variance, 0.0)), np.nan),
-        np.where(is_known, freedom, np.nan), n_units,
+        np.where(is_known, freedom, np.nan), n_units, effective,
     )  # fmt: skip
 
 
@@ -154,10 +158,10 @@ def _linear(first: FloatArray, above: int, below: int) -> tuple[FloatArray, Floa
 
 def _slope(sides: Sides, weights: FloatArray, x_weights: FloatArray) -> FloatArray:
     """Return the slope of the difference on the covariate's; 0 where that does not vary."""
-    x_variance = over_units(sides, x_weights, x_weights)
+    x_variance = over_units(sides, x_weights, x_weights, N)
     x_size = np.einsum(
         "lsam,lsamk,lsak->l", np.abs(x_weights), np.abs(sides.by_unit), np.abs(x_weights)
     )
     varies = x_variance > _ROUNDING * x_size
-    slope = over_units(sides, weights, x_weights) / np.where(varies, x_variance, 1.0)
+    slope = over_units(sides, weights, x_weights, N) / np.where(varies, x_variance, 1.0)
     return np.where(varies, slope, 0.0)

@@ -8,7 +8,7 @@ References
 import numpy as np
 
 from experiments.statistics.checks import FloatArray
-from experiments.statistics.clusters.differences import FEWEST_UNITS
+from experiments.statistics.clusters.differences import FEWEST_EFFECTIVE, FEWEST_UNITS
 from experiments.statistics.clusters.products import SECOND, N, X, Y
 from experiments.statistics.clusters.tables import UNIT_SUMS, UnitTable
 
@@ -39,7 +39,10 @@ def clustered_means(
         weights = np.zeros((n_arms, 3))
         weights[:, Y] = 1.0 / first[:, below]
         weights[:, below] -= mean / first[:, below]
-        variance = np.einsum("am,amk,ak->a", weights, second, weights) * n / (n - 1.0)
+        effective = first[:, below] ** 2 / second[:, below, below]
+        few = effective / (effective - 1.0)
+        variance = np.einsum("am,amk,ak->a", weights, second, weights) * few
         error = np.sqrt(variance)
-    is_known = (n >= FEWEST_UNITS) & (first[:, below] > 0.0) & (variance > 0.0)
+        has_units = (n >= FEWEST_UNITS) & (effective >= FEWEST_EFFECTIVE)
+    is_known = has_units & (first[:, below] > 0.0) & (variance > 0.0)
     return np.where(np.isfinite(mean), mean, np.nan), np.where(is_known, error, np.nan)

@@ -1,9 +1,15 @@
 """The variance of what is linear in the sums, by unit and by period [1]_.
 
+Of units that report a hundred times as often as others few decide: what counts is how many units of
+one size would say as much [2]_, ``(sum n)^2 / sum n^2``.
+
 References
 ----------
 .. [1] Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", Journal of
    Business and Economic Statistics 29(2), equation 2.11.
+.. [2] Kish (1965), "Survey Sampling", section 8.2; Carter, Schnepel and Steigerwald (2017),
+   "Asymptotic behavior of a t-test robust to cluster heterogeneity", Review of Economics and
+   Statistics 99(4).
 """
 
 from typing import Final
@@ -17,23 +23,36 @@ TINY: Final = 1e-300
 
 
 def two_way(
-    sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int
+    sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int, below: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,)."""
-    by_unit = over_units(sides, weights, weights)
+    by_unit = over_units(sides, weights, weights, below)
     by_period, n_batches = over_periods(sides, in_time, batch)
     both = over_cells(sides, in_time)
     n_strata = (weights != 0.0).any(axis=(2, 3)).sum(axis=1)
-    unit_freedom = np.maximum(sides.units.sum(axis=1).min(axis=-1) - n_strata, TINY)
+    unit_freedom = np.maximum(
+        effective_units(sides, below).sum(axis=1).min(axis=-1) - n_strata, TINY
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.maximum(by_unit + by_period - both, np.maximum(by_unit, by_period))
         uncertain = by_unit**2 / unit_freedom + by_period**2 / (n_batches - 1.0)
         return variance, variance**2 / uncertain
 
 
-def over_units(sides: Sides, one: FloatArray, other: FloatArray) -> FloatArray:
+def effective_units(sides: Sides, below: int) -> FloatArray:
+    """Return how many units of one size would say as much, shape (n_looks, n_strata, 2).
+
+    A unit's size is the number of its outcomes, or the total of their denominators.
+    """
+    squares = np.maximum(sides.by_unit[..., below, below], TINY)
+    found: FloatArray = sides.first[..., below] ** 2 / squares
+    return found
+
+
+def over_units(sides: Sides, one: FloatArray, other: FloatArray, below: int) -> FloatArray:
     """Return the covariance over units of two linear figures, shape (n_looks,)."""
-    few = sides.units / np.maximum(sides.units - 1.0, 1.0)
+    n = effective_units(sides, below)
+    few = np.where(n > 1.0, n / np.maximum(n - 1.0, TINY), 1.0)
     found: FloatArray = np.einsum("lsam,lsamk,lsak,lsa->l", one, sides.by_unit, other, few)
     return found
 

@@ -19,7 +19,17 @@ from experiments.statistics.sequential.running import student_reach
 from experiments.statistics.summaries import PeriodTable
 
 
-def drawn(seed, *, n_periods=60, n_units=120, level=1.0, shock=0.0, effect=0.0, is_staggered=False):
+def drawn(
+    seed,
+    *,
+    n_periods=60,
+    n_units=120,
+    level=1.0,
+    shock=0.0,
+    effect=0.0,
+    is_staggered=False,
+    tail=None,
+):
     """Return period, arm, unit and value of outcomes of units that differ, and report as they like.
 
     They are there from the start, or come one after the other.
@@ -27,6 +37,8 @@ def drawn(seed, *, n_periods=60, n_units=120, level=1.0, shock=0.0, effect=0.0, 
     rng = np.random.default_rng(seed)
     arm_of, own = rng.integers(0, 2, n_units), level * rng.standard_normal(n_units)
     rate = rng.gamma(2.0, 0.5, n_units)
+    if tail is not None:
+        rate = np.minimum(rng.pareto(tail, n_units), 50.0)
     enters = rng.uniform(0.0, n_periods, n_units) * is_staggered
     counts = rng.poisson(rate * (enters <= np.arange(n_periods)[:, np.newaxis]))
     period, unit = (
@@ -86,7 +98,8 @@ class TestClusteredDifferences:
             totals = totals[:, totals[1] > 0.0]
             ratios.append(totals[0].sum() / totals[1].sum())
             parts = (totals[0] - ratios[-1] * totals[1]) / totals[1].mean()
-            variance += np.sum(parts**2) / (parts.size - 1) / parts.size
+            few = totals[1].sum() ** 2 / np.sum(totals[1] ** 2)
+            variance += np.mean(parts**2) / parts.size * few / (few - 1.0)
         assert found.difference[0] == pytest.approx(ratios[0] - ratios[1], rel=1e-9)
         assert found.error[0] == pytest.approx(np.sqrt(variance), rel=1e-9)
 
@@ -198,6 +211,16 @@ class TestClusteredDifferences:
         found = clustered_differences(*tables(period, arm, unit, values), 1, [30])
 
         assert np.isfinite(found.difference[0])
+        assert np.isnan(found.error[0])
+
+    def test_has_no_error_where_one_unit_has_nearly_all_outcomes(self):
+        period, arm, unit, values = drawn(11)
+        of_one = np.repeat(np.flatnonzero(unit == unit[arm == 1][0]), 5_000)
+        more = [np.concatenate([column, column[of_one]]) for column in (period, arm, unit, values)]
+
+        found = clustered_differences(*tables(*more), 1, [30])
+
+        assert found.effective[0, 0] < 2.0 < found.effective[0, 1]
         assert np.isnan(found.error[0])
 
     def test_refuses_what_it_cannot_compare(self):
@@ -338,7 +361,7 @@ class TestLevel:
         "kind",
         [
             {"level": 0.0}, {"level": 1.0}, {"level": 3.0}, {"level": 1.0, "shock": 2.0},
-            {"level": 1.0, "is_staggered": True},
+            {"level": 1.0, "is_staggered": True}, {"level": 1.0, "tail": 1.5},
         ],
     )  # fmt: skip
     def test_is_kept_whenever_one_looks(self, kind):
