@@ -22,15 +22,18 @@ def _seconds(key: str) -> str:
 
 
 def _fold(table: str, sums: tuple[str, ...]) -> str:
-    """Return the SQL that folds the shards of one table."""
+    """Return the SQL that folds the shards of one table.
+
+    Rows that are to be looked at have an index of their own: the folded ones grow for ever.
+    """
     return f"""
 WITH newest AS (
-    SELECT experiment_id, max(period) AS period FROM {table} WHERE shard <> 0
+    SELECT experiment_id, max(period) AS period FROM {table} WHERE shard > 0
     GROUP BY experiment_id
 ), over AS (
     SELECT s.ctid FROM {table} s
     JOIN newest USING (experiment_id) JOIN experiments_experiment e ON e.id = s.experiment_id
-    WHERE s.shard <> 0
+    WHERE s.shard > 0
       AND s.period < newest.period - 1e9 * (%s * {_seconds("period")} + {_seconds("lateness")})
     FOR UPDATE OF s SKIP LOCKED
 ), gone AS (

@@ -129,7 +129,13 @@ class PeriodStatistic(models.Model):
                 fields=["metric", "period", "allocation", "arm", "shard"], name="statistic_once"
             )
         ]
-        indexes = [models.Index(fields=["experiment", "-changed_at"], name="statistic_changed")]
+        indexes = [
+            models.Index(fields=["experiment", "-changed_at"], name="statistic_changed"),
+            models.Index(
+                fields=["experiment", "period"], name="statistic_shards",
+                condition=models.Q(shard__gt=0),
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.metric_id} at {self.period}"
@@ -220,6 +226,12 @@ class UnitStatistic(models.Model):
                 name="unit_statistic_once",
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["experiment", "period"], name="unit_statistic_shards",
+                condition=models.Q(shard__gt=0),
+            )
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.metric_id} by unit at {self.period}"
