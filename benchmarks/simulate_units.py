@@ -78,10 +78,10 @@ WORLDS = {
     "not at all, and ever more of them come": World(enters="ever more"),
     "by one; two legs a period offset each other": World(1.0, legs=10.0),
     "not at all; two legs a period offset each other": World(legs=10.0),
-    "by 0.1, the effect varies by 0.1; two legs offset each other": World(
-        0.1, effect=0.1, legs=0.7
+    "by 0.1, the effect varies by 0.17; two legs offset each other": World(
+        0.1, effect=0.17, legs=0.7
     ),
-    "the same, and a second leg of ten comes late": World(0.1, effect=0.1, legs=0.7, late=0.1),
+    "the same, and a second leg of ten comes late": World(0.1, effect=0.17, legs=0.7, late=0.1),
 }
 
 

@@ -41,13 +41,14 @@ FloatArray = NDArray[np.float64]
 MOST_REPEATED = 1.1  # outcomes of a unit, on average, that are taken for one each
 MOST_LOOKS = 400
 REPEATED = (
-    "Units report again and again: intervals count each unit once, whatever it reports, and shocks "
-    "that a period's outcomes share."
+    "The same units report in period after period. How sure an interval is depends on how many "
+    "units there are, not on how many outcomes: further periods of the same units narrow it less "
+    "and less."
 )
 WITHHELD = (
-    "Units report again and again, and their outcomes are counted by their own moments: how units "
-    "differ is in no interval, so nothing is concluded{why}. counted_by: exposure puts each unit "
-    "into one period."
+    "The same units report in period after period, and which of them an arm got by chance would be "
+    "in no interval: there is none, and nothing is concluded{why}. In a plan with counted_by: "
+    "exposure each unit is in one period."
 )
 
 
@@ -95,7 +96,10 @@ def why_withheld(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -
     if plan.analysis.method == "empirical_bernstein":
         return ": empirical_bernstein takes outcomes one by one"
     if _misses_outcomes(plan, metric, observed):
-        return ": some outcomes came before they were added up by unit"
+        return (
+            ": some outcomes came before they were added up by unit, which manage.py "
+            "rebuild_unit_sums does"
+        )
     return None
 
 

@@ -185,7 +185,7 @@ class TestListExperiments:
 
         says = manage("list_experiments")["experiments"][0]["says"]
 
-        assert says == "1 of 500 planned periods; no answer so far."
+        assert says == "Nothing to compare yet: 1 of 100 periods until the first look."
         assert says in manage("list_experiments", as_json=False)
 
     def test_filters_by_status(self, experiment, manage):
@@ -220,6 +220,11 @@ class TestShowExperiment:
         made = experiments.draft(account())
 
         assert "  not started; return" in manage("show_experiment", made.name, as_json=False)
+
+    def test_tells_how_long_until_the_first_look(self, experiment, manage):
+        told = manage("show_experiment", "momentum", as_json=False)
+
+        assert "  Nothing to compare yet: 0 of 100 periods until the first look." in told
 
 
 class TestPage:
