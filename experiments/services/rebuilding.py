@@ -9,6 +9,7 @@ from django.db import transaction
 from crowetrade_site.core import audit
 from experiments import selectors
 from experiments.jobs.folding import wait_for_folding
+from experiments.jobs.partitions import hold_partitions
 from experiments.selectors import raw
 from experiments.selectors.configuration import configuration_of_live, keep_batches_out
 from experiments.services import unit_sums, writing
@@ -40,6 +41,7 @@ def rebuild_unit_sums(*, experiment_id: UUID, actor: User, at: datetime, reason:
     """
     experiment = selectors.get_experiment(experiment_id)
     require_may_run(experiment, actor)
+    hold_partitions()
     wait_for_folding()
     keep_batches_out(experiment.pk)
     setup = configuration_of_live(experiment_id)

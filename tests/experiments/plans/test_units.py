@@ -77,6 +77,23 @@ class TestUnitsThatReportAgain:
         level = found.primary.arms[0].standard_error
         assert level == pytest.approx(1.0 / np.sqrt(self.N_UNITS / 2), rel=0.2)
 
+    def test_get_no_interval_where_nearly_all_outcomes_are_of_one(self):
+        rng = np.random.default_rng(7)
+        unit = np.concatenate([np.tile(np.arange(200), 5), np.zeros(20_000, dtype=int)])
+        period = rng.integers(0, 400, unit.size) * DAY
+        given = (period, unit % 2, unit, rng.standard_normal(unit.size))
+        one = np.ones(unit.size, dtype=int)
+        seen = Observed(
+            {"return": PeriodTable.of_outcomes(*given[:2], given[3], allocation=one)},
+            {"return": UnitTable.of_outcomes(*given, allocation=one)},
+            exposed={1: {0: 100, 1: 100}}, weights={1: [0.5, 0.5]},
+        )  # fmt: skip
+
+        found = analyze(self.asked(minimum_periods=100), seen).primary.comparisons[0]
+
+        assert found.lower is None
+        assert "One unit has nearly all outcomes of an arm" in found.because
+
     def test_are_cut_at_the_watermark(self):
         early = analyze(self.asked(), self.observed(watermark=200 * DAY))
 

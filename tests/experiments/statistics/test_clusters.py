@@ -38,7 +38,7 @@ def drawn(
     arm_of, own = rng.integers(0, 2, n_units), level * rng.standard_normal(n_units)
     rate = rng.gamma(2.0, 0.5, n_units)
     if tail is not None:
-        rate = np.minimum(rng.pareto(tail, n_units), 50.0)
+        rate = np.minimum(rng.pareto(tail, n_units), 20.0)
     enters = rng.uniform(0.0, n_periods, n_units) * is_staggered
     counts = rng.poisson(rate * (enters <= np.arange(n_periods)[:, np.newaxis]))
     period, unit = (
