@@ -38,6 +38,8 @@ class UnitSteps:
         All steps of an owner together.
     newest : int64 array, shape (n_owners,)
         The last of its periods [UTC ns].
+    cell : float64 array, shape (n_owners, 3)
+        The step of that period.
     """
 
     owner: IntArray
@@ -49,6 +51,7 @@ class UnitSteps:
     unit: list[str]
     whole: FloatArray
     newest: IntArray
+    cell: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,21 @@ class Known:
         Outcomes, their total and that of their covariates.
     newest : int64 array, shape (n_owners,)
         The newest of a unit's periods [UTC ns]; `NEVER` where it had not reported.
+    cell : float64 array, shape (n_owners, 3)
+        What it had reported in that period; NaN where nobody knows.
     """
 
     had: FloatArray
     newest: IntArray
+    cell: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class UnitSums:
     """Sums by metric, period, allocation and arm, ascending in this order, shape (n_groups,).
 
-    `sums` has the columns units, counted, total, x_total, nn, ny, nx, yy, yx, xx of
-    `experiments.statistics.clusters.UnitTable`.
+    `sums` has the columns of `experiments.statistics.clusters.UnitTable` after its keys: units,
+    counted, total, x_total, the products, those of cells, and those of what came late.
     """
 
     metric: IntArray
@@ -106,7 +112,7 @@ def unit_steps_of(taken: Taken, units: Sequence[str], terms: Terms) -> UnitSteps
     return UnitSteps(
         owner=owner, period=start, arm=arm, allocation=allocation, steps=steps,
         metric=owner_metric, unit=[distinct[one] for one in owner_unit.tolist()], whole=whole,
-        newest=start[ends],
+        newest=start[ends], cell=steps[ends],
     )  # fmt: skip
 
 
@@ -121,7 +127,7 @@ def unit_sums_of(steps: UnitSteps, known: Known) -> UnitSums:
     Notes
     -----
     A step that comes late, after newer periods of its unit, counts from the newest of them on: only
-    then are its products with all of them there.
+    then are its products with all of them there. What its cell had before is not known any more.
     """
     products = product_steps(steps.owner, steps.steps, known.had[steps.owner])
     is_new = known.newest == NEVER
@@ -130,9 +136,24 @@ def unit_sums_of(steps: UnitSteps, known: Known) -> UnitSums:
     (metric, period, allocation, arm), of = grouped(
         steps.metric[steps.owner], counts_from, steps.allocation, steps.arm
     )
-    columns = [is_new[steps.owner] & is_first, *steps.steps.T, *products.T]
+    columns = [
+        is_new[steps.owner] & is_first, *steps.steps.T, *products.T, *_by_cell(steps, known).T,
+    ]  # fmt: skip
     sums: FloatArray = np.stack([_added(of, column, metric.size) for column in columns], axis=1)
     return UnitSums(metric, period, allocation, arm, sums)
+
+
+def _by_cell(steps: UnitSteps, known: Known) -> FloatArray:
+    """Return what each step adds to the products of cells, and to those of what came late."""
+    newest = known.newest[steps.owner]
+    had = np.where((steps.period == newest)[:, np.newaxis], known.cell[steps.owner], 0.0)
+    is_late = ((steps.period < newest) | np.isnan(had).any(axis=1))[:, np.newaxis]
+    own = np.arange(steps.owner.size)
+    products = product_steps(own, steps.steps, np.where(is_late, 0.0, had))
+    both: FloatArray = np.concatenate(
+        [np.where(is_late, 0.0, products), np.where(is_late, products, 0.0)], axis=1
+    )
+    return both
 
 
 def _added(of: IntArray, weights: NDArray[Any], size: int) -> FloatArray:

@@ -2,21 +2,13 @@
 
 from django.db import connection, transaction
 
+from experiments.statistics.clusters import UNIT_SUMS
+
+LOCK = "experiments_folding"
 RECENT = 3  # periods beyond the plan's lateness that keep their shards: they are added to
 _SUMS = {
     "experiments_periodstatistic": ("n", "total", "squares", "x_total", "x_squares", "x_product"),
-    "experiments_unitstatistic": (
-        "units",
-        "counted",
-        "total",
-        "x_total",
-        "nn",
-        "ny",
-        "nx",
-        "yy",
-        "yx",
-        "xx",
-    ),
+    "experiments_unitstatistic": UNIT_SUMS,
 }
 _KEY = "experiment_id, metric_id, arm_id, allocation, period"
 
@@ -30,15 +22,18 @@ def _seconds(key: str) -> str:
 
 
 def _fold(table: str, sums: tuple[str, ...]) -> str:
-    """Return the SQL that folds the shards of one table."""
+    """Return the SQL that folds the shards of one table.
+
+    Rows that are to be looked at have an index of their own: the folded ones grow for ever.
+    """
     return f"""
 WITH newest AS (
-    SELECT experiment_id, max(period) AS period FROM {table} WHERE shard <> 0
+    SELECT experiment_id, max(period) AS period FROM {table} WHERE shard > 0
     GROUP BY experiment_id
 ), over AS (
     SELECT s.ctid FROM {table} s
     JOIN newest USING (experiment_id) JOIN experiments_experiment e ON e.id = s.experiment_id
-    WHERE s.shard <> 0
+    WHERE s.shard > 0
       AND s.period < newest.period - 1e9 * (%s * {_seconds("period")} + {_seconds("lateness")})
     FOR UPDATE OF s SKIP LOCKED
 ), gone AS (
@@ -86,7 +81,19 @@ def fold_shards() -> int:
 
 
 def _run(statement: str, *values: int) -> int:
-    """Run a statement in a transaction of its own; return how many rows it wrote."""
+    """Run a statement in a transaction of its own; return how many rows it wrote.
+
+    While sums are made anew nothing is folded: the next time will do.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock_shared(hashtext(%s))", [LOCK])
+        if not cursor.fetchone()[0]:
+            return 0
         cursor.execute(statement, values)
         return int(cursor.rowcount)
+
+
+def wait_for_folding() -> None:
+    """Let what folds end, and nothing begin before the COMMIT."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [LOCK])

@@ -25,9 +25,19 @@ def keep_partitions(*, at: datetime | None = None) -> dict[str, list[str]]:
     dict
         Names of partitions ``made`` and ``dropped``.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [TABLE])  # one at a time
+    with transaction.atomic():
+        hold_partitions()  # one at a time
         return _keep(at or timezone.now())
+
+
+def hold_partitions() -> None:
+    """Let nobody else make or drop partitions before the COMMIT.
+
+    Whoever reads outcomes for long holds them: a new partition would wait for the reader, and every
+    batch for the partition.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [TABLE])
 
 
 def _keep(now: datetime) -> dict[str, list[str]]:

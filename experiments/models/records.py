@@ -129,7 +129,13 @@ class PeriodStatistic(models.Model):
                 fields=["metric", "period", "allocation", "arm", "shard"], name="statistic_once"
             )
         ]
-        indexes = [models.Index(fields=["experiment", "-changed_at"], name="statistic_changed")]
+        indexes = [
+            models.Index(fields=["experiment", "-changed_at"], name="statistic_changed"),
+            models.Index(
+                fields=["experiment", "period"], name="statistic_shards",
+                condition=models.Q(shard__gt=0),
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.metric_id} at {self.period}"
@@ -151,11 +157,18 @@ class UnitTotal(models.Model):
     total = models.FloatField()
     x_total = models.FloatField()
     newest = models.BigIntegerField()  # start of the newest of its periods [UTC ns]
+    # What it reported in that period; null where that began before this was kept.
+    cell_n = models.FloatField(null=True)
+    cell_total = models.FloatField(null=True)
+    cell_x = models.FloatField(null=True)
     # The same without the last batch: what products grow by is reckoned from what there was, and
     # a difference of totals would lose its digits.
     total_before = models.FloatField(null=True)
     x_total_before = models.FloatField(null=True)
     newest_before = models.BigIntegerField(null=True)
+    cell_n_before = models.FloatField(null=True)
+    cell_total_before = models.FloatField(null=True)
+    cell_x_before = models.FloatField(null=True)
 
     def __str__(self) -> str:
         return f"{self.unit} of {self.metric_id}"
@@ -165,8 +178,9 @@ class UnitStatistic(models.Model):
     """What a period added to the sums over units of their totals and the products of these.
 
     An outcome that comes late counts from the newest period of its unit on. The products are of a
-    unit's number of outcomes (n), their total (y) and that of x. Sharded and folded as
-    `PeriodStatistic`.
+    unit's number of outcomes (n), their total (y) and that of x; those of a cell are of what it
+    reported in one period, those of late ones of what came to a cell after newer periods. Sharded
+    and folded as `PeriodStatistic`.
     """
 
     experiment = models.ForeignKey(
@@ -191,6 +205,18 @@ class UnitStatistic(models.Model):
     yy = models.FloatField()
     yx = models.FloatField()
     xx = models.FloatField()
+    cell_nn = models.FloatField(db_default=0.0)
+    cell_ny = models.FloatField(db_default=0.0)
+    cell_nx = models.FloatField(db_default=0.0)
+    cell_yy = models.FloatField(db_default=0.0)
+    cell_yx = models.FloatField(db_default=0.0)
+    cell_xx = models.FloatField(db_default=0.0)
+    late_nn = models.FloatField(db_default=0.0)
+    late_ny = models.FloatField(db_default=0.0)
+    late_nx = models.FloatField(db_default=0.0)
+    late_yy = models.FloatField(db_default=0.0)
+    late_yx = models.FloatField(db_default=0.0)
+    late_xx = models.FloatField(db_default=0.0)
     changed_at = models.DateTimeField()
 
     class Meta:
@@ -200,6 +226,12 @@ class UnitStatistic(models.Model):
                 name="unit_statistic_once",
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["experiment", "period"], name="unit_statistic_shards",
+                condition=models.Q(shard__gt=0),
+            )
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.metric_id} by unit at {self.period}"

@@ -43,16 +43,21 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     metrics = _all_metrics(plan, observed)
     primary = next(one for one in metrics if one.role == "primary")
     table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
-    notes = [f"{one.arm}: {one.because}" for one in primary.comparisons if one.because]
+    n_periods, first_look = _n_compared(plan, table), plan.analysis.first_look
+    notes = [
+        f"{one.arm}: {one.because}" for one in primary.comparisons
+        if one.because and (one.is_known or one.is_withheld or n_periods >= first_look)
+    ]  # fmt: skip
     notes += _unpaired(plan, table) + _selected(plan, observed)
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
     notes += _repeated(plan, observed)
     return Findings(
-        n_periods=_n_compared(plan, table),
+        n_periods=n_periods,
         horizon=plan.analysis.horizon_periods,
         n_seen=int(np.unique(table.period).size),
+        first_look=first_look,
         watermark=observed.watermark,
         metrics=metrics,
         mismatch=_mismatch(plan, observed),

@@ -204,11 +204,7 @@ def _told(
 
 
 def _too_early(plan: ExperimentPlan, n: int) -> str:
-    asked = plan.analysis
-    first = {
-        "fixed_horizon": asked.horizon_periods,
-        "group_sequential": -(-asked.horizon_periods // asked.n_looks),
-    }.get(asked.method, asked.start)
+    first = plan.analysis.first_look
     return f"{n:,} periods so far; the first interval comes after {first:,}."
 
 

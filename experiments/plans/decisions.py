@@ -8,7 +8,7 @@ before all: an answer from a broken experiment is none.
 from dataclasses import dataclass, replace
 
 from experiments.plans.findings import Comparison, Findings, MetricFindings
-from experiments.plans.verdicts import Decision, GuardrailState, Verdict
+from experiments.plans.verdicts import Decision, GuardrailState, Verdict, nothing_yet
 from experiments.statistics.guardrails import (
     EquivalenceStatus,
     GuardrailStatus,
@@ -120,6 +120,8 @@ def _on_primary(
         reason = _waited_long(findings, is_withheld=is_withheld)
         return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
     reason = f"{findings.n_periods:,} of {findings.horizon:,} planned periods; no answer so far."
+    if findings.is_early:
+        reason = nothing_yet(findings.n_periods, findings.first_look)
     return Decision(Verdict.CONTINUE, reason, guardrails=states)
 
 

@@ -157,6 +157,8 @@ class Findings:
         Periods in which a challenger was compared with the control, and those planned.
     n_seen : int
         Periods with outcomes of any arm.
+    first_look : int
+        Compared periods after which the primary metric has its first interval.
     watermark : int or None
         Outcomes up to here are in [UTC ns].
     """
@@ -169,6 +171,7 @@ class Findings:
     cost: Cost | None = None
     method: str = ""
     n_seen: int = 0
+    first_look: int = 0
     n_late: int = 0
     notes: Sequence[str] = field(default=())
 
@@ -180,6 +183,13 @@ class Findings:
     def primary(self) -> MetricFindings:
         """The metric that decides."""
         return next(metric for metric in self.metrics if metric.role == "primary")
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the first look at the primary metric is yet to come."""
+        return self.n_periods < self.first_look and not any(
+            one.is_known or one.is_withheld for one in self.primary.comparisons
+        )
 
     @property
     def guardrails(self) -> list[MetricFindings]:

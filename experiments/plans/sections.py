@@ -194,6 +194,16 @@ class AnalysisSpec(Section):
         usual = -(-self.horizon_periods // 8)
         return max(usual if self.minimum_periods is None else self.minimum_periods, least)
 
+    @property
+    def first_look(self) -> int:
+        """Periods after which the method has its first interval, of all but guardrails."""
+        first = {
+            "fixed_horizon": self.horizon_periods,
+            "group_sequential": -(-self.horizon_periods // self.n_looks),
+            "empirical_bernstein": 1,
+        }
+        return first.get(self.method, self.start)
+
 
 class AllocationSpec(Section):
     """Which share of units (or of capital) each arm gets, and who changes it."""

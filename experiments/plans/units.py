@@ -23,6 +23,7 @@ from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.statistics.checks import IntArray
 from experiments.statistics.clusters import (
+    FEWEST_EFFECTIVE,
     FEWEST_UNITS,
     ClusteredLooks,
     UnitTable,
@@ -40,13 +41,14 @@ FloatArray = NDArray[np.float64]
 MOST_REPEATED = 1.1  # outcomes of a unit, on average, that are taken for one each
 MOST_LOOKS = 400
 REPEATED = (
-    "Units report again and again: intervals count each unit once, whatever it reports, and shocks "
-    "that a period's outcomes share."
+    "The same units report in period after period. How sure an interval is depends on how many "
+    "units there are, not on how many outcomes: further periods of the same units narrow it less "
+    "and less."
 )
 WITHHELD = (
-    "Units report again and again, and their outcomes are counted by their own moments: how units "
-    "differ is in no interval, so nothing is concluded{why}. counted_by: exposure puts each unit "
-    "into one period."
+    "The same units report in period after period, and which of them an arm got by chance would be "
+    "in no interval: there is none, and nothing is concluded{why}. In a plan with counted_by: "
+    "exposure each unit is in one period."
 )
 
 
@@ -94,7 +96,10 @@ def why_withheld(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -
     if plan.analysis.method == "empirical_bernstein":
         return ": empirical_bernstein takes outcomes one by one"
     if _misses_outcomes(plan, metric, observed):
-        return ": some outcomes came before they were added up by unit"
+        return (
+            ": some outcomes came before they were added up by unit, which manage.py "
+            "rebuild_unit_sums does"
+        )
     return None
 
 
@@ -163,6 +168,8 @@ def _lacking(plan: ExperimentPlan, found: ClusteredLooks, arm: int) -> str:
         name = plan.ordered_arms[arm].name
         seen = f"{control:,.0f} units of {plan.control.name} and {challenger:,.0f} of {name}"
         return f"{seen} have reported; an interval takes {FEWEST_UNITS} of each."
+    if found.effective[-1].min() < FEWEST_EFFECTIVE:
+        return "One unit has nearly all outcomes of an arm: there is no interval."
     n_periods, n_units = found.periods[-1], challenger + control
     return (
         f"Outcomes of {n_units:,.0f} units in {n_periods:,} periods do not vary enough: there is "

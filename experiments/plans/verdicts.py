@@ -60,3 +60,8 @@ class Decision:
     def pauses(self) -> bool:
         """Whether a person must look before it goes on."""
         return self.verdict in {Verdict.GUARDRAIL_BREACHED, Verdict.RATIO_MISMATCH}
+
+
+def nothing_yet(n_periods: int, first_look: int) -> str:
+    """Return what is said until there is an interval."""
+    return f"Nothing to compare yet: {n_periods:,} of {first_look:,} periods until the first look."

@@ -2,6 +2,7 @@
 
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.detecting import Detectability, detectability
+from experiments.selectors.raw import SumDiffers, differing_unit_sums
 from experiments.selectors.records import (
     current_allocation,
     find_experiment,
@@ -27,8 +28,10 @@ from experiments.selectors.statistics import (
 __all__ = [
     "Board",
     "Detectability",
+    "SumDiffers",
     "current_allocation",
     "detectability",
+    "differing_unit_sums",
     "exposed_by_allocation",
     "find_experiment",
     "get_analysis",

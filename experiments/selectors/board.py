@@ -12,7 +12,9 @@ from crowetrade_site.core.history import Happening, newest_about
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Analysis, Experiment
 from experiments.plans import ExperimentPlan, MetricSpec, Verdict
+from experiments.plans.verdicts import nothing_yet
 from experiments.selectors import drawings
+from experiments.selectors.cards import MetricCard, card_of
 from experiments.selectors.detecting import detectability
 from experiments.selectors.figures import (
     NOTHING,
@@ -31,8 +33,8 @@ ANSWERS = {
     Verdict.INCONCLUSIVE: "No answer in the time that was planned",
 }
 TALLIES = {
-    "accepted": "taken",
-    "late": "taken, but late",
+    "accepted": "taken, each metric's by itself",
+    "late": "of these late: after newer periods of the same metric",
     "duplicate": "sent again, counted once",
     "conflicting": "refused: the same key with another value",
     "not_exposed": "refused: the unit never met an arm",
@@ -54,30 +56,6 @@ TALLIES = {
 
 
 @dataclass(frozen=True)
-class ComparisonRow:
-    """One challenger on one metric, written out."""
-
-    arm: str
-    estimate: str
-    interval: str
-    chance: str
-    loss: str
-    guardrail: str = ""
-    because: str = ""
-
-
-@dataclass(frozen=True)
-class MetricCard:
-    """One metric with its comparisons and its drawing."""
-
-    name: str
-    role: str
-    about: str
-    rows: Sequence[ComparisonRow]
-    drawing: Drawing | None = None
-
-
-@dataclass(frozen=True)
 class ArmRow:
     """One arm, written out."""
 
@@ -85,6 +63,7 @@ class ArmRow:
     is_control: bool
     what: str
     share: str
+    units: str  # that met it; empty of a shadow experiment
     n: str
     mean: str
     error: str
@@ -106,13 +85,12 @@ class Board:
     detectability: str  # empty where it cannot be said
     arms: Sequence[ArmRow]
     cards: Sequence[MetricCard]
-    posterior: Drawing | None
-    allocation: Drawing | None
-    cost: Drawing | None
+    cost_drawings: Sequence[tuple[str, Drawing]]  # of shares and cost, by name
+    has_moved: bool  # whether the shares have
     cost_text: str
     mismatch: str
     is_mismatch: bool
-    tallies: Sequence[tuple[str, int]]
+    tallies: Sequence[tuple[str, str]]
     analysis: Analysis | None
     analyzed_at: datetime | None
     notes: Sequence[str] = field(default=())
@@ -130,7 +108,7 @@ def get_board(experiment: Experiment) -> Board:
     primary = by_name.get(plan.primary.name, {"comparisons": [], "arms": []})
     n_periods = int(found.get("n_periods", 0))
     horizon = plan.analysis.horizon_periods
-    headline, reason = _headline(experiment, decision)
+    headline, reason = _headline(experiment, plan, decision)
     mismatch, is_mismatch = _mismatch(found.get("mismatch"))
     return Board(
         experiment=experiment,
@@ -142,15 +120,22 @@ def get_board(experiment: Experiment) -> Board:
         percent=min(100, round(100 * n_periods / horizon)),
         progress=_progress(n_periods, plan),
         detectability=shown.sentence if (shown := detectability(plan)) else "",
-        arms=_arms(experiment, plan, primary, shares[-1].weights if shares else plan.weights),
-        cards=[_card(plan, metric, by_name.get(metric.name), decision) for metric in plan.metrics],
-        posterior=drawings.draw_posteriors(plan.primary, primary),
-        allocation=drawings.draw_allocations(plan, shares, _until(experiment)),
-        cost=drawings.draw_cost(plan.primary, found.get("cost")),
+        arms=_arms(
+            experiment, plan, primary, shares[-1].weights if shares else plan.weights,
+            found.get("mismatch"),
+        ),
+        cards=[card_of(plan, one, by_name.get(one.name), decision) for one in plan.metrics],
+        cost_drawings=drawings.named(
+            {
+                "allocation": drawings.draw_allocations(plan, shares, _until(experiment)),
+                "cost": drawings.draw_cost(plan.primary, found.get("cost")),
+            }
+        ),
+        has_moved=len(shares) > 1,
         cost_text=_cost_text(plan, found),
         mismatch=mismatch,
         is_mismatch=is_mismatch,
-        tallies=[(TALLIES.get(why, f"refused: {why.replace('_', ' ')}"), n)
+        tallies=[(TALLIES.get(why, f"refused: {why.replace('_', ' ')}"), f"{n:,}")
                  for why, n in tallies(experiment).items()],
         analysis=analysis,
         analyzed_at=experiment.analyzed_at,
@@ -195,7 +180,9 @@ def _progress(n_periods: int, plan: ExperimentPlan) -> str:
     )
 
 
-def _headline(experiment: Experiment, decision: Mapping[str, Any]) -> tuple[str, str]:
+def _headline(
+    experiment: Experiment, plan: ExperimentPlan, decision: Mapping[str, Any]
+) -> tuple[str, str]:
     status = ExperimentStatus(experiment.status)
     if experiment.verdict:
         won = f": {experiment.winner}" if experiment.winner else ""
@@ -206,14 +193,15 @@ def _headline(experiment: Experiment, decision: Mapping[str, Any]) -> tuple[str,
         return "Paused", experiment.status_reason
     if status == ExperimentStatus.ARCHIVED:
         return "Archived", experiment.status_reason
-    return "Running", str(decision.get("reason", "No outcome has been analyzed yet."))
+    return "Running", str(decision.get("reason", nothing_yet(0, plan.analysis.first_look)))
 
 
 def _arms(
     experiment: Experiment, plan: ExperimentPlan, primary: Mapping[str, Any],
-    weights: Sequence[float],
+    weights: Sequence[float], mismatch: Mapping[str, Any] | None,
 ) -> list[ArmRow]:  # fmt: skip
     figures = {arm["arm"]: arm for arm in primary["arms"]}
+    met: Mapping[str, int] = mismatch["observed"] if mismatch else {}
     rows = {arm.name: arm for arm in experiment.arms.all()}
     found = []
     for at, arm in enumerate(plan.ordered_arms):
@@ -224,6 +212,7 @@ def _arms(
                 is_control=at == 0,
                 what=arm.model or arm.strategy or arm.description or NOTHING,
                 share=write_share(weights[at]) if plan.design == "assigned" else "every period",
+                units=f"{met.get(arm.name, 0):,}" if plan.design == "assigned" else "",
                 n=f"{own['n']:,.0f}" if own else "0",
                 mean=write_value(plan.primary, own.get("mean")),
                 error=write_value(plan.primary, own.get("standard_error")),
@@ -231,40 +220,6 @@ def _arms(
             )
         )
     return found
-
-
-def _card(
-    plan: ExperimentPlan, metric: MetricSpec, found: Mapping[str, Any] | None,
-    decision: Mapping[str, Any],
-) -> MetricCard:  # fmt: skip
-    better = "more is better" if metric.direction == "increase" else "less is better"
-    about = [metric.kind, better]
-    if metric.margin is not None:
-        about.append(f"no worse than by {write_difference(metric, metric.margin)}")
-    if found is None:
-        return MetricCard(metric.name, metric.role, ", ".join(about), [])
-    states = {
-        (state["metric"], state["arm"]): str(state["status"])
-        for state in decision.get("guardrails", [])
-    }
-    rows = [
-        ComparisonRow(
-            arm=one["arm"],
-            estimate=write_difference(metric, one["estimate"]),
-            interval=write_interval(metric, one["lower"], one["upper"]),
-            chance=write_share(one["probability_better"]),
-            loss=write_difference(metric, one["expected_loss"]),
-            guardrail=states.get((metric.name, one["arm"]), ""),
-            because=one["because"],
-        )
-        for one in found["comparisons"]
-    ]
-    if found["comparisons"]:
-        about.append(f"intervals of {found['comparisons'][0]['confidence']:.4g}")
-    return MetricCard(
-        metric.name, metric.role, ", ".join(about), rows,
-        drawings.draw_sequence(plan, metric, found),
-    )  # fmt: skip
 
 
 def _mismatch(found: Mapping[str, Any] | None) -> tuple[str, bool]:

@@ -29,7 +29,12 @@ LIVE: Final = frozenset({ExperimentStatus.RUNNING, ExperimentStatus.PAUSED})
 _KEPT: dict[UUID, "Configuration"] = {}
 _KEEPING = threading.Lock()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_STATE = "SELECT id, revision, status FROM experiments_experiment WHERE public_id = %s"
+# Batches of one experiment go on beside each other, and wait while its sums are made anew.
+_FEEDING: Final = 0x0C20_FEED
+_STATE = (
+    "SELECT id, revision, status, pg_advisory_xact_lock_shared(%s, id::int4) "
+    "FROM experiments_experiment WHERE public_id = %s"
+)
 
 
 class NotRunning(Conflict):
@@ -84,15 +89,21 @@ def configuration_of_live(experiment_id: UUID) -> Configuration:
         It has not started, or is over (409).
     """
     with connection.cursor() as cursor:
-        cursor.execute(_STATE, [experiment_id])
+        cursor.execute(_STATE, [_FEEDING, experiment_id])
         row = cursor.fetchone()
     if row is None:
         raise NotFound(f"There is no experiment {experiment_id}.")
-    _, revision, status = row
+    _, revision, status, _ = row
     if status not in LIVE:
         when = "once it runs" if status == ExperimentStatus.DRAFT else "no more"
         raise NotRunning(f"The experiment is {status}; outcomes are taken {when}.")
     return configuration(experiment_id, revision)
+
+
+def keep_batches_out(pk: int) -> None:
+    """Wait for the batches of an experiment that are being added; new ones wait for the COMMIT."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_FEEDING, pk])
 
 
 def kept_configuration(experiment_id: UUID) -> Configuration | None:

@@ -31,6 +31,11 @@ _DENSITY_POINTS = 121
 _DENSITY_REACH = 4.0  # standard deviations
 
 
+def named(drawn: Mapping[str, Drawing | None]) -> list[tuple[str, Drawing]]:
+    """Return the drawings that there are, each with its name."""
+    return [(name, drawing) for name, drawing in drawn.items() if drawing is not None]
+
+
 def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Drawing | None:
     """Return each challenger's difference from the control with its interval as it went.
 
@@ -70,10 +75,14 @@ def _said(method: str, *, is_guardrail: bool) -> str:
 
 
 def draw_posteriors(metric: MetricSpec, found: Found) -> Drawing | None:
-    """Return the posterior densities of the differences."""
+    """Return the posterior densities of the differences.
+
+    None before the first interval, as of `draw_sequence`.
+    """
     known = [
         (one["arm"], NormalDist(one["posterior_mean"], one["posterior_deviation"]))
-        for one in found["comparisons"] if one.get("posterior_deviation")
+        for one in found["comparisons"]
+        if one.get("posterior_deviation") and one["lower"] is not None
     ]  # fmt: skip
     if not known:
         return None

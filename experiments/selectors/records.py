@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from crowetrade_site.core.errors import NotFound
 from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import ExperimentPlan
+from experiments.plans.verdicts import nothing_yet
 from experiments.querysets import ExperimentQuerySet
 
 
@@ -93,8 +94,10 @@ def get_analysis(experiment: Experiment, number: int | None = None) -> Analysis:
     found = list_analyses(experiment)
     one = found.first() if number is None else found.filter(number=number).first()
     if one is None:
-        which = "no analysis yet" if number is None else f"no analysis {number}"
-        raise NotFound(f"The experiment {experiment} has {which}.")
+        which = f"no analysis {number}" if number is not None else "no analysis yet"
+        first_look = plan_of(experiment).analysis.first_look
+        more = "" if number is not None else f" {nothing_yet(0, first_look)}"
+        raise NotFound(f"The experiment {experiment} has {which}.{more}")
     return one
 
 

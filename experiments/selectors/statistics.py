@@ -9,7 +9,7 @@ from django.db.models import Sum
 from numpy.typing import NDArray
 
 from experiments.models import Experiment, Tally
-from experiments.statistics.clusters import UnitTable
+from experiments.statistics.clusters import UNIT_SUMS, UnitTable
 from experiments.statistics.sketches import QuantileSketch
 from experiments.statistics.summaries import PeriodTable
 
@@ -18,7 +18,6 @@ from experiments.statistics.summaries import PeriodTable
 # would take most of the time.
 _KEYS = ("period", "arm", "allocation")
 _SUMS = ("n", "total", "squares", "x_total", "x_squares", "x_product")
-_UNIT_SUMS = ("units", "counted", "total", "x_total", "nn", "ny", "nx", "yy", "yx", "xx")
 
 
 def _columns(table: str, sums: tuple[str, ...]) -> str:
@@ -38,7 +37,7 @@ FROM (
 
 
 _PERIODS = _columns("experiments_periodstatistic", _SUMS)
-_UNITS = _columns("experiments_unitstatistic", _UNIT_SUMS)
+_UNITS = _columns("experiments_unitstatistic", UNIT_SUMS)
 _NEWEST = """
 SELECT m.name, a.name, s.newest, s.changed_at FROM (
     SELECT metric_id, arm_id, max(period) AS newest, max(changed_at) AS changed_at

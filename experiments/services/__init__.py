@@ -9,6 +9,7 @@ from experiments.services.life import (
     resume_experiment,
     start_experiment,
 )
+from experiments.services.rebuilding import rebuild_unit_sums
 from experiments.services.steps import may_run
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "parse_plan",
     "pause_experiment",
     "reallocate",
+    "rebuild_unit_sums",
     "resume_experiment",
     "revise_experiment",
     "start_experiment",

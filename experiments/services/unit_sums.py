@@ -13,44 +13,57 @@ from experiments.intake.sums import Taken
 from experiments.intake.units import NEVER, Known, UnitSteps, unit_steps_of, unit_sums_of
 from experiments.selectors.configuration import Configuration
 from experiments.services import writing
+from experiments.statistics.clusters import UNIT_SUMS
 
+
+def _in_cell(name: str) -> str:
+    """Return the SQL that keeps a figure of a unit's newest period; null is not known."""
+    return f"""{name} = CASE WHEN EXCLUDED.newest > kept.newest THEN EXCLUDED.{name}
+        WHEN EXCLUDED.newest = kept.newest THEN kept.{name} + EXCLUDED.{name} ELSE kept.{name} END,
+    {name}_before = kept.{name}"""
+
+
+_CELL = ("cell_n", "cell_total", "cell_x")
 # Numbers come back as the bytes of a column, which numpy reads as they are: a thousand tuples would
 # take as long as all the rest.
-_TOTALS = """
+_TOTALS = f"""
 WITH made AS (
-    INSERT INTO experiments_unittotal AS kept (metric_id, unit, n, total, x_total, newest)
+    INSERT INTO experiments_unittotal AS kept
+    (metric_id, unit, n, total, x_total, newest, {", ".join(_CELL)})
     SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::float8[], %s::float8[],
-                         %s::bigint[])
+                         %s::bigint[], %s::float8[], %s::float8[], %s::float8[])
     ON CONFLICT (metric_id, unit) DO UPDATE SET
     n = kept.n + EXCLUDED.n, total = kept.total + EXCLUDED.total,
     x_total = kept.x_total + EXCLUDED.x_total, newest = greatest(kept.newest, EXCLUDED.newest),
-    total_before = kept.total, x_total_before = kept.x_total, newest_before = kept.newest
-    RETURNING metric_id, unit, n, total_before, x_total_before, newest_before
+    total_before = kept.total, x_total_before = kept.x_total, newest_before = kept.newest,
+    {", ".join(map(_in_cell, _CELL))}
+    RETURNING metric_id, unit, n, total_before, x_total_before, newest_before,
+              {", ".join(f"{name}_before" for name in _CELL)}
 )
 SELECT array_agg(unit), string_agg(int8send(metric_id), ''::bytea),
        string_agg(int8send(coalesce(newest_before, %s::bigint)), ''::bytea),
        string_agg(float8send(n), ''::bytea),
        string_agg(float8send(coalesce(total_before, 0.0)), ''::bytea),
-       string_agg(float8send(coalesce(x_total_before, 0.0)), ''::bytea)
+       string_agg(float8send(coalesce(x_total_before, 0.0)), ''::bytea),
+       {
+    ", ".join(
+        f"string_agg(float8send(coalesce({name}_before, 'NaN')), ''::bytea)" for name in _CELL
+    )
+}
 FROM made
-"""
-_SUMS = """
+"""  # noqa: S608 - names of ours
+_NAMES = ", ".join(UNIT_SUMS)
+_SUMS = f"""
 INSERT INTO experiments_unitstatistic AS kept
-(experiment_id, metric_id, period, allocation, arm_id, shard, units, counted, total, x_total,
- nn, ny, nx, yy, yx, xx, changed_at)
-SELECT %s, metric, period, allocation, arm, %s, units, counted, total, x_total,
-       nn, ny, nx, yy, yx, xx, %s
+(experiment_id, metric_id, period, allocation, arm_id, shard, {_NAMES}, changed_at)
+SELECT %s, metric, period, allocation, arm, %s, {_NAMES}, %s
 FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[],
-            %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
-            %s::float8[], %s::float8[])
-AS given(metric, period, allocation, arm, units, counted, total, x_total, nn, ny, nx, yy, yx, xx)
+            {", ".join(["%s::float8[]"] * (len(UNIT_SUMS) - 2))})
+AS given(metric, period, allocation, arm, {_NAMES})
 ON CONFLICT (metric_id, period, allocation, arm_id, shard) DO UPDATE SET
-units = kept.units + EXCLUDED.units, counted = kept.counted + EXCLUDED.counted,
-total = kept.total + EXCLUDED.total, x_total = kept.x_total + EXCLUDED.x_total,
-nn = kept.nn + EXCLUDED.nn, ny = kept.ny + EXCLUDED.ny, nx = kept.nx + EXCLUDED.nx,
-yy = kept.yy + EXCLUDED.yy, yx = kept.yx + EXCLUDED.yx, xx = kept.xx + EXCLUDED.xx,
+{", ".join(f"{name} = kept.{name} + EXCLUDED.{name}" for name in UNIT_SUMS)},
 changed_at = EXCLUDED.changed_at
-"""
+"""  # noqa: S608 - names of ours
 
 
 def add(setup: Configuration, counted: Taken, units: Sequence[str], at: datetime) -> None:
@@ -73,7 +86,7 @@ def _totals(setup: Configuration, steps: UnitSteps) -> Known:
     units, *columns = writing.rows(
         _TOTALS, writing.numbers(metric_ids), writing.texts(steps.unit),
         writing.numbers(n.astype(np.int64)), writing.numbers(total), writing.numbers(x_total),
-        writing.numbers(steps.newest), NEVER,
+        writing.numbers(steps.newest), *map(writing.numbers, steps.cell.T), NEVER,
     )[0]  # fmt: skip
     of_metric, before = (np.frombuffer(bytes(one), ">i8") for one in columns[:2])
     had = np.stack([np.frombuffer(bytes(one), ">f8") for one in columns[2:]], axis=1)
@@ -81,4 +94,4 @@ def _totals(setup: Configuration, steps: UnitSteps) -> Known:
     at = [found[key] for key in zip(metric_ids.tolist(), steps.unit, strict=True)]
     had = had[at].astype(np.float64)
     had[:, 0] -= n  # whole numbers: nothing is lost
-    return Known(had, before[at].astype(np.int64))
+    return Known(had[:, :3], before[at].astype(np.int64), had[:, 3:])

@@ -8,7 +8,7 @@ from django.urls import reverse
 from crowetrade_site.core.services import console_user
 from experiments import jobs
 from experiments.lifecycle import ExperimentStatus
-from experiments.models import Experiment
+from experiments.models import Experiment, Tally
 from experiments.selectors import get_board
 from tests.factories.accounts import account
 from tests.factories.experiments import add_sums, draft, returns, running
@@ -91,6 +91,43 @@ class TestPages:
 
         assert "challenger: 8 periods so far; the first interval comes after 40." in whole
         assert "difference from champion" not in whole
+        assert "Nothing to compare yet: 8 of 40 periods until the first look." in whole
+        assert "plausibility" not in whole
+        assert "ct-figure" not in whole  # an estimate alone would be read as an answer
+
+    def test_say_so_before_anything_was_analyzed(self, owner, browser):
+        whole = browser.get(page(running(owner))).content.decode()
+
+        assert "Nothing to compare yet: 0 of 40 periods until the first look." in whole
+
+    def test_say_what_is_counted(self, owner, browser):
+        made = running(owner, design="assigned")
+        add_sums(made, returns(60))
+        Tally.objects.create(experiment=made, reason="accepted", shard=0, n=1_200)
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        board = get_board(made)
+
+        assert board.tallies == [("taken, each metric's by itself", "1,200")]
+        whole = browser.get(page(made)).content.decode()
+        assert "Units: those that met the arm, whether they report or not." in whole
+
+    def test_set_figures_beside_a_lone_drawing(self, owner, browser):
+        guarded = [
+            {"name": "return", "role": "primary"},
+            {"name": "loss", "role": "guardrail", "margin": 1.0},
+        ]
+        made = running(owner, metrics=guarded)
+        for name in ("return", "loss"):
+            add_sums(made, returns(60), metric=name)
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        primary, lone = get_board(made).cards
+
+        assert [name for name, _ in primary.drawings] == ["return", "posterior"]
+        assert [name for name, _ in lone.drawings] == ["loss"]
+        whole = browser.get(page(made)).content.decode()
+        assert whole.count("<td>Guardrail</td>") == 1
 
     def test_write_differences_of_proportions_in_points(self, owner, browser):
         made = running(owner, metrics=[{"name": "filled", "role": "primary", "kind": "proportion"}])

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from experiments import jobs, selectors
 from experiments.intake import of_rows
+from experiments.models import Exposure, UnitStatistic
 from experiments.services.outcomes import record_outcomes
 from tests.factories import experiments
 from tests.factories.accounts import account
@@ -184,7 +185,7 @@ class TestListExperiments:
 
         says = manage("list_experiments")["experiments"][0]["says"]
 
-        assert says == "1 of 500 planned periods; no answer so far."
+        assert says == "Nothing to compare yet: 1 of 100 periods until the first look."
         assert says in manage("list_experiments", as_json=False)
 
     def test_filters_by_status(self, experiment, manage):
@@ -220,6 +221,11 @@ class TestShowExperiment:
 
         assert "  not started; return" in manage("show_experiment", made.name, as_json=False)
 
+    def test_tells_how_long_until_the_first_look(self, experiment, manage):
+        told = manage("show_experiment", "momentum", as_json=False)
+
+        assert "  Nothing to compare yet: 0 of 100 periods until the first look." in told
+
 
 class TestPage:
     def test_is_named_where_the_address_of_the_site_is_known(self, db, manage, settings):
@@ -248,3 +254,40 @@ class TestDetectability:
 
         assert manage("show_experiment", "venue")["detectability"] is None
         assert "information ratio" not in manage("show_experiment", "venue", as_json=False)
+
+
+class TestRebuildUnitSums:
+    @pytest.fixture
+    def assigned(self, db):
+        made = running(account("researcher"), design="assigned")
+        Exposure.objects.create(
+            experiment=made, unit="AAPL", arm=made.arms.get(position=0), allocation=1,
+            probability=0.5, at=START,
+        )  # fmt: skip
+        rows = [
+            {"metric": "return", "value": 1.0, "unit": "AAPL", "key": str(n),
+             "at": (START + timedelta(days=n)).isoformat()}
+            for n in range(3)
+        ]  # fmt: skip
+        record_outcomes(
+            experiment_id=made.public_id, sent=of_rows(rows), actor=made.owner,
+            at=START + timedelta(days=9),
+        )  # fmt: skip
+        return made
+
+    def test_compares_and_adds_up_anew(self, assigned, manage, capsys):
+        assert manage("rebuild_unit_sums", "momentum", "--check")["differing"] == []
+        UnitStatistic.objects.update(total=7.0)
+
+        with pytest.raises(CommandError, match=r"by: manage\.py rebuild_unit_sums mom"):
+            call_command("rebuild_unit_sums", "momentum", "--check")
+        told = capsys.readouterr().out
+        assert "return of champion, allocation 1: total is 21, and 3 by the outcomes" in told
+        assert manage("rebuild_unit_sums", "momentum")["outcomes"] == 3
+
+        said = manage("rebuild_unit_sums", "momentum", "--check", as_json=False)
+        assert "All sums by unit of momentum are those of its outcomes." in said
+
+    def test_says_why_it_cannot(self, experiment):
+        with pytest.raises(CommandError, match="momentum are not added up by unit"):
+            call_command("rebuild_unit_sums", "momentum")

@@ -24,6 +24,7 @@ from crowetrade_site.core.drawings.canvas import (
 MOST_POINTS = 400  # of a curve: about one for each unit of the drawing
 MOST_CURVES = 8  # the style sheet has so many colors
 _ROUND = 1e-12
+_ROOM = 7  # characters beside the plot
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,17 @@ def _grid(low: float, high: float, upward: Place, write: Writer) -> list[str]:
     for value in nice_ticks(low, high):
         y = upward(value)
         marks.append(f'<path class="ct-axis" d="M{LEFT} {y:.2f}H{RIGHT}"/>')
-        marks.append(words(LEFT - 6, y + 4, write(value), "end"))
+        marks.append(_beside(y + 4, write(value)))
     return marks
+
+
+def _beside(y: float, text: str) -> str:
+    """Return a label of the upright axis, set narrower where it would be cut off."""
+    mark = words(LEFT - 6, y, text, "end")
+    if len(text) <= _ROOM:
+        return mark
+    narrow = f'<text textLength="{LEFT - 8}" lengthAdjust="spacingAndGlyphs"'
+    return mark.replace("<text", narrow, 1)
 
 
 def _line(

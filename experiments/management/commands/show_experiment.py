@@ -6,7 +6,9 @@ from typing import Any
 
 from crowetrade_site.core.commands import DomainCommand
 from experiments import selectors
+from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
+from experiments.plans.verdicts import nothing_yet
 
 
 class Command(DomainCommand):
@@ -55,6 +57,8 @@ class Command(DomainCommand):
             self.say(f"  {reason:<20} {n:>12,}")
         for line in differences:
             self.say(f"  {line}")
+        if experiment.status == ExperimentStatus.RUNNING and not last:
+            self.say(f"  {nothing_yet(0, selectors.plan_of(experiment).analysis.first_look)}")
         if last:
             self.say(f"  analysis {last.number}: {last.verdict}. {last.decision['reason']}")
 

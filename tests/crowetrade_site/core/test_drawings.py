@@ -63,6 +63,17 @@ class TestDrawCurves:
         assert min(ys) >= canvas.TOP - 1e-9
         assert max(ys) <= canvas.BOTTOM + 1e-9
 
+    def test_sets_long_labels_narrower_where_they_would_be_cut_off(self):
+        short, long = (
+            drawn(
+                [Curve("a", [0.0, 1.0])], write=lambda value, unit=unit: f"{value:.1f}{unit}"
+            ).marks
+            for unit in ("", " million")
+        )
+
+        assert "textLength" not in short
+        assert f'textLength="{canvas.LEFT - 8}"' in long
+
     def test_escapes_names_and_names_several(self):
         marks = drawn(
             [Curve("a<b>", [1.0, 2.0]), Curve("c", [2.0, 1.0])], levels=[(0.0, "x<y>")]

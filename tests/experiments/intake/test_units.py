@@ -1,13 +1,14 @@
 """Sums over units are those of all rows together, in whatever batches they come."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.intake import MetricTerms, Terms
 from experiments.intake.sums import Taken
 from experiments.intake.units import NEVER, Known, unit_steps_of, unit_sums_of
-from experiments.statistics.clusters import UnitTable
+from experiments.statistics.clusters import UNIT_SUMS, UnitTable
 
 TERMS = Terms(
     True, ("a", "b"),
@@ -38,11 +39,15 @@ class Kept:
 
     def add(self, some):
         steps = unit_steps_of(*taken(some), TERMS)
-        known = Known(np.zeros(steps.whole.shape), np.full(steps.metric.size, NEVER))
+        empty = np.zeros(steps.whole.shape)
+        known = Known(empty, np.full(steps.metric.size, NEVER), empty * np.nan)
         for at, key in enumerate(zip(steps.metric.tolist(), steps.unit, strict=True)):
-            total, newest = self.totals.get(key, (np.zeros(3), NEVER))
-            known.had[at], known.newest[at] = total, newest
-            self.totals[key] = total + steps.whole[at], max(int(steps.newest[at]), newest)
+            total, newest, cell = self.totals.get(key, (np.zeros(3), NEVER, np.zeros(3)))
+            known.had[at], known.newest[at], known.cell[at] = total, newest, cell
+            last = int(steps.newest[at])
+            if last >= newest:
+                cell = steps.cell[at] + (cell if last == newest else 0.0)
+            self.totals[key] = total + steps.whole[at], max(last, newest), cell
         return unit_sums_of(steps, known)
 
 
@@ -66,10 +71,40 @@ class TestUnitSumsOf:
         np.testing.assert_allclose(
             sums.sums,
             [
-                [1, 2, 5, 2, 4, 10, 4, 25, 10, 4],
-                [0, 1, -1, 2, 9 - 4, 12 - 10, 12 - 4, 16 - 25, 16 - 10, 16 - 4],
+                [1, 2, 5, 2, 4, 10, 4, 25, 10, 4, 4, 10, 4, 25, 10, 4, *[0] * 6],
+                [0, 1, -1, 2, 9 - 4, 12 - 10, 12 - 4, 16 - 25, 16 - 10, 16 - 4,
+                 1, -1, 2, 1, -2, 4, *[0] * 6],
             ],
-        )
+        )  # fmt: skip
+
+    def test_go_on_with_the_newest_cell_and_tell_what_comes_late_to_others(self):
+        """2 and -2 in one cell make 0; to the cell before, 5 comes late."""
+        kept = Kept()
+        kept.add([(1, 0, 3, 1.0, 0.0), (1, 0, 12, 2.0, 0.0)])
+
+        sums = kept.add([(1, 0, 13, -2.0, 0.0), (1, 0, 4, 5.0, 0.0)]).sums.sum(axis=0)
+
+        cell_yy, late_yy = sums[13], sums[19]
+        assert (cell_yy, late_yy) == (-4.0, 25.0)
+
+    @given(rows, st.integers(0, 40))
+    def test_have_the_squares_of_cells_however_batches_cut_them(self, some, cut):
+        ordered = sorted(some, key=lambda row: row[2])
+        found = added([part for part in (ordered[:cut], ordered[cut:]) if part])
+
+        expected = {}
+        for metric, unit, at, value, _ in ordered:
+            if metric < 2:
+                cell = metric, unit, at // 10
+                counted = np.clip(value, -1.0, 1.0) if metric == 0 else value
+                expected[cell] = expected.get(cell, 0.0) + counted
+        for (metric, arm, allocation), sums in found.items():
+            squares = sum(
+                total**2 for (m, unit, _), total in expected.items()
+                if (m, unit % 2, unit // 2) == (metric, arm, allocation)
+            )  # fmt: skip
+            assert sums[13] == pytest.approx(squares, abs=1e-9)
+            assert not sums[16:].any()
 
     def test_count_a_late_outcome_from_the_newest_period_of_its_unit_on(self):
         kept = Kept()
@@ -91,7 +126,7 @@ class TestUnitSumsOf:
         sums = np.cumsum(np.concatenate([sums.sums for sums in pieces])[order], axis=0)
 
         ends = np.flatnonzero(np.diff(period[order], append=period.max() + 1))
-        units, n, y, x, *products = sums[ends].T
+        units, n, y, x, *products = sums[ends, :10].T
         assert (units == 1).all()
         for found, expected in zip(
             products, (n * n, n * y, n * x, y * y, y * x, x * x), strict=True
@@ -105,7 +140,7 @@ class TestUnitSumsOf:
 
         assert pieces.keys() == whole.keys()
         for key, sums in whole.items():
-            np.testing.assert_allclose(pieces[key], sums, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(pieces[key][:10], sums[:10], rtol=1e-9, atol=1e-9)
 
     @given(rows)
     def test_are_those_of_the_table_of_the_same_outcomes(self, some):
@@ -119,8 +154,7 @@ class TestUnitSumsOf:
         )
 
         sums = Kept().add(of_x).sums.sum(axis=0)
-        columns = ("units", "counted", "total", "x_total", "nn", "ny", "nx", "yy", "yx", "xx")
-        expected = [getattr(table, name).sum() for name in columns]
+        expected = [getattr(table, name).sum() for name in UNIT_SUMS]
         np.testing.assert_allclose(sums, expected, rtol=1e-9, atol=1e-9)
 
     def test_leave_out_metrics_that_are_no_sums(self):

@@ -275,6 +275,6 @@ class TestBoard:
 
         assert board.headline == "A winner: challenger"
         assert board.cards[0].drawing is not None
-        assert board.posterior is not None
+        assert "posterior" in dict(board.cards[0].drawings)
         assert "What was asked" in report
         assert "<script" not in report

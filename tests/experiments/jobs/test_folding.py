@@ -1,13 +1,16 @@
 """Folding: the same sums in fewer rows."""
 
 import threading
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.db import connection
 
 from experiments import jobs, selectors, services
-from experiments.models import ExposureCount, PeriodStatistic, UnitStatistic
+from experiments.intake import of_rows
+from experiments.models import Exposure, ExposureCount, Outcome, PeriodStatistic, UnitStatistic
+from experiments.services.outcomes import record_outcomes
 from tests.factories.accounts import account
 from tests.factories.experiments import AT, DAY_NS, add_sums, returns, running
 
@@ -81,6 +84,63 @@ class TestFoldShards:
         adding.join()
 
         assert table_of(made)[2].sum() == before + 50
+
+    def test_loses_and_doubles_nothing_beside_batches(self):
+        """Three feeds hand in sixty days while shards of those that are over fold."""
+        made = running(account(), design="assigned")
+        arms = [made.arms.get(position=at) for at in (0, 1)]
+        Exposure.objects.bulk_create(
+            Exposure(
+                experiment=made, unit=f"unit-{number}", arm=arms[number % 2], allocation=1,
+                probability=0.5, at=AT,
+            )
+            for number in range(30)
+        )  # fmt: skip
+        is_over = threading.Event()
+
+        def feed(first):
+            rng = np.random.default_rng(first)
+            for day in range(60):
+                rows = [
+                    {
+                        "metric": "return", "value": float(rng.standard_normal()),
+                        "unit": f"unit-{unit}", "key": f"{first}-{day}-{at}",
+                        "at": (AT + timedelta(days=day, minutes=at)).isoformat(),
+                    }
+                    for at, unit in enumerate(rng.integers(0, 30, 10))
+                ]  # fmt: skip
+                record_outcomes(
+                    experiment_id=made.public_id, sent=of_rows(rows), actor=made.owner,
+                    at=AT + timedelta(days=90),
+                )  # fmt: skip
+            connection.close()
+
+        def fold():
+            while not is_over.is_set():
+                jobs.fold_shards()
+            connection.close()
+
+        feeds = [threading.Thread(target=feed, args=(first,)) for first in range(3)]
+        folds = threading.Thread(target=fold)
+        for one in (folds, *feeds):
+            one.start()
+        for one in feeds:
+            one.join()
+        is_over.set()
+        folds.join()
+
+        values = np.array(Outcome.objects.values_list("value", flat=True))
+        table = selectors.period_table(made.metrics.get().pk)
+        assert (values.size, table.n.sum()) == (1800, 1800)
+        np.testing.assert_allclose(
+            [table.total.sum(), table.squares.sum()], [values.sum(), values @ values], rtol=1e-9
+        )
+        assert selectors.differing_unit_sums(made) == []
+        jobs.fold_shards()
+        for kept in (PeriodStatistic, UnitStatistic):
+            shards = kept.objects.filter(shard__gt=0).values_list("period", flat=True)
+            assert len(set(shards)) <= 4
+        assert jobs.fold_shards() == 0
 
     def test_keeps_the_sums_over_units(self):
         made = running(account(), design="assigned")

@@ -101,7 +101,25 @@ class TestAnalyze:
         one = found.primary.comparisons[0]
         assert one.lower is None
         assert "the first interval comes after 100" in one.because
-        assert decide(found, control="champion").verdict == Verdict.CONTINUE
+        decision = decide(found, control="champion")
+        assert decision.verdict == Verdict.CONTINUE
+        assert decision.reason == (
+            "Nothing to compare yet: 12 of 100 periods until the first look."
+        )
+
+    @pytest.mark.parametrize(
+        ("method", "first"),
+        [("planned_sequence", 100), ("group_sequential", 80), ("fixed_horizon", 400)],
+    )
+    def test_says_so_until_the_first_look_and_no_longer(self, method, first):
+        plan = planned(analysis={"horizon_periods": 400, "method": method})
+        before, at = (
+            analyze(plan, Observed({"return": shadow_table(drawn(n_periods=n))}))
+            for n in (first - 1, first)
+        )
+
+        assert (before.is_early, at.is_early) == (True, False)
+        assert at.primary.comparisons[0].is_known
 
     def test_says_that_nothing_is_there(self):
         empty = PeriodTable.of([], [], [], [], [], [])

@@ -72,10 +72,27 @@ class TestUnitsThatReportAgain:
     def test_are_told_of(self):
         found = analyze(self.asked(), self.observed(lift=1.0))
 
-        assert any("count each unit once" in note for note in found.notes)
+        assert any("depends on how many units" in note for note in found.notes)
         assert decide(found, control="champion").verdict == Verdict.WINNER
         level = found.primary.arms[0].standard_error
         assert level == pytest.approx(1.0 / np.sqrt(self.N_UNITS / 2), rel=0.2)
+
+    def test_get_no_interval_where_nearly_all_outcomes_are_of_one(self):
+        rng = np.random.default_rng(7)
+        unit = np.concatenate([np.tile(np.arange(200), 5), np.zeros(20_000, dtype=int)])
+        period = rng.integers(0, 400, unit.size) * DAY
+        given = (period, unit % 2, unit, rng.standard_normal(unit.size))
+        one = np.ones(unit.size, dtype=int)
+        seen = Observed(
+            {"return": PeriodTable.of_outcomes(*given[:2], given[3], allocation=one)},
+            {"return": UnitTable.of_outcomes(*given, allocation=one)},
+            exposed={1: {0: 100, 1: 100}}, weights={1: [0.5, 0.5]},
+        )  # fmt: skip
+
+        found = analyze(self.asked(minimum_periods=100), seen).primary.comparisons[0]
+
+        assert found.lower is None
+        assert "One unit has nearly all outcomes of an arm" in found.because
 
     def test_are_cut_at_the_watermark(self):
         early = analyze(self.asked(), self.observed(watermark=200 * DAY))
@@ -206,5 +223,5 @@ class TestUnitsThatReportAgain:
         one = found.primary.comparisons[0]
         assert (one.lower, one.upper) == (None, None)
         assert one.estimate is not None
-        assert any("again and again" in note and why in note for note in found.notes)
+        assert any("in period after period" in note and why in note for note in found.notes)
         assert decide(found, control="champion").verdict == Verdict.CONTINUE

@@ -19,7 +19,17 @@ from experiments.statistics.sequential.running import student_reach
 from experiments.statistics.summaries import PeriodTable
 
 
-def drawn(seed, *, n_periods=60, n_units=120, level=1.0, shock=0.0, effect=0.0, is_staggered=False):
+def drawn(
+    seed,
+    *,
+    n_periods=60,
+    n_units=120,
+    level=1.0,
+    shock=0.0,
+    effect=0.0,
+    is_staggered=False,
+    tail=None,
+):
     """Return period, arm, unit and value of outcomes of units that differ, and report as they like.
 
     They are there from the start, or come one after the other.
@@ -27,6 +37,8 @@ def drawn(seed, *, n_periods=60, n_units=120, level=1.0, shock=0.0, effect=0.0, 
     rng = np.random.default_rng(seed)
     arm_of, own = rng.integers(0, 2, n_units), level * rng.standard_normal(n_units)
     rate = rng.gamma(2.0, 0.5, n_units)
+    if tail is not None:
+        rate = np.minimum(rng.pareto(tail, n_units), 20.0)
     enters = rng.uniform(0.0, n_periods, n_units) * is_staggered
     counts = rng.poisson(rate * (enters <= np.arange(n_periods)[:, np.newaxis]))
     period, unit = (
@@ -86,7 +98,8 @@ class TestClusteredDifferences:
             totals = totals[:, totals[1] > 0.0]
             ratios.append(totals[0].sum() / totals[1].sum())
             parts = (totals[0] - ratios[-1] * totals[1]) / totals[1].mean()
-            variance += np.sum(parts**2) / (parts.size - 1) / parts.size
+            few = totals[1].sum() ** 2 / np.sum(totals[1] ** 2)
+            variance += np.mean(parts**2) / parts.size * few / (few - 1.0)
         assert found.difference[0] == pytest.approx(ratios[0] - ratios[1], rel=1e-9)
         assert found.error[0] == pytest.approx(np.sqrt(variance), rel=1e-9)
 
@@ -137,30 +150,48 @@ class TestClusteredDifferences:
 
         assert again.error[0] == pytest.approx(once.error[0], rel=0.02)
 
-    def test_takes_nothing_off_where_outcomes_of_a_period_offset_each_other(self):
-        """Two legs a unit and period cancel in its sums, and say nothing of what is in both."""
+    def test_agrees_with_statsmodels_where_outcomes_of_a_period_offset_each_other(self):
+        """Two legs a unit and period cancel in its sums: single outcomes vary 30 times as much."""
         rng = np.random.default_rng(15)
-        arm_of, n_units, n_periods = np.arange(120) % 2, 120, 60
-        shock = np.sqrt(2.0) * rng.standard_normal((n_periods, 1)) * np.where(arm_of, 0.5, -0.5)
-        net = rng.standard_normal(n_units) + shock + 0.3 * rng.standard_normal((60, 120))
-        period, unit, leg = (index.ravel() for index in np.indices((n_periods, n_units, 2)))
+        period, unit, leg = (index.ravel() for index in np.indices((400, 300, 2)))
+        arm = unit % 2
+        shock = 0.1 * rng.standard_normal((400, 1)) * np.where(np.arange(300) % 2, 1.0, -1.0)
+        net = 0.1 * rng.standard_normal(300) + shock + rng.standard_normal((400, 300))
+        values = net[period, unit] + 30.0 * (2 * leg - 1)
+
+        found = clustered_differences(*tables(period, arm, unit, values), 1, [400])
+
+        peer = robust(values, [arm], np.column_stack([unit, period]))
+        assert found.error[0] == pytest.approx(peer.bse[1], rel=1e-2)
+        bare = clustered_differences(*tables(period, arm, unit, net[period, unit]), 1, [400])
+        assert found.error[0] == pytest.approx(bare.error[0], rel=1e-6)
+
+    def test_is_no_smaller_where_some_came_late(self):
+        """The second leg of every tenth cell comes after newer outcomes of its unit."""
+        rng = np.random.default_rng(17)
+        period, unit, leg = (index.ravel() for index in np.indices((60, 120, 2)))
+        values = rng.standard_normal(period.size) + 3.0 * (2 * leg - 1)
+        is_late = (leg == 1) & (rng.random(period.size) < 0.1) & (period < 59)
+        given = (period, unit % 2, unit, values)
 
         errors = [
             clustered_differences(
-                *tables(period, arm_of[unit], unit, net[period, unit] + size * (2 * leg - 1)),
-                1, [n_periods],
+                PeriodTable.of_outcomes(period, unit % 2, values), by_unit, 1, [60]
             ).error[0]
-            for size in (0.0, 30.0)
-        ]  # fmt: skip
+            for by_unit in (
+                UnitTable.of_outcomes(*given),
+                UnitTable.of_outcomes(*given, counts_from=period + is_late),
+            )
+        ]
 
-        assert errors[1] == pytest.approx(errors[0], rel=0.1)
+        assert errors[0] < errors[1] < 1.4 * errors[0]
 
     def test_is_of_the_outcomes_that_count_by_unit(self):
         """A quarter of the units sent the newest day first: their history counts from that on."""
         period, arm, unit, values = drawn(16, n_units=160)
         is_late = unit % 4 == 0
         counts_from = np.where(is_late, 59, period)
-        by_unit = UnitTable.of_outcomes(counts_from, arm, unit, values)
+        by_unit = UnitTable.of_outcomes(period, arm, unit, values, counts_from=counts_from)
         table = PeriodTable.of_outcomes(period, arm, values)
 
         found = clustered_differences(table, by_unit, 1, [15, 30, 60])
@@ -170,7 +201,8 @@ class TestClusteredDifferences:
         whole = clustered_differences(*tables(period, arm, unit, values), 1, [60])
         np.testing.assert_allclose(found.difference[:2], without.difference, rtol=1e-9)
         np.testing.assert_allclose(found.error[:2], without.error, rtol=0.1)
-        np.testing.assert_allclose(found.error[2], whole.error[0], rtol=1e-9)
+        np.testing.assert_allclose(found.difference[2], whole.difference[0], rtol=1e-9)
+        assert whole.error[0] <= found.error[2] < 1.1 * whole.error[0]
         assert (found.units[0] < found.units[2]).all()
 
     def test_has_no_error_of_few_units(self):
@@ -179,6 +211,16 @@ class TestClusteredDifferences:
         found = clustered_differences(*tables(period, arm, unit, values), 1, [30])
 
         assert np.isfinite(found.difference[0])
+        assert np.isnan(found.error[0])
+
+    def test_has_no_error_where_one_unit_has_nearly_all_outcomes(self):
+        period, arm, unit, values = drawn(11)
+        of_one = np.repeat(np.flatnonzero(unit == unit[arm == 1][0]), 5_000)
+        more = [np.concatenate([column, column[of_one]]) for column in (period, arm, unit, values)]
+
+        found = clustered_differences(*tables(*more), 1, [30])
+
+        assert found.effective[0, 0] < 2.0 < found.effective[0, 1]
         assert np.isnan(found.error[0])
 
     def test_refuses_what_it_cannot_compare(self):
@@ -259,12 +301,39 @@ class TestProductSteps:
         assert product_steps(np.array([], dtype=np.int64), np.zeros((0, 3))).shape == (0, 6)
 
 
+cells = st.lists(
+    st.tuples(
+        st.integers(0, 2), st.integers(0, 2), st.floats(-9, 9), st.floats(-9, 9), st.booleans()
+    ),
+    min_size=1, max_size=20, unique_by=lambda row: row[:2],
+)  # fmt: skip
+
+
 class TestUnitTable:
+    @given(cells)
+    def test_bounds_the_squares_of_cells(self, rows):
+        """Each cell has one outcome in time, and may get one that comes late."""
+        unit, period, first, second, is_late = (np.array(one) for one in zip(*rows, strict=True))
+        both = [np.concatenate(pair) for pair in ((unit, unit), (period, period), (first, second))]
+        counts_from = np.concatenate([period, np.where(is_late, 9, period)])
+
+        table = UnitTable.of_outcomes(
+            both[1], both[0] * 0, both[0], both[2], counts_from=counts_from
+        )
+
+        in_order, late = table.cell_yy.sum(), table.late_yy.sum()
+        exact = np.sum((first + second) ** 2)
+        least = max(np.sqrt(max(in_order, 0.0)) - np.sqrt(late), 0.0) ** 2
+        assert least <= exact + 1e-6
+        if not is_late.any():
+            assert in_order == pytest.approx(exact, abs=1e-6)
+            assert late == 0.0
+
     def test_refuses_columns_that_do_not_fit(self):
-        with pytest.raises(ShapeError, match="13 columns"):
+        with pytest.raises(ShapeError, match="25 columns"):
             UnitTable.of([1], [0], [0])
         with pytest.raises(ShapeError, match="one length"):
-            UnitTable.of([1, 2], *[[0]] * 2, *[[0.0]] * 10)
+            UnitTable.of([1, 2], *[[0]] * 2, *[[0.0]] * 22)
 
     def test_ends_with_the_periods_that_have_ended(self):
         table = UnitTable.of_outcomes([0, 10, 20], [0, 0, 0], [1, 1, 2], [1.0, 2.0, 3.0])
@@ -292,7 +361,7 @@ class TestLevel:
         "kind",
         [
             {"level": 0.0}, {"level": 1.0}, {"level": 3.0}, {"level": 1.0, "shock": 2.0},
-            {"level": 1.0, "is_staggered": True},
+            {"level": 1.0, "is_staggered": True}, {"level": 1.0, "tail": 1.5},
         ],
     )  # fmt: skip
     def test_is_kept_whenever_one_looks(self, kind):
@@ -305,7 +374,7 @@ class TestLevel:
         for seed in range(self.N_RUNS):
             period, arm, unit, values = drawn(seed, level=1.0)
             counts_from = np.where(unit % 10 < 8, 59, period)
-            by_unit = UnitTable.of_outcomes(counts_from, arm, unit, values)
+            by_unit = UnitTable.of_outcomes(period, arm, unit, values, counts_from=counts_from)
             table = PeriodTable.of_outcomes(period, arm, values)
             n_found += self.leaves(clustered_differences(table, by_unit, 1, self.LOOKS))
 

@@ -1,0 +1,167 @@
+"""Differences of two arms at looks, with errors by unit and period.
+
+References
+----------
+.. [1] Deng, Knoblich and Lu (2018), "Applying the delta method in metric analytics", KDD.
+.. [2] Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", Journal of
+   Business and Economic Statistics 29(2), equation 2.11.
+.. [3] Satterthwaite (1946), "An approximate distribution of estimates of variance components",
+   Biometrics Bulletin 2(6).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from experiments.statistics.checks import FloatArray, IntArray, integers_of, require_count
+from experiments.statistics.clusters.products import N, X, Y
+from experiments.statistics.clusters.sides import Sides, sides_of
+from experiments.statistics.clusters.tables import UnitTable
+from experiments.statistics.clusters.two_way import TINY, effective_units, over_units, two_way
+from experiments.statistics.errors import SettingsError
+from experiments.statistics.summaries import PeriodTable
+
+FEWEST_UNITS: Final = 10  # of an arm, for an error
+FEWEST_EFFECTIVE: Final = 2.0  # units of one size that must say as much
+_ROUNDING: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class ClusteredLooks:
+    """A difference as it stood after some periods.
+
+    Attributes
+    ----------
+    periods : int64 array, shape (n_looks,)
+        Periods by then in which both arms had outcomes.
+    period : int64 array, shape (n_looks,)
+        Start of the newest of them [UTC ns].
+    difference : float64 array, shape (n_looks,)
+        The arm less the control, in the metric's unit; NaN where it cannot be computed.
+    error : float64 array, shape (n_looks,)
+        Its standard error, > 0; NaN where there is none.
+    freedom : float64 array, shape (n_looks,)
+        Degrees of freedom of the error [3]_.
+    units : float64 array, shape (n_looks, 2)
+        Of the arm and the control that had reported.
+    effective : float64 array, shape (n_looks, 2)
+        How many units of one size would say as much as those.
+    """
+
+    periods: IntArray
+    period: IntArray
+    difference: FloatArray
+    error: FloatArray
+    freedom: FloatArray
+    units: FloatArray
+    effective: FloatArray
+
+
+def clustered_differences(
+    table: PeriodTable, units: UnitTable, arm: int, looks: ArrayLike, *, control: int = 0,
+    is_ratio: bool = False, is_adjusted: bool = False, batch: int = 1,
+) -> ClusteredLooks:  # fmt: skip
+    """Return the difference of two arms' means over all outcomes, with errors by unit and period.
+
+    Parameters
+    ----------
+    table : PeriodTable
+        Sums of the outcomes.
+    units : UnitTable
+        Of the same outcomes.
+    arm, control : int
+        Positions.
+    looks : int array, shape (n_looks,)
+        Ascending; periods (with outcomes of both arms) after which to look, >= 1. Those that have
+        not come yet are left out.
+    is_ratio : bool
+        Whether the covariate is a denominator, and what is compared the ratio of sums.
+    is_adjusted : bool
+        Whether what the covariate explains of the difference is taken off (CUPED).
+    batch : int
+        Periods that are one cluster, in their order: longer than their shocks last.
+
+    Raises
+    ------
+    NotComputedError
+        No period has outcomes of both arms.
+    SettingsError
+        Both a ratio and adjusted.
+
+    Notes
+    -----
+    Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several weighed by
+    ``n_1 n_0 / (n_1 + n_0)``. By the delta method [1]_ each is linear in the sums, by coefficients
+    c, and the variance is ``c' (U + P - O) c``: U over units, P over batches of periods, O over
+    cells of a unit and a period, which are in both [2]_; never less than by units or by periods
+    alone. Of cells to which something came late O is the least that it may be, if that came at
+    once. U and O are of the outcomes that count by unit at the look, P is of those of its periods:
+    the same but for late ones. P takes in that an effect may vary with time. Time grows with looks
+    times periods times allocations.
+
+    Looks may use the boundaries of a mean of independent periods as long as later outcomes of a
+    unit do not go against its earlier ones and evidence grows no faster than the periods do:
+    differences at two looks then depend more on each other, never less.
+    """
+    require_count("batch", batch, 1)
+    if is_ratio and is_adjusted:
+        raise SettingsError("A ratio's denominator takes the covariate's place.")
+    sides = sides_of(table, units, (arm, control), integers_of(looks, "looks"))
+    below = X if is_ratio else N
+    difference, weights = _linear(sides.first, Y, below)
+    _, in_time = _linear(sides.reported, Y, below)
+    if is_adjusted:
+        explained, x_weights = _linear(sides.first, X, N)
+        slope = _slope(sides, weights, x_weights)
+        difference = difference - slope * explained
+        by_look = slope[:, np.newaxis, np.newaxis, np.newaxis]
+        weights = weights - by_look * x_weights
+        in_time = in_time - by_look * _linear(sides.reported, X, N)[1]
+    variance, freedom = two_way(sides, weights, in_time, batch, below)
+    n_units, effective = sides.units.sum(axis=1), effective_units(sides, below).sum(axis=1)
+    has_units = ((n_units >= FEWEST_UNITS) & (effective >= FEWEST_EFFECTIVE)).all(axis=-1)
+    is_known = (variance > 0.0) & (freedom > 0.0) & has_units
+    return ClusteredLooks(
+        sides.looks, sides.period, difference,
+        np.where(is_known, np.sqrt(np.maximum(variance, 0.0)), np.nan),
+        np.where(is_known, freedom, np.nan), n_units, effective,
+    )  # fmt: skip
+
+
+def _shares(first: FloatArray, below: int) -> FloatArray:
+    """Return what each allocation counts for at each look, shape (n_looks, n_strata)."""
+    size = np.maximum(first[..., below], 0.0)
+    is_there = (size > 0.0).all(axis=-1)
+    weight = np.where(is_there, size.prod(axis=-1) / np.maximum(size.sum(axis=-1), TINY), 0.0)
+    shares: FloatArray = weight / np.maximum(weight.sum(axis=-1, keepdims=True), TINY)
+    return shares
+
+
+def _linear(first: FloatArray, above: int, below: int) -> tuple[FloatArray, FloatArray]:
+    """Return the difference of two ratios of sums, and by how much each sum moves it.
+
+    The second has the shape of `first`: (n_looks, n_strata, 2, 3); NaN where nothing is known.
+    """
+    sign = _shares(first, below)[..., np.newaxis] * np.array([1.0, -1.0])
+    is_there = (sign != 0.0) & (first[..., below] > 0.0)
+    size = np.where(is_there, first[..., below], 1.0)
+    ratio = first[..., above] / size
+    slope = np.where(is_there, sign / size, 0.0)
+    weights = np.zeros(first.shape)
+    weights[..., above] = slope
+    weights[..., below] -= slope * ratio
+    difference = np.where(is_there, sign * ratio, 0.0).sum(axis=(1, 2))
+    return np.where(is_there.any(axis=(1, 2)), difference, np.nan), weights
+
+
+def _slope(sides: Sides, weights: FloatArray, x_weights: FloatArray) -> FloatArray:
+    """Return the slope of the difference on the covariate's; 0 where that does not vary."""
+    x_variance = over_units(sides, x_weights, x_weights, N)
+    x_size = np.einsum(
+        "lsam,lsamk,lsak->l", np.abs(x_weights), np.abs(sides.by_unit), np.abs(x_weights)
+    )
+    varies = x_variance > _ROUNDING * x_size
+    slope = over_units(sides, weights, x_weights, N) / np.where(varies, x_variance, 1.0)
+    return np.where(varies, slope, 0.0)

@@ -1,0 +1,220 @@
+"""Sums by unit made anew: those that batches keep, of what is still kept as it came."""
+
+import threading
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.db import connection
+
+from crowetrade_site.core.errors import Forbidden
+from crowetrade_site.core.models import AuditEvent
+from experiments import jobs, selectors, services
+from experiments.intake import of_rows
+from experiments.models import Exposure, Outcome, PeriodStatistic, UnitStatistic, UnitTotal
+from experiments.selectors.configuration import NotRunning
+from experiments.selectors.raw import NoUnitSums, OutcomesGone
+from experiments.services.outcomes import record_outcomes
+from experiments.statistics.clusters import UNIT_SUMS
+from tests.factories.accounts import account
+from tests.factories.feeding import START, plan, running
+
+NOW = START + timedelta(days=60)
+METRICS = [
+    {"name": "return", "role": "primary", "bound": 1.5},
+    {"name": "cost", "kind": "ratio"},
+    {"name": "delay", "kind": "quantile", "quantile": 0.9},
+]
+
+
+@pytest.fixture
+def owner(db):
+    return account("researcher")
+
+
+def assigned(owner, n_units=40, **more):
+    """Return an experiment in which units report again; the last of them is overridden."""
+    made = running(owner, design="assigned", metrics=METRICS, **more)
+    arms = [made.arms.get(position=at) for at in (0, 1)]
+    Exposure.objects.bulk_create(
+        Exposure(
+            experiment=made, unit=f"unit-{number}", arm=arms[number % 2], allocation=1,
+            probability=0.5, at=START, is_override=number == n_units - 1,
+        )
+        for number in range(n_units)
+    )  # fmt: skip
+    return made
+
+
+def feed(made, days, n_units=40, per_day=60, first=0):
+    """Hand in days of outcomes, a batch each, in their order."""
+    for day in days:
+        rng = np.random.default_rng(day)
+        rows = [
+            {
+                "metric": ("return", "cost", "delay")[k % 3], "unit": f"unit-{unit}",
+                "value": float(rng.standard_normal()), "x": float(rng.uniform(1.0, 2.0)),
+                "at": (START + timedelta(days=int(day), minutes=k)).isoformat(),
+                "key": f"{first}-{day}-{k}",
+            }
+            for k, unit in enumerate(rng.integers(0, n_units, per_day))
+        ]  # fmt: skip
+        record_outcomes(experiment_id=made.public_id, sent=of_rows(rows), actor=made.owner, at=NOW)
+
+
+def table(made, name="return"):
+    """Return the sums by unit of a metric as columns, by period and arm."""
+    found = selectors.unit_table(made.metrics.get(name=name).pk)
+    order = np.lexsort((found.arm, found.period))
+    return np.stack([getattr(found, one)[order] for one in ("period", "arm", *UNIT_SUMS)])
+
+
+def rebuild(made, **more):
+    return services.rebuild_unit_sums(
+        experiment_id=made.public_id, actor=more.pop("actor", made.owner), at=NOW, **more
+    )
+
+
+def lose_sums():
+    UnitTotal.objects.all().delete()
+    UnitStatistic.objects.all().delete()
+
+
+class TestRebuildUnitSums:
+    def test_gives_the_sums_that_batches_keep(self, owner):
+        made = assigned(owner)
+        feed(made, range(12))
+        before = {name: table(made, name) for name in ("return", "cost")}
+        totals = set(UnitTotal.objects.values_list("metric", "unit", "n", "newest", "cell_n"))
+        lose_sums()
+
+        n = [rebuild(made), rebuild(made)]
+
+        assert n == [Outcome.objects.exclude(unit="unit-39").count()] * 2
+        for name, columns in before.items():
+            np.testing.assert_allclose(table(made, name), columns, rtol=1e-9, atol=1e-9)
+        again = set(UnitTotal.objects.values_list("metric", "unit", "n", "newest", "cell_n"))
+        assert again == totals
+
+    def test_lets_batches_go_on_where_it_ended(self, owner):
+        made, other = assigned(owner), assigned(owner, name="other")
+        feed(made, range(6))
+        feed(other, range(12))
+        lose_sums()
+
+        rebuild(made)
+        feed(made, range(6, 12))
+        rebuild(other)
+
+        np.testing.assert_allclose(table(made), table(other), rtol=1e-9, atol=1e-9)
+
+    def test_gives_an_answer_to_an_experiment_that_had_none(self, owner):
+        made = assigned(owner, analysis={"horizon_periods": 30, "batch_periods": 1})
+        feed(made, range(20))
+        lose_sums()
+        feed(made, [20])
+
+        def because():
+            found = jobs.analyze_experiment(experiment_id=made.public_id)
+            return found.findings["metrics"][0]["comparisons"][0]
+
+        assert because()["is_withheld"]
+        rebuild(made)
+        answer = because()
+
+        assert not answer["is_withheld"]
+        assert answer["lower"] < answer["estimate"] < answer["upper"]
+
+    def test_is_recorded_once(self, owner):
+        made = assigned(owner)
+        feed(made, [0])
+
+        rebuild(made, reason="it ran before")
+
+        event = AuditEvent.objects.get(verb="experiments.experiment.unit_sums_rebuilt")
+        assert "it ran before" in event.canonical
+
+    def test_is_refused_where_outcomes_are_gone(self, owner):
+        made = assigned(owner)
+        feed(made, range(3))
+        before = table(made)
+        Outcome.objects.filter(at__lt=START + timedelta(days=1)).delete()
+
+        with pytest.raises(OutcomesGone, match="are not kept as they came any more"):
+            rebuild(made)
+
+        np.testing.assert_array_equal(table(made), before)
+
+    def test_is_refused_where_there_is_nothing_to_rebuild(self, owner):
+        with pytest.raises(NoUnitSums, match="not added up by unit"):
+            rebuild(running(owner))
+        draft = services.create_experiment(
+            document=plan(name="draft", design="assigned"), actor=owner, at=START
+        )
+        with pytest.raises(NotRunning, match="draft"):
+            rebuild(draft)
+
+    def test_is_refused_to_others(self, owner):
+        with pytest.raises(Forbidden):
+            rebuild(assigned(owner), actor=account("researcher", "somebody-else"))
+
+
+class TestDifferingUnitSums:
+    def test_are_none_after_any_batches(self, owner):
+        made = assigned(owner)
+        feed(made, [3, 0, 5, 1, 4])  # some come late
+
+        assert selectors.differing_unit_sums(made) == []
+
+    def test_are_named(self, owner):
+        made = assigned(owner)
+        feed(made, range(3))
+        row = UnitStatistic.objects.filter(metric__name="cost", arm__position=1).first()
+        UnitStatistic.objects.filter(pk=row.pk).update(yx=row.yx + 0.5, counted=row.counted + 1)
+
+        found = selectors.differing_unit_sums(made)
+
+        assert [(one.metric, one.arm, one.sum) for one in found] == [
+            ("cost", "challenger", "counted"), ("cost", "challenger", "yx"),
+        ]  # fmt: skip
+        assert found[1].stored - found[1].made == pytest.approx(0.5)
+        rebuild(made)
+        assert selectors.differing_unit_sums(made) == []
+
+    def test_are_refused_where_outcomes_are_gone(self, owner):
+        made = assigned(owner)
+        feed(made, range(3))
+        Outcome.objects.filter(at__lt=START + timedelta(days=1)).delete()
+
+        with pytest.raises(OutcomesGone):
+            selectors.differing_unit_sums(made)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestBesideBatchesAndFolds:
+    def test_loses_and_doubles_nothing(self):
+        made = assigned(account("researcher"))
+        feed(made, range(8))
+
+        def go_on(first):
+            feed(made, range(10), first=first)
+            connection.close()
+
+        def fold():
+            for _ in range(20):
+                jobs.fold_shards()
+            connection.close()
+
+        beside = [threading.Thread(target=go_on, args=(first,)) for first in (1, 2)]
+        beside.append(threading.Thread(target=fold))
+        for one in beside:
+            one.start()
+        for _ in range(4):
+            rebuild(made)
+        for one in beside:
+            one.join()
+
+        assert selectors.differing_unit_sums(made) == []
+        sums = selectors.unit_table(made.metrics.get(name="return").pk)
+        n = PeriodStatistic.objects.filter(metric__name="return").values_list("n", flat=True)
+        assert sums.counted.sum() == sum(n)
