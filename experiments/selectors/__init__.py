@@ -3,7 +3,7 @@
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.records import (
-    current_allocation,
+    allocations_in_force,
     find_experiment,
     get_analysis,
     get_experiment,
@@ -27,7 +27,7 @@ from experiments.selectors.statistics import (
 __all__ = [
     "Board",
     "Detectability",
-    "current_allocation",
+    "allocations_in_force",
     "detectability",
     "exposed_by_allocation",
     "find_experiment",

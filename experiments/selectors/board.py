@@ -10,7 +10,7 @@ from django.utils import timezone
 from crowetrade_site.core.drawings import Drawing
 from crowetrade_site.core.history import Happening, newest_about
 from experiments.lifecycle import ExperimentStatus
-from experiments.models import Analysis, Experiment
+from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import ExperimentPlan, MetricSpec, Verdict
 from experiments.selectors import drawings
 from experiments.selectors.detecting import detectability
@@ -91,6 +91,18 @@ class ArmRow:
 
 
 @dataclass(frozen=True)
+class ContextRow:
+    """One arm among the units that came in one context, written out."""
+
+    context: str  # of the first of its arms; empty below it
+    about: str
+    arm: str
+    share: str
+    n: str
+    difference: ComparisonRow | None  # None of the control
+
+
+@dataclass(frozen=True)
 class Board:
     """Everything that is shown of an experiment."""
 
@@ -106,7 +118,8 @@ class Board:
     arms: Sequence[ArmRow]
     cards: Sequence[MetricCard]
     posterior: Drawing | None
-    allocation: Drawing | None
+    contexts: Sequence[ContextRow]  # none where shares depend on no context
+    allocations: Sequence[Drawing]
     cost: Drawing | None
     cost_text: str
     mismatch: str
@@ -142,10 +155,11 @@ def get_board(experiment: Experiment) -> Board:
         progress=_progress(n_periods, plan),
         detectability=shown.sentence if (shown := detectability(plan)) else "",
         arms=_arms(experiment, plan, primary, shares[-1].weights if shares else plan.weights),
+        contexts=_contexts(plan, found.get("contexts", []), shares),
         cards=[_card(plan, metric, by_name.get(metric.name), decision) for metric in plan.metrics],
         posterior=drawings.draw_posteriors(plan.primary, primary),
-        allocation=drawings.draw_allocations(plan, shares, _until(experiment)),
-        cost=drawings.draw_cost(plan.primary, found.get("cost")),
+        allocations=drawings.draw_allocations(plan, shares, _until(experiment)),
+        cost=drawings.draw_cost(plan, found.get("cost")),
         cost_text=_cost_text(plan, found),
         mismatch=mismatch,
         is_mismatch=is_mismatch,
@@ -164,14 +178,24 @@ def history_of(experiment: Experiment) -> list[Happening]:
 
 
 def write_differences(experiment: Experiment, analysis: Analysis | None) -> list[str]:
-    """Return a line for each challenger: its difference on the primary metric so far."""
+    """Return a line for each challenger: its difference on the primary metric so far.
+
+    Where shares depend on a context, those within each follow, which decide nothing.
+    """
     plan = plan_of(experiment)
-    metrics = analysis.findings.get("metrics", []) if analysis else []
+    findings = analysis.findings if analysis else {}
+    metrics = findings.get("metrics", [])
     found = next((one for one in metrics if one["name"] == plan.primary.name), None)
+    parts = [("", found["comparisons"])] if found else []
+    parts += [
+        (f"explored, {one['context']}: ", one["comparisons"])
+        for one in findings.get("contexts", [])
+    ]
     return [
-        f"{one['arm']} less {plan.control.name}, {plan.primary.name}: "
+        f"{where}{one['arm']} less {plan.control.name}, {plan.primary.name}: "
         + _difference(plan.primary, one)
-        for one in (found["comparisons"] if found else [])
+        for where, comparisons in parts
+        for one in comparisons
     ]
 
 
@@ -222,7 +246,7 @@ def _arms(
                 name=arm.name,
                 is_control=at == 0,
                 what=arm.model or arm.strategy or arm.description or NOTHING,
-                share=write_share(weights[at]) if plan.design == "assigned" else "every period",
+                share=_share(plan, weights[at]),
                 n=f"{own['n']:,.0f}" if own else "0",
                 mean=write_value(plan.primary, own.get("mean")),
                 error=write_value(plan.primary, own.get("standard_error")),
@@ -247,15 +271,7 @@ def _card(
         for state in decision.get("guardrails", [])
     }
     rows = [
-        ComparisonRow(
-            arm=one["arm"],
-            estimate=write_difference(metric, one["estimate"]),
-            interval=write_interval(metric, one["lower"], one["upper"]),
-            chance=write_share(one["probability_better"]),
-            loss=write_difference(metric, one["expected_loss"]),
-            guardrail=states.get((metric.name, one["arm"]), ""),
-            because=one["because"],
-        )
+        _comparison(metric, one, guardrail=states.get((metric.name, one["arm"]), ""))
         for one in found["comparisons"]
     ]
     if found["comparisons"]:
@@ -264,6 +280,65 @@ def _card(
         metric.name, metric.role, ", ".join(about), rows,
         drawings.draw_sequence(plan, metric, found),
     )  # fmt: skip
+
+
+def _comparison(metric: MetricSpec, one: Mapping[str, Any], guardrail: str = "") -> ComparisonRow:
+    return ComparisonRow(
+        arm=one["arm"],
+        estimate=write_difference(metric, one["estimate"]),
+        interval=write_interval(metric, one["lower"], one["upper"]),
+        chance=write_share(one["probability_better"]),
+        loss=write_difference(metric, one["expected_loss"]),
+        guardrail=guardrail,
+        because=one["because"],
+    )
+
+
+def _share(plan: ExperimentPlan, weight: float) -> str:
+    """Return what an arm is given; by context it stands beside each."""
+    if plan.design == "shadow":
+        return "every period"
+    asked = plan.allocation.context
+    return write_share(weight) if asked is None else f"by {asked.attribute}"
+
+
+def _contexts(
+    plan: ExperimentPlan, found: Sequence[Mapping[str, Any]], shares: Sequence[Allocation]
+) -> list[ContextRow]:
+    """Return the arms of each context, the control first, with the shares in force."""
+    if plan.allocation.context is None:
+        return []
+    by_context = {one["context"]: one for one in found}
+    in_force = {one.context: one.weights for one in shares}  # the newest come last
+    return [
+        row
+        for context in plan.contexts
+        for row in _context_rows(
+            plan, context, by_context.get(context, {}), in_force.get(context, plan.weights)
+        )
+    ]
+
+
+def _context_rows(
+    plan: ExperimentPlan, context: str, found: Mapping[str, Any], weights: Sequence[float]
+) -> list[ContextRow]:
+    differences = {each["arm"]: each for each in found.get("comparisons", [])}
+    figures = {each["arm"]: each for each in found.get("arms", [])}
+    units, periods = found.get("n_exposed", 0), found.get("n_periods", 0)
+    rows = []
+    for at, (arm, weight) in enumerate(zip(plan.ordered_arms, weights, strict=True)):
+        one = differences.get(arm.name)
+        rows.append(
+            ContextRow(
+                context="" if at else context,
+                about="" if at else f"{units:,} units, {periods:,} periods compared",
+                arm=arm.name,
+                share=write_share(weight),
+                n=f"{figures[arm.name]['n']:,.0f}" if arm.name in figures else "0",
+                difference=_comparison(plan.primary, one) if one else None,
+            )
+        )
+    return rows
 
 
 def _mismatch(found: Mapping[str, Any] | None) -> tuple[str, bool]:
@@ -293,10 +368,13 @@ def _cost_text(plan: ExperimentPlan, found: Mapping[str, Any]) -> str:
         if plan.primary.kind == "proportion"
         else write_value(plan.primary, total)
     )
+    asked = plan.allocation.context
+    best = f"in each {asked.attribute} to the arm that looks best in it" if asked else (
+        "to the arm that looks best now"
+    )  # fmt: skip
     return (
-        f"About {amount} of {plan.primary.name} in all, "
-        "compared with giving everything to the arm that looks best now; of arms that are alike "
-        "this is chance, and never 0."
+        f"About {amount} of {plan.primary.name} in all, compared with giving everything {best}; of "
+        "arms that are alike this is chance, and never 0."
     )
 
 

@@ -17,6 +17,7 @@ References
    Biometrics Bulletin 2(6).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Self
 
@@ -133,7 +134,13 @@ class UnitTable:
 
     def ended(self, by_ns: int, period_ns: int) -> Self:
         """Return the rows of periods that ended by a time, as `PeriodTable.ended` does."""
-        kept = self.period <= by_ns - require_count("period_ns", period_ns, 1)
+        return self._where(self.period <= by_ns - require_count("period_ns", period_ns, 1))
+
+    def of_allocations(self, numbers: Sequence[int]) -> Self:
+        """Return the rows of some allocations."""
+        return self._where(np.isin(self.allocation, numbers))
+
+    def _where(self, kept: NDArray[np.bool_]) -> Self:
         return type(self)(*(getattr(self, field.name)[kept] for field in fields(self)))
 
 
@@ -233,11 +240,14 @@ class _Sides:
     first: FloatArray
     by_unit: FloatArray
     units: FloatArray
+    group: IntArray
+    traffic: FloatArray
 
 
 def clustered_differences(
     table: PeriodTable, units: UnitTable, arm: int, looks: ArrayLike, *, control: int = 0,
     is_ratio: bool = False, is_adjusted: bool = False, batch: int = 1,
+    groups: Mapping[int, str] | None = None,
 ) -> ClusteredLooks:  # fmt: skip
     """Return the difference of two arms' means over all outcomes, with errors by unit and period.
 
@@ -258,6 +268,8 @@ def clustered_differences(
         Whether what the covariate explains of the difference is taken off (CUPED).
     batch : int
         Periods that are one cluster, in their order: longer than their shocks last.
+    groups : mapping of int to str, optional
+        Whose an allocation is, such as a context: groups are weighed by the outcomes of all arms.
 
     Raises
     ------
@@ -268,7 +280,7 @@ def clustered_differences(
 
     Notes
     -----
-    Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several weighed by
+    Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several of a group weighed by
     ``n_1 n_0 / (n_1 + n_0)``. By the delta method [1]_ each is linear in the sums, by coefficients
     c, and the variance is ``c' (U + P - O) c``: U over units, P over batches of periods, O over
     single outcomes, which are in both and stand in for those of one unit in one period [2]_; never
@@ -285,17 +297,17 @@ def clustered_differences(
     require_count("batch", batch, 1)
     if is_ratio and is_adjusted:
         raise SettingsError("A ratio's denominator takes the covariate's place.")
-    sides = _sides(table, units, (arm, control), integers_of(looks, "looks"))
+    sides = _sides(table, units, (arm, control), integers_of(looks, "looks"), groups or {})
     below = _X if is_ratio else _N
-    difference, weights = _linear(sides.first, _Y, below)
-    _, in_time = _linear(sides.reported, _Y, below)
+    difference, weights = _linear(sides, sides.first, _Y, below)
+    _, in_time = _linear(sides, sides.reported, _Y, below)
     if is_adjusted:
-        explained, x_weights = _linear(sides.first, _X, _N)
+        explained, x_weights = _linear(sides, sides.first, _X, _N)
         slope = _slope(sides, weights, x_weights)
         difference = difference - slope * explained
         by_look = slope[:, np.newaxis, np.newaxis, np.newaxis]
         weights = weights - by_look * x_weights
-        in_time = in_time - by_look * _linear(sides.reported, _X, _N)[1]
+        in_time = in_time - by_look * _linear(sides, sides.reported, _X, _N)[1]
     variance, freedom = _two_way(sides, weights, in_time, batch)
     n_units = sides.units.sum(axis=1)
     has_units = (n_units >= FEWEST_UNITS).all(axis=-1)
@@ -339,7 +351,10 @@ def clustered_means(
     return np.where(np.isfinite(mean), mean, np.nan), np.where(is_known, error, np.nan)
 
 
-def _sides(table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks: IntArray) -> _Sides:
+def _sides(
+    table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks: IntArray,
+    groups: Mapping[int, str],
+) -> _Sides:  # fmt: skip
     """Return the sums of two arms at the looks that have come."""
     is_of = np.isin(table.arm, arms)
     periods, at = np.unique(table.period[is_of], return_inverse=True)
@@ -365,11 +380,23 @@ def _sides(table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks: I
     of_units, outcomes, reported = (
         np.cumsum(whole, axis=0)[ends] for whole in (of_units, outcomes, parts)
     )
+    whose = [groups.get(number, "") for number in strata.tolist()]
+    _, group = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)
     return _Sides(
+        group=group.astype(np.int64), traffic=_traffic(table, periods, strata)[ends],
         parts=parts, looks=come, ends=ends, period=periods[ends], reported=reported,
         outcomes=outcomes[..., _SECOND], first=of_units[..., 1:4],
         by_unit=of_units[..., 4:][..., _SECOND], units=of_units[..., 0],
     )  # fmt: skip
+
+
+def _traffic(table: PeriodTable, periods: IntArray, strata: IntArray) -> FloatArray:
+    """Return the outcomes of all arms up to each period by stratum, (n_periods, n_strata)."""
+    rows = np.isin(table.allocation, strata) & (table.period <= periods[-1])
+    at = np.searchsorted(periods, table.period[rows])
+    flat = at * strata.size + np.searchsorted(strata, table.allocation[rows])
+    n = np.bincount(flat, table.n[rows], periods.size * strata.size).astype(np.float64)
+    return np.cumsum(n.reshape(periods.size, strata.size), axis=0)
 
 
 def _summed(
@@ -383,21 +410,30 @@ def _summed(
     return np.stack(columns, axis=-1).reshape(*shape, len(names)).astype(np.float64)
 
 
-def _shares(first: FloatArray, below: int) -> FloatArray:
-    """Return what each allocation counts for at each look, shape (n_looks, n_strata)."""
+def _shares(sides: _Sides, first: FloatArray, below: int) -> FloatArray:
+    """Return what each allocation counts for at each look, shape (n_looks, n_strata).
+
+    Groups of allocations count by their traffic, those of one by what they tell.
+    """
     size = np.maximum(first[..., below], 0.0)
     is_there = (size > 0.0).all(axis=-1)
     weight = np.where(is_there, size.prod(axis=-1) / np.maximum(size.sum(axis=-1), _TINY), 0.0)
-    shares: FloatArray = weight / np.maximum(weight.sum(axis=-1, keepdims=True), _TINY)
+    of_group = sides.group[:, np.newaxis] == np.arange(sides.group.max() + 1)
+    whole = weight @ of_group
+    traffic = np.where(whole > 0.0, sides.traffic @ of_group, 0.0)
+    counts = traffic / np.maximum(traffic.sum(axis=-1, keepdims=True), _TINY)
+    shares: FloatArray = (weight / np.maximum(whole @ of_group.T, _TINY)) * (counts @ of_group.T)
     return shares
 
 
-def _linear(first: FloatArray, above: int, below: int) -> tuple[FloatArray, FloatArray]:
+def _linear(
+    sides: _Sides, first: FloatArray, above: int, below: int
+) -> tuple[FloatArray, FloatArray]:
     """Return the difference of two ratios of sums, and by how much each sum moves it.
 
     The second has the shape of `first`: (n_looks, n_strata, 2, 3); NaN where nothing is known.
     """
-    sign = _shares(first, below)[..., np.newaxis] * np.array([1.0, -1.0])
+    sign = _shares(sides, first, below)[..., np.newaxis] * np.array([1.0, -1.0])
     is_there = (sign != 0.0) & (first[..., below] > 0.0)
     size = np.where(is_there, first[..., below], 1.0)
     ratio = first[..., above] / size
