@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.plans.comparing import in_time, metric_findings, sentence
-from experiments.plans.contexts import context_findings, n_compared
+from experiments.plans.contexts import context_findings, context_notes, n_compared
 from experiments.plans.differences import FloatArray, IntArray, arm_effects
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import confidence_of, stepped_down
@@ -50,7 +50,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    notes += _repeated(plan, observed) + _mixed(plan)
+    notes += _repeated(plan, observed) + context_notes(plan, table, observed.contexts)
     return Findings(
         n_periods=n_compared(plan, table, observed.contexts),
         horizon=plan.analysis.horizon_periods,
@@ -92,19 +92,6 @@ def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:
     if not is_repeated(plan, plan.primary, observed):
         return []
     return [REPEATED] if why_withheld(plan, plan.primary, observed) is None else []
-
-
-def _mixed(plan: ExperimentPlan) -> list[str]:
-    """Return a note about what arms' own means are worth where shares depend on a context."""
-    asked = plan.allocation.context
-    if asked is None:
-        return []
-    said = (
-        f"Shares depend on {asked.attribute}: arms are compared within each of its values, and "
-        "these weighed by their traffic. An arm's own mean is of the units that it had, whatever "
-        "they came in: means of two arms do not compare."
-    )
-    return [said]
 
 
 def _unpaired(plan: ExperimentPlan, table: PeriodTable) -> list[str]:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from experiments.plans.comparing import in_time, metric_findings
-from experiments.plans.differences import differences_of
+from experiments.plans.differences import differences_of, uncompared_shares
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ContextFindings
 from experiments.plans.observed import Observed
 from experiments.statistics.summaries import PeriodTable
+
+MOST_UNCOMPARED = 0.05  # of a context's outcomes, before it is said
 
 
 def context_findings(plan: ExperimentPlan, observed: Observed) -> list[ContextFindings]:
@@ -38,6 +40,32 @@ def _within(plan: ExperimentPlan, observed: Observed, context: str) -> ContextFi
         arms=found.arms,
         comparisons=[replace(one, path=None) for one in found.comparisons],
     )
+
+
+def context_notes(
+    plan: ExperimentPlan, table: PeriodTable, contexts: Mapping[int, str]
+) -> list[str]:
+    """Return what has to be known where shares depend on a context, to read the differences."""
+    asked = plan.allocation.context
+    if asked is None or not table.n_rows:
+        return []
+    said = (
+        f"Shares depend on {asked.attribute}: arms are compared within each of its values, and "
+        "these weighed by their traffic. An arm's own mean is of the units that it had, whatever "
+        "they came in: means of two arms do not compare."
+    )
+    notes = [said]
+    for at, arm in enumerate(plan.ordered_arms[1:], start=1):
+        shares = uncompared_shares(table, at, len(plan.arms), contexts)
+        much = {value: share for value, share in shares.items() if share > MOST_UNCOMPARED}
+        if much:
+            told = ", ".join(f"{share:.0%} of {value}" for value, share in much.items())
+            notes.append(
+                f"{told} came in periods that had only one of {arm.name} and {plan.control.name} "
+                "there: it is in no difference, so these count for less than their traffic. "
+                "Longer periods and a higher floor help."
+            )
+    return notes
 
 
 def n_compared(plan: ExperimentPlan, table: PeriodTable, contexts: Mapping[int, str]) -> int:

@@ -98,6 +98,26 @@ def _weights_of(
     return weight / np.bincount(group[both], weight, group.max() + 1)[group[both]] * traffic
 
 
+def uncompared_shares(
+    table: PeriodTable, arm: int, n_arms: int, contexts: Mapping[int, str]
+) -> dict[str, float]:
+    """Return by context which share of its outcomes lies where it lacks an arm in the period.
+
+    What lacks the challenger or the control there is in no difference, and the context counts for
+    that much less than its traffic.
+    """
+    cells = _cells(table, n_arms)
+    both = (cells.n[:, [0, arm]] > 0.0).all(axis=1)
+    whose = np.array([contexts.get(number, "") for number in cells.allocation.tolist()], np.str_)
+    values, of = np.unique(whose, return_inverse=True)
+    keys, at = np.unique(np.stack([cells.period, of]), axis=1, return_inverse=True)
+    traffic = np.bincount(at.reshape(-1), cells.n.sum(axis=1))
+    lacks = np.bincount(at.reshape(-1), both) == 0.0
+    whole = np.bincount(keys[1], traffic, values.size)
+    missing = np.bincount(keys[1], traffic * lacks, values.size)
+    return {str(v): float(m / w) for v, m, w in zip(values, missing, whole, strict=True) if w > 0}
+
+
 @dataclass(frozen=True, slots=True)
 class _Cells:
     """Sums by period and allocation: keys (n_cells,), sums (n_cells, n_arms)."""

@@ -249,6 +249,19 @@ class TestCost:
 
 
 class TestNotes:
+    def test_say_which_contexts_count_for_less_than_their_traffic(self):
+        """Of ten turbulent units a period one in ten meets the challenger: a third have none."""
+        table = drawn(shares=(0.5, 0.1), n_periods=1_000)
+
+        notes = analyze(planned(), seen(table, (0.5, 0.1))).notes
+
+        found = [note for note in notes if "count for less than their traffic" in note]
+        assert len(found) == 1
+        assert 0.31 < int(found[0].partition("%")[0]) / 100 < 0.39  # 0.9 ** 10 is 0.35
+        assert "of turbulent came in periods" in found[0]
+        assert "calm" not in found[0]
+        assert not any("count for less" in note for note in analyze(planned(), seen(drawn())).notes)
+
     def test_first_shares_of_several_contexts_are_no_move(self):
         regime = {"attribute": "regime", "values": ["calm", "turbulent"]}
         plan = planned(counted_by="outcome", allocation={"policy": "fixed", "context": regime})
