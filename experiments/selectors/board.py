@@ -369,12 +369,10 @@ def _cost_text(plan: ExperimentPlan, found: Mapping[str, Any]) -> str:
         else write_value(plan.primary, total)
     )
     asked = plan.allocation.context
-    best = f"in each {asked.attribute} to the arm that looks best in it" if asked else (
-        "to the arm that looks best now"
-    )  # fmt: skip
+    best = f"in each {asked.attribute}" if asked else "now"
     return (
-        f"About {amount} of {plan.primary.name} in all, compared with giving everything {best}; of "
-        "arms that are alike this is chance, and never 0."
+        f"About {amount} of {plan.primary.name} in all, compared with giving everything to the "
+        f"arm that looks best {best}; of arms that are alike this is chance, and never 0."
     )
 
 

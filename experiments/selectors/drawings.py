@@ -135,14 +135,12 @@ def draw_cost(plan: ExperimentPlan, cost: Found | None) -> Drawing | None:
     if not cost or not cost["at"]:
         return None
     metric, asked = plan.primary, plan.allocation.context
-    best = f"in each {asked.attribute} the arm that looks best in it" if asked else (
-        "the arm that looks best now"
-    )  # fmt: skip
+    best = f"in each {asked.attribute}" if asked else "now"
     along = [at / _NS for at in cost["at"]]
     return draw_curves(
         along, [Curve("cost", cost["total"])], title="What trying cost",
-        said=f"What {best} would have made of all outcomes, less what was made: an estimate, which "
-        "grows more slowly as shares move to the better arm.",
+        said=f"What the arm that looks best {best} would have made of all outcomes, less what was "
+        "made: an estimate, which grows more slowly as shares move to the better arm.",
         write=lambda value: write_value(metric, value),
         write_along=write_time_of(along[0], along[-1]),
     )  # fmt: skip

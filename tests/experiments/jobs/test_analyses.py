@@ -360,8 +360,9 @@ class TestBoard:
             "Shares of the arms where regime is calm",
             "Shares of the arms where regime is turbulent",
         ]
-        assert "in each regime to the arm that looks best in it" in board.cost_text
+        assert "to the arm that looks best in each regime" in board.cost_text
         assert "it decides nothing" in report
+        assert "with shares of its own for each regime (calm, turbulent)" in report
         assert report.count('id="ct-1-title"') == report.count('id="ct-2-title"') == 1
 
     def test_takes_no_more_queries_for_more_contexts(self, owner, django_assert_max_num_queries):
