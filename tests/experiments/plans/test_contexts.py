@@ -103,6 +103,21 @@ class TestOverallDifference:
 
         np.testing.assert_allclose(one, other)
 
+    @given(st.integers(0, 200), st.floats(0.1, 0.9), st.floats(0.1, 0.9))
+    def test_lies_between_those_of_the_contexts(self, seed, calm, turbulent):
+        table, plan = drawn(0.5, -0.5, (calm, turbulent), n_periods=3, seed=seed), planned()
+        by_period = {}
+        for number in CONTEXTS:
+            own = table.of_allocation(number)
+            for period, one in zip(*differences_of(plan, plan.primary, own, 1), strict=True):
+                by_period.setdefault(int(period), []).append(one)
+
+        periods, found = differences_of(plan, plan.primary, table, 1, CONTEXTS)
+
+        assert sorted(by_period) == periods.tolist()
+        for period, one in zip(periods.tolist(), found, strict=True):
+            assert min(by_period[period]) - 1e-9 <= one <= max(by_period[period]) + 1e-9
+
     def test_is_not_led_astray_by_shares_that_follow_a_level(self):
         """Simpson: turbulent times pay more, and the challenger has most units there."""
         table = drawn(shares=(0.2, 0.8), level=5.0)
