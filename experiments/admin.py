@@ -120,6 +120,11 @@ class AllocateForm(ReasonForm):
         help_text="Such as {champion: 0.7, challenger: 0.3}; they sum to 1.",
     )
 
+    context = forms.CharField(
+        required=False, widget=UnfoldAdminTextInputWidget(),
+        help_text="Whose shares, where the plan has contexts; else empty.",
+    )  # fmt: skip
+
     def clean_weights(self) -> dict[str, float]:
         """Read the shares; the service checks what they say."""
         try:
@@ -327,7 +332,7 @@ class ExperimentAdmin(ServiceAdmin):
         self.serve(
             request, services.reallocate, "The shares are changed.",
             experiment_id=self.public_id(object_id), weights=form.cleaned_data["weights"],
-            reason=form.cleaned_data["reason"],
+            context=form.cleaned_data["context"], reason=form.cleaned_data["reason"],
         )  # fmt: skip
         return self.page_of(None, object_id)
 

@@ -119,7 +119,8 @@ def told(met: Meeting) -> dict[str, Any]:
     """Return a meeting as it is answered."""
     return {
         "unit": met.unit, "arm": met.arm, "probability": met.probability,
-        "allocation": met.allocation, "reason": met.reason, "is_new": met.is_new,
+        "allocation": met.allocation, "context": met.context, "reason": met.reason,
+        "is_new": met.is_new,
     }  # fmt: skip
 
 

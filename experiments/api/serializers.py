@@ -84,16 +84,24 @@ class AllocationRow(serializers.ModelSerializer[Allocation]):
     """Shares of the arms from a moment on."""
 
     weights = serializers.SerializerMethodField()
+    context = serializers.SerializerMethodField(  # type: ignore[assignment] # DRF takes fields off
+        help_text="Of the units that come in it; null where shares depend on none."
+    )
     cause = serializers.CharField(help_text="start, policy or person")
 
     class Meta:
         model = Allocation
-        fields = ["number", "at", "weights", "cause", "reason"]
+        fields = ["number", "at", "context", "weights", "cause", "reason"]
+
+    def get_context(self, allocation: Allocation) -> str | None:
+        """Return the context; null where there is none."""
+        return allocation.context or None
 
     @extend_schema_field(serializers.DictField(child=serializers.FloatField()))
     def get_weights(self, allocation: Allocation) -> dict[str, float]:
         """Return the shares by the names of the arms, which the view hands in."""
-        return dict(zip(self.context["arms"], allocation.weights, strict=True))
+        arms: list[str] = self.context["arms"]  # type: ignore[index]
+        return dict(zip(arms, allocation.weights, strict=True))
 
 
 class DetectabilityRow(serializers.Serializer[selectors.Detectability]):
@@ -113,7 +121,12 @@ class ExperimentDetail(ExperimentRow):
     """An experiment with its plan, its shares and what was counted."""
 
     plan = PlanField(read_only=True)
-    allocation = serializers.SerializerMethodField()
+    allocation = serializers.SerializerMethodField(
+        help_text="Null of a draft, and where shares depend on a context: see allocations."
+    )
+    allocations = serializers.SerializerMethodField(
+        help_text="The shares in force, one entry a context; empty of a draft."
+    )
     tallies = serializers.SerializerMethodField()
     detectability = serializers.SerializerMethodField(
         help_text="Null of units, of other primary metrics than means, and of less than a month."
@@ -122,7 +135,7 @@ class ExperimentDetail(ExperimentRow):
     class Meta(ExperimentRow.Meta):
         fields = [
             *ExperimentRow.Meta.fields, "plan", "plan_digest", "detectability", "allocation",
-            "tallies", "analysis_problem",
+            "allocations", "tallies", "analysis_problem",
         ]  # fmt: skip
 
     @extend_schema_field(DetectabilityRow(allow_null=True))
@@ -133,12 +146,16 @@ class ExperimentDetail(ExperimentRow):
 
     @extend_schema_field(AllocationRow(allow_null=True))
     def get_allocation(self, experiment: Experiment) -> dict[str, Any] | None:
-        """Return the shares in force; null of a draft."""
-        found = self.context.get("allocation")
-        if found is None:
-            return None
+        """Return the shares in force, where there is one set of them."""
+        rows = self.get_allocations(experiment)
+        return rows[0] if [row["context"] for row in rows] == [None] else None
+
+    @extend_schema_field(AllocationRow(many=True))
+    def get_allocations(self, experiment: Experiment) -> list[dict[str, Any]]:
+        """Return the shares in force by context, in the plan's order."""
         names = [arm["name"] for arm in self.get_arms(experiment)]
-        return dict(AllocationRow(found, context={"arms": names}).data)
+        rows = self.context.get("allocations", ())
+        return [dict(row) for row in AllocationRow(rows, many=True, context={"arms": names}).data]
 
     @extend_schema_field(serializers.DictField(child=serializers.IntegerField()))
     def get_tallies(self, experiment: Experiment) -> dict[str, int]:  # noqa: ARG002 - DRF's form
@@ -153,17 +170,30 @@ class Shares(StatedReason):
     weights = serializers.DictField(
         child=serializers.FloatField(), help_text="Of every arm by its name; they sum to 1."
     )
+    context = serializers.CharField(  # type: ignore[assignment] # DRF takes fields off
+        required=False, default="", allow_blank=True, max_length=64,
+        help_text="Whose shares: needed where the plan has contexts, refused where it has none.",
+    )  # fmt: skip
 
 
 class ExposureRow(serializers.ModelSerializer[Exposure]):
     """A unit that met its arm."""
 
     arm = serializers.CharField(source="arm.name")
+    context = serializers.SerializerMethodField(  # type: ignore[assignment] # DRF takes fields off
+        help_text="That the unit came in; null where shares depend on none, and by an override."
+    )
     reason = serializers.SerializerMethodField()
 
     class Meta:
         model = Exposure
-        fields = ["unit", "arm", "allocation", "probability", "reason", "at", "attributes"]
+        fields = [
+            "unit", "arm", "allocation", "context", "probability", "reason", "at", "attributes",
+        ]  # fmt: skip
+
+    def get_context(self, exposure: Exposure) -> str | None:
+        """Return the context; null where there is none."""
+        return exposure.context or None
 
     def get_reason(self, exposure: Exposure) -> str:
         """Return assigned, or override, which no analysis counts."""
@@ -183,7 +213,8 @@ class AnalysisDetail(AnalysisRow):
 
     findings = serializers.JSONField(
         help_text="Metrics with arms, comparisons and intervals; null with because where a figure "
-        "was not computed."
+        "was not computed. Where shares depend on a context, contexts has the primary metric "
+        "within each, which decides nothing."
     )
     decision = serializers.JSONField(help_text="verdict, reason, winner, guardrails")
 
@@ -225,7 +256,9 @@ class UnitRequest(serializers.Serializer[Any]):
     """One unit with its attributes, or several: exactly one of the two."""
 
     unit = serializers.CharField(required=False, help_text="1 to 256 bytes, no control characters.")
-    attributes = serializers.DictField(required=False, help_text="What the targeting asks about.")
+    attributes = serializers.DictField(
+        required=False, help_text="What the targeting and the context ask about."
+    )
     units = serializers.ListField(
         required=False,
         max_length=1_000,
@@ -240,6 +273,10 @@ class MeetingRow(serializers.Serializer[Any]):
     arm = serializers.CharField(allow_null=True, help_text="Null: the unit takes no part.")
     probability = serializers.FloatField(allow_null=True)
     allocation = serializers.IntegerField(allow_null=True)
+    context = serializers.CharField(  # type: ignore[assignment] # DRF takes fields off
+        allow_null=True,
+        help_text="That the unit met its arm in; null where shares depend on none.",
+    )
     reason = serializers.ChoiceField(
         ["assigned", "override", "not_targeted", "outside_layer_range", "held_out", "not_ramped"]
     )

@@ -29,8 +29,9 @@ from experiments.selectors.configuration import exposures_of
 
 def detail(experiment: Experiment) -> dict[str, Any]:
     """Return an experiment as one is shown."""
+    plan = selectors.plan_of(experiment)
     context = {
-        "allocation": selectors.current_allocation(experiment),
+        "allocations": list(selectors.allocations_in_force(experiment, plan).values()),
         "tallies": selectors.tallies(experiment),
     }
     return dict(serializers.ExperimentDetail(experiment, context=context).data)

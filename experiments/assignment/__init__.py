@@ -18,8 +18,10 @@ from experiments.assignment.arms import (
     moved_share,
 )
 from experiments.assignment.buckets import N_BUCKETS, bucket, buckets_of, point, threshold
+from experiments.assignment.contexts import Context
 from experiments.assignment.errors import (
     AssignmentError,
+    ContextError,
     LayerError,
     RampError,
     SettingsError,
@@ -46,6 +48,8 @@ __all__ = [
     "AssignmentError",
     "AssignmentSettings",
     "Condition",
+    "Context",
+    "ContextError",
     "LayerError",
     "Ramp",
     "RampError",

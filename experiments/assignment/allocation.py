@@ -1,9 +1,9 @@
 """The one door: a unit, its attributes and a moment in; its arm, the chance of it and why, out.
 
-Overrides come first. Then a unit must be targeted, be in the experiment's ranges of its layer, and
-be let in by the ramp; its arm is drawn under a salt of its own, so that layer, ramp and arm are
-independent. Nothing is remembered: the same settings say the same of a unit for ever, on every
-machine.
+Overrides come first. Then a unit must be targeted, come in a known context if there are any, be in
+the experiment's ranges of its layer, and be let in by the ramp; its arm is drawn under a salt of
+its own, so that layer, ramp and arm are independent. Nothing is remembered: the same settings say
+the same of a unit for ever, on every machine.
 """
 
 from collections.abc import Mapping
@@ -42,11 +42,15 @@ class Assignment:
         Of this arm for a unit that takes part, in (0, 1]: the arm's weight, or 1 by an override.
         None where there is no arm.
     reason : Reason
+    context : str or None
+        Whose weights the arm was drawn by; None without an arm, by an override, and where the
+        weights depend on nothing.
     """
 
     arm: str | None
     probability: float | None
     reason: Reason
+    context: str | None = None
 
     @property
     def is_analyzed(self) -> bool:
@@ -70,7 +74,7 @@ def assign(
     unit : str
         1 to 256 bytes of UTF-8 without control characters.
     attributes : mapping
-        What the targeting asks about; a missing one does not match.
+        What the targeting and the context ask about; a missing one does not match.
     settings : AssignmentSettings
     at : datetime
         With its zone; only the ramp depends on it.
@@ -79,6 +83,9 @@ def assign(
     ------
     UnitError, SettingsError
         The unit's name, the moment is none.
+    ContextError
+        A unit that is targeted came in no context that has weights. It is said whether or not the
+        unit would take part, so that a missing attribute shows at the first request.
     """
     name = unit_bytes(unit)
     if not isinstance(at, datetime) or at.tzinfo is None:
@@ -87,13 +94,17 @@ def assign(
         return Assignment(settings.overrides[unit], 1.0, Reason.OVERRIDE)
     if settings.targeting is not None and not settings.targeting.matches(attributes):
         return _NOT_TARGETED
+    weights, thresholds, context = settings.weights, settings.thresholds, None
+    if settings.context is not None:
+        context = settings.context.value_of(attributes)
+        weights, thresholds = settings.context.of(context)
     layer = hashed(settings.layer_prefix, name)
     if not is_inside(layer, settings.inside):
         return _HELD_OUT if is_inside(layer, settings.held) else _OUTSIDE
     if settings.ramp.steps and not _is_ramped(name, settings, at):
         return _NOT_RAMPED
-    position = arm_position(hashed(settings.arm_prefix, name), settings.thresholds)
-    return Assignment(settings.arms[position], settings.weights[position], Reason.ASSIGNED)
+    position = arm_position(hashed(settings.arm_prefix, name), thresholds)
+    return Assignment(settings.arms[position], weights[position], Reason.ASSIGNED, context)
 
 
 def _is_ramped(name: bytes, settings: AssignmentSettings, at: datetime) -> bool:

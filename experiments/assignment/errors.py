@@ -23,3 +23,7 @@ class RampError(AssignmentError):
 
 class TargetingError(AssignmentError):
     """A targeting document is none of the language; the text begins with the path to the fault."""
+
+
+class ContextError(AssignmentError):
+    """A unit came in no context that has shares: its attribute is missing, or another."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 from experiments.assignment import hints
 from experiments.assignment.arms import arm_thresholds
 from experiments.assignment.buckets import salt_prefix, unit_bytes
+from experiments.assignment.contexts import Context
 from experiments.assignment.errors import AssignmentError, SettingsError
 from experiments.assignment.layers import WHOLE, Range, edges, read_ranges, require_exclusive
 from experiments.assignment.ramps import Ramp
@@ -29,7 +30,7 @@ class AssignmentSettings:
     arms : tuple of str
         Names in the order in which points are cut: never reorder a running experiment's.
     weights : tuple of float
-        Of the arms, summing to 1.
+        Of the arms, summing to 1; those of a context, where there is one, take their place.
     layer_salt : str or None
         The layer's, which its experiments have in common.
     ranges : tuple of Range
@@ -41,6 +42,8 @@ class AssignmentSettings:
         None: every unit.
     overrides : mapping of str to str
         Unit to arm, before anything else; no analysis may count them.
+    context : Context or None
+        None: the same weights for every unit.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class AssignmentSettings:
     ramp: Ramp = field(default_factory=Ramp)
     targeting: Condition | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    context: Context | None = None
 
     arm_prefix: bytes = field(init=False, repr=False, compare=False)
     ramp_prefix: bytes = field(init=False, repr=False, compare=False)
@@ -71,6 +75,8 @@ class AssignmentSettings:
         overrides = dict(self.overrides)
         _require_arms(arms, weights)
         _require_overrides(overrides, arms)
+        for weights_of_one in () if self.context is None else self.context.shares.values():
+            _require_arms(arms, tuple(weights_of_one))
         if not ranges:
             raise SettingsError("An experiment without ranges has no unit; all are [[0, 1]].")
         require_exclusive({"the experiment": ranges, "the holdout": holdout})
@@ -123,6 +129,8 @@ class AssignmentSettings:
             given["ramp"] = Ramp.from_document(given["ramp"])
         if given.get("targeting") is not None:
             given["targeting"] = read_targeting(given["targeting"])
+        if given.get("context") is not None:
+            given["context"] = Context.from_document(given["context"])
         return cls(**given)
 
     def document(self) -> dict[str, Any]:
@@ -137,6 +145,7 @@ class AssignmentSettings:
             "ramp": self.ramp.document(),
             "targeting": None if self.targeting is None else self.targeting.document(),
             "overrides": dict(self.overrides),
+            "context": None if self.context is None else self.context.document(),
         }
 
 

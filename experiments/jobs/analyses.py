@@ -6,6 +6,7 @@ given once. What follows from it is a compare-and-set with its audit event, as a
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,7 +21,7 @@ from crowetrade_site.core.snapshots import one_view
 from experiments import selectors
 from experiments.jobs.steps import allocate, move
 from experiments.lifecycle import ExperimentStatus
-from experiments.models import Analysis, Experiment
+from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import Decision, ExperimentPlan, Findings, Verdict, duration
 from experiments.querysets import ExperimentQuerySet
 
@@ -131,6 +132,7 @@ def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
     metrics = {metric.name: metric.pk for metric in experiment.metrics.all()}  # of a later period
     is_quantile = {metric.name: metric.kind == "quantile" for metric in plan.metrics}
     n_arms = len(plan.arms)
+    allocations = list(selectors.list_allocations(experiment))
     return Observed(
         tables={
             name: selectors.period_table(pk) for name, pk in metrics.items()
@@ -145,7 +147,8 @@ def _observed(experiment: Experiment, plan: ExperimentPlan) -> "Observed":
             if is_quantile[name]
         },
         exposed=selectors.exposed_by_allocation(experiment) if plan.design == "assigned" else {},
-        weights={one.number: one.weights for one in selectors.list_allocations(experiment)},
+        weights={one.number: one.weights for one in allocations},
+        contexts={one.number: one.context for one in allocations},
         watermark=watermark,
         silent=silent,
         n_late=selectors.tallies(experiment).get("late", 0),
@@ -256,14 +259,8 @@ def _reallocate(
     last = experiment.allocated_at or experiment.started_at
     if last is not None and at - last < duration(asked.refresh):
         return
-    from experiments.plans.allocating import next_weights
-
-    current = selectors.current_allocation(experiment)
-    assert current is not None  # noqa: S101 - written when it started
-    table = observed.tables[plan.primary.name]
-    if observed.watermark is not None:
-        table = table.ended(observed.watermark, plan.period_ns)
-    weights = next_weights(plan, table, current.weights, number=current.number + 1)
+    in_force = selectors.allocations_in_force(experiment, plan)
+    wanted = _wanted(plan, observed, in_force)
     due = Experiment.objects.running().filter(
         pk=experiment.pk, allocated_at=experiment.allocated_at
     )
@@ -271,13 +268,33 @@ def _reallocate(
         with transaction.atomic():
             if not due.update(allocated_at=at):
                 return  # another worker decided
-            if weights != current.weights:
-                allocate(
-                    experiment, weights, at=at, cause="policy", after=current,
-                    reason=asked.policy,
+            for name, weights in wanted.items():
+                in_force[name] = allocate(
+                    experiment, weights, at=at, cause="policy", in_force=in_force,
+                    context=name, reason=asked.policy,
                 )  # fmt: skip
     except IntegrityError:
         logger.info("Somebody gave the arms other shares first")
+
+
+def _wanted(
+    plan: ExperimentPlan, observed: "Observed", in_force: Mapping[str, Allocation]
+) -> dict[str, list[float]]:
+    """Return the shares that the policy would change, by context: each by its own outcomes."""
+    from experiments.plans.allocating import next_weights
+
+    table = observed.tables[plan.primary.name]
+    if observed.watermark is not None:
+        table = table.ended(observed.watermark, plan.period_ns)
+    number = max(one.number for one in in_force.values())
+    wanted: dict[str, list[float]] = {}
+    for name, current in in_force.items():
+        own = table.of_allocations(observed.numbers_of(name)) if name else table
+        number_to_come = number + len(wanted) + 1
+        weights = next_weights(plan, own, current.weights, number=number_to_come)
+        if weights != current.weights:
+            wanted[name] = weights
+    return wanted
 
 
 def _note_problem(experiment: Experiment, at: datetime, error: DomainError) -> None:

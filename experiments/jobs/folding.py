@@ -52,8 +52,11 @@ ON CONFLICT (metric_id, period, allocation, arm_id, shard) DO UPDATE SET
 _FOLD_COUNTS = """
 WITH over AS (
     SELECT c.ctid FROM experiments_exposurecount c
-    WHERE c.shard <> 0 AND c.allocation < (
-        SELECT max(number) FROM experiments_allocation a WHERE a.experiment_id = c.experiment_id
+    WHERE c.shard <> 0 AND EXISTS (
+        SELECT FROM experiments_allocation own JOIN experiments_allocation newer
+        USING (experiment_id, context)
+        WHERE experiment_id = c.experiment_id AND own.number = c.allocation
+          AND newer.number > own.number
     )
     FOR UPDATE OF c SKIP LOCKED
 ), gone AS (

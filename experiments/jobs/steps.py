@@ -1,6 +1,6 @@
 """Steps that persons' and workers' verbs share, each inside the transaction of its caller."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,29 +41,34 @@ def move(
 
 def allocate(
     experiment: Experiment, weights: Sequence[float], *, at: datetime, cause: str,
-    after: Allocation | None, actor: User | None = None, reason: str = "",
+    in_force: Mapping[str, Allocation], context: str = "", actor: User | None = None,
+    reason: str = "",
 ) -> Allocation:  # fmt: skip
-    """Write the shares that come after some others, and record it; of two at once one fails.
+    """Write shares beside those in force, or after those of their context, and record it.
+
+    Numbers run through all contexts, so that of two changes at once, whichever they are of, one
+    fails.
 
     Raises
     ------
     IntegrityError
-        Those were followed by others already.
+        Others have come since `in_force` was read.
     """
-    last = after
+    last = in_force.get(context)
+    number = 1 + max((one.number for one in in_force.values()), default=0)
     made: Allocation = experiment.allocations.create(
-        number=last.number + 1 if last else 1, at=at, weights=list(weights), cause=cause,
-        reason=reason,
-    )  # fmt: skip
+        number=number, context=context, at=at, weights=list(weights), cause=cause, reason=reason
+    )
     if last is not None:  # the first ones are part of the start
         Experiment.objects.filter(pk=experiment.pk).update(
             revision=F("revision") + 1, updated_at=at
         )
         names = list(experiment.arms.order_by("position").values_list("name", flat=True))
         was, became = (dict(zip(names, one.weights, strict=True)) for one in (last, made))
+        where = {"context": context} if context else {}
         audit.record(
             "experiments.experiment.reallocated", experiment, actor=actor, at=at, reason=reason,
             before={"shares": was, "allocation": last.number},
-            after={"shares": became, "allocation": made.number, "cause": cause},
+            after={"shares": became, "allocation": made.number, "cause": cause} | where,
         )  # fmt: skip
     return made

@@ -142,12 +142,16 @@ class Metric(models.Model):
 
 
 class Allocation(models.Model):
-    """Shares of the arms from a moment on; append-only, so that exposures know their chances."""
+    """Shares of the arms from a moment on; append-only, so that exposures know their chances.
+
+    Where shares depend on a context, each has its own; numbers run through all of them.
+    """
 
     experiment = models.ForeignKey(
         "experiments.Experiment", on_delete=models.PROTECT, related_name="allocations"
     )
     number = models.PositiveIntegerField()
+    context = models.CharField(max_length=64, blank=True, default="", db_default="")
     at = models.DateTimeField()
     weights = models.JSONField()  # in the order of the arms' positions
     cause = models.CharField(max_length=20)  # start, policy, person
@@ -156,6 +160,9 @@ class Allocation(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["experiment", "number"], name="allocation_number_once")
+        ]
+        indexes = [
+            models.Index(fields=["experiment", "context", "-number"], name="allocation_in_force")
         ]
 
     def __str__(self) -> str:

@@ -28,6 +28,7 @@ class Exposure(models.Model):
         db_constraint=False,
     )
     allocation = models.PositiveIntegerField()  # the number of the shares in force
+    context = models.CharField(max_length=64, blank=True, default="", db_default="")
     probability = models.FloatField()
     is_override = models.BooleanField(default=False)
     at = models.DateTimeField()

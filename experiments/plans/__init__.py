@@ -8,6 +8,7 @@ from experiments.plans.errors import PlanError
 from experiments.plans.findings import (
     ArmFigures,
     Comparison,
+    ContextFindings,
     Cost,
     Findings,
     MetricFindings,
@@ -20,6 +21,7 @@ from experiments.plans.verdicts import Decision, GuardrailState, Verdict
 __all__ = [
     "ArmFigures",
     "Comparison",
+    "ContextFindings",
     "Cost",
     "Decision",
     "ExperimentPlan",

@@ -25,9 +25,9 @@ def next_weights(
     plan : ExperimentPlan
         With a policy other than fixed.
     table : PeriodTable
-        Sums of the primary metric.
+        Sums of the primary metric; of one context, where shares depend on it.
     previous : sequence of float
-        The shares in force.
+        The shares in force, in that context.
     number : int
         Of the allocation to come: it is part of the seed, so that the same sums give the same
         shares again.

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from experiments.plans.comparing import in_time, metric_findings, sentence
-from experiments.plans.differences import arm_effects, differences_of
+from experiments.plans.contexts import context_findings, context_notes, n_compared
+from experiments.plans.differences import FloatArray, IntArray, arm_effects
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import confidence_of, stepped_down
 from experiments.plans.findings import Cost, Findings, MetricFindings, Mismatch
 from experiments.plans.observed import Observed
+from experiments.plans.sections import MetricSpec
 from experiments.plans.units import REPEATED, is_repeated, why_withheld
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.srm import anytime_sample_ratio
@@ -43,7 +45,8 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     metrics = _all_metrics(plan, observed)
     primary = next(one for one in metrics if one.role == "primary")
     table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
-    n_periods, first_look = _n_compared(plan, table), plan.analysis.first_look
+    n_periods = n_compared(plan, table, observed.contexts)
+    first_look = plan.analysis.first_look
     notes = [
         f"{one.arm}: {one.because}" for one in primary.comparisons
         if one.because and (one.is_known or one.is_withheld or n_periods >= first_look)
@@ -52,7 +55,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    notes += _repeated(plan, observed)
+    notes += _repeated(plan, observed) + context_notes(plan, table, observed.contexts)
     return Findings(
         n_periods=n_periods,
         horizon=plan.analysis.horizon_periods,
@@ -65,6 +68,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         method=plan.analysis.method,
         n_late=observed.n_late,
         notes=list(dict.fromkeys(notes)),
+        contexts=context_findings(plan, observed),
     )
 
 
@@ -84,12 +88,6 @@ def _all_metrics(plan: ExperimentPlan, observed: Observed) -> list[MetricFinding
         ]  # fmt: skip
         sure = after
     return found
-
-
-def _n_compared(plan: ExperimentPlan, table: PeriodTable) -> int:
-    """Return the periods in which most is known of some challenger beside the control."""
-    challengers = range(1, len(plan.arms))
-    return max(differences_of(plan, plan.primary, table, arm)[0].size for arm in challengers)
 
 
 def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:
@@ -119,7 +117,8 @@ def _selected(plan: ExperimentPlan, observed: Observed) -> list[str]:
     if plan.counts_by_exposure and observed.n_late:
         took = f"{observed.n_late:,} outcomes took longer than the plan's lateness, {plan.lateness}"
         return [f"{took}: the newest periods may lack some for what they are."]
-    has_moved = plan.allocation.policy != "fixed" or len(observed.weights) > 1
+    has_changed = len(observed.weights) > len(plan.contexts)
+    has_moved = plan.allocation.policy != "fixed" or has_changed
     if plan.design == "shadow" or not has_moved or plan.counts_by_exposure:
         return []
     said = (
@@ -154,19 +153,38 @@ def _mismatch(plan: ExperimentPlan, observed: Observed) -> Mismatch | None:
 def _cost(plan: ExperimentPlan, observed: Observed) -> Cost | None:
     """Return what outcomes of other arms than the best fell short; None where nothing was at stake.
 
-    A shadow experiment trades on paper: it costs nothing but time.
+    A shadow experiment trades on paper: it costs nothing but time. Where shares depend on a
+    context, the best is that of each; nothing is said until every arm has outcomes in all that
+    have any.
     """
     metric = plan.primary
     if plan.design != "assigned" or metric.kind == "ratio":
         return None
-    n_arms = len(plan.arms)
     table = in_time(plan, observed.tables[metric.name], observed.watermark)
-    periods, n = table.pivot("n", n_arms)
-    if periods.size == 0 or bool((n.sum(axis=0) == 0.0).any()):
+    parts = [table]
+    if len(plan.contexts) > 1:
+        parts = [table.of_allocations(observed.numbers_of(one)) for one in plan.contexts]
+    periods, total = np.unique(table.period), np.zeros(np.unique(table.period).size)
+    if periods.size == 0:
         return None
-    mean = arm_effects(table, n_arms)
-    gap = mean.max() - mean if metric.direction == "increase" else mean - mean.min()
-    total = np.cumsum(n @ gap)
+    for part in parts:
+        short = _shortfall(metric, part, len(plan.arms))
+        if short is None:
+            return None
+        total[np.searchsorted(periods, short[0])] += short[1]
+    total = np.cumsum(total)
     kept = np.unique(np.linspace(0, total.size - 1, min(total.size, MOST_POINTS)).astype(int))
     ends = (periods + plan.period_ns)[kept]
     return Cost([int(end) for end in ends], [float(value) for value in total[kept]])
+
+
+def _shortfall(
+    metric: MetricSpec, table: PeriodTable, n_arms: int
+) -> tuple[IntArray, FloatArray] | None:
+    """Return by period what outcomes fell short of the best arm's; None where that is not known."""
+    periods, n = table.pivot("n", n_arms)
+    if periods.size and bool((n.sum(axis=0) == 0.0).any()):
+        return None
+    mean = arm_effects(table, n_arms)
+    gap = mean.max() - mean if metric.direction == "increase" else mean - mean.min()
+    return periods, n @ gap

@@ -5,7 +5,7 @@ of quantiles by sketches. What cannot be computed says why.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,17 @@ def _by_sums(
     """Return figures of all arms, and challengers by what is repeated: periods, or units too."""
     challengers = list(enumerate(confidences, start=1))
     if not is_repeated(plan, metric, observed):
-        found = [_compared(plan, metric, table, at, sure) for at, sure in challengers]
+        found = [
+            _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
+        ]
         return _arm_figures(plan, metric, table), found
     why = why_withheld(plan, metric, observed)
     if why is not None:
         because = WITHHELD.format(why=why)
-        withheld = [_withheld(plan, metric, table, at, sure, because) for at, sure in challengers]
+        withheld = [
+            _withheld(plan, metric, table, at, sure, because, observed.contexts)
+            for at, sure in challengers
+        ]
         return _arm_figures(plan, metric, table), withheld
     units = observed.units[metric.name]
     if observed.watermark is not None:
@@ -97,7 +102,10 @@ def _by_sums(
     named = zip(plan.ordered_arms, figures, strict=True)
     return (
         [ArmFigures(arm.name, *figure) for arm, figure in named],
-        [_compared_by_unit(plan, metric, table, units, at, sure) for at, sure in challengers],
+        [
+            _compared_by_unit(plan, metric, table, units, at, sure, observed.contexts)
+            for at, sure in challengers
+        ],
     )
 
 
@@ -115,12 +123,13 @@ def in_time(plan: ExperimentPlan, table: PeriodTable, watermark: int | None) -> 
 
 
 def _compared(
-    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float
-) -> Comparison:
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
+    contexts: Mapping[int, str],
+) -> Comparison:  # fmt: skip
     """Return one challenger less the control."""
     name, control = plan.ordered_arms[arm].name, plan.control.name
     try:
-        periods, differences = differences_of(plan, metric, table, arm)
+        periods, differences = differences_of(plan, metric, table, arm, contexts)
         if plan.analysis.method != "asymptotic":
             horizon = plan.analysis.horizon_periods
             periods, differences = periods[:horizon], differences[:horizon]
@@ -142,11 +151,11 @@ def _compared(
 
 def _compared_by_unit(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, units: UnitTable, arm: int,
-    confidence: float,
+    confidence: float, contexts: Mapping[int, str],
 ) -> Comparison:  # fmt: skip
     """Return one challenger less the control, where units report again and again."""
     try:
-        found = clustered_sequence(plan, metric, table, units, arm, confidence)
+        found = clustered_sequence(plan, metric, table, units, arm, confidence, contexts)
     except StatisticsError as error:
         name = plan.ordered_arms[arm].name
         return Comparison(name, plan.control.name, confidence, because=sentence(error))
@@ -159,10 +168,10 @@ def _compared_by_unit(
 
 def _withheld(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
-    because: str,
+    because: str, contexts: Mapping[int, str],
 ) -> Comparison:  # fmt: skip
     """Return the estimate of a challenger alone: no interval would hold."""
-    _, differences = differences_of(plan, metric, table, arm)
+    _, differences = differences_of(plan, metric, table, arm, contexts)
     return Comparison(
         plan.ordered_arms[arm].name, plan.control.name, confidence,
         estimate=float(differences.mean()) if differences.size else None, because=because,

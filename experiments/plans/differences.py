@@ -1,5 +1,8 @@
 """Sums by period to one figure a period: what an arm made, and what a challenger had more."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +15,9 @@ IntArray = NDArray[np.int64]
 
 
 def differences_of(
-    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int
-) -> tuple[IntArray, FloatArray]:
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int,
+    contexts: Mapping[int, str] | None = None,
+) -> tuple[IntArray, FloatArray]:  # fmt: skip
     """Return the periods in which both arms have outcomes, and what the challenger had more.
 
     Parameters
@@ -24,6 +28,8 @@ def differences_of(
         Of the periods to look at.
     arm : int
         Position of the challenger; the control's is 0.
+    contexts : mapping of int to str, optional
+        Context of the shares by allocation number; by default they depend on none.
 
     Returns
     -------
@@ -34,7 +40,7 @@ def differences_of(
     """
     n_arms = len(plan.arms)
     if plan.design == "assigned":
-        return _within_allocations(metric, table, arm, n_arms)
+        return _within_allocations(metric, table, arm, n_arms, contexts or {})
     periods, n = table.pivot("n", n_arms)
     values = period_values(plan, metric, table, n_arms)
     both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0) & np.isfinite(values[:, [0, arm]]).all(axis=1)
@@ -42,22 +48,21 @@ def differences_of(
 
 
 def _within_allocations(
-    metric: MetricSpec, table: PeriodTable, arm: int, n_arms: int
+    metric: MetricSpec, table: PeriodTable, arm: int, n_arms: int, contexts: Mapping[int, str]
 ) -> tuple[IntArray, FloatArray]:
-    """Return one difference a period: those under each allocation, by what they tell.
+    """Return one difference a period: those under each allocation, weighed.
 
     Within a period under one allocation nobody had looked at its outcomes, so the difference of
     two arms' means is not biased, whoever changed the shares before: of periods counted by exposure
     always, of those counted by outcome as long as how late one comes does not depend on it. Shocks
     that all units share cancel.
     """
-    period, sums = _cells(table, n_arms)
-    n, total, x_total = sums["n"], sums["total"], sums["x_total"]
+    cells = _cells(table, n_arms)
+    n, total, x_total = cells.n, cells.total, cells.x_total
     below = x_total if metric.kind == "ratio" else n
     both = (n[:, [0, arm]] > 0.0).all(axis=1) & (below[:, [0, arm]] != 0.0).all(axis=1)
-    n_one, n_control = n[both, arm], n[both, 0]
-    weight = n_one * n_control / (n_one + n_control)
-    periods, place = np.unique(period[both], return_inverse=True)
+    weight = _weights_of(cells, arm, both, contexts)
+    periods, place = np.unique(cells.period[both], return_inverse=True)
     whole = np.bincount(place, weight, periods.size)
 
     def by_period(above: FloatArray, under: FloatArray) -> FloatArray:
@@ -72,16 +77,68 @@ def _within_allocations(
     return periods, differences
 
 
-def _cells(table: PeriodTable, n_arms: int) -> tuple[IntArray, dict[str, FloatArray]]:
-    """Return the period of each period and allocation, and sums by arm, shape (n_cells, n_arms)."""
+def _weights_of(
+    cells: "_Cells", arm: int, both: NDArray[np.bool_], contexts: Mapping[int, str]
+) -> FloatArray:
+    """Return what each cell with outcomes of both arms counts for in its period.
+
+    Allocations of one context count by what they tell, ``n_1 n_0 / (n_1 + n_0)``; contexts by their
+    traffic, the outcomes of all arms, for by what they tell a context would count for less the
+    further its shares are from equal, and that is what a policy learns.
+    """
+    n_one, n_control = cells.n[both, arm], cells.n[both, 0]
+    weight = n_one * n_control / (n_one + n_control)
+    if len(set(contexts.values())) < 2:
+        return weight
+    whose = [contexts.get(number, "") for number in cells.allocation.tolist()]
+    _, of = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)
+    _, at = np.unique(np.stack([cells.period, of]), axis=1, return_inverse=True)
+    group = at.reshape(-1)
+    traffic = np.bincount(group, cells.n.sum(axis=1))[group[both]]
+    return weight / np.bincount(group[both], weight, group.max() + 1)[group[both]] * traffic
+
+
+def uncompared_shares(
+    table: PeriodTable, arm: int, n_arms: int, contexts: Mapping[int, str]
+) -> dict[str, float]:
+    """Return by context which share of its outcomes lies where it lacks an arm in the period.
+
+    What lacks the challenger or the control there is in no difference, and the context counts for
+    that much less than its traffic.
+    """
+    cells = _cells(table, n_arms)
+    both = (cells.n[:, [0, arm]] > 0.0).all(axis=1)
+    whose = np.array([contexts.get(number, "") for number in cells.allocation.tolist()], np.str_)
+    values, of = np.unique(whose, return_inverse=True)
+    keys, at = np.unique(np.stack([cells.period, of]), axis=1, return_inverse=True)
+    traffic = np.bincount(at.reshape(-1), cells.n.sum(axis=1))
+    lacks = np.bincount(at.reshape(-1), both) == 0.0
+    whole = np.bincount(keys[1], traffic, values.size)
+    missing = np.bincount(keys[1], traffic * lacks, values.size)
+    return {str(v): float(m / w) for v, m, w in zip(values, missing, whole, strict=True) if w > 0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Sums by period and allocation: keys (n_cells,), sums (n_cells, n_arms)."""
+
+    period: IntArray
+    allocation: IntArray
+    n: FloatArray
+    total: FloatArray
+    x_total: FloatArray
+
+
+def _cells(table: PeriodTable, n_arms: int) -> _Cells:
+    """Return sums by arm of each period and allocation."""
     cells, at = np.unique(np.stack([table.period, table.allocation]), axis=1, return_inverse=True)
     flat = at.reshape(-1) * n_arms + table.arm
     size = cells.shape[1] * n_arms
-    sums: dict[str, FloatArray] = {
-        name: np.bincount(flat, getattr(table, name), size).reshape(-1, n_arms).astype(np.float64)
-        for name in ("n", "total", "x_total")
-    }
-    return cells[0], sums
+    n, total, x_total = (
+        np.bincount(flat, column, size).reshape(-1, n_arms).astype(np.float64)
+        for column in (table.n, table.total, table.x_total)
+    )
+    return _Cells(cells[0], cells[1], n, total, x_total)
 
 
 def arm_effects(table: PeriodTable, n_arms: int, *, discount: float = 1.0) -> FloatArray:
@@ -105,10 +162,10 @@ def arm_effects(table: PeriodTable, n_arms: int, *, discount: float = 1.0) -> Fl
     is no merit, and a difference is not made smaller by shares that moved, as it is in sums about
     the means of cells.
     """
-    period, sums = _cells(table, n_arms)
-    _, age = np.unique(-period, return_inverse=True)
+    cells = _cells(table, n_arms)
+    _, age = np.unique(-cells.period, return_inverse=True)
     weight = (discount ** age.reshape(-1).astype(np.float64))[:, np.newaxis]
-    n, total = sums["n"] * weight, sums["total"] * weight
+    n, total = cells.n * weight, cells.total * weight
     of_cell = np.maximum(n.sum(axis=1, keepdims=True), 1e-300)
     normal = np.diag(n.sum(axis=0)) - (n / of_cell).T @ n
     above = (total - n * (total.sum(axis=1, keepdims=True) / of_cell)).sum(axis=0)

@@ -30,7 +30,7 @@ _UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 # those meant without them, so that a plan has the digest that it always had.
 _LEARNED: Final[dict[str, dict[str, Any]]] = {
     "analysis": {"correction_over": "metric"},
-    "allocation": {"window": None},
+    "allocation": {"window": None, "context": None},
 }
 
 Design = Literal["shadow", "assigned"]
@@ -105,8 +105,6 @@ class ExperimentPlan(Section):
                 f"allocation.floor of {self.allocation.floor:g} for {len(names)} arms is more than "
                 "the whole"
             )
-        if self.design == "shadow" and self.assignment != AssignmentSpec():
-            raise ValueError("assignment is for the design assigned: shadow arms see every period")
         for unit, arm in self.assignment.overrides.items():
             if arm not in names:
                 raise ValueError(f"assignment.overrides sends {unit[:50]!r} to no arm: {arm!r}")
@@ -114,10 +112,8 @@ class ExperimentPlan(Section):
             self._require_metric(metric)
         if self.design == "assigned" and self.weights[0] == 0.0:
             raise ValueError("allocation.weights leaves the control nothing to be compared with")
-        if self.design == "shadow" and self.counted_by == "exposure":
-            raise ValueError("counted_by exposure is for the design assigned: shadow has none")
-        if self.design == "shadow" and self.allocation.policy != "fixed":
-            raise ValueError("a policy gives shares to units: shadow arms see every period")
+        if self.design == "shadow":
+            self._require_shadow()
         if self.allocation.policy == "thompson_beta" and self.primary.kind != "proportion":
             raise ValueError(
                 "allocation.policy thompson_beta needs a primary metric of zeros and "
@@ -126,6 +122,20 @@ class ExperimentPlan(Section):
         if self.allocation.policy != "fixed" and self.primary.kind == "ratio":
             raise ValueError("a policy follows a mean or a proportion, not a ratio")
         return self
+
+    def _require_shadow(self) -> None:
+        """Refuse what only units have."""
+        if self.assignment != AssignmentSpec():
+            raise ValueError("assignment is for the design assigned: shadow arms see every period")
+        if self.counted_by == "exposure":
+            raise ValueError("counted_by exposure is for the design assigned: shadow has none")
+        if self.allocation.policy != "fixed":
+            raise ValueError("a policy gives shares to units: shadow arms see every period")
+        if self.allocation.context is not None:
+            raise ValueError(
+                "allocation.context gives units shares by what they come in: shadow arms see every "
+                "period, whatever it is"
+            )
 
     def _require_metric(self, metric: MetricSpec) -> None:
         """Refuse what this design or method cannot say of a metric."""
@@ -175,6 +185,15 @@ class ExperimentPlan(Section):
         if given is None:
             return [1.0 / len(self.arms)] * len(self.arms)
         return [float(given.get(arm.name, 0.0)) for arm in self.ordered_arms]
+
+    @property
+    def contexts(self) -> list[str]:
+        """The contexts that have shares of their own; one without a name where the plan has none.
+
+        In the order of the plan.
+        """
+        asked = self.allocation.context
+        return [""] if asked is None else list(asked.values)
 
     def metric(self, name: str) -> MetricSpec | None:
         """Return a metric by its name; None where there is none."""

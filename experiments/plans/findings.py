@@ -148,6 +148,31 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextFindings:
+    """The primary metric among the units that came in one context: explored, and decided by never.
+
+    Attributes
+    ----------
+    n_periods : int
+        Periods of this context in which a challenger was compared with the control.
+    n_exposed : int
+        Units that met an arm in it.
+    shares : mapping of str to float
+        In force, by arm.
+    comparisons : sequence of Comparison
+        Each with the plan's confidence, by itself: corrected neither for the other contexts nor for
+        the other challengers.
+    """
+
+    context: str
+    n_periods: int
+    n_exposed: int
+    shares: dict[str, float]
+    arms: Sequence[ArmFigures]
+    comparisons: Sequence[Comparison]
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """One analysis of an experiment, whole.
 
@@ -161,6 +186,8 @@ class Findings:
         Compared periods after which the primary metric has its first interval.
     watermark : int or None
         Outcomes up to here are in [UTC ns].
+    contexts : sequence of ContextFindings
+        Of a plan whose shares depend on a context.
     """
 
     n_periods: int
@@ -174,10 +201,17 @@ class Findings:
     first_look: int = 0
     n_late: int = 0
     notes: Sequence[str] = field(default=())
+    contexts: Sequence[ContextFindings] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the findings as a document of plain values."""
-        return asdict(self)
+        """Return the findings as a document of plain values.
+
+        Without contexts it does not speak of any, so that it has the digest that it always had.
+        """
+        whole = asdict(self)
+        if not self.contexts:
+            del whole["contexts"]
+        return whole
 
     @property
     def primary(self) -> MetricFindings:

@@ -12,8 +12,14 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(s|min|h|d)$")]
+# A text as attributes have it: no sign that cannot be seen, no space at its ends.
+Value = Annotated[
+    str,
+    Field(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]{0,62}[^\s\x00-\x1f\x7f])?$"),
+]
 
 MOST_PERIODS = 100_000
+MOST_CONTEXTS = 8
 _LEAST_PERIODS = 20
 _ONE_LOOK = ("fixed_horizon", "group_sequential")
 
@@ -205,6 +211,29 @@ class AnalysisSpec(Section):
         return first.get(self.method, self.start)
 
 
+class ContextSpec(Section):
+    """What a unit comes in, such as the regime of the market: each has shares of its own."""
+
+    attribute: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="Of a unit that asks for its arm; its value is one of these texts."
+    )
+    values: list[Value] = Field(min_length=2, max_length=MOST_CONTEXTS)
+    otherwise: Value | None = Field(
+        default=None,
+        description="The context of units whose attribute is missing, or none of the values. "
+        "Without it they are refused: a feed that fell silent would else be a context.",
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        twice = [value for value in self.values if self.values.count(value) > 1]
+        if twice:
+            raise ValueError(f"values names {twice[0]!r} twice")
+        if self.otherwise is not None and self.otherwise not in self.values:
+            raise ValueError(f"otherwise is none of the values: {', '.join(self.values)}")
+        return self
+
+
 class AllocationSpec(Section):
     """Which share of units (or of capital) each arm gets, and who changes it."""
 
@@ -237,6 +266,11 @@ class AllocationSpec(Section):
         le=MOST_PERIODS,
         description="Newest periods that the policy follows, for rewards that change at once; all "
         "by default.",
+    )
+    context: ContextSpec | None = Field(
+        default=None,
+        description="Shares by context: each follows the outcomes of the units that came in it, "
+        "within the same floor, cap and max_step. All begin with the weights.",
     )
 
 

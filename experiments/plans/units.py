@@ -12,6 +12,7 @@ References
    Journal 41(2).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,7 +124,7 @@ def _misses_outcomes(plan: ExperimentPlan, metric: MetricSpec, observed: Observe
 
 def clustered_sequence(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, units: UnitTable, arm: int,
-    confidence: float,
+    confidence: float, contexts: Mapping[int, str] | None = None,
 ) -> Clustered:  # fmt: skip
     """Return a challenger less the control at looks that the plan's method has.
 
@@ -135,6 +136,8 @@ def clustered_sequence(
         Position of the challenger.
     confidence : float
         Of all intervals at once.
+    contexts : mapping of int to str, optional
+        Context of the shares by allocation number.
 
     Raises
     ------
@@ -150,7 +153,7 @@ def clustered_sequence(
     told = looks if looks.size else np.array([last], dtype=np.int64)  # an estimate at least
     found = clustered_differences(
         table, units, arm, told, is_ratio=metric.kind == "ratio", is_adjusted=metric.covariate,
-        batch=asked.batch,
+        batch=asked.batch, groups=contexts,
     )  # fmt: skip
     wide = student_reach(reach if looks.size else np.array([np.inf]), found.freedom)
     return Clustered(

@@ -4,7 +4,7 @@ from experiments.selectors.board import Board, get_board, history_of, write_diff
 from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.raw import SumDiffers, differing_unit_sums
 from experiments.selectors.records import (
-    current_allocation,
+    allocations_in_force,
     find_experiment,
     get_analysis,
     get_experiment,
@@ -29,7 +29,7 @@ __all__ = [
     "Board",
     "Detectability",
     "SumDiffers",
-    "current_allocation",
+    "allocations_in_force",
     "detectability",
     "differing_unit_sums",
     "exposed_by_allocation",

@@ -15,6 +15,7 @@ from experiments.plans import ExperimentPlan, MetricSpec, Verdict
 from experiments.plans.verdicts import nothing_yet
 from experiments.selectors import drawings
 from experiments.selectors.cards import MetricCard, card_of
+from experiments.selectors.contexts import ContextRow, context_rows
 from experiments.selectors.detecting import detectability
 from experiments.selectors.figures import (
     NOTHING,
@@ -85,6 +86,7 @@ class Board:
     detectability: str  # empty where it cannot be said
     arms: Sequence[ArmRow]
     cards: Sequence[MetricCard]
+    contexts: Sequence[ContextRow]  # none where shares depend on no context
     cost_drawings: Sequence[tuple[str, Drawing]]  # of shares and cost, by name
     has_moved: bool  # whether the shares have
     cost_text: str
@@ -110,6 +112,7 @@ def get_board(experiment: Experiment) -> Board:
     horizon = plan.analysis.horizon_periods
     headline, reason = _headline(experiment, plan, decision)
     mismatch, is_mismatch = _mismatch(found.get("mismatch"))
+    moved = drawings.draw_allocations(plan, shares, _until(experiment))
     return Board(
         experiment=experiment,
         plan=plan,
@@ -124,14 +127,13 @@ def get_board(experiment: Experiment) -> Board:
             experiment, plan, primary, shares[-1].weights if shares else plan.weights,
             found.get("mismatch"),
         ),
+        contexts=context_rows(plan, found.get("contexts", []), shares),
         cards=[card_of(plan, one, by_name.get(one.name), decision) for one in plan.metrics],
         cost_drawings=drawings.named(
-            {
-                "allocation": drawings.draw_allocations(plan, shares, _until(experiment)),
-                "cost": drawings.draw_cost(plan.primary, found.get("cost")),
-            }
+            {f"allocation-{at}": drawing for at, drawing in enumerate(moved)}
+            | {"cost": drawings.draw_cost(plan, found.get("cost"))}
         ),
-        has_moved=len(shares) > 1,
+        has_moved=bool(moved),
         cost_text=_cost_text(plan, found),
         mismatch=mismatch,
         is_mismatch=is_mismatch,
@@ -150,14 +152,24 @@ def history_of(experiment: Experiment) -> list[Happening]:
 
 
 def write_differences(experiment: Experiment, analysis: Analysis | None) -> list[str]:
-    """Return a line for each challenger: its difference on the primary metric so far."""
+    """Return a line for each challenger: its difference on the primary metric so far.
+
+    Where shares depend on a context, those within each follow, which decide nothing.
+    """
     plan = plan_of(experiment)
-    metrics = analysis.findings.get("metrics", []) if analysis else []
+    findings = analysis.findings if analysis else {}
+    metrics = findings.get("metrics", [])
     found = next((one for one in metrics if one["name"] == plan.primary.name), None)
+    parts = [("", found["comparisons"])] if found else []
+    parts += [
+        (f"explored, {one['context']}: ", one["comparisons"])
+        for one in findings.get("contexts", [])
+    ]
     return [
-        f"{one['arm']} less {plan.control.name}, {plan.primary.name}: "
+        f"{where}{one['arm']} less {plan.control.name}, {plan.primary.name}: "
         + _difference(plan.primary, one)
-        for one in (found["comparisons"] if found else [])
+        for where, comparisons in parts
+        for one in comparisons
     ]
 
 
@@ -211,7 +223,7 @@ def _arms(
                 name=arm.name,
                 is_control=at == 0,
                 what=arm.model or arm.strategy or arm.description or NOTHING,
-                share=write_share(weights[at]) if plan.design == "assigned" else "every period",
+                share=_share(plan, weights[at]),
                 units=f"{met.get(arm.name, 0):,}" if plan.design == "assigned" else "",
                 n=f"{own['n']:,.0f}" if own else "0",
                 mean=write_value(plan.primary, own.get("mean")),
@@ -220,6 +232,14 @@ def _arms(
             )
         )
     return found
+
+
+def _share(plan: ExperimentPlan, weight: float) -> str:
+    """Return what an arm is given; by context it stands beside each."""
+    if plan.design == "shadow":
+        return "every period"
+    asked = plan.allocation.context
+    return write_share(weight) if asked is None else f"by {asked.attribute}"
 
 
 def _mismatch(found: Mapping[str, Any] | None) -> tuple[str, bool]:
@@ -249,10 +269,11 @@ def _cost_text(plan: ExperimentPlan, found: Mapping[str, Any]) -> str:
         if plan.primary.kind == "proportion"
         else write_value(plan.primary, total)
     )
+    asked = plan.allocation.context
+    best = f"in each {asked.attribute}" if asked else "now"
     return (
-        f"About {amount} of {plan.primary.name} in all, "
-        "compared with giving everything to the arm that looks best now; of arms that are alike "
-        "this is chance, and never 0."
+        f"About {amount} of {plan.primary.name} in all, compared with giving everything to the "
+        f"arm that looks best {best}; of arms that are alike this is chance, and never 0."
     )
 
 

@@ -56,16 +56,7 @@ def card_of(
         for state in decision.get("guardrails", [])
     }
     rows = [
-        ComparisonRow(
-            arm=one["arm"],
-            estimate=write_difference(metric, one["estimate"]),
-            interval=write_interval(metric, one["lower"], one["upper"]),
-            chance=write_share(one["probability_better"]),
-            loss=write_difference(metric, one["expected_loss"]),
-            guardrail=states.get((metric.name, one["arm"]), ""),
-            because=one["because"],
-            is_known=one["lower"] is not None,
-        )
+        comparison_row(metric, one, guardrail=states.get((metric.name, one["arm"]), ""))
         for one in found["comparisons"]
     ]
     if found["comparisons"]:
@@ -76,3 +67,19 @@ def card_of(
         metric.name, metric.role, ", ".join(about), rows, drawn,
         drawings.named({metric.name: drawn, "posterior": posterior}),
     )  # fmt: skip
+
+
+def comparison_row(
+    metric: MetricSpec, one: Mapping[str, Any], *, guardrail: str = ""
+) -> ComparisonRow:
+    """Return a challenger beside the control, written out."""
+    return ComparisonRow(
+        arm=one["arm"],
+        estimate=write_difference(metric, one["estimate"]),
+        interval=write_interval(metric, one["lower"], one["upper"]),
+        chance=write_share(one["probability_better"]),
+        loss=write_difference(metric, one["expected_loss"]),
+        guardrail=guardrail,
+        because=one["because"],
+        is_known=one["lower"] is not None,
+    )

@@ -5,7 +5,7 @@ here raises; so a process never acts by a plan, a status or shares that are past
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,12 +17,19 @@ from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from crowetrade_site.core.errors import Conflict, NotFound
-from experiments.assignment import AssignmentSettings, Ramp, RampStep, Range, read_targeting
+from experiments.assignment import (
+    AssignmentSettings,
+    Context,
+    Ramp,
+    RampStep,
+    Range,
+    read_targeting,
+)
 from experiments.intake.terms import Terms, terms_of
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment, Exposure
 from experiments.plans import ExperimentPlan
-from experiments.selectors.records import plan_of
+from experiments.selectors.records import allocations_in_force, plan_of
 
 MOST_KEPT: Final = 256
 LIVE: Final = frozenset({ExperimentStatus.RUNNING, ExperimentStatus.PAUSED})
@@ -53,8 +60,9 @@ class Configuration:
         Row numbers, by position in the plan.
     started_ns : int
         [UTC ns]
-    allocation : int
-        Number of the shares in force; 0 before the start.
+    allocations : mapping of str to int
+        Numbers of the shares in force, by context; under the empty name where shares depend on
+        none. Empty before the start.
     assignment : AssignmentSettings or None
         None of a shadow experiment.
     """
@@ -66,12 +74,21 @@ class Configuration:
     arm_ids: NDArray[np.int64]
     metric_ids: NDArray[np.int64]
     started_ns: int
-    allocation: int
+    allocations: Mapping[str, int]
     assignment: AssignmentSettings | None
 
     def arm_id(self, name: str) -> int:
         """Return the row number of an arm."""
         return int(self.arm_ids[self.terms.arms.index(name)])
+
+    def allocation(self, context: str | None) -> int:
+        """Return the number of the shares in force in a context; None: of the newest.
+
+        Whoever meets an arm by an override was drawn by no shares: which are in force does not
+        matter then.
+        """
+        newest = max(self.allocations.values(), default=0)
+        return self.allocations.get(context or "", newest)
 
     def arm_name(self, arm_id: int) -> str:
         """Return the name of the arm of a row number."""
@@ -130,7 +147,7 @@ def _read(experiment_id: UUID) -> Configuration:
     arms = sorted(experiment.arms.all(), key=lambda arm: arm.position)
     metrics = sorted(experiment.metrics.all(), key=lambda metric: metric.position)
     started = experiment.started_at or _EPOCH
-    shares = experiment.allocations.order_by("-number").first()
+    shares = allocations_in_force(experiment, plan)
     return Configuration(
         pk=experiment.pk,
         revision=experiment.revision,
@@ -139,29 +156,37 @@ def _read(experiment_id: UUID) -> Configuration:
         arm_ids=np.array([arm.pk for arm in arms]),
         metric_ids=np.array([metric.pk for metric in metrics]),
         started_ns=ns_of(started),
-        allocation=shares.number if shares else 0,
-        assignment=_settings(experiment, plan, shares.weights if shares else plan.weights),
+        allocations={context: one.number for context, one in shares.items()},
+        assignment=_settings(
+            experiment, plan, {context: one.weights for context, one in shares.items()}
+        ),
     )
 
 
 def _settings(
-    experiment: Experiment, plan: ExperimentPlan, weights: Sequence[float]
+    experiment: Experiment, plan: ExperimentPlan, shares: Mapping[str, list[float]]
 ) -> AssignmentSettings | None:
     if plan.design != "assigned":
         return None
     asked, layer = plan.assignment, experiment.layer
+    by_context = plan.allocation.context
     held = layer.holdout if layer else 0.0
     return AssignmentSettings(
         salt=experiment.salt,
         arms=tuple(arm.name for arm in plan.ordered_arms),
-        weights=tuple(weights),
+        weights=tuple(shares.get("", plan.weights)),
         layer_salt=layer.salt if layer else None,
         ranges=tuple(Range(*pair) for pair in experiment.ranges or [(0.0, asked.share)]),
         holdout=(Range(round(1.0 - held, 6), 1.0),) if held else (),
         ramp=Ramp(tuple(RampStep(step.at, step.share) for step in asked.ramp)),
         targeting=None if asked.targeting is None else read_targeting(asked.targeting),
         overrides=asked.overrides,
-    )
+        context=None if by_context is None else Context(
+            by_context.attribute,
+            {value: tuple(shares.get(value, plan.weights)) for value in by_context.values},
+            by_context.otherwise,
+        ),
+    )  # fmt: skip
 
 
 def ns_of(moment: datetime) -> int:

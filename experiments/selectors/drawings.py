@@ -105,32 +105,50 @@ def draw_posteriors(metric: MetricSpec, found: Found) -> Drawing | None:
 
 def draw_allocations(
     plan: ExperimentPlan, allocations: Sequence[Allocation], until: float
+) -> list[Drawing]:
+    """Return the shares of the arms over time, a drawing a context; none of what never changed.
+
+    All have the same span of time, so that they can be held beside each other.
+    """
+    if len(allocations) <= len(plan.contexts):
+        return []
+    end = max(until, *(one.at.timestamp() for one in allocations))
+    drawn = [
+        _draw_shares(plan, [one for one in allocations if one.context == context], context, end)
+        for context in plan.contexts
+    ]
+    return [drawing for drawing in drawn if drawing is not None]
+
+
+def _draw_shares(
+    plan: ExperimentPlan, allocations: Sequence[Allocation], context: str, end: float
 ) -> Drawing | None:
-    """Return the shares of the arms over time; None where they never changed."""
-    if len(allocations) < 2:
-        return None
-    along = [one.at.timestamp() for one in allocations]
+    """Return the shares in one context up to a moment [UTC s]."""
+    along = [one.at.timestamp() for one in allocations] + [end]
     shares = [
-        Curve(arm.name, [one.weights[at] for one in allocations], color=at)
+        Curve(arm.name, [one.weights[at] for one in [*allocations, allocations[-1]]], color=at)
         for at, arm in enumerate(plan.ordered_arms)
     ]
-    along.append(max(until, along[-1]))
-    shares = [Curve(s.label, [*s.values, s.values[-1]], color=s.color) for s in shares]
+    asked = plan.allocation.context
+    where = f" where {asked.attribute} is {context}" if asked else ""
     return draw_shares(
-        along, shares, title="Shares of the arms",
-        said="What each arm was given from when on; the exposures of that time know their chance.",
+        along, shares, title=f"Shares of the arms{where}",
+        said=f"What each arm was given{where} from when on; the exposures of that time know their "
+        "chance.",
         write_along=write_time_of(along[0], along[-1]), up="share",
     )  # fmt: skip
 
 
-def draw_cost(metric: MetricSpec, cost: Found | None) -> Drawing | None:
+def draw_cost(plan: ExperimentPlan, cost: Found | None) -> Drawing | None:
     """Return what trying cost so far, cumulated."""
     if not cost or not cost["at"]:
         return None
+    metric, asked = plan.primary, plan.allocation.context
+    best = f"in each {asked.attribute}" if asked else "now"
     along = [at / _NS for at in cost["at"]]
     return draw_curves(
         along, [Curve("cost", cost["total"])], title="What trying cost",
-        said="What the arm that looks best now would have made of all outcomes, less what was "
+        said=f"What the arm that looks best {best} would have made of all outcomes, less what was "
         "made: an estimate, which grows more slowly as shares move to the better arm.",
         write=lambda value: write_value(metric, value),
         write_along=write_time_of(along[0], along[-1]),

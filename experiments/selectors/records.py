@@ -73,9 +73,16 @@ def list_allocations(experiment: Experiment) -> QuerySet[Allocation]:
     return Allocation.objects.filter(experiment=experiment).order_by("-number")
 
 
-def current_allocation(experiment: Experiment) -> Allocation | None:
-    """Return the shares in force; None of a draft."""
-    return list_allocations(experiment).first()
+def allocations_in_force(experiment: Experiment, plan: ExperimentPlan) -> dict[str, Allocation]:
+    """Return the shares in force by context, in the plan's order; none of a draft.
+
+    Where the plan has no context they are under the empty name. One query, which reads the newest
+    of each context alone, however often shares have moved.
+    """
+    newest = [list_allocations(experiment).filter(context=context)[:1] for context in plan.contexts]
+    found = newest[0].union(*newest[1:], all=True) if newest[1:] else newest[0]
+    by_context = {one.context: one for one in found}
+    return {value: by_context[value] for value in plan.contexts if value in by_context}
 
 
 def list_analyses(experiment: Experiment) -> QuerySet[Analysis]:

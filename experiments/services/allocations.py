@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from crowetrade_site.core.errors import Conflict, InvalidInput, StaleState
+from crowetrade_site.core.hints import LONGEST, nearest
 from experiments import selectors
 from experiments.jobs.steps import allocate
 from experiments.lifecycle import ExperimentStatus
@@ -20,16 +21,20 @@ _TOLERANCE = 1e-9
 
 @transaction.atomic(durable=True)
 def reallocate(
-    *, experiment_id: UUID, weights: Mapping[str, float], actor: User, at: datetime, reason: str
-) -> Allocation:
+    *, experiment_id: UUID, weights: Mapping[str, float], actor: User, at: datetime, reason: str,
+    context: str = "",
+) -> Allocation:  # fmt: skip
     """Give the arms other shares from now on; who met an arm before stays with it.
+
+    Where shares depend on a context they are of one: the others keep theirs.
 
     Raises
     ------
     NotFound, Forbidden
         There is no such experiment (404), or it belongs to somebody else (403).
     InvalidInput
-        No reason, an unknown arm, shares that do not sum to 1 or break the plan's limits (422).
+        No reason, an unknown arm, shares that do not sum to 1 or break the plan's limits, a context
+        that the plan does not have, or none where it has some (422).
     Conflict, StaleState
         It does not run or is a shadow one, or another allocation was faster (409).
     """
@@ -41,18 +46,36 @@ def reallocate(
         raise Conflict(f"{experiment} is {experiment.status}; shares change while it runs.")
     if not reason.strip():
         raise InvalidInput("Other shares need a reason.")
+    plan = selectors.plan_of(experiment)
+    _require_context(experiment, plan, context)
     shares = _ordered(experiment, weights)
-    _require_limits(selectors.plan_of(experiment), shares)
+    _require_limits(plan, shares)
     try:
         with transaction.atomic():
             made = allocate(
                 experiment, shares, at=at, cause="person", actor=actor, reason=reason,
-                after=selectors.current_allocation(experiment),
+                in_force=selectors.allocations_in_force(experiment, plan), context=context,
             )  # fmt: skip
             Experiment.objects.filter(pk=experiment.pk).update(allocated_at=at)
     except IntegrityError:
         raise StaleState(f"{experiment} was given other shares just now; look again.") from None
     return made
+
+
+def _require_context(experiment: Experiment, plan: ExperimentPlan, context: str) -> None:
+    """Refuse shares of a context that is none, and those that do not say of which they are."""
+    if context in plan.contexts:
+        return
+    asked = plan.allocation.context
+    if asked is None:
+        raise InvalidInput.at("context", f"the plan of {experiment} has none: leave it out.")
+    known = ", ".join(plan.contexts)
+    if not context:
+        raise InvalidInput.at(
+            "context", f"shares depend on {asked.attribute}: say of which, {known}."
+        )
+    told = f"{context[:LONGEST]!r}{nearest(context, plan.contexts)}"
+    raise InvalidInput.at("context", f"the plan of {experiment} has no {told}")
 
 
 def _ordered(experiment: Experiment, weights: Mapping[str, float]) -> list[float]:

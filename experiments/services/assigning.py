@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 
 from crowetrade_site.core import prepared, roles
 from crowetrade_site.core.errors import InvalidInput, NotFound, translating
-from experiments.assignment import Assignment, AssignmentError, Reason, assign
+from experiments.assignment import Assignment, AssignmentError, ContextError, Reason, assign
 from experiments.assignment.buckets import unit_bytes
 from experiments.lifecycle import ExperimentStatus
 from experiments.selectors.configuration import (
@@ -32,9 +32,9 @@ LONGEST_ATTRIBUTES: Final = 10_000  # characters of JSON
 # Of a unit that has met its arm, or will meet none: it writes nothing.
 _KNOWN = """
 SELECT experiment.revision, experiment.status, experiment.design,
-       met.arm_id, met.allocation, met.probability, met.is_override, false
+       met.arm_id, met.allocation, met.context, met.probability, met.is_override, false
 FROM experiments_experiment AS experiment LEFT JOIN LATERAL (
-    SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
+    SELECT arm_id, allocation, context, probability, is_override FROM experiments_exposure
     WHERE experiment_id = experiment.id AND unit = %s LIMIT 1
 ) AS met ON true
 WHERE experiment.public_id = %s
@@ -46,12 +46,12 @@ _MEET = """
 WITH experiment AS (
     SELECT id, revision, status, design FROM experiments_experiment WHERE public_id = %s
 ), met AS (
-    SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
+    SELECT arm_id, allocation, context, probability, is_override FROM experiments_exposure
     WHERE experiment_id = (SELECT id FROM experiment) AND unit = %s
 ), made AS (
     INSERT INTO experiments_exposure
-    (experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
-    SELECT id, %s, %s, %s, %s, %s, %s, %s::jsonb FROM experiment
+    (experiment_id, unit, arm_id, allocation, context, probability, is_override, at, attributes)
+    SELECT id, %s, %s, %s, %s, %s, %s, %s, %s::jsonb FROM experiment
     WHERE revision = %s AND status = 'running' AND NOT EXISTS (SELECT FROM met)
     ON CONFLICT (experiment_id, unit) DO NOTHING
     RETURNING id, experiment_id, allocation, arm_id, is_override
@@ -60,38 +60,47 @@ WITH experiment AS (
     SELECT experiment_id, allocation, arm_id, %s, 1 FROM made WHERE NOT is_override
     ON CONFLICT (experiment_id, allocation, arm_id, shard) DO UPDATE SET n = kept.n + 1
 )
-SELECT revision, status, design, met.arm_id, met.allocation, met.probability, met.is_override,
-       made.id IS NOT NULL
+SELECT revision, status, design, met.arm_id, met.allocation, met.context, met.probability,
+       met.is_override, made.id IS NOT NULL
 FROM experiment LEFT JOIN met ON true LEFT JOIN made ON true
 """
 _STATE = """
 SELECT revision, status, design FROM experiments_experiment WHERE public_id = %s
 """
 _MET = """
-SELECT asked.unit, met.arm_id, met.allocation, met.probability, met.is_override
+SELECT asked.unit, met.arm_id, met.allocation, met.context, met.probability, met.is_override
 FROM unnest(%s::text[]) AS asked(unit), LATERAL (
-    SELECT arm_id, allocation, probability, is_override FROM experiments_exposure
+    SELECT arm_id, allocation, context, probability, is_override FROM experiments_exposure
     WHERE experiment_id = %s AND unit = asked.unit LIMIT 1
 ) AS met
 """
 _EXPOSE_MANY = """
 WITH made AS (
     INSERT INTO experiments_exposure
-    (experiment_id, unit, arm_id, allocation, probability, is_override, at, attributes)
-    SELECT experiment.id, unit, arm, %s, probability, is_override, %s, attributes::jsonb
-    FROM unnest(%s::text[], %s::bigint[], %s::float8[], %s::bool[], %s::text[])
-    AS given(unit, arm, probability, is_override, attributes), experiments_experiment AS experiment
+    (experiment_id, unit, arm_id, allocation, context, probability, is_override, at, attributes)
+    SELECT experiment.id, unit, arm, allocation, context, probability, is_override, %s,
+           attributes::jsonb
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::float8[], %s::bool[],
+                %s::text[])
+    AS given(unit, arm, allocation, context, probability, is_override, attributes),
+       experiments_experiment AS experiment
     WHERE experiment.id = %s AND experiment.revision = %s AND experiment.status = 'running'
     ON CONFLICT (experiment_id, unit) DO NOTHING
     RETURNING experiment_id, unit, allocation, arm_id, is_override
 ), counted AS (
     INSERT INTO experiments_exposurecount AS kept (experiment_id, allocation, arm_id, shard, n)
     SELECT experiment_id, allocation, arm_id, %s, count(*) FROM made WHERE NOT is_override
-    GROUP BY experiment_id, allocation, arm_id ORDER BY arm_id
+    GROUP BY experiment_id, allocation, arm_id ORDER BY allocation, arm_id
     ON CONFLICT (experiment_id, allocation, arm_id, shard) DO UPDATE SET n = kept.n + EXCLUDED.n
 )
 SELECT unit FROM made
 """
+
+
+class UnknownContext(InvalidInput):
+    """A unit came in no context that has shares."""
+
+    slug, title = "unknown-context", "The unit came in no context that has shares"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,8 @@ class Meeting:
         None: the unit takes no part, for the reason given, and nothing was stored.
     allocation : int or None
         Number of the shares that were in force when it met its arm.
+    context : str or None
+        Whose shares these were; None where shares depend on none, and by an override.
     reason : str
         ``assigned`` or ``override``; of a unit without an arm ``not_targeted``,
         ``outside_layer_range``, ``held_out`` or ``not_ramped``.
@@ -116,6 +127,7 @@ class Meeting:
     probability: float | None
     allocation: int | None
     reason: str
+    context: str | None = None
     is_new: bool = False
 
 
@@ -136,6 +148,9 @@ def assign_unit(*, experiment_id: UUID, unit: Unit, actor: User, at: datetime) -
         There is no such experiment (404), or the actor may not feed experiments (403).
     InvalidInput
         The unit's name or its attributes are none (422).
+    UnknownContext
+        Shares depend on an attribute that the unit does not have, or has of another value, and the
+        plan names no context for it (422). Not said of a unit that has met its arm: it keeps it.
     NotRunning
         It does not run, or is a shadow experiment, whose arms see every period (409).
     """
@@ -176,8 +191,9 @@ def _ask(
         return prepared.first(_KNOWN, unit, experiment_id)
     is_override = decided.reason is Reason.OVERRIDE
     return prepared.first(
-        _MEET, experiment_id, unit, unit, setup.arm_id(decided.arm), setup.allocation,
-        decided.probability, is_override, at, text, setup.revision, writing.shard(),
+        _MEET, experiment_id, unit, unit, setup.arm_id(decided.arm),
+        setup.allocation(decided.context), decided.context or "", decided.probability, is_override,
+        at, text, setup.revision, writing.shard(),
     )  # fmt: skip
 
 
@@ -223,8 +239,13 @@ def _open(experiment_id: UUID, row: tuple[Any, ...] | None) -> Configuration:
 def _decide(setup: Configuration, unit: Unit, at: datetime) -> Assignment:
     if setup.assignment is None:
         raise NotRunning("A shadow experiment assigns nothing: all its arms see every period.")
-    with translating(AssignmentError, InvalidInput):
-        return assign(unit.name, unit.attributes, setup.assignment, at)
+    try:
+        with translating(AssignmentError, InvalidInput):
+            return assign(unit.name, unit.attributes, setup.assignment, at)
+    except InvalidInput as refusal:
+        if isinstance(refusal.__cause__, ContextError):  # which of a thousand units
+            raise UnknownContext(f"{unit.name}: {refusal.detail}", unit=unit.name) from None
+        raise
 
 
 def _stored(setup: Configuration, names: list[str]) -> dict[str, Meeting]:
@@ -245,7 +266,9 @@ def _expose(
     chances = [one.probability for one in some]
     overrides = [one.reason is Reason.OVERRIDE for one in some]
     attributes = [texts[name] for name in names]
-    values = (setup.allocation, at, names, arms, chances, overrides, attributes)
+    numbers = [setup.allocation(one.context) for one in some]
+    contexts = [one.context or "" for one in some]
+    values = (at, names, arms, numbers, contexts, chances, overrides, attributes)
     stored = prepared.rows(
         _EXPOSE_MANY, *values, setup.pk, setup.revision, writing.shard()
     )  # fmt: skip
@@ -257,16 +280,18 @@ def _meeting(setup: Configuration, unit: str, decided: Assignment) -> Meeting:
     if decided.arm is None:
         return Meeting(unit, None, None, None, decided.reason)
     return Meeting(
-        unit, decided.arm, decided.probability, setup.allocation, decided.reason, is_new=True
-    )
+        unit, decided.arm, decided.probability, setup.allocation(decided.context), decided.reason,
+        decided.context, is_new=True,
+    )  # fmt: skip
 
 
 def _met(
-    setup: Configuration, unit: str, arm_id: int, allocation: int, probability: float,
-    is_override: bool,
+    setup: Configuration, unit: str, arm_id: int, allocation: int, context: str,
+    probability: float, is_override: bool,
 ) -> Meeting:  # fmt: skip
     reason = Reason.OVERRIDE if is_override else Reason.ASSIGNED
-    return Meeting(unit, setup.arm_name(arm_id), probability, allocation, reason)
+    arm = setup.arm_name(arm_id)
+    return Meeting(unit, arm, probability, allocation, reason, context or None)
 
 
 def _require_units(units: Sequence[Unit]) -> None:

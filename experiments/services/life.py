@@ -11,7 +11,7 @@ from crowetrade_site.core.errors import Conflict, IllegalTransition, InvalidInpu
 from experiments import selectors, tasks
 from experiments.jobs.steps import allocate, move
 from experiments.lifecycle import EXPERIMENTS, ExperimentStatus
-from experiments.models import Experiment
+from experiments.models import Allocation, Experiment
 from experiments.models.definitions import ANSWERS
 from experiments.plans import ExperimentPlan, Verdict
 from experiments.services.layers import take_ranges
@@ -53,7 +53,11 @@ def start_experiment(
         experiment, ExperimentStatus.RUNNING, actor=actor, at=at, reason=reason, verb="started",
         changes=changes, plan_digest=changes["plan_digest"],
     )  # fmt: skip
-    allocate(experiment, plan.weights, at=at, cause="start", after=None)
+    first: dict[str, Allocation] = {}
+    for context in plan.contexts:
+        first[context] = allocate(
+            experiment, plan.weights, at=at, cause="start", in_force=first, context=context
+        )
     return selectors.get_experiment(experiment_id)
 
 

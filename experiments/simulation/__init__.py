@@ -2,6 +2,7 @@
 
 from experiments.simulation.environments import Environment
 from experiments.simulation.errors import ReturnsError, SettingsError, SimulationError
+from experiments.simulation.regimes import RegimeResult, Regimes, compare_regimes
 from experiments.simulation.results import (
     Collected,
     Comparison,
@@ -18,12 +19,15 @@ __all__ = [
     "Curve",
     "Environment",
     "PolicyResult",
+    "RegimeResult",
+    "Regimes",
     "ReplayComparison",
     "ReplayResult",
     "ReturnsError",
     "SettingsError",
     "SimulationError",
     "collect",
+    "compare_regimes",
     "replay",
     "simulate",
 ]

@@ -13,7 +13,7 @@ References
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, Self
 
@@ -304,6 +304,10 @@ class PeriodTable:
     def of_allocation(self, number: int) -> Self:
         """Return the rows of one allocation."""
         return self._where(self.allocation == number)
+
+    def of_allocations(self, numbers: Sequence[int]) -> Self:
+        """Return the rows of some allocations."""
+        return self._where(np.isin(self.allocation, numbers))
 
     def pivot(
         self, column: Literal["n", "total", "squares", "x_total", "x_squares", "x_product"],

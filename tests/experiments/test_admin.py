@@ -248,6 +248,21 @@ class TestActions:
 
         assert made.allocations.order_by("-number").first().weights == [0.3, 0.7]
 
+    def test_change_shares_of_one_context(self, owner, browser):
+        context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        made = running(owner, design="assigned", allocation={"context": context})
+
+        press(
+            browser, "allocate", made, weights="{champion: 0.3, challenger: 0.7}", reason="r",
+            context="turbulent",
+        )  # fmt: skip
+        shown = browser.get(page(made)).content.decode()
+
+        newest = made.allocations.order_by("-number").first()
+        assert (newest.number, newest.context, newest.weights) == (3, "turbulent", [0.3, 0.7])
+        assert "it decides nothing" in shown
+        assert shown.count("70.0 %") == 1
+
     @pytest.mark.parametrize(
         ("status", "expected"),
         [

@@ -91,6 +91,45 @@ class TestLife:
             manage(*words, as_json=False)
 
 
+class TestChangeShares:
+    def test_gives_the_arms_others(self, db, manage):
+        running(account("researcher"), design="assigned")
+
+        made = manage(
+            "change_shares", "momentum", "champion=0.3", "challenger=0.7", "--reason", "a hunch"
+        )  # fmt: skip
+
+        assert (made["allocation"], made["context"]) == (2, None)
+        assert manage("show_experiment", "momentum")["weights"] == made["weights"]
+
+    def test_of_one_context(self, db, manage):
+        context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        running(account("researcher"), design="assigned", allocation={"context": context})
+        words = ("change_shares", "momentum", "champion=0.3", "challenger=0.7", "--reason", "why")
+
+        text = manage(*words, "--context", "calm", as_json=False)
+        shown = manage("show_experiment", "momentum")
+
+        assert "momentum allocation 3 where calm: champion 0.3, challenger 0.7." in text
+        assert shown["weights"] == {}
+        assert shown["weights_by_context"] == {
+            "calm": {"champion": 0.3, "challenger": 0.7},
+            "turbulent": {"champion": 0.5, "challenger": 0.5},
+        }
+        assert "shares of calm: champion 30%, challenger 70%" in manage(
+            "show_experiment", "momentum", as_json=False
+        )
+        with pytest.raises(CommandError, match="say of which, calm, turbulent"):
+            manage(*words, as_json=False)
+
+    @pytest.mark.parametrize("text", ["champion", "champion=", "champion:0.3"])
+    def test_refuses_what_is_no_share_in_one_line(self, db, manage, text):
+        running(account("researcher"), design="assigned")
+
+        with pytest.raises(CommandError, match=r"write ARM=SHARE, as champion=0\.3"):
+            manage("change_shares", "momentum", text, "--reason", "why", as_json=False)
+
+
 class TestIngestOutcomes:
     @pytest.mark.parametrize("kind", ["json", "csv", "parquet", "arrow"])
     def test_takes_a_file_once(self, experiment, manage, tmp_path, kind):

@@ -20,13 +20,14 @@ class Command(DomainCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         experiment = selectors.find_experiment(options["experiment"])
         arms = [arm.name for arm in sorted(experiment.arms.all(), key=lambda arm: arm.position)]
-        shares, last = (
-            selectors.current_allocation(experiment),
-            selectors.list_analyses(experiment).first(),
-        )
-        weights = dict(zip(arms, shares.weights, strict=True)) if shares else {}
+        plan = selectors.plan_of(experiment)
+        in_force = selectors.allocations_in_force(experiment, plan)
+        last = selectors.list_analyses(experiment).first()
+        shares = {
+            context: dict(zip(arms, one.weights, strict=True)) for context, one in in_force.items()
+        }
         counted = selectors.tallies(experiment)
-        shown = selectors.detectability(selectors.plan_of(experiment))
+        shown = selectors.detectability(plan)
         differences = selectors.write_differences(experiment, last)
         self.answer(
             {
@@ -35,9 +36,10 @@ class Command(DomainCommand):
                 "status": experiment.status,
                 "design": experiment.design,
                 "owner": experiment.owner.get_username(),
-                "metric": selectors.plan_of(experiment).primary.name,
+                "metric": plan.primary.name,
                 "arms": arms,
-                "weights": weights,
+                "weights": shares.get("", {}),
+                "weights_by_context": {name: one for name, one in shares.items() if name},
                 "started_at": experiment.started_at,
                 "concluded_at": experiment.concluded_at,
                 "verdict": experiment.verdict,
@@ -50,7 +52,7 @@ class Command(DomainCommand):
         )
         self.say(f"{experiment}: {experiment.status}, {experiment.design}, {', '.join(arms)}")
         self.tell_question(experiment)
-        self.tell_shares(experiment, weights)
+        self.tell_shares(experiment, shares)
         if shown:
             self.say(f"  {shown.sentence}")
         for reason, n in counted.items():
@@ -69,10 +71,10 @@ class Command(DomainCommand):
         primary = selectors.plan_of(experiment).primary
         self.say(f"  {since}; {primary.name} ({primary.kind}, {primary.direction}) answers")
 
-    def tell_shares(self, experiment: Experiment, weights: dict[str, float]) -> None:
-        """Print the shares in force; a shadow experiment's arms have none."""
-        if experiment.design == "assigned" and weights:
+    def tell_shares(self, experiment: Experiment, shares: dict[str, dict[str, float]]) -> None:
+        """Print the shares in force, by context; a shadow experiment's arms have none."""
+        for context, weights in shares.items() if experiment.design == "assigned" else ():
             told = ", ".join(f"{name} {share:.0%}" for name, share in weights.items())
-            self.say(f"  shares: {told}")
+            self.say(f"  shares{f' of {context}' if context else ''}: {told}")
         if experiment.verdict:
             self.say(f"  {experiment.verdict} {experiment.winner}".rstrip())

@@ -9,6 +9,7 @@ References
    Biometrics Bulletin 2(6).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +63,7 @@ class ClusteredLooks:
 def clustered_differences(
     table: PeriodTable, units: UnitTable, arm: int, looks: ArrayLike, *, control: int = 0,
     is_ratio: bool = False, is_adjusted: bool = False, batch: int = 1,
+    groups: Mapping[int, str] | None = None,
 ) -> ClusteredLooks:  # fmt: skip
     """Return the difference of two arms' means over all outcomes, with errors by unit and period.
 
@@ -82,6 +84,8 @@ def clustered_differences(
         Whether what the covariate explains of the difference is taken off (CUPED).
     batch : int
         Periods that are one cluster, in their order: longer than their shocks last.
+    groups : mapping of int to str, optional
+        Whose an allocation is, such as a context: groups are weighed by the outcomes of all arms.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def clustered_differences(
 
     Notes
     -----
-    Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several weighed by
+    Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several of a group weighed by
     ``n_1 n_0 / (n_1 + n_0)``. By the delta method [1]_ each is linear in the sums, by coefficients
     c, and the variance is ``c' (U + P - O) c``: U over units, P over batches of periods, O over
     cells of a unit and a period, which are in both [2]_; never less than by units or by periods
@@ -108,17 +112,17 @@ def clustered_differences(
     require_count("batch", batch, 1)
     if is_ratio and is_adjusted:
         raise SettingsError("A ratio's denominator takes the covariate's place.")
-    sides = sides_of(table, units, (arm, control), integers_of(looks, "looks"))
+    sides = sides_of(table, units, (arm, control), integers_of(looks, "looks"), groups or {})
     below = X if is_ratio else N
-    difference, weights = _linear(sides.first, Y, below)
-    _, in_time = _linear(sides.reported, Y, below)
+    difference, weights = _linear(sides, sides.first, Y, below)
+    _, in_time = _linear(sides, sides.reported, Y, below)
     if is_adjusted:
-        explained, x_weights = _linear(sides.first, X, N)
+        explained, x_weights = _linear(sides, sides.first, X, N)
         slope = _slope(sides, weights, x_weights)
         difference = difference - slope * explained
         by_look = slope[:, np.newaxis, np.newaxis, np.newaxis]
         weights = weights - by_look * x_weights
-        in_time = in_time - by_look * _linear(sides.reported, X, N)[1]
+        in_time = in_time - by_look * _linear(sides, sides.reported, X, N)[1]
     variance, freedom = two_way(sides, weights, in_time, batch, below)
     n_units, effective = sides.units.sum(axis=1), effective_units(sides, below).sum(axis=1)
     has_units = ((n_units >= FEWEST_UNITS) & (effective >= FEWEST_EFFECTIVE)).all(axis=-1)
@@ -130,21 +134,30 @@ def clustered_differences(
     )  # fmt: skip
 
 
-def _shares(first: FloatArray, below: int) -> FloatArray:
-    """Return what each allocation counts for at each look, shape (n_looks, n_strata)."""
+def _shares(sides: Sides, first: FloatArray, below: int) -> FloatArray:
+    """Return what each allocation counts for at each look, shape (n_looks, n_strata).
+
+    Groups of allocations count by their traffic, those of one by what they tell.
+    """
     size = np.maximum(first[..., below], 0.0)
     is_there = (size > 0.0).all(axis=-1)
     weight = np.where(is_there, size.prod(axis=-1) / np.maximum(size.sum(axis=-1), TINY), 0.0)
-    shares: FloatArray = weight / np.maximum(weight.sum(axis=-1, keepdims=True), TINY)
+    of_group = sides.group[:, np.newaxis] == np.arange(sides.group.max() + 1)
+    whole = weight @ of_group
+    traffic = np.where(whole > 0.0, sides.traffic @ of_group, 0.0)
+    counts = traffic / np.maximum(traffic.sum(axis=-1, keepdims=True), TINY)
+    shares: FloatArray = (weight / np.maximum(whole @ of_group.T, TINY)) * (counts @ of_group.T)
     return shares
 
 
-def _linear(first: FloatArray, above: int, below: int) -> tuple[FloatArray, FloatArray]:
+def _linear(
+    sides: Sides, first: FloatArray, above: int, below: int
+) -> tuple[FloatArray, FloatArray]:
     """Return the difference of two ratios of sums, and by how much each sum moves it.
 
     The second has the shape of `first`: (n_looks, n_strata, 2, 3); NaN where nothing is known.
     """
-    sign = _shares(first, below)[..., np.newaxis] * np.array([1.0, -1.0])
+    sign = _shares(sides, first, below)[..., np.newaxis] * np.array([1.0, -1.0])
     is_there = (sign != 0.0) & (first[..., below] > 0.0)
     size = np.where(is_there, first[..., below], 1.0)
     ratio = first[..., above] / size

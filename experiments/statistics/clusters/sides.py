@@ -1,5 +1,6 @@
 """Sums of an arm and the control as they stood at some looks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +22,9 @@ class Sides:
     `parts` has what each period added, shape (n_periods, n_strata, 2, 3); the others are cumulative
     at the looks, whose last periods are at `ends`: `reported` of the outcomes of these periods, the
     others of those that count by unit by then. `reported` and `first` have shape (..., 3),
-    `by_unit`, `by_cell` and `late` (..., 3, 3), and `units` has no moments.
+    `by_unit`, `by_cell` and `late` (..., 3, 3), and `units` has no moments. `group` says whose an
+    allocation is, and `traffic` the outcomes of all arms under it by the looks, shape (n_looks,
+    n_strata).
     """
 
     parts: FloatArray
@@ -34,9 +37,14 @@ class Sides:
     by_cell: FloatArray
     late: FloatArray
     units: FloatArray
+    group: IntArray
+    traffic: FloatArray
 
 
-def sides_of(table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks: IntArray) -> Sides:
+def sides_of(
+    table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks: IntArray,
+    groups: Mapping[int, str],
+) -> Sides:  # fmt: skip
     """Return the sums of two arms at the looks that have come."""
     is_of = np.isin(table.arm, arms)
     periods, at = np.unique(table.period[is_of], return_inverse=True)
@@ -59,11 +67,23 @@ def sides_of(table: PeriodTable, units: UnitTable, arms: tuple[int, int], looks:
     of_units = _summed(units, UNIT_SUMS, mine, spot, shape)
     of_units, reported = (np.cumsum(whole, axis=0)[ends] for whole in (of_units, parts))
     by_unit, by_cell, late = (of_units[..., at + SECOND] for at in (4, 10, 16))
+    whose = [groups.get(number, "") for number in strata.tolist()]
+    _, group = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)
     return Sides(
+        group=group.astype(np.int64), traffic=_traffic(table, periods, strata)[ends],
         parts=parts, looks=come, ends=ends, period=periods[ends], reported=reported,
         first=of_units[..., 1:4], by_unit=by_unit, by_cell=by_cell, late=late,
         units=of_units[..., 0],
     )  # fmt: skip
+
+
+def _traffic(table: PeriodTable, periods: IntArray, strata: IntArray) -> FloatArray:
+    """Return the outcomes of all arms up to each period by stratum, (n_periods, n_strata)."""
+    rows = np.isin(table.allocation, strata) & (table.period <= periods[-1])
+    at = np.searchsorted(periods, table.period[rows])
+    flat = at * strata.size + np.searchsorted(strata, table.allocation[rows])
+    n = np.bincount(flat, table.n[rows], periods.size * strata.size).astype(np.float64)
+    return np.cumsum(n.reshape(periods.size, strata.size), axis=0)
 
 
 def _summed(

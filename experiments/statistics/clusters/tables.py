@@ -1,10 +1,11 @@
 """What is kept of units: sums over them of the products of their totals, by period."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from experiments.statistics.checks import (
     FloatArray,
@@ -132,5 +133,11 @@ class UnitTable:
 
     def ended(self, by_ns: int, period_ns: int) -> Self:
         """Return the rows of periods that ended by a time, as `PeriodTable.ended` does."""
-        kept = self.period <= by_ns - require_count("period_ns", period_ns, 1)
+        return self._where(self.period <= by_ns - require_count("period_ns", period_ns, 1))
+
+    def of_allocations(self, numbers: Sequence[int]) -> Self:
+        """Return the rows of some allocations."""
+        return self._where(np.isin(self.allocation, numbers))
+
+    def _where(self, kept: NDArray[np.bool_]) -> Self:
         return type(self)(*(getattr(self, field.name)[kept] for field in fields(self)))

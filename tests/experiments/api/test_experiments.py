@@ -182,6 +182,66 @@ class TestAllocations:
         problem(answer, 422)
 
 
+class TestContexts:
+    @pytest.fixture
+    def experiment(self, owner):
+        context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        return running(owner, design="assigned", allocation={"context": context})
+
+    def test_have_shares_of_their_own(self, api, experiment):
+        wanted = {"weights": {"champion": 0.2, "challenger": 0.8}, "context": "calm", **WHY}
+
+        answer = api.post(url(experiment, "allocations/"), wanted, format="json")
+        one = api.get(url(experiment)).json()
+        listed = api.get(url(experiment, "allocations/")).json()["results"]
+
+        assert (answer.status_code, answer.json()["context"]) == (201, "calm")
+        assert one["allocation"] is None
+        assert [(row["context"], row["number"], row["weights"]) for row in one["allocations"]] == [
+            ("calm", 3, wanted["weights"]),
+            ("turbulent", 2, {"champion": 0.5, "challenger": 0.5}),
+        ]
+        assert [row["context"] for row in listed] == ["calm", "turbulent", "calm"]
+
+    def test_are_null_where_there_are_none(self, api, owner):
+        one = api.get(url(running(owner, design="assigned"))).json()
+
+        assert one["allocation"]["context"] is None
+        assert one["allocations"] == [one["allocation"]]
+
+    @pytest.mark.parametrize(
+        ("context", "says"),
+        [("", "say of which, calm, turbulent"), ("calmer", "did you mean 'calm'?")],
+    )
+    def test_are_named_in_a_change(self, api, experiment, context, says):
+        wanted = {"weights": {"champion": 0.2, "challenger": 0.8}, "context": context, **WHY}
+
+        told = problem(api.post(url(experiment, "allocations/"), wanted, format="json"), 422)
+
+        assert says in told["detail"]
+        assert told["errors"][0]["path"] == "context"
+
+    def test_are_told_to_units_and_kept_with_them(self, api, experiment):
+        asked = {"unit": "AAPL", "attributes": {"regime": "turbulent"}}
+
+        met = api.post(url(experiment, "assign/"), asked, format="json").json()
+        again = api.post(url(experiment, "assign/"), {"unit": "AAPL"}, format="json").json()
+
+        assert (met["context"], met["allocation"]) == ("turbulent", 2)
+        assert again == met | {"is_new": False}
+        listed = api.get(url(experiment, "exposures/")).json()["results"]
+        assert [row["context"] for row in listed] == ["turbulent"]
+
+    def test_are_asked_for(self, api, experiment):
+        told = problem(
+            api.post(url(experiment, "assign/"), {"units": ["AAPL"]}, format="json"), 422
+        )
+
+        assert told["type"] == "urn:crowetrade:problem:unknown-context"
+        assert told["unit"] == "AAPL"
+        assert told["detail"].endswith("It is one of calm, turbulent.")
+
+
 class TestNames:
     @pytest.mark.parametrize("tail", ["", "pause/"])
     def test_in_an_address_are_told_where_the_id_is(self, api, tail):

@@ -56,7 +56,7 @@ class TestAssign:
 
         assert answers[0] == {
             "unit": "AAPL", "arm": Exposure.objects.get().arm.name, "probability": 0.5,
-            "allocation": 1, "reason": "assigned", "is_new": True,
+            "allocation": 1, "context": None, "reason": "assigned", "is_new": True,
         }  # fmt: skip
         assert answers[1] == answers[0] | {"is_new": False}
 

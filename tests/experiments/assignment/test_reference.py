@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.assignment import AssignmentSettings, Ramp, RampStep, assign, bucket
+from experiments.assignment import (
+    AssignmentSettings,
+    Context,
+    ContextError,
+    Ramp,
+    RampStep,
+    assign,
+    bucket,
+)
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "assignment.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| `([0-9a-f]{16})` \|", DOCUMENT, re.MULTILINE)
@@ -25,6 +33,11 @@ weights = (
     .filter(any)
     .map(lambda parts: [part / sum(parts) for part in parts])
 )
+
+
+def refilled(parts):
+    """Return weights that sum to 1 again: the last takes what was cut off."""
+    return [*parts[:-1], parts[-1] + max(0.0, 1.0 - sum(parts))]
 
 
 def decided(unit, weights, ranges, ramp_share):
@@ -65,3 +78,24 @@ class TestReference:
         theirs = REFERENCE["arm"]("pilot", unit, weights, "equities", ranges, ramp_share)
 
         assert theirs == decided(unit, weights, ranges, ramp_share)
+
+    @given(units, weights, weights, st.sampled_from([None, "calm", "wild", 1, True]), st.booleans())
+    def test_decides_by_context_as_the_package_does(self, unit, calm, wild, value, has_otherwise):
+        n = min(len(calm), len(wild))
+        shares = {"calm": refilled(calm[:n]), "wild": refilled(wild[:n])}
+        attributes = {} if value is None else {"regime": value}
+        otherwise = "calm" if has_otherwise else None
+        settings = AssignmentSettings(
+            "pilot", tuple("abcde"[:n]), tuple(shares["calm"]),
+            context=Context("regime", shares, otherwise),
+        )  # fmt: skip
+
+        try:
+            theirs = REFERENCE["weights_of"](attributes, "regime", shares, otherwise)
+        except LookupError:
+            with pytest.raises(ContextError):
+                assign(unit, attributes, settings, NOW)
+        else:
+            met = assign(unit, attributes, settings, NOW)
+            assert settings.arms.index(met.arm) == REFERENCE["arm"]("pilot", unit, theirs)
+            assert met.probability == theirs[settings.arms.index(met.arm)]

@@ -1,9 +1,12 @@
 """Looks at experiments: recorded once, acted on once, as the plan says."""
 
+import json
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from crowetrade_site.core.models import AuditEvent
@@ -27,6 +30,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def owner():
     return account()
+
+
+def contextual(owner):
+    context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+    return running(
+        owner, design="assigned", analysis={"horizon_periods": 400},
+        allocation={"policy": "thompson_normal", "refresh": "1s", "context": context},
+        stopping={"on_answer": "notify", "on_mismatch": "notify"},
+    )  # fmt: skip
 
 
 def look(experiment):
@@ -176,6 +188,54 @@ class TestAnalyzeExperiment:
         assert weights_of(made)[-1] == pytest.approx([0.4, 0.6])
         assert AuditEvent.objects.filter(verb="experiments.experiment.reallocated").count() == 1
 
+    def test_moves_the_shares_of_each_context_by_its_own_outcomes(self, owner):
+        made = contextual(owner)
+        add_sums(made, returns(60, lift=0.01), allocation=1)
+        add_sums(made, returns(60, lift=-0.01), allocation=2)
+
+        analysis, _ = look(made)
+
+        found = made.allocations.order_by("number").values_list("number", "context", "weights")
+        assert list(found)[2:] == [
+            (3, "calm", pytest.approx([0.4, 0.6])), (4, "turbulent", pytest.approx([0.6, 0.4])),
+        ]  # fmt: skip
+        moved = AuditEvent.objects.filter(verb="experiments.experiment.reallocated")
+        assert {json.loads(one.canonical)["after"]["context"] for one in moved} == {
+            "calm", "turbulent",
+        }  # fmt: skip
+        assert [one["context"] for one in analysis.findings["contexts"]] == ["calm", "turbulent"]
+        best = [one["comparisons"][0]["estimate"] for one in analysis.findings["contexts"]]
+        assert best[0] > 0.005
+        assert best[1] < -0.005
+
+    def test_leaves_alone_a_context_that_has_no_outcomes(self, owner):
+        made = contextual(owner)
+        add_sums(made, returns(60, lift=0.01), allocation=1)
+
+        look(made)
+
+        assert [one.context for one in made.allocations.filter(cause="policy")] == ["calm"]
+
+    def test_lets_a_person_change_one_context_meanwhile_and_decides_none(self, owner, monkeypatch):
+        made = contextual(owner)
+        add_sums(made, returns(60, lift=0.01), allocation=1)
+        add_sums(made, returns(60, lift=0.01), allocation=2)
+        decide = allocating.next_weights
+
+        def as_a_person_acts(plan, table, previous, *, number):
+            if number == 3:  # of the first context
+                services.reallocate(
+                    experiment_id=made.public_id, weights={"champion": 0.6, "challenger": 0.4},
+                    actor=owner, at=AT + timedelta(hours=1), reason="a hunch",
+                    context="turbulent",
+                )  # fmt: skip
+            return decide(plan, table, previous, number=number)
+
+        monkeypatch.setattr(allocating, "next_weights", as_a_person_acts)
+        look(made)
+
+        assert weights_of(made) == [[0.5, 0.5], [0.5, 0.5], [0.6, 0.4]]
+
     def test_lets_stand_the_shares_that_a_person_has_given_meanwhile(self, owner, monkeypatch):
         made = running(
             owner, design="assigned", analysis={"horizon_periods": 400},
@@ -278,3 +338,38 @@ class TestBoard:
         assert "posterior" in dict(board.cards[0].drawings)
         assert "What was asked" in report
         assert "<script" not in report
+
+    def test_shows_each_context_with_its_shares_and_says_that_it_decides_nothing(self, owner):
+        made = contextual(owner)
+        add_sums(made, returns(60, lift=0.01), allocation=1)
+        add_sums(made, returns(60, lift=-0.01, seed=2), allocation=2)
+        before = selectors.get_board(selectors.get_experiment(made.public_id))
+        look(made)
+
+        board = selectors.get_board(selectors.get_experiment(made.public_id))
+        report = selectors.render_report(selectors.get_experiment(made.public_id))
+
+        told = [(row.context, row.arm, row.share) for row in board.contexts]
+        assert told == [
+            ("calm", "champion", "40.0 %"), ("", "challenger", "60.0 %"),
+            ("turbulent", "champion", "60.0 %"), ("", "challenger", "40.0 %"),
+        ]  # fmt: skip
+        assert [row.share for row in before.contexts] == ["50.0 %"] * 4
+        assert {arm.share for arm in board.arms} == {"by regime"}
+        assert [one.title for _, one in board.cost_drawings[:2]] == [
+            "Shares of the arms where regime is calm",
+            "Shares of the arms where regime is turbulent",
+        ]
+        assert "to the arm that looks best in each regime" in board.cost_text
+        assert "it decides nothing" in report
+        assert "with shares of its own for each regime (calm, turbulent)" in report
+        assert report.count('id="ct-allocation-0-title"') == 1
+        assert report.count('id="ct-allocation-1-title"') == 1
+
+    def test_takes_no_more_queries_for_more_contexts(self, owner, django_assert_max_num_queries):
+        plain, by_context = running(owner, design="assigned"), contextual(owner)
+        with CaptureQueriesContext(connection) as asked:
+            selectors.get_board(selectors.get_experiment(plain.public_id))
+
+        with django_assert_max_num_queries(len(asked)):
+            selectors.get_board(selectors.get_experiment(by_context.public_id))

@@ -72,6 +72,45 @@ class TestExperimentPlan:
         assert stored["analysis"]["correction_over"] == "plan"
         assert ExperimentPlan.model_validate(stored).document() == stored
 
+    def test_keeps_a_context_and_has_one_without_a_name_by_default(self):
+        context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        plan = planned(design="assigned", allocation={"policy": "ucb1", "context": context})
+
+        stored = plan.document()
+
+        assert stored["allocation"]["context"] == context | {"otherwise": None}
+        assert ExperimentPlan.model_validate(stored).document() == stored
+        assert plan.contexts == ["calm", "turbulent"]
+        assert planned().contexts == [""]
+        assert "context" not in planned().document()["allocation"]
+
+    @pytest.mark.parametrize(
+        ("context", "says"),
+        [
+            ({"attribute": "regime", "values": ["calm"]}, "at least 2 items"),
+            ({"attribute": "regime", "values": [f"v{n}" for n in range(9)]}, "at most 8 items"),
+            ({"attribute": "regime", "values": ["calm", "calm"]}, "names 'calm' twice"),
+            ({"attribute": "regime", "values": ["calm", ""]}, "pattern"),
+            ({"attribute": "regime", "values": ["calm", " wild"]}, "pattern"),
+            ({"attribute": "regime", "values": ["calm", "a\tb"]}, "pattern"),
+            ({"attribute": "regime", "values": ["calm", "x" * 65]}, "pattern"),
+            ({"attribute": "regime", "values": ["calm", 1]}, "string"),
+            ({"attribute": "", "values": ["calm", "wild"]}, "at least 1 character"),
+            ({"attribute": "regime", "values": ["calm", "wild"], "otherwise": "mild"},
+             "otherwise is none of the values: calm, wild"),
+            ({"attribute": "regime", "value": ["calm", "wild"]}, "did you mean 'values'"),
+        ],
+    )  # fmt: skip
+    def test_refuses_a_context_that_is_none(self, context, says):
+        assert says in refusal(design="assigned", allocation={"context": context})
+
+    def test_refuses_a_context_of_a_shadow_experiment(self):
+        context = {"attribute": "regime", "values": ["calm", "wild"]}
+
+        assert "shadow arms see every period, whatever it is" in refusal(
+            allocation={"context": context}
+        )
+
     def test_puts_the_control_first(self):
         plan = planned(
             arms=[{"name": "b"}, {"name": "a", "control": True}],
