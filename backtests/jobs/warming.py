@@ -39,14 +39,14 @@ class WarmUp(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="warm-up", daemon=True)
-        self.ready: set[Kernels] = set()
+        self.ready = {kernels: threading.Event() for kernels in Kernels}
 
     def run(self) -> None:
         """Load or compile all; nobody joins the thread to be told what went wrong."""
         try:
             for kernels in Kernels:
                 _make_ready(kernels)
-                self.ready.add(kernels)
+                self.ready[kernels].set()
         except Exception:
             logger.exception("The kernels could not be made ready in the background")
             _has_failed.set()
@@ -100,9 +100,9 @@ def await_kernels(lease: Lease, kernels: Kernels = Kernels.ENGINE) -> None:
     if not settings.WARM_UP and is_compiled(kernels):
         return
     thread = begin()
-    while thread.is_alive() and kernels not in thread.ready:
+    while thread.is_alive() and not thread.ready[kernels].is_set():
         lease.phase(LOADING if is_compiled(kernels) else COMPILING)
-        thread.join(LOOK_EVERY)
+        thread.ready[kernels].wait(LOOK_EVERY)
 
 
 def is_compiled(kernels: Kernels = Kernels.ENGINE) -> bool:

@@ -23,12 +23,15 @@ from django.utils import timezone
 from crowetrade_site.core import audit, storage
 from crowetrade_site.core.errors import Corrupted, DomainError
 from registry.artifacts import sandbox
-from registry.artifacts.contents import Format
+from registry.artifacts.contents import Format, mapped
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.findings import Decision
 from registry.artifacts.formats import Verdict, inspect_folder
-from registry.artifacts.manifest import Manifest
+from registry.artifacts.manifest import Manifest, open_regular
+from registry.artifacts.onnx_graphs import properties_of
+from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
 from registry.artifacts.sandbox import Probe, ProbeStatus
+from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion
@@ -63,7 +66,7 @@ def admit_version(*, version_id: UUID) -> None:
             verdict = inspect_folder(folder, manifest, trusted=trusted)
             probe = _probe(folder, manifest, verdict, trusted)
             added = _added(folder, manifest) if trusted > TRUSTED_TYPES else []
-            _record(version, verdict, probe, added)
+            _record(version, verdict, probe, added, _framework(version, folder, verdict))
     except (ArtifactError, Corrupted) as refusal:
         _refuse(version, str(refusal))
     except DomainError:
@@ -132,6 +135,19 @@ def _added(folder: Path, manifest: Manifest) -> list[str]:
     return sorted({one.text for one in findings if one.code == "untrusted_type"})
 
 
+def _framework(version: ModelVersion, folder: Path, verdict: Verdict) -> dict[str, Any]:
+    """Return what the files say they were made with, a graph's word on missing values included."""
+    found = verdict.mlmodel.to_json() if verdict.mlmodel is not None else dict(version.framework)
+    if verdict.format == Format.ONNX:
+        with (
+            open_regular(folder / verdict.model_path) as file,
+            memoryview(mapped(Bounded(file))) as buffer,
+        ):
+            if properties_of(buffer).get(MISSING_VALUES) == REFUSE:
+                found["missing_values"] = REFUSE
+    return found
+
+
 def _probe(
     folder: Path, manifest: Manifest, verdict: Verdict, trusted: Collection[str]
 ) -> Probe | None:
@@ -142,7 +158,10 @@ def _probe(
     return sandbox.probe(folder, entry, verdict.format, opens_pickles=True, trusted=trusted)
 
 
-def _record(version: ModelVersion, verdict: Verdict, probe: Probe | None, added: list[str]) -> None:
+def _record(
+    version: ModelVersion, verdict: Verdict, probe: Probe | None, added: list[str],
+    framework: dict[str, Any],
+) -> None:  # fmt: skip
     if probe is not None and probe.status == ProbeStatus.PENDING:
         _held(version).update(
             lease_expires_at=None, published_at=timezone.now(),
@@ -156,12 +175,10 @@ def _record(version: ModelVersion, verdict: Verdict, probe: Probe | None, added:
     fields: dict[str, Any] = {
         "format": verdict.format, "model_path": verdict.model_path,
         "findings": [finding.to_json() for finding in verdict.findings],
-        "status_message": note[:2000], "trusted_types": added,
+        "status_message": note[:2000], "trusted_types": added, "framework": framework,
     }  # fmt: skip
     if not version.signature and verdict.signature:
         fields["signature"] = verdict.signature
-    if verdict.mlmodel is not None:
-        fields["framework"] = verdict.mlmodel.to_json()
     _finish(version, STATUS_OF[verdict.decision], fields)
 
 

@@ -9,7 +9,7 @@ import skops.io
 from registry.artifacts import sandbox
 from registry.artifacts.agreement import outputs_of
 from registry.artifacts.contents import Format
-from registry.artifacts.convert import ONNX_TOLERANCE, convert
+from registry.artifacts.convert import ONNX_TOLERANCE, _unsaid, convert
 from registry.artifacts.errors import MissingValuesError
 from registry.artifacts.formats import inspect_folder
 from registry.artifacts.loading import open_bytes
@@ -172,6 +172,12 @@ class TestRefuseMissing:
 
         assert made.content == b""
         assert "predicts nothing" in made.probe.reason
+
+    def test_is_believed_of_no_file_that_does_not_say_so(self):
+        silent, honest = (write_onnx(boosted(), 4, refuses_missing=one) for one in (False, True))
+
+        assert _unsaid(silent, True) == "what came out does not say that it refuses missing values"
+        assert _unsaid(honest, True) == _unsaid(silent, False) == ""
 
     def test_is_for_onnx_alone(self, folder_of):
         folder, manifest = folder_of({"m": b"x"})

@@ -338,6 +338,19 @@ class TestRefuseMissing:
         with pytest.raises(MissingValuesError, match="1 of 20 rows have missing values, row 7"):
             predictor.predict(np.where(np.arange(20)[:, None] == 7, np.nan, ROWS))
 
+    def test_is_said_of_a_copy_as_well(self, forest, author):
+        _, made_id = self.converted(forest, author, "refuse")
+        jobs.admit_version(version_id=made_id)
+        registered_model(author, "copies")
+
+        copied = services.register_version(
+            name="copies", source="models:/wood/2", card=VersionCard(), actor=author, at=AT
+        )
+        jobs.admit_version(version_id=copied.public_id)
+
+        copied.refresh_from_db()
+        assert (copied.status, copied.framework) == ("ready", {"missing_values": "refuse"})
+
     def test_is_no_reason_against_a_conversion_of_all_rows(self, version, author):
         self.converted(version, author, "refuse")
 
