@@ -102,11 +102,11 @@ def _require_limits(plan: ExperimentPlan, shares: Sequence[float]) -> None:
     names = [arm.name for arm in plan.ordered_arms]
     floor = asked.floor if asked.policy != "fixed" else 0.0
     for at, (name, share) in enumerate(zip(names, shares, strict=True)):
-        if at and share > asked.cap:
+        if at and share > asked.cap + _TOLERANCE:
             raise InvalidInput(
                 f"The plan caps a challenger at {asked.cap:g}; {name} has {share:g}."
             )
-        if share < floor:
+        if share < floor - _TOLERANCE:
             raise InvalidInput(
                 f"The plan gives every arm at least {floor:g}; {name} has {share:g}."
             )

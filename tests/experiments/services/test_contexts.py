@@ -40,7 +40,7 @@ def ask(experiment, name, **attributes):
 def reallocate(experiment, challenger, context="", reason="a hunch"):
     return services.reallocate(
         experiment_id=experiment.public_id, actor=experiment.owner, at=AT, reason=reason,
-        weights={"champion": round(1 - challenger, 6), "challenger": challenger}, context=context,
+        weights={"champion": 1 - challenger, "challenger": challenger}, context=context,
     )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ class TestReallocate:
         plan = selectors.plan_of(experiment)
         in_force = selectors.allocations_in_force(experiment, plan)
         assert {value: one.weights for value, one in in_force.items()} == {
-            "calm": [0.5, 0.5], "turbulent": [0.3, 0.7],
+            "calm": [0.5, 0.5], "turbulent": pytest.approx([0.3, 0.7]),
         }  # fmt: skip
         event = AuditEvent.objects.get(verb="experiments.experiment.reallocated")
         told = json.loads(event.canonical)
