@@ -1,5 +1,7 @@
 """Values of metrics as people read them."""
 
+import math
+
 from experiments.plans import MetricSpec
 
 NOTHING = "–"
@@ -10,14 +12,20 @@ def write_value(metric: MetricSpec, value: float | None) -> str:
     if value is None:
         return NOTHING
     if metric.unit in {"fraction", "return"} or metric.kind == "proportion":
-        return f"{100.0 * value:.3g} %"
-    return f"{value:.4g} {metric.unit}".strip()
+        return f"{_rounded(100.0 * value, 3)} %"
+    return f"{_rounded(value, 4)} {metric.unit}".strip()
+
+
+def _rounded(value: float, digits: int) -> str:
+    """Return a number to some digits; of large ones all before the point, in thousands."""
+    is_large = math.isfinite(value) and round(abs(value)) >= 10**digits
+    return f"{value:,.0f}" if is_large else f"{value:.{digits}g}"
 
 
 def write_difference(metric: MetricSpec, value: float | None) -> str:
     """Return a difference of a metric; of proportions in points, as percent would be relative."""
     if value is not None and metric.kind == "proportion":
-        return f"{100.0 * value:.3g} pp"
+        return f"{_rounded(100.0 * value, 3)} pp"
     return write_value(metric, value)
 
 
