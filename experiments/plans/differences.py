@@ -88,7 +88,7 @@ def _weights_of(
     """
     n_one, n_control = cells.n[both, arm], cells.n[both, 0]
     weight = n_one * n_control / (n_one + n_control)
-    if len(set(contexts.values())) < 2:
+    if not weight.size or len(set(contexts.values())) < 2:
         return weight
     whose = [contexts.get(number, "") for number in cells.allocation.tolist()]
     _, of = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)

@@ -226,6 +226,28 @@ class TestContextFindings:
         assert "contexts" in analyze(planned(), seen(drawn())).to_dict()
 
 
+class TestSilentMetrics:
+    @pytest.mark.parametrize("kind", ["mean", "ratio"])
+    @pytest.mark.parametrize("silent", ["return", "cost"])
+    def test_keep_no_other_from_being_analyzed(self, silent, kind):
+        plan = planned(
+            metrics=[
+                {"name": "return", "role": "primary"},
+                {"name": "cost", "role": "secondary", "kind": kind},
+            ]
+        )
+        tables = {"return": drawn(0.5), "cost": drawn(0.5)}
+        tables[silent] = drawn().ended(0, DAY)
+
+        found = analyze(plan, Observed(tables, weights=seen(drawn()).weights, contexts=CONTEXTS))
+
+        by_name = {metric.name: metric.comparisons[0] for metric in found.metrics}
+        assert by_name[silent].estimate is None
+        assert by_name[silent].because
+        other = by_name["cost" if silent == "return" else "return"]
+        assert other.estimate is not None or kind == "ratio"
+
+
 class TestMismatch:
     def test_holds_each_context_against_its_own_shares(self):
         shares = (0.2, 0.8)
