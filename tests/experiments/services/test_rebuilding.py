@@ -1,18 +1,19 @@
 """Sums by unit made anew: those that batches keep, of what is still kept as it came."""
 
 import threading
+import time
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from crowetrade_site.core.errors import Forbidden
 from crowetrade_site.core.models import AuditEvent
 from experiments import jobs, selectors, services
 from experiments.intake import of_rows
 from experiments.models import Exposure, Outcome, PeriodStatistic, UnitStatistic, UnitTotal
-from experiments.selectors.configuration import NotRunning
+from experiments.selectors.configuration import NotRunning, keep_batches_out
 from experiments.selectors.raw import NoUnitSums, OutcomesGone
 from experiments.services.outcomes import record_outcomes
 from experiments.statistics.clusters import UNIT_SUMS
@@ -218,3 +219,48 @@ class TestBesideBatchesAndFolds:
         sums = selectors.unit_table(made.metrics.get(name="return").pk)
         n = PeriodStatistic.objects.filter(metric__name="return").values_list("n", flat=True)
         assert sums.counted.sum() == sum(n)
+
+    def test_lets_no_outcome_into_an_experiment_that_was_concluded_meanwhile(self):
+        made = assigned(account("researcher"))
+        feed(made, range(2))
+        n_before, refused = Outcome.objects.count(), []
+
+        def go_on():
+            try:
+                feed(made, [2])
+            except NotRunning as refusal:
+                refused.append(refusal.detail)
+            connection.close()
+
+        def conclude():
+            services.conclude_experiment(
+                experiment_id=made.public_id, actor=made.owner, at=NOW, verdict="inconclusive",
+                reason="enough",
+            )  # fmt: skip
+            connection.close()
+
+        batch, end = threading.Thread(target=go_on), threading.Thread(target=conclude)
+        with transaction.atomic():
+            keep_batches_out(made.pk)
+            batch.start()
+            wait_until_somebody_waits()
+            end.start()
+            end.join()
+        batch.join()
+
+        assert refused == ["The experiment is concluded; outcomes are taken no more."]
+        assert Outcome.objects.count() == n_before
+
+
+def wait_until_somebody_waits():
+    """Return once a batch waits for an advisory lock of this database."""
+    query = """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+               WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"""
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    pytest.fail("No batch has waited.")
