@@ -22,13 +22,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.measure import table
 
-HOST, PORT = "127.0.0.1", 8766
+HOST = "127.0.0.1"
 N_CLIENTS = 8
 PACE = 50.0  # requests a second of each client, where they do not ask as fast as they can
 BATCH = 1_000
@@ -133,7 +134,7 @@ def main() -> None:
         site.python(EXPOSE, found["assigned"])
         print(f"  load {os.getloadavg()[0]:.1f}")
         with site.web(workers=2):
-            _measure_assignments(found, asked.seconds)
+            _measure_assignments(site, found, asked.seconds)
         with site.web(workers=1):
             _measure_outcomes(site, found, asked.outcomes)
         n_rows, reading, least, most = json.loads(site.python(SUMS, found["json"]))
@@ -148,8 +149,8 @@ def main() -> None:
         time.sleep(1.0)  # the embedded servers stop with their last user
 
 
-def _measure_assignments(found: dict[str, str], seconds: float) -> None:
-    address = f"/api/v1/experiments/{found['units']}/assign/"
+def _measure_assignments(site: "_Site", found: dict[str, str], seconds: float) -> None:
+    address = Address(site.port, f"/api/v1/experiments/{found['units']}/assign/")
     rows: list[tuple[str, ...]] = [
         ("assignments, 2 workers, 8 clients", "a second", "p50 ms", "p99 ms", "worst ms")
     ]
@@ -180,8 +181,9 @@ def _units(prefix: str, *, again: bool = False) -> Callable[[int, int], bytes]:
 
 
 def _clients(
-    address: str, token: str, body: Callable[[int, int], bytes], seconds: float, pace: float = 0.0
-) -> list[float]:
+    address: "Address", token: str, body: Callable[[int, int], bytes], seconds: float,
+    pace: float = 0.0,
+) -> list[float]:  # fmt: skip
     """Return the seconds of every request of eight clients, each with one at a time.
 
     At full speed, or so many a second of each.
@@ -214,7 +216,7 @@ def _measure_outcomes(site: "_Site", found: dict[str, str], n_outcomes: int) -> 
     for name, key, kind in kinds:
         write = _arrow if key == "arrow" else _json
         bodies = [write(at, by_unit=key == "assigned") for at in range(0, n_outcomes, BATCH)]
-        address = f"/api/v1/experiments/{found[key]}/outcomes/"
+        address = Address(site.port, f"/api/v1/experiments/{found[key]}/outcomes/")
         Line(address, found["token"], kind).post(bodies[0])  # the first loads and reads the plan
         spent, began = site.cpu(), time.perf_counter()
         with ThreadPoolExecutor(BATCHES_AT_A_TIME) as pool:
@@ -231,7 +233,7 @@ def _measure_outcomes(site: "_Site", found: dict[str, str], n_outcomes: int) -> 
     table(rows)
 
 
-def _send(address: str, token: str, kind: str, bodies: Iterable[bytes]) -> None:
+def _send(address: "Address", token: str, kind: str, bodies: Iterable[bytes]) -> None:
     line = Line(address, token, kind)
     for body in bodies:
         answer = json.loads(line.post(body))
@@ -272,15 +274,22 @@ def _arrow(first: int, *, by_unit: bool) -> bytes:  # noqa: ARG001 - as `_json`
     return sink.getvalue()
 
 
+class Address(NamedTuple):
+    """Where a web server of this machine takes something."""
+
+    port: int
+    path: str
+
+
 class Line:
     """A connection that stays open, and posts to one address."""
 
-    def __init__(self, address: str, token: str, kind: str) -> None:
+    def __init__(self, address: Address, token: str, kind: str) -> None:
         self.head = (
-            f"POST {address} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n"
+            f"POST {address.path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: {kind}\r\nContent-Length: "
         ).encode()
-        self.socket = socket.create_connection((HOST, PORT), timeout=60)
+        self.socket = socket.create_connection((HOST, address.port), timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def post(self, body: bytes) -> bytes:
@@ -316,7 +325,7 @@ class _Site:
             "CROWETRADE_LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "crowetrade_site.settings",
         }  # fmt: skip
-        self.pid = 0
+        self.pid, self.port = 0, 0
         self.manage("seal_audit")  # the embedded database, with its tables
 
     def manage(self, *words: str) -> None:
@@ -333,15 +342,18 @@ class _Site:
 
     @contextmanager
     def web(self, *, workers: int) -> Iterator[None]:
+        # Chosen anew each time: at a fixed one a second measurement would ask the server of the
+        # first, which refuses its token.
+        self.port = _free_port()
         argv = (
             sys.executable, "-m", "gunicorn", "crowetrade_site.wsgi:application",
-            "--bind", f"{HOST}:{PORT}", "--worker-class", "gthread", "--workers", str(workers),
+            "--bind", f"{HOST}:{self.port}", "--worker-class", "gthread", "--workers", str(workers),
             "--threads", "4", "--no-control-socket", "--log-level", "warning",
         )  # fmt: skip
         process = subprocess.Popen(argv, env=self.environment)
         self.pid = process.pid
         try:
-            _await_port(process)
+            _await_port(process, self.port)
             yield
         finally:
             process.terminate()
@@ -357,12 +369,18 @@ class _Site:
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _await_port(process: subprocess.Popen[bytes]) -> None:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_port(process: subprocess.Popen[bytes], port: int) -> None:
     for _ in range(600):
         if process.poll() is not None:
-            sys.exit(f"The web server has ended; is {HOST}:{PORT} free?")
+            sys.exit(f"The web server has ended; is {HOST}:{port} free?")
         try:
-            request = socket.create_connection((HOST, PORT), timeout=60)
+            request = socket.create_connection((HOST, port), timeout=60)
         except OSError:
             time.sleep(0.1)
             continue

@@ -162,6 +162,9 @@ class UnitTotal(models.Model):
     cell_n = models.FloatField(null=True)
     cell_total = models.FloatField(null=True)
     cell_x = models.FloatField(null=True)
+    # What `n` was when that was written: where it is another, a version that keeps no cells has
+    # added since, and what the unit reported in its newest period is not known.
+    cell_at_n = models.BigIntegerField(null=True)
     # The same without the last batch: what products grow by is reckoned from what there was, and
     # a difference of totals would lose its digits.
     total_before = models.FloatField(null=True)

@@ -1,8 +1,8 @@
 """Questions about experiments: rows, plans, and the sums that analyses are made of."""
 
 from experiments.selectors.board import Board, get_board, history_of, write_differences
+from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
 from experiments.selectors.detecting import Detectability, detectability
-from experiments.selectors.raw import SumDiffers, differing_unit_sums
 from experiments.selectors.records import (
     allocations_in_force,
     find_experiment,
@@ -27,11 +27,12 @@ from experiments.selectors.statistics import (
 
 __all__ = [
     "Board",
+    "CellsUnknown",
     "Detectability",
     "SumDiffers",
     "allocations_in_force",
+    "compare_unit_sums",
     "detectability",
-    "differing_unit_sums",
     "exposed_by_allocation",
     "find_experiment",
     "get_analysis",

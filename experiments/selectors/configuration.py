@@ -39,7 +39,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Batches of one experiment go on beside each other, and wait while its sums are made anew.
 _FEEDING: Final = 0x0C20_FEED
 _STATE = (
-    "SELECT id, revision, status, pg_advisory_xact_lock_shared(%s, id::int4) "
+    "SELECT id, revision, status, pg_try_advisory_xact_lock_shared(%s, id::int4) "
     "FROM experiments_experiment WHERE public_id = %s"
 )
 
@@ -105,16 +105,29 @@ def configuration_of_live(experiment_id: UUID) -> Configuration:
     NotRunning
         It has not started, or is over (409).
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_STATE, [_FEEDING, experiment_id])
-        row = cursor.fetchone()
-    if row is None:
-        raise NotFound(f"There is no experiment {experiment_id}.")
-    _, revision, status, _ = row
+    revision, status = _state_to_feed(experiment_id)
     if status not in LIVE:
         when = "once it runs" if status == ExperimentStatus.DRAFT else "no more"
         raise NotRunning(f"The experiment is {status}; outcomes are taken {when}.")
     return configuration(experiment_id, revision)
+
+
+def _state_to_feed(experiment_id: UUID) -> tuple[int, str]:
+    """Return the revision and the status; the experiment's sums are not made anew meanwhile.
+
+    A statement sees what was there when it began. One that waited for the lock would return a
+    status from before the wait, so that who has to wait reads it again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_STATE, [_FEEDING, experiment_id])
+        row = cursor.fetchone()
+        if row is not None and not row[3]:
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [_FEEDING, row[0]])
+            cursor.execute(_STATE, [_FEEDING, experiment_id])
+            row = cursor.fetchone()
+    if row is None:
+        raise NotFound(f"There is no experiment {experiment_id}.")
+    return row[1], row[2]
 
 
 def keep_batches_out(pk: int) -> None:

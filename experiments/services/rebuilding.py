@@ -46,6 +46,7 @@ def rebuild_unit_sums(*, experiment_id: UUID, actor: User, at: datetime, reason:
     keep_batches_out(experiment.pk)
     setup = configuration_of_live(experiment_id)
     raw.require_unit_sums(setup)
+    raw.avoid_nested_loops()
     n_kept = raw.require_all_kept(setup)
     n_before = _forget(setup.metric_ids.tolist())
     for taken, units in raw.counted_outcomes(setup):

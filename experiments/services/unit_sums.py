@@ -17,10 +17,14 @@ from experiments.statistics.clusters import UNIT_SUMS
 
 
 def _in_cell(name: str) -> str:
-    """Return the SQL that keeps a figure of a unit's newest period; null is not known."""
+    """Return the SQL that keeps a figure of a unit's newest period; null is not known.
+
+    Nor is it where a worker of a version without cells has added to the unit since.
+    """
+    before = f"CASE WHEN kept.cell_at_n = kept.n THEN kept.{name} END"
     return f"""{name} = CASE WHEN EXCLUDED.newest > kept.newest THEN EXCLUDED.{name}
-        WHEN EXCLUDED.newest = kept.newest THEN kept.{name} + EXCLUDED.{name} ELSE kept.{name} END,
-    {name}_before = kept.{name}"""
+        WHEN EXCLUDED.newest = kept.newest THEN {before} + EXCLUDED.{name} ELSE {before} END,
+    {name}_before = {before}"""
 
 
 _CELL = ("cell_n", "cell_total", "cell_x")
@@ -29,14 +33,15 @@ _CELL = ("cell_n", "cell_total", "cell_x")
 _TOTALS = f"""
 WITH made AS (
     INSERT INTO experiments_unittotal AS kept
-    (metric_id, unit, n, total, x_total, newest, {", ".join(_CELL)})
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::float8[], %s::float8[],
-                         %s::bigint[], %s::float8[], %s::float8[], %s::float8[])
+    (metric_id, unit, n, total, x_total, newest, {", ".join(_CELL)}, cell_at_n)
+    SELECT *, n FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::float8[], %s::float8[],
+                            %s::bigint[], %s::float8[], %s::float8[], %s::float8[])
+    AS given(metric, unit, n, total, x_total, newest, {", ".join(_CELL)})
     ON CONFLICT (metric_id, unit) DO UPDATE SET
     n = kept.n + EXCLUDED.n, total = kept.total + EXCLUDED.total,
     x_total = kept.x_total + EXCLUDED.x_total, newest = greatest(kept.newest, EXCLUDED.newest),
     total_before = kept.total, x_total_before = kept.x_total, newest_before = kept.newest,
-    {", ".join(map(_in_cell, _CELL))}
+    {", ".join(map(_in_cell, _CELL))}, cell_at_n = kept.n + EXCLUDED.n
     RETURNING metric_id, unit, n, total_before, x_total_before, newest_before,
               {", ".join(f"{name}_before" for name in _CELL)}
 )

@@ -327,6 +327,17 @@ class TestRebuildUnitSums:
         said = manage("rebuild_unit_sums", "momentum", "--check", as_json=False)
         assert "All sums by unit of momentum are those of its outcomes." in said
 
+    def test_says_what_it_could_not_compare(self, assigned, manage):
+        UnitStatistic.objects.update(
+            cell_nn=0.0, cell_ny=0.0, cell_nx=0.0, cell_yy=0.0, cell_yx=0.0, cell_xx=0.0
+        )
+
+        said = manage("rebuild_unit_sums", "momentum", "--check", as_json=False)
+
+        assert "return of champion, allocation 1: cell_* and late_* are not compared; some" in said
+        assert "rebuild_unit_sums makes them smaller" in said
+        assert "All that could be compared of momentum are those of its outcomes." in said
+
     def test_says_why_it_cannot(self, experiment):
         with pytest.raises(CommandError, match="momentum are not added up by unit"):
             call_command("rebuild_unit_sums", "momentum")

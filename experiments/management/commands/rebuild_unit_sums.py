@@ -48,17 +48,23 @@ class Command(DomainCommand):
 
     def check_sums(self, experiment: Experiment) -> None:
         """Say which sums differ; end with a refusal if any does."""
-        found = selectors.differing_unit_sums(experiment)
-        for one in found:
+        found = selectors.compare_unit_sums(experiment)
+        for one in found.differing:
             self.say(
                 f"  {one.metric} of {one.arm}, allocation {one.allocation}: {one.sum} is "
                 f"{one.stored:.12g}, and {one.made:.12g} by the outcomes"
             )
-        if found:
-            raise SumsDiffer(
-                f"{len(found)} sums by unit of {experiment} are not those of its outcomes; "
-                f"rebuild them by: manage.py rebuild_unit_sums {experiment.name}",
-                differing=[asdict(one) for one in found],
+        for cells in found.not_compared:
+            self.say(
+                f"  {cells.metric} of {cells.arm}, allocation {cells.allocation}: cell_* and "
+                f"late_* are not compared; {cells.because}"
             )
-        self.answer({"id": experiment.public_id, "name": experiment.name, "differing": []})
-        self.say(f"All sums by unit of {experiment} are those of its outcomes.")
+        if found.differing:
+            raise SumsDiffer(
+                f"{len(found.differing)} sums by unit of {experiment} are not those of its "
+                f"outcomes; rebuild them by: manage.py rebuild_unit_sums {experiment.name}",
+                **asdict(found),
+            )
+        self.answer({"id": experiment.public_id, "name": experiment.name, **asdict(found)})
+        compared = "All sums by unit" if not found.not_compared else "All that could be compared"
+        self.say(f"{compared} of {experiment} are those of its outcomes.")

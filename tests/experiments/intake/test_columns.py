@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.intake import IntakeError, TooManyOutcomes, of_rows
@@ -67,14 +67,15 @@ class TestOfRows:
         with pytest.raises(TooManyOutcomes, match="10001"):
             of_rows([ROW] * (MOST_ROWS + 1))
 
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.lists(
             st.dictionaries(
                 st.sampled_from(["metric", "value", "at", "unit", "key", "x"]), anything
             ),
-            min_size=1,
+            min_size=1, max_size=5,
         )
-    )
+    )  # fmt: skip
     def test_takes_any_values_without_an_error(self, rows):
         assert of_rows(rows).n_rows == len(rows)
 

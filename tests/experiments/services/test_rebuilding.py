@@ -1,21 +1,25 @@
 """Sums by unit made anew: those that batches keep, of what is still kept as it came."""
 
 import threading
+import time
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from crowetrade_site.core.errors import Forbidden
 from crowetrade_site.core.models import AuditEvent
 from experiments import jobs, selectors, services
 from experiments.intake import of_rows
 from experiments.models import Exposure, Outcome, PeriodStatistic, UnitStatistic, UnitTotal
-from experiments.selectors.configuration import NotRunning
+from experiments.selectors import raw
+from experiments.selectors.comparing import BEFORE_CELLS, CAME_LATE, SumsCompared
+from experiments.selectors.configuration import NotRunning, keep_batches_out
 from experiments.selectors.raw import NoUnitSums, OutcomesGone
 from experiments.services.outcomes import record_outcomes
 from experiments.statistics.clusters import UNIT_SUMS
+from experiments.statistics.clusters.products import PRODUCTS
 from tests.factories.accounts import account
 from tests.factories.feeding import START, plan, running
 
@@ -159,12 +163,80 @@ class TestRebuildUnitSums:
             rebuild(assigned(owner), actor=account("researcher", "somebody-else"))
 
 
-class TestDifferingUnitSums:
+class TestCompareUnitSums:
+    def test_holds_cells_to_the_outcomes_where_all_came_in_order(self, owner):
+        made = assigned(owner)
+        feed(made, range(12))
+
+        assert selectors.compare_unit_sums(made) == SumsCompared()
+
+    @pytest.mark.parametrize("name", [f"cell_{one}" for one in PRODUCTS])
+    def test_names_cells_that_are_not_those_of_the_outcomes(self, owner, name):
+        made = assigned(owner)
+        feed(made, range(6))
+        row = UnitStatistic.objects.filter(metric__name="cost", arm__position=1).first()
+        UnitStatistic.objects.filter(pk=row.pk).update(**{name: getattr(row, name) + 0.5})
+
+        (found,) = selectors.compare_unit_sums(made).differing
+
+        assert (found.metric, found.arm, found.sum) == ("cost", "challenger", name)
+        assert found.stored - found.made == pytest.approx(0.5)
+        rebuild(made)
+        assert selectors.compare_unit_sums(made) == SumsCompared()
+
+    def test_says_of_which_cells_nobody_knows_because_outcomes_came_late(self, owner):
+        made = assigned(owner)
+        feed(made, [3, 0, 5])
+        row = UnitStatistic.objects.filter(metric__name="return", arm__position=0).first()
+        UnitStatistic.objects.filter(pk=row.pk).update(cell_yy=1e9)
+
+        found = selectors.compare_unit_sums(made)
+
+        assert found.differing == []
+        assert {one.because for one in found.not_compared} == {CAME_LATE}
+        assert len(found.not_compared) == 4
+        rebuild(made)
+        assert selectors.compare_unit_sums(made) == SumsCompared()
+
+    def test_says_what_was_added_up_before_cells_were_kept(self, owner):
+        made = assigned(owner)
+        feed(made, range(3))
+        zeros = {f"cell_{one}": 0.0 for one in PRODUCTS}
+        UnitStatistic.objects.filter(metric__name="cost").update(**zeros)
+
+        found = selectors.compare_unit_sums(made)
+
+        assert found.differing == []
+        assert [(one.metric, one.arm, one.because) for one in found.not_compared] == [
+            ("cost", "champion", BEFORE_CELLS), ("cost", "challenger", BEFORE_CELLS),
+        ]  # fmt: skip
+        rebuild(made)
+        assert selectors.compare_unit_sums(made) == SumsCompared()
+
+    def test_believe_no_statistics_nor_does_a_rebuild(self, owner):
+        """Where the planner took a few thousand rows for a few, a nested loop took minutes."""
+        made = assigned(owner)
+        feed(made, [0])
+
+        def may_nest_loops():
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW enable_nestloop")
+                return cursor.fetchone()[0]
+
+        for one in (selectors.compare_unit_sums, rebuild):
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL enable_nestloop = on")
+            one(made)
+            assert may_nest_loops() == "off"
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN " + raw._ROWS, [made.pk])
+            assert "Nested Loop" not in str(cursor.fetchall())
+
     def test_are_none_after_any_batches(self, owner):
         made = assigned(owner)
         feed(made, [3, 0, 5, 1, 4])  # some come late
 
-        assert selectors.differing_unit_sums(made) == []
+        assert selectors.compare_unit_sums(made).differing == []
 
     def test_are_named(self, owner):
         made = assigned(owner)
@@ -172,14 +244,14 @@ class TestDifferingUnitSums:
         row = UnitStatistic.objects.filter(metric__name="cost", arm__position=1).first()
         UnitStatistic.objects.filter(pk=row.pk).update(yx=row.yx + 0.5, counted=row.counted + 1)
 
-        found = selectors.differing_unit_sums(made)
+        found = selectors.compare_unit_sums(made).differing
 
         assert [(one.metric, one.arm, one.sum) for one in found] == [
             ("cost", "challenger", "counted"), ("cost", "challenger", "yx"),
         ]  # fmt: skip
         assert found[1].stored - found[1].made == pytest.approx(0.5)
         rebuild(made)
-        assert selectors.differing_unit_sums(made) == []
+        assert selectors.compare_unit_sums(made).differing == []
 
     def test_are_refused_where_outcomes_are_gone(self, owner):
         made = assigned(owner)
@@ -187,7 +259,7 @@ class TestDifferingUnitSums:
         Outcome.objects.filter(at__lt=START + timedelta(days=1)).delete()
 
         with pytest.raises(OutcomesGone):
-            selectors.differing_unit_sums(made)
+            selectors.compare_unit_sums(made)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -214,7 +286,52 @@ class TestBesideBatchesAndFolds:
         for one in beside:
             one.join()
 
-        assert selectors.differing_unit_sums(made) == []
+        assert selectors.compare_unit_sums(made).differing == []
         sums = selectors.unit_table(made.metrics.get(name="return").pk)
         n = PeriodStatistic.objects.filter(metric__name="return").values_list("n", flat=True)
         assert sums.counted.sum() == sum(n)
+
+    def test_lets_no_outcome_into_an_experiment_that_was_concluded_meanwhile(self):
+        made = assigned(account("researcher"))
+        feed(made, range(2))
+        n_before, refused = Outcome.objects.count(), []
+
+        def go_on():
+            try:
+                feed(made, [2])
+            except NotRunning as refusal:
+                refused.append(refusal.detail)
+            connection.close()
+
+        def conclude():
+            services.conclude_experiment(
+                experiment_id=made.public_id, actor=made.owner, at=NOW, verdict="inconclusive",
+                reason="enough",
+            )  # fmt: skip
+            connection.close()
+
+        batch, end = threading.Thread(target=go_on), threading.Thread(target=conclude)
+        with transaction.atomic():
+            keep_batches_out(made.pk)
+            batch.start()
+            wait_until_somebody_waits()
+            end.start()
+            end.join()
+        batch.join()
+
+        assert refused == ["The experiment is concluded; outcomes are taken no more."]
+        assert Outcome.objects.count() == n_before
+
+
+def wait_until_somebody_waits():
+    """Return once a batch waits for an advisory lock of this database."""
+    query = """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+               WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"""
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    pytest.fail("No batch has waited.")
