@@ -186,6 +186,8 @@ RETENTION_EVERY_SECONDS = env.integer("CROWETRADE_RETAIN_EVERY_SECONDS", default
 # What nothing refers to is not removed before it is so old: somebody may be about to refer to it.
 RETENTION_GRACE_SECONDS = env.integer("CROWETRADE_RETAIN_GRACE_SECONDS", default=3600, minimum=600)
 DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, minimum=1) * 2**20
+# What the other bars of a causality check may take beside the run's own.
+CAUSALITY_MAX_BYTES = env.integer("CROWETRADE_CAUSALITY_MAX_MB", default=4096, minimum=1) * 2**20
 
 # --- Registry -----------------------------------------------------------------------
 MODEL_FILE_MAX_BYTES = (

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from django.conf import settings as site
 
 from backtests.engine import Targets, simulate
 from backtests.engine.config import ENGINE_VERSION
@@ -16,8 +17,9 @@ from backtests.jobs.artifacts import moment
 from backtests.jobs.backtest import REFUSALS, decide
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, load_market, market_of
-from backtests.jobs.prefixes import Checked, Played, check_prefixes, count_decisions
+from backtests.jobs.prefixes import Checked, Difference, Played, check_prefixes, count_decisions
 from backtests.jobs.settings import setup_of
+from backtests.marketdata.futures import bytes_needed
 from backtests.marketdata.panel import Panel
 from backtests.models import Run
 from backtests.runspec import RunSpec
@@ -25,6 +27,7 @@ from crowetrade_site.core import canonical, provenance
 from crowetrade_site.core.errors import DomainError, InvalidInput, translating
 
 PHASE = "other futures"
+SAME_CLOSE = "same_close_with_look_ahead"
 
 
 class LooksAhead(DomainError):
@@ -43,12 +46,14 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     """Return the columns of a check; a problem among them where the run looks ahead.
 
     The original is computed first: only where that is the recorded result to the last bit is the
-    check one of that run.
+    check one of that run. Cuts and futures come from the check's own id, which nobody chooses and
+    which is kept with what was found: the same id, the same check.
 
     Raises
     ------
     InvalidInput
-        Data and spec do not go together, or no bar follows any other.
+        Data and spec do not go together, no bar follows any other, or other bars take more memory
+        than a check may have.
     OtherResult
         The original comes out otherwise today.
     Cancelled, LeaseLost
@@ -60,6 +65,7 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     lease.phase("loading")
     with translating(REFUSALS, InvalidInput):
         market = load_market(run, spec)
+        _require_memory(market.panel)
         lease.phase(PHASE)
         base = play(spec, market, market.panel, beat=lambda: lease.phase(PHASE))
         if base.result.digest != original.result_digest:
@@ -74,9 +80,13 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
             lambda panel: play(
                 spec, market, panel, start=base.start, beat=lambda: lease.phase(PHASE)
             ),
-            np.random.default_rng(int(original.result_digest, 16)), on_progress=lease.progress,
+            np.random.default_rng(run.public_id.int), on_progress=lease.progress,
         )  # fmt: skip
-    found = _found(original, base, checked)
+    if has_seen := spec.fills.at == SAME_CLOSE:
+        checked = _with_fills_seen(base, checked)
+    found = _found(original, base, market, checked) | {
+        "seed": str(run.public_id), "fills_look_ahead": int(has_seen)
+    }  # fmt: skip
     columns: dict[str, Any] = {
         "result_digest": canonical.digest(found),
         "summary": {
@@ -86,7 +96,7 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
             "last_at": moment(int(base.result.ts[-1])),
         },
     }
-    if checked.differences:
+    if found["n_differing"]:
         columns["problem"] = LooksAhead(sentence(found)).problem()
     return columns
 
@@ -109,26 +119,54 @@ def play(
     targets = Targets(composed.weights[start:], kind="weights")
     settings = setup_of(spec)._asdict()
     result = simulate(traded.bars(), targets, **settings, on_progress=lambda *_: beat())
-    return Played(result, start, composed.weights)
+    return Played(result, start, composed.weights, market.start)
 
 
-def _found(original: Run, base: Played, checked: Checked) -> dict[str, Any]:
-    first = checked.first
+def _require_memory(panel: Panel) -> None:
+    """Refuse before anything is computed what would take the worker's memory."""
+    if (needed := bytes_needed(panel)) > site.CAUSALITY_MAX_BYTES:
+        raise InvalidInput(
+            f"Other bars of this run take {needed / 2**20:,.0f} MB and a check may have "
+            f"{site.CAUSALITY_MAX_BYTES / 2**20:,.0f}: run it on fewer instruments or a shorter "
+            "window, or have CROWETRADE_CAUSALITY_MAX_MB allow more."
+        )
+
+
+def _with_fills_seen(base: Played, checked: Checked) -> Checked:
+    """Add that what was filled up to a cut was filled at a close that its decision had seen.
+
+    Other bars to come show nothing of it: the price was there, but not to be had any more.
+    """
+    fills = base.result.fills["bar"]
+    if not fills.size:
+        return checked
+    first = int(fills.min())
+    after = [cut for cut in checked.cuts if cut >= first] or [checked.cuts[-1]]
+    by_cut = {cut: Difference(cut, first, "fill") for cut in after}
+    by_cut |= {
+        one.cut: one for one in checked.differences if one.cut not in by_cut or one.bar < first
+    }
+    return replace(checked, differences=tuple(by_cut[cut] for cut in sorted(by_cut)))
+
+
+def _found(original: Run, base: Played, market: Market, checked: Checked) -> dict[str, Any]:
+    first, stamps = checked.first, market.panel.ts[base.start :]
     return {
         "of": str(original.public_id),
         "n_cuts": len(checked.cuts),
+        "n_futures": 2 * len(checked.cuts),
         "n_differing": len(checked.differences),
         "n_responding": checked.n_responding,
         "n_bars": int(base.result.ts.size),
         "n_decisions": count_decisions(base),
         "first_difference": -1 if first is None else first.bar,
-        "cuts": [moment(int(base.result.ts[cut])) for cut in checked.cuts],
+        "cuts": [moment(int(market.panel.ts[base.start + cut])) for cut in checked.cuts],
         "difference": None
         if first is None
         else asdict(first)
         | {
-            "at": moment(int(base.result.ts[first.bar])),
-            "cut_at": moment(int(base.result.ts[first.cut])),
+            "at": moment(int(stamps[first.bar])),
+            "cut_at": moment(int(market.panel.ts[base.start + first.cut])),
         },
     }
 
@@ -140,6 +178,12 @@ def _is_same_code(original: Run) -> bool:
 def sentence(found: dict[str, Any]) -> str:
     """Return in words what first looks ahead, of what a check found."""
     first = found["difference"]
+    if found["fills_look_ahead"] and first["what"] == "fill":
+        return (
+            f"Orders are filled at the close they were decided on (fills.at: {SAME_CLOSE}), first "
+            f"on {first['at']} (bar {first['bar']}): the decision had seen the price. next_open "
+            "and next_close can be traded."
+        )
     return (
         f"With other bars after {first['cut_at']} the {first['what']} of {first['at']} (bar "
         f"{first['bar']}) is another: it was decided by bars still to come. So it is at "

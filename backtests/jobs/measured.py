@@ -99,6 +99,9 @@ def _account(run: Run) -> dict[str, Any]:
     }
     counted = ("n_bars", "n_instruments", "n_fills", "n_trades")
     figures |= {name: summary[name] for name in counted}
+    # an upper bound that nobody can trade, said where a gate can refuse it
+    moment = (run.spec.get("fills") or {}).get("at")
+    figures["fills_look_ahead"] = int(moment == "same_close_with_look_ahead")
     paid = ("commission_bps", "half_spread_bps")
     return figures | {
         name: costs[name] for name in paid if isinstance(costs.get(name), int | float)
@@ -128,9 +131,9 @@ def _causality(run: Run) -> dict[str, Any]:
     found = run.summary["causality"]
     names = (
         "of", "is_same_code", "n_cuts", "n_differing", "n_responding", "n_bars", "n_decisions",
-        "first_difference",
+        "first_difference", "fills_look_ahead",
     )  # fmt: skip
-    return {name: found[name] for name in names}
+    return {name: found[name] for name in names if name in found}
 
 
 def _sentence(run: Run) -> str:

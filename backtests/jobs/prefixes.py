@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.engine import Result
-from backtests.marketdata.futures import may_go, other_future
+from backtests.marketdata.futures import Futures, draw_signs, may_go
 from backtests.marketdata.panel import Panel
 
-N_CUTS = 8  # spread over the run; those round its first fill come on top
+# Spread over the run, more the more it decides; those where fewer things happen come on top.
+N_CUTS, MOST_CUTS = 8, 32
 # What of an order is settled with its decision; the rest may change for as long as it works.
 SETTLED = ["bar", "instrument", "target", "kind", "time_in_force", "source", "parent", "group"]
 
@@ -27,11 +28,14 @@ class Played:
     weights : float64 array, shape (n_bars, n_assets), optional
         Decided at each bar of the panel, NaN = no decision; None of a strategy that is asked bar
         by bar, whose decisions are its orders.
+    decides_from : int, optional
+        Row of the panel from which on it may decide, at most `start`, which it is by default.
     """
 
     result: Result
     start: int
     weights: NDArray[np.float64] | None = None
+    decides_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Difference:
     Attributes
     ----------
     cut, bar : int
-        Of the account, from 0; a decision before its first bar is told as of bar 0.
+        Of the account, from 0; a cut before its first bar is negative, a decision before it is told
+        as of bar 0.
     what : {"target", "order", "fill", "action", "equity"}
     """
 
@@ -57,7 +62,7 @@ class Checked:
     Attributes
     ----------
     cuts : sequence of int
-        Bars of the account, from 0, after which others were put in.
+        Bars of the account, from 0, after which others were put in; negative before it opens.
     differences : sequence of Difference
         One for each cut at which anything differs, in the order of cuts.
     n_responding : int
@@ -95,42 +100,92 @@ def check_prefixes(
 
     Notes
     -----
-    In every second future an instrument, where the others suffice, has no bar any more: whoever
-    chose it because it would live is found, too.
+    Each cut is played twice, with the leaps of all prices the other way round: a choice that only
+    a rise would change, or only a fall, changes in one of the two. In the second play of every
+    second cut an instrument, where the others suffice, has no bar any more: whoever chose it
+    because it would live is found, too.
     """
-    cuts = choose_cuts(base, rng)
+    cuts, futures = choose_cuts(panel, base, rng), Futures(panel)
     found: list[Difference] = []
     n_responding = 0
     for i, cut in enumerate(cuts):
         on_progress(i, len(cuts))
-        last = cut + base.start
-        leaving = may_go(panel, last) if i % 2 else np.empty(0, np.intp)
-        gone = int(rng.choice(leaving)) if leaving.size else None
-        other = play(other_future(panel, last, rng, gone=gone))
-        if (first := first_difference(base, other, cut)) is not None:
-            found.append(first)
-        n_responding += _responds(base, other, cut)
+        differences, responds = [], False
+        for other in map(play, _pair(panel, futures, cut + base.start, rng, is_left=bool(i % 2))):
+            differences.append(first_difference(base, other, cut))
+            responds |= _responds(base, other, cut)
+        found += sorted((one for one in differences if one), key=lambda one: one.bar)[:1]
+        n_responding += responds
     on_progress(len(cuts), len(cuts))
     return Checked(cuts, tuple(found), n_responding)
 
 
-def choose_cuts(base: Played, rng: np.random.Generator) -> tuple[int, ...]:
-    """Return bars of the account to cut after, increasing: one in each eighth, two at a fill.
+def _pair(
+    panel: Panel, futures: Futures, last: int, rng: np.random.Generator, *, is_left: bool
+) -> Iterator[Panel]:
+    """Give two futures after a row, one after the other: they share their memory."""
+    signs = draw_signs(rng, len(panel.symbols))
+    yield futures.after(last, rng, signs=signs)
+    leaving = may_go(panel, last) if is_left else np.empty(0, np.intp)
+    gone = int(rng.choice(leaving)) if leaving.size else None
+    yield futures.after(last, rng, signs=-signs, gone=gone)
 
-    Of an eighth in which something is decided a bar of decision is taken: a look at the very next
-    bar shows nowhere else.
+
+def choose_cuts(panel: Panel, base: Played, rng: np.random.Generator) -> tuple[int, ...]:
+    """Return bars of the account to cut after, increasing; those before it opens are negative.
+
+    One in each part of the run, and some where little is decided and something might yet be known:
+    two before the first fill, one on either side of it, one before another fill, and one before a
+    dividend.
     """
     n_bars = int(base.result.ts.size)
-    decided = _decided(base)
-    chosen: set[int] = set()
-    for part in np.array_split(np.arange(n_bars - 1), min(N_CUTS, max(n_bars - 1, 1))):
+    wanted = [
+        *_spread(base, rng), *_before_the_first_fill(base, rng), *_before_a_fill(base, rng),
+        *_before_a_dividend(panel, base, rng),
+    ]  # fmt: skip
+    return tuple(sorted({bar for bar in wanted if -base.start <= bar < n_bars - 1}))
+
+
+def _spread(base: Played, rng: np.random.Generator) -> Iterator[int]:
+    """Give one bar of each part: of decision where it has one.
+
+    A look at the very next bar shows nowhere else. Of a run that decides often there are more
+    parts, by the root of its decisions: whoever looks ahead at few of many is met less by each.
+    """
+    decided, n_bars = _decided(base), int(base.result.ts.size)
+    n_parts = int(np.clip(np.sqrt(decided.size), N_CUTS, MOST_CUTS))
+    for part in np.array_split(np.arange(n_bars - 1), min(n_parts, max(n_bars - 1, 1))):
         if part.size:
             here = decided[(decided >= part[0]) & (decided <= part[-1])]
-            chosen.add(int(rng.choice(here if here.size else part)))
+            yield int(rng.choice(here if here.size else part))
+
+
+def _before_the_first_fill(base: Played, rng: np.random.Generator) -> Iterator[int]:
+    """Give a bar in each half of the stretch in which nothing is traded, and those at its end."""
+    fills = base.result.fills["bar"]
+    first = int(fills.min()) if fills.size else int(base.result.ts.size) - 1
+    opens = base.start if base.decides_from is None else base.decides_from
+    for half in np.array_split(np.arange(opens - base.start, first), 2):
+        if half.size:
+            yield int(rng.choice(half))
+    if fills.size:
+        yield from (first - 1, first)
+
+
+def _before_a_fill(base: Played, rng: np.random.Generator) -> Iterator[int]:
     if base.result.fills.size:
-        first = int(base.result.fills["bar"].min())
-        chosen |= {bar for bar in (first - 1, first) if 0 <= bar < n_bars - 1}
-    return tuple(sorted(chosen))
+        yield int(rng.choice(base.result.fills["bar"])) - 1
+
+
+def _before_a_dividend(panel: Panel, base: Played, rng: np.random.Generator) -> Iterator[int]:
+    """Give the bar before a dividend, one that the account had part in where there is any."""
+    if (paid := panel.fields.get("dividend")) is None:
+        return
+    bars = np.flatnonzero((paid[base.start :] > 0.0).any(axis=1))
+    booked = base.result.actions["bar"]
+    own = bars[np.isin(bars, booked) | np.isin(bars - 1, booked)]
+    if bars.size:
+        yield int(rng.choice(own if own.size else bars)) - 1
 
 
 def _decided(base: Played) -> NDArray[np.intp]:
@@ -151,7 +206,10 @@ def first_difference(base: Played, other: Played, cut: int) -> Difference | None
         for what, bar in (
             ("target", _first_target(base, other, cut)),
             *_first_records(base.result, other.result, cut),
-            ("equity", _first_value(base.result.equity[: cut + 1], other.result.equity[: cut + 1])),
+            (
+                "equity",
+                _first_value(*(one.result.equity[: max(cut + 1, 0)] for one in (base, other))),
+            ),
         )
         if bar is not None
     ]
@@ -172,7 +230,7 @@ def _first_target(base: Played, other: Played, cut: int) -> int | None:
 def _first_value(one: NDArray[np.float64], other: NDArray[np.float64]) -> int | None:
     """Return the first row in which any bit differs."""
     differs = _bits(one) != _bits(other)
-    rows = np.flatnonzero(differs.reshape(differs.shape[0], -1).any(axis=1))
+    rows = np.flatnonzero(differs.any(axis=tuple(range(1, differs.ndim))))
     return int(rows[0]) if rows.size else None
 
 
@@ -218,7 +276,8 @@ def _first_row(one: NDArray[Any], other: NDArray[Any]) -> int | None:
 
 def _responds(base: Played, other: Played, cut: int) -> bool:
     """Whether anything after a cut came out otherwise."""
-    if _first_value(base.result.equity[cut + 1 :], other.result.equity[cut + 1 :]) is not None:
+    later = (one.result.equity[max(cut + 1, 0) :] for one in (base, other))
+    if _first_value(*later) is not None:
         return True
     if base.weights is None or other.weights is None:
         return False

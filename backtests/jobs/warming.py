@@ -8,7 +8,8 @@ not wait for those of replays.
 import fcntl
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
@@ -22,8 +23,9 @@ from backtests.jobs.lease import Lease
 COMPILING: Final = "compiling, once per version: about 40 s"
 LOADING: Final = "loading the engine"
 LOOK_EVERY: Final = 0.25
+# Between tries of what failed: doubled each time, up to the second.
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 30.0, 3600.0
 logger = logging.getLogger(__name__)
-_has_failed = threading.Event()
 _LOCK = "lock"  # beside the machine code
 
 
@@ -34,40 +36,80 @@ class Kernels(StrEnum):
     REPLAYS = "complete-replays"
 
 
-class WarmUp(threading.Thread):
-    """Makes kernels ready in the background, and knows which are."""
+class Failures:
+    """How often each kind of kernel could not be made ready, and when it may be tried again."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failed: dict[Kernels, tuple[int, float]] = {}
+
+    def note(self, kernels: Kernels, at: float) -> None:
+        """Count one more; the next try waits twice as long as this one did."""
+        with self._lock:
+            times = self._failed.get(kernels, (0, 0.0))[0] + 1
+            pause = min(PAUSE_SECONDS * 2 ** (times - 1), LONGEST_PAUSE_SECONDS)
+            self._failed[kernels] = times, at + pause
+
+    def take_due(self, kernels: Kernels, at: float) -> bool:
+        """Whether a kind failed and its pause is over; of many who ask, one is told so."""
+        with self._lock:
+            times, due_at = self._failed.get(kernels, (0, 0.0))
+            if not times or at < due_at:
+                return False
+            self._failed[kernels] = times, float("inf")  # until the try has ended
+            return True
+
+    def forget(self, kernels: Kernels) -> None:
+        """Let a kind that is ready begin without a pause, should it ever fail again."""
+        with self._lock:
+            self._failed.pop(kernels, None)
+
+
+class WarmUp(threading.Thread):
+    """Makes kernels ready in the background, and knows which are, and which could not be."""
+
+    def __init__(self, wanted: Iterable[Kernels] = Kernels) -> None:
         super().__init__(name="warm-up", daemon=True)
+        self.wanted = tuple(wanted)
         self.ready = {kernels: threading.Event() for kernels in Kernels}
+        self.ended = {kernels: threading.Event() for kernels in self.wanted}
 
     def run(self) -> None:
-        """Load or compile all; nobody joins the thread to be told what went wrong."""
-        try:
-            for kernels in Kernels:
+        """Load or compile each kind; nobody joins the thread to be told what went wrong."""
+        for kernels in self.wanted:
+            try:
                 _make_ready(kernels)
+            except Exception:
+                logger.exception(
+                    "Kernels could not be made ready in the background",
+                    extra={"kernels": kernels.name.lower()},
+                )
+                _failures.note(kernels, time.monotonic())
+            else:
+                _failures.forget(kernels)
                 self.ready[kernels].set()
-        except Exception:
-            logger.exception("The kernels could not be made ready in the background")
-            _has_failed.set()
+            self.ended[kernels].set()
+
+
+_failures = Failures()
 
 
 def begin() -> WarmUp:
     """Start to load or compile the kernels of this process; once, however often it is called.
 
-    What went wrong is in the log, and who comes next begins anew.
+    What went wrong is in the log.
     """
-    if _has_failed.is_set():
-        _has_failed.clear()
-        _begun.cache_clear()
     return _begun()
 
 
 @cache
 def _begun() -> WarmUp:
+    return _started(WarmUp())
+
+
+def _started(thread: WarmUp) -> WarmUp:
     from backtests.jobs import backtest, replaying  # noqa: F401 - no two threads at once may
 
-    thread = WarmUp()
     thread.start()
     return thread
 
@@ -92,6 +134,9 @@ def _make_ready(kernels: Kernels) -> None:
 def await_kernels(lease: Lease, kernels: Kernels = Kernels.ENGINE) -> None:
     """Wait until this process has the kernels that it needs, and let the page say why.
 
+    A kind that could not be made ready is tried again for whoever needs it, after a pause that
+    grows; meanwhile it is compiled where it is called. No other kind is touched.
+
     Raises
     ------
     Cancelled, LeaseLost
@@ -100,9 +145,11 @@ def await_kernels(lease: Lease, kernels: Kernels = Kernels.ENGINE) -> None:
     if not settings.WARM_UP and is_compiled(kernels):
         return
     thread = begin()
-    while thread.is_alive() and not thread.ready[kernels].is_set():
+    if _failures.take_due(kernels, time.monotonic()):
+        thread = _started(WarmUp([kernels]))
+    while thread.is_alive() and not thread.ended[kernels].is_set():
         lease.phase(LOADING if is_compiled(kernels) else COMPILING)
-        thread.ready[kernels].wait(LOOK_EVERY)
+        thread.ended[kernels].wait(LOOK_EVERY)
 
 
 def is_compiled(kernels: Kernels = Kernels.ENGINE) -> bool:

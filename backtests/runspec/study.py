@@ -9,6 +9,7 @@ from backtests.runspec.trading import Section
 
 Days = Annotated[int, Field(ge=1, le=100_000)]
 Gap = Annotated[int, Field(ge=0, le=100_000)]
+MOST_COMPARED = 50
 SearchSection = Annotated[
     dict[str, Any],
     Field(
@@ -49,7 +50,7 @@ class ComparisonSpec(Section):
         dict[str, Any] | Annotated[str, Field(min_length=1, max_length=200)],
     ] = Field(
         min_length=2,
-        max_length=50,
+        max_length=MOST_COMPARED,
         description="By label: a strategy spec, or the name of a frozen or built-in one.",
     )
     benchmark: str | None = Field(

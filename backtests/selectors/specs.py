@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from backtests import search
 from backtests.models import Run
 from backtests.runspec import RunSpec, as_backtest
+from backtests.runspec.study import MOST_COMPARED
 from crowetrade_site.core import documents
 from crowetrade_site.core.errors import InvalidInput
 from strategies.selectors import get_spec
@@ -24,35 +25,47 @@ def parse_spec(document: Mapping[str, Any]) -> RunSpec:
         A key is unknown or a value out of range, in the spec or in a strategy that it describes:
         each by its path, ``strategy.signals.0.lookback_days`` (422).
     """
-    faults: list[dict[str, str]] = []
-    with _collecting(faults):
+    refusals: list[InvalidInput] = []
+    with _collecting(refusals):
         spec = documents.parse(RunSpec, document)
     for place, strategy in _described(document):
-        with _collecting(faults):
+        with _collecting(refusals):
             get_spec(strategy, within=place)
-    if faults:
-        raise InvalidInput.of(faults)
+    if refusals:
+        raise _together(refusals)
     return spec
 
 
 @contextmanager
-def _collecting(faults: list[dict[str, str]]) -> Iterator[None]:
-    """Put the faults of a document with others; one that is unreadable as a whole is refused."""
+def _collecting(refusals: list[InvalidInput]) -> Iterator[None]:
+    """Put a document's refusal with others; one that is unreadable as a whole is refused."""
     try:
         yield
     except InvalidInput as refusal:
         if "errors" not in refusal.extensions:
             raise
-        faults += refusal.extensions["errors"]
+        refusals.append(refusal)
+
+
+def _together(refusals: list[InvalidInput]) -> InvalidInput:
+    faults = [fault for refusal in refusals for fault in refusal.extensions["errors"]]
+    n_more = sum(refusal.extensions.get("n_more_errors", 0) for refusal in refusals)
+    return InvalidInput.of(documents.merged(faults), n_more=n_more)
 
 
 def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the strategies that a document describes itself, by their places in it."""
+    """Give the strategies that a document describes itself, by their places in it.
+
+    Those of a comparison only where it may have that many: each takes its time.
+    """
     compared = document.get("comparison")
     strategies = compared.get("strategies") if isinstance(compared, Mapping) else None
     places = {"strategy": document.get("strategy")}
-    if isinstance(strategies, Mapping):
-        places |= {f"comparison.strategies.{label}": one for label, one in strategies.items()}
+    if isinstance(strategies, Mapping) and len(strategies) <= MOST_COMPARED:
+        places |= {
+            documents.place("comparison", "strategies", label): one
+            for label, one in strategies.items()
+        }
     yield from ((place, one) for place, one in places.items() if isinstance(one, Mapping))
 
 

@@ -1,7 +1,9 @@
 """Documents handed in by people: parsed strictly, refused with a path and a suggestion."""
 
+import json
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,12 +11,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from crowetrade_site.core import hints
-from crowetrade_site.core.errors import InvalidInput, NotFound
+from crowetrade_site.core.errors import LISTED, InvalidInput, NotFound
 
 Schema = TypeVar("Schema", bound=BaseModel)
 LONGEST = 250_000  # characters; the YAML reader takes about a second for them
 DEEPEST = 50
 MOST_VALUES = 100_000
+_SHOULD = "Input should be "
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -89,7 +92,7 @@ def parse(schema: type[Schema], document: Mapping[str, Any], *, within: str = ""
     Raises
     ------
     InvalidInput
-        The first few faults in one line, all of them in ``errors`` as ``{path, message}``,
+        The first few faults in one line, a hundred of them in ``errors`` as ``{path, message}``,
         unknown keys first; an unknown key names the nearest known one (422).
     """
     _require_storable(document)
@@ -98,7 +101,37 @@ def parse(schema: type[Schema], document: Mapping[str, Any], *, within: str = ""
     except ValidationError as error:
         faults = _essential(error.errors(include_url=False))
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
-    raise InvalidInput.of([_fault(schema, fault, within) for fault in faults])
+    told = merged([_fault(schema, fault, within) for fault in faults[:LISTED]])
+    raise InvalidInput.of(told, n_more=max(len(faults) - LISTED, 0))
+
+
+def place(*names: Any) -> str:
+    """Return a path in a document: names with dots between, one that has dots itself in quotes."""
+    return ".".join(_quoted(str(name)[:100]) for name in names)
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False) if not name or set(name) & {".", '"'} else name
+
+
+def merged(faults: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return faults with one for each path; what may stand there is told as one choice."""
+    said: dict[str, list[str]] = {}
+    for fault in faults:
+        messages = said.setdefault(fault["path"], [])
+        if fault["message"] not in messages:
+            messages.append(fault["message"])
+    return [{"path": path, "message": _together(messages)} for path, messages in said.items()]
+
+
+def _together(messages: list[str]) -> str:
+    """Return what is said of one place in one sentence, of an unknown key with the nearest one."""
+    unknown = [one for one in messages if one.startswith("unknown key")]
+    wanted = [one.removeprefix(_SHOULD) for one in messages if one.startswith(_SHOULD)]
+    others = [one for one in messages if not one.startswith(("unknown key", _SHOULD))]
+    unknown.sort(key=lambda message: not message.endswith("?"))
+    choice = [_SHOULD + " or ".join(wanted)] if wanted else []
+    return "; ".join([*choice, *others, *unknown[:1]])
 
 
 def _require_storable(document: Any) -> None:
@@ -125,29 +158,39 @@ def _require_storable(document: Any) -> None:
 
 def _essential(faults: list[Any]) -> list[Any]:
     """Leave out that a list is too short when the reason is a fault inside it."""
-    return [
-        fault
-        for fault in faults
-        if fault["type"] != "too_short"
-        or not any(
-            other["loc"][: len(fault["loc"])] == fault["loc"] and other is not fault
-            for other in faults
-        )
-    ]
+    above = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [one for one in faults if one["type"] != "too_short" or one["loc"] not in above]
+
+
+@cache
+def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    return schema.model_json_schema()
 
 
 def _fault(schema: type[BaseModel], fault: Any, within: str) -> dict[str, str]:
-    names, keys = _resolve(schema.model_json_schema(), list(fault["loc"]))
+    location = list(fault["loc"])
+    if is_key := _is_of_key(fault):
+        del location[-1]
+    names, keys = _resolve(_json_schema(schema), location)
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
+    if is_key:
+        is_text = fault["type"] != "string_type"
+        message = f"the key itself: {message}" if is_text else "Keys should be strings"
+    elif fault["type"] == "extra_forbidden":
         message = f"unknown key{hints.nearest(str(names[-1]), keys)}"
     elif fault["type"] in {"union_tag_invalid", "literal_error"}:
         given = str(fault["ctx"].get("tag", fault.get("input")))[:100]
         known = str(fault["ctx"].get("expected_tags") or fault["ctx"].get("expected"))
         close = hints.closest(given, known.split("'")[1::2])
         message = f"{given!r} is not one of {known}{close}"
-    path = [within, *(str(name)[:100] for name in names)]
-    return {"path": ".".join(part for part in path if part), "message": message}
+    return {"path": ".".join(part for part in (within, place(*names)) if part), "message": message}
+
+
+def _is_of_key(fault: Any) -> bool:
+    """Whether a fault is of a mapping's key, below which pydantic puts a name that nobody wrote."""
+    *above, last = fault["loc"] or [None]
+    is_last = last == "[key]" and fault["type"] != "extra_forbidden"
+    return is_last and bool(above) and str(above[-1]) == str(fault["input"])
 
 
 def _resolve(root: dict[str, Any], location: list[Any]) -> tuple[list[Any], set[str]]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 TOLD: Final = 4  # faults in one sentence
+LISTED: Final = 100  # in ``errors``: a small body can be wrong in thousands of places
 
 
 class DomainError(Exception):
@@ -101,12 +102,18 @@ class InvalidInput(DomainError):
     slug, status, title = "invalid-input", 422, "The input is wrong"
 
     @classmethod
-    def of(cls, errors: Sequence[Mapping[str, str]]) -> "InvalidInput":
-        """Return the refusal of several places: the first few in one line, all in ``errors``."""
+    def of(cls, errors: Sequence[Mapping[str, str]], *, n_more: int = 0) -> "InvalidInput":
+        """Return the refusal of several places: the first few in one line, more in ``errors``.
+
+        Those beyond `LISTED`, and `n_more` that the caller has left out itself, are only counted.
+        """
         told = [f"{one['path']}: {one['message']}".removeprefix(": ") for one in errors[:TOLD]]
-        more = f" ({len(errors) - TOLD} more)" if len(errors) > TOLD else ""
+        untold = max(len(errors) - TOLD, 0) + n_more
+        more = f" ({untold} more)" if untold else ""
         line = " ".join(text if text.endswith((".", "?")) else f"{text}." for text in told)
-        return cls(f"{line}{more}", errors=list(errors))
+        unlisted = max(len(errors) - LISTED, 0) + n_more
+        counted = {"n_more_errors": unlisted} if unlisted else {}
+        return cls(f"{line}{more}", errors=list(errors[:LISTED]), **counted)
 
     @classmethod
     def at(cls, path: str, message: str) -> "InvalidInput":

@@ -15,8 +15,8 @@ from registry.artifacts.limits import Limits
 from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.manifest import FileEntry
 from registry.artifacts.onnx_files import external_tensors, is_onnx
-from registry.artifacts.onnx_graphs import opsets_of, properties_of, signature_of
-from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
+from registry.artifacts.onnx_graphs import is_for_complete_rows, opsets_of, signature_of
+from registry.artifacts.onnx_writing import REFUSE
 from registry.artifacts.sandbox import Probe, ProbeStatus, Rows, run
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES, inspect_skops
@@ -65,8 +65,8 @@ class Conversion:
             return {"framework": {"written_by": written_by}}
         with memoryview(self.content) as buffer:
             framework = {"written_by": written_by, "opsets": opsets_of(buffer)}
-            if missing := properties_of(buffer).get(MISSING_VALUES):
-                framework["missing_values"] = missing
+            if is_for_complete_rows(buffer):
+                framework["missing_values"] = REFUSE
             return {"framework": framework, "signature": signature_of(buffer)}
 
     @property
@@ -157,10 +157,10 @@ def _fault(payload: bytes, path: str, target: Format, trusted: Collection[str]) 
     return "what came out has tensors in other files" if elsewhere else ""
 
 
-def _unsaid(payload: bytes, refuses_missing: bool) -> str:
+def _unsaid(payload: bytes, is_wanted: bool) -> str:
     """Return what is wrong with a graph for complete rows alone that does not say so."""
-    if not refuses_missing:
+    if not is_wanted:
         return ""
     with memoryview(payload) as buffer:
-        said = properties_of(buffer).get(MISSING_VALUES)
-    return "" if said == REFUSE else "what came out does not say that it refuses missing values"
+        says = is_for_complete_rows(buffer)
+    return "" if says else "what came out does not say that it refuses missing values"

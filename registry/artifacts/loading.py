@@ -29,7 +29,7 @@ from registry.artifacts.manifest import (
     require_digest,
 )
 from registry.artifacts.onnx_files import external_tensors, is_onnx
-from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
+from registry.artifacts.onnx_graphs import is_for_complete_rows
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES, open_skops
 
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_COMPLETE_ALONE = (
+    "the model was converted to ONNX for complete rows alone, and what it says of others is not "
+    "what the original says. Fill the gaps, or use the version that it was converted from."
+)
 # An estimator in memory is larger than its file: objects, and arrays that were compressed.
 _GROWTH = 3
 
@@ -112,16 +116,15 @@ class OnnxModel:
         Raises
         ------
         CannotPredictError
-            The graph has not exactly one input.
+            The graph has not exactly one input, or a value is infinite and it takes whole numbers.
         MissingValuesError
-            A value is missing, and the graph is for complete rows alone.
+            A value is missing and the graph is for complete rows alone or takes whole numbers, or
+            the rows are a masked array.
         """
         inputs = self.session.get_inputs()
         if len(inputs) != 1:
             raise CannotPredictError(f"The graph has {len(inputs)} inputs; rows go to one.")
-        rows = _as_input(X, inputs[0].type)
-        if self.refuses_missing:
-            _require_complete(rows)
+        rows = _as_input(X, inputs[0].type, self.refuses_missing)
         names = [output.name for output in self.session.get_outputs()]
         values = self.session.run(names, {inputs[0].name: rows})
         return dict(zip(names, values, strict=True))
@@ -134,27 +137,51 @@ class OnnxModel:
         return first[:, 0] if first.ndim == 2 and first.shape[1] == 1 else first
 
 
-def _as_input(X: Any, kind: str) -> NDArray[Any]:
+def _as_input(X: Any, kind: str, refuses_missing: bool) -> NDArray[Any]:
     import numpy as np
 
     kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
     if kind not in kinds:
         raise CannotPredictError(f"The graph's input is a {kind}; rows are numbers.")
-    return np.ascontiguousarray(X, dtype=kinds[kind])
+    if isinstance(X, np.ma.MaskedArray):
+        raise MissingValuesError(
+            "The rows are a masked array, and a graph sees what lies under the mask: fill it, with "
+            "NaN where the model takes missing values."
+        )
+    rows = np.asarray(X)
+    # before the cast: a whole number has no NaN, and becomes one that looks like a value
+    if refuses_missing:
+        _require_complete(rows, _COMPLETE_ALONE)
+    if kinds[kind] is np.int64:
+        _require_complete(
+            rows, "the graph takes whole numbers, of which none is NaN. Fill the gaps."
+        )
+        _require_finite(rows)
+    return np.ascontiguousarray(rows, dtype=kinds[kind])
 
 
-def _require_complete(rows: NDArray[Any]) -> None:
+def _require_complete(rows: NDArray[Any], why: str) -> None:
     import numpy as np
 
-    if rows.dtype.kind != "f" or not (is_missing := np.isnan(rows)).any():
+    if rows.dtype.kind not in "fO" or not (is_missing := np.isnan(_as_floats(rows))).any():
         return
     has_gaps = is_missing.reshape(len(rows), -1).any(axis=1)
     raise MissingValuesError(
         f"{np.count_nonzero(has_gaps)} of {len(rows)} rows have missing values, row "
-        f"{np.argmax(has_gaps)} (from 0) first: the model was converted to ONNX for complete rows "
-        "alone, and what it says of others is not what the original says. Fill the gaps, or use "
-        "the version that it was converted from."
+        f"{np.argmax(has_gaps)} (from 0) first: {why}"
     )
+
+
+def _require_finite(rows: NDArray[Any]) -> None:
+    import numpy as np
+
+    if rows.dtype.kind in "fO" and np.isinf(_as_floats(rows)).any():
+        raise CannotPredictError("The graph takes whole numbers, and a value is infinite.")
+
+
+def _as_floats(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return rows in which None is NaN, as a cast to floats has it."""
+    return rows.astype(float) if rows.dtype.kind == "O" else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +269,9 @@ def open_bytes(
 
 def _graph(content: bytes, n_threads: int) -> OnnxModel:
     session = _session(content, n_threads)
-    said = session.get_modelmeta().custom_metadata_map
-    return OnnxModel(session, 2 * len(content), refuses_missing=said.get(MISSING_VALUES) == REFUSE)
+    with memoryview(content) as buffer:
+        refuses = is_for_complete_rows(buffer)
+    return OnnxModel(session, 2 * len(content), refuses_missing=refuses)
 
 
 def _session(content: bytes, n_threads: int) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from registry.artifacts.errors import UnreadableError
 
 MAX_DEPTH = 64
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, BYTES, _FIXED32 = 0, 1, 2, 5
 # message -> field number -> message of that field
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -50,7 +50,7 @@ def fields(buffer: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
             value, place = _varint(buffer, place)
             yield number, wire, value
             continue
-        if wire == _BYTES:
+        if wire == BYTES:
             length, place = _varint(buffer, place)
         elif wire in {_FIXED64, _FIXED32}:
             length = 8 if wire == _FIXED64 else 4
@@ -83,7 +83,7 @@ def is_onnx(buffer: memoryview) -> bool:
                 return False
     except UnreadableError:
         return False
-    expected = {_IR_VERSION: _VARINT, _GRAPH: _BYTES, _OPSETS: _BYTES}
+    expected = {_IR_VERSION: _VARINT, _GRAPH: BYTES, _OPSETS: BYTES}
     return all(found.get(number) == wire for number, wire in expected.items())
 
 
@@ -106,7 +106,7 @@ def _walk(message: str, buffer: memoryview, found: list[str], depth: int) -> Non
     inner = _MESSAGES[message]
     name, is_external = "", False
     for number, wire, value in fields(buffer):
-        if isinstance(value, memoryview) and wire == _BYTES and number in inner:
+        if isinstance(value, memoryview) and wire == BYTES and number in inner:
             _walk(inner[number], value, found, depth + 1)
         elif message == "tensor" and number == 8 and isinstance(value, memoryview):
             name = bytes(value[:100]).decode(errors="replace")

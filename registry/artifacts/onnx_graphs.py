@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from registry.artifacts.onnx_files import fields
+from registry.artifacts.onnx_files import BYTES, fields
+from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
 
 MOST_VALUES = 1000
 LONGEST_NAME = 200
@@ -67,21 +68,42 @@ def opsets_of(model: memoryview) -> dict[str, int]:
     return found
 
 
-def properties_of(model: memoryview) -> dict[str, str]:
-    """Return what a model says of itself, text by name, each cut like a name.
+def property_of(model: memoryview, name: str) -> bytes | None:
+    """Return what a model says of itself under a name, byte for byte; None where it says nothing.
+
+    The last entry of that very name, as onnxruntime has it, however many others there are.
 
     Raises
     ------
     UnreadableError
         A part is no message.
     """
-    found: dict[str, str] = {}
-    for entry in _messages(model, _PROPERTIES):
-        name, text = ("".join(_text(one) for one in _messages(entry, n)) for n in (1, 2))
-        found[name] = text
-        if len(found) == MOST_VALUES:
-            break
+    found, wanted = None, name.encode()
+    for number, wire, entry in fields(model):
+        if number == _PROPERTIES and wire == BYTES and isinstance(entry, memoryview):
+            key, value = _entry(entry)
+            found = value if key == wanted else found
     return found
+
+
+def is_for_complete_rows(model: memoryview) -> bool:
+    """Return whether a model says that it is for complete rows alone; page and loader ask here.
+
+    Raises
+    ------
+    UnreadableError
+        As `property_of`.
+    """
+    return property_of(model, MISSING_VALUES) == REFUSE.encode()
+
+
+def _entry(entry: memoryview) -> tuple[bytes, bytes]:
+    """Return name and value of a property; of one that is given twice the last, as of any field."""
+    parts = {1: b"", 2: b""}
+    for number, wire, value in fields(entry):
+        if number in parts and wire == BYTES and isinstance(value, memoryview):
+            parts[number] = bytes(value)
+    return parts[1], parts[2]
 
 
 def _described(value: memoryview) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from registry.artifacts.errors import ArtifactError
 from registry.artifacts.findings import Decision
 from registry.artifacts.formats import Verdict, inspect_folder
 from registry.artifacts.manifest import Manifest, open_regular
-from registry.artifacts.onnx_graphs import properties_of
-from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
+from registry.artifacts.onnx_graphs import is_for_complete_rows
+from registry.artifacts.onnx_writing import REFUSE
 from registry.artifacts.sandbox import Probe, ProbeStatus
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES
@@ -143,7 +143,7 @@ def _framework(version: ModelVersion, folder: Path, verdict: Verdict) -> dict[st
             open_regular(folder / verdict.model_path) as file,
             memoryview(mapped(Bounded(file))) as buffer,
         ):
-            if properties_of(buffer).get(MISSING_VALUES) == REFUSE:
+            if is_for_complete_rows(buffer):
                 found["missing_values"] = REFUSE
     return found
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from backtests import jobs, services
 from backtests.jobs import backtest, causality
+from backtests.jobs.lease import Lease
 from backtests.models import Run
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, TooMuch
 from crowetrade_site.core.models import AuditEvent
@@ -87,17 +88,50 @@ class TestCheckCausality:
         )  # fmt: skip
         assert found["of"] == str(finished.public_id)
         assert (found["n_differing"], found["first_difference"]) == (0, -1)
-        assert 8 <= found["n_cuts"] == len(found["cuts"]) <= 10
+        assert 8 <= found["n_cuts"] == len(found["cuts"]) <= 37
+        assert found["n_futures"] == 2 * found["n_cuts"]
+        assert (found["seed"], found["fills_look_ahead"]) == (str(made.public_id), 0)
         assert found["n_responding"] == found["n_cuts"]
         assert found["n_bars"] == finished.summary["n_bars"]
         assert 1 < found["n_decisions"] <= found["n_bars"]
         assert made.artifacts == {}
 
-    def test_comes_to_the_same_twice(self, finished):
-        one, other = check(finished), check(finished)
+    def test_is_repeated_by_its_own_id(self, finished):
+        made = check(finished)
 
-        assert one.result_digest == other.result_digest
-        assert one.summary["causality"] == other.summary["causality"]
+        with Lease(Run.objects.get(pk=made.pk)) as lease:
+            again = causality.compute(Run.objects.with_dataset().get(pk=made.pk), lease)
+
+        assert again["result_digest"] == made.result_digest
+        assert again["summary"]["causality"] == made.summary["causality"]
+
+    def test_cuts_where_no_author_chooses(self, finished):
+        """A capital one dollar larger is another result, and an author has many dollars."""
+        found = [check(finished).summary["causality"] for _ in range(2)]
+
+        assert found[0]["of"] == found[1]["of"]
+        assert found[0]["cuts"] != found[1]["cuts"]
+
+    def test_refuses_what_takes_too_much_memory(self, finished, settings):
+        settings.CAUSALITY_MAX_BYTES = 1000
+
+        made = check(finished)
+
+        assert (made.status, made.result_digest) == ("failed", "")
+        assert "CROWETRADE_CAUSALITY_MAX_MB" in made.problem["detail"]
+
+    def test_fails_where_fills_are_at_the_close_that_decided_them(self, finished):
+        run = work_off(queued(finished.requested_by, fills={"at": "same_close_with_look_ahead"}))
+
+        made = check(run)
+
+        found = made.summary["causality"]
+        assert made.status == "failed"
+        assert made.problem["type"].endswith("looks-ahead")
+        assert made.problem["detail"].startswith("Orders are filled at the close they were decided")
+        assert found["fills_look_ahead"] == 1
+        assert found["n_differing"] >= 1
+        assert found["difference"]["what"] == "fill"
 
     @pytest.mark.parametrize("more", [{"start": "2024-02-01"}, {"end": "2024-03-01"}, {}])
     def test_takes_the_window_of_the_run(self, finished, more):
@@ -228,6 +262,23 @@ class TestEvidence:
 
         assert piece.figures["n_differing"] > 0
         assert piece.figures["first_difference"] >= 0
+
+    def test_says_where_fills_are_at_the_close_that_decided_them(self, measured):
+        run = work_off(
+            queued(
+                measured.requested_by, strategy="models:/crossing/1",
+                fills={"at": "same_close_with_look_ahead"},
+            )
+        )  # fmt: skip
+        for one in (measured, run):
+            jobs.hand_in_evidence(run_id=one.public_id)
+
+        piece = self.handed_in(run)
+
+        told = Evidence.objects.filter(kind="backtest").order_by("id")
+        assert [one.figures["fills_look_ahead"] for one in told] == [0, 1]
+        assert piece.figures["fills_look_ahead"] == 1
+        assert piece.figures["n_differing"] >= 1
 
     @pytest.mark.parametrize(
         ("is_planted", "outcome", "words"),

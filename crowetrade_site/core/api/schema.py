@@ -14,14 +14,15 @@ FAULT = inline_serializer(
     "Fault",
     {
         "path": serializers.CharField(
-            help_text="Names with dots between, lists by numbers from 0: spec.signals.0.kind. Of "
-            "the body, or a parameter of the address; empty where it is of the whole."
+            help_text="Names with dots between, lists by numbers from 0: spec.signals.0.kind; a "
+            "name that has dots itself in quotes. Of the body, or a parameter of the address; "
+            "empty where it is of the whole."
         ),
         "message": serializers.CharField(),
     },
     many=True,
     required=False,
-    help_text="Of invalid-input (422) always: every place that is wrong, and why.",
+    help_text="Of invalid-input (422) always: the places that are wrong, 100 at most, and why.",
 )
 PROBLEM = inline_serializer(
     "Problem",
@@ -33,6 +34,9 @@ PROBLEM = inline_serializer(
         "instance": serializers.CharField(),
         "request_id": serializers.CharField(),
         "errors": FAULT,
+        "n_more_errors": serializers.IntegerField(
+            required=False, help_text="How many more there are than errors lists."
+        ),
     },
 )
 

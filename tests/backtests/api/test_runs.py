@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from backtests.selectors import specs
 from crowetrade_site.core import audit
 from tests.factories.accounts import account
 from tests.factories.backtests import AT, dataset_row, queued, run_row, spec
@@ -108,6 +109,33 @@ class TestQueue:
         assert "spec.sede" in paths
         assert {f"spec.comparison.strategies.{one}.portfolio" for one in ("one", "three")} <= paths
         assert not any("two" in path for path in paths)
+
+    def test_reads_no_strategy_of_more_than_may_be_compared(self, api, tiny, monkeypatch):
+        read = []
+        monkeypatch.setattr(specs, "get_spec", lambda one, **_: read.append(one))
+        compared = {f"s{n}": {"x": 1} for n in range(51)}
+
+        answer = api.post(
+            RUNS, {"spec": spec(kind="comparison", comparison={"strategies": compared})}
+        )
+
+        (fault,) = problem(answer, 422)["errors"]
+        assert fault["path"] == "spec.comparison.strategies"
+        assert "at most 50" in fault["message"]
+        assert len(read) <= 1
+
+    def test_lists_a_hundred_faults_of_fifty_strategies(self, api, tiny):
+        wrong = {f"k{n}": 1 for n in range(10)}
+        compared = {f"s.{n}": wrong for n in range(50)}
+
+        answer = api.post(
+            RUNS, {"spec": spec(kind="comparison", comparison={"strategies": compared})}
+        )
+
+        body = problem(answer, 422)
+        assert len(body["errors"]) == 100
+        assert body["n_more_errors"] == 50 * 12 - 100
+        assert body["errors"][0]["path"] == 'spec.comparison.strategies."s.0".k0'
 
     @pytest.mark.parametrize(
         ("body", "path"),

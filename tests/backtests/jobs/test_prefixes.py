@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from backtests.engine import Bars, Bracket, Callback, Compiled, Costs, Fills, Targets, simulate
-from backtests.jobs.prefixes import N_CUTS, Played, check_prefixes, choose_cuts
+from backtests.jobs.prefixes import (
+    MOST_CUTS,
+    N_CUTS,
+    Played,
+    check_prefixes,
+    choose_cuts,
+    count_decisions,
+)
 from tests.backtests.engine.test_strategies import ask_orders
 from tests.backtests.marketdata.test_futures import SYMBOLS, bars_panel
 
@@ -124,7 +131,11 @@ class TestCheckPrefixes:
         def play(panel):
             return Played(simulate(bars_of(panel), Compiled(ask_orders)), 0)
 
-        found = checked(play)
+        panel = bars_panel(n_bars=120)
+        for values in panel.fields.values():
+            values[-1, 1:] = NAN  # so that the instrument that is traded stays
+
+        found = checked(play, panel)
 
         assert found.differences == ()
         assert found.n_responding == len(found.cuts)
@@ -168,22 +179,105 @@ class TestCheckPrefixes:
         n = len(found.cuts)
         assert told == [(i, n) for i in range(n + 1)]
 
+    @pytest.mark.parametrize("seed", range(5))
+    def test_finds_who_waits_for_a_low_to_come(self, seed):
+        """The account opens with the first decision, so that the stretch lies before it."""
+        panel = bars_panel(seed, n_bars=120)
+        first = int(np.argmin(panel["close"][10:60, 0])) + 10
+
+        def play(panel):
+            close = panel["close"]
+            weights = np.full(close.shape, NAN)
+            weights[int(np.argmin(close[10:60, 0])) + 10 :] = 0.3
+            bars = Bars(
+                panel.ts[first:], **{n: v[first:] for n, v in panel.fields.items()}, symbols=SYMBOLS
+            )
+            result = simulate(bars, Targets(weights[first:]))
+            return Played(result, first, weights, decides_from=0)
+
+        found = checked(play, panel, seed=seed)
+
+        assert min(found.cuts) < 0
+        assert found.first is not None
+        assert (found.first.what, found.first.bar) == ("target", 0)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_finds_a_dividend_that_is_paid_a_bar_early(self, seed):
+        paid = np.zeros((120, 3))
+        paid[60, 0] = 0.5
+        panel = bars_panel(seed, n_bars=120, dividend=paid)
+
+        def play(panel):
+            early = {**panel.fields, "dividend": np.roll(panel["dividend"], -1, axis=0)}
+            weights = by_the_past(panel["close"])
+            weights[:, 0] = 0.3
+            bars = Bars(panel.ts, **early, symbols=SYMBOLS)
+            return Played(simulate(bars, Targets(weights)), 0, weights)
+
+        found = checked(play, panel, seed=seed)
+
+        assert 59 in found.cuts
+        assert (found.first.what, found.first.bar) == ("action", 59)
+
+    @pytest.mark.parametrize("way", [1.0, -1.0])
+    def test_finds_what_only_a_rise_or_a_fall_would_change(self, way):
+        """One random leap would find it at every second cut."""
+        flat = bars_panel(n_bars=120)
+        for values in flat.fields.values():
+            values[:] = 50.0
+
+        def decide(close):
+            return np.full(close.shape, 0.3 if way * (close[-1, 0] - 50.0) > 0.0 else 0.1)
+
+        found = [checked(playing(decide), flat, seed) for seed in range(8)]
+
+        n_cuts = sum(len(one.cuts) for one in found)
+        assert sum(len(one.differences) for one in found) > 0.9 * n_cuts
+
 
 class TestChooseCuts:
+    def cuts_of(self, base, panel, seed=3):
+        return choose_cuts(panel, base, np.random.default_rng(seed))
+
     def test_spreads_over_the_run_and_takes_bars_that_decide(self):
         panel = bars_panel(n_bars=240)
         base = playing(seldom_by_the_next_bar)(panel)
 
-        cuts = choose_cuts(base, np.random.default_rng(3))
+        cuts = self.cuts_of(base, panel)
 
-        first = int(base.result.fills["bar"].min())
-        spread = [cut for cut in cuts if cut not in (first - 1, first)]
+        fills = base.result.fills["bar"]
+        first = int(fills.min())
+        spread = [cut for cut in cuts if cut > first and cut + 1 not in fills]
         assert {first - 1, first} <= set(cuts)
-        assert N_CUTS <= len(cuts) <= N_CUTS + 2
+        assert N_CUTS <= len(cuts) <= N_CUTS + 5
         assert all(cut % 15 == 0 for cut in spread)
         assert max(cuts) < 239
 
-    def test_of_two_bars_is_the_first(self):
-        base = playing(by_the_past)(bars_panel(n_bars=2))
+    def test_are_more_where_more_is_decided(self):
+        panel = bars_panel(n_bars=2500)
+        base = playing(by_the_past)(panel)
 
-        assert choose_cuts(base, np.random.default_rng(3)) == (0,)
+        cuts = self.cuts_of(base, panel)
+
+        assert count_decisions(base) == 2499
+        assert MOST_CUTS <= len(cuts) <= MOST_CUTS + 5
+
+    def test_look_into_the_stretch_before_the_first_fill(self):
+        def late(close):
+            weights = by_the_past(close)
+            weights[:100] = NAN
+            return weights
+
+        panel = bars_panel(n_bars=120)
+        base = playing(late)(panel)
+
+        for seed in range(5):
+            cuts = self.cuts_of(base, panel, seed)
+            assert {100, 101} <= set(cuts)
+            assert any(cut < 50 for cut in cuts)
+
+    def test_of_two_bars_is_the_first(self):
+        panel = bars_panel(n_bars=2)
+        base = playing(by_the_past)(panel)
+
+        assert self.cuts_of(base, panel) == (0,)

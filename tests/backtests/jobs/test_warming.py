@@ -35,6 +35,7 @@ def new_version(tmp_path, monkeypatch):
     folder = tmp_path / "kernels"
     folder.mkdir()
     monkeypatch.setattr(warming, "_directory", lambda: folder)
+    monkeypatch.setattr(warming, "_failures", warming.Failures())
     warming._begun.cache_clear()
     yield folder
     warming.begin().join(120)
@@ -49,17 +50,63 @@ def another_compiles(new_version):
         yield lock
 
 
-class TestBegin:
-    def test_tells_what_went_wrong_and_begins_anew(self, new_version, caplog, monkeypatch):
-        with monkeypatch.context() as patched:
-            patched.setattr(warming, "_directory", lambda: new_version / "lock\0")
-            failed = warming.begin()
-            failed.join(30)
+@pytest.fixture
+def replays_fail(new_version):
+    """A machine on which the mark of the replays' kernels cannot be made."""
+    mark = new_version / Kernels.REPLAYS
+    mark.symlink_to(new_version / "nowhere" / "mark")
+    return mark
 
-        assert [record.levelname for record in caplog.records] == ["ERROR"]
-        assert "embedded null" in caplog.text
-        assert warming.begin() is not failed
-        assert warming.begin() is warming.begin()
+
+class TestBegin:
+    def test_tells_which_went_wrong_and_makes_the_others_ready(self, replays_fail, caplog):
+        begun = warming.begin()
+        begun.join(120)
+
+        assert [(one.levelname, one.kernels) for one in caplog.records] == [("ERROR", "replays")]
+        assert "complete-replays" in caplog.text
+        assert begun.ready[Kernels.ENGINE].is_set()
+        assert not begun.ready[Kernels.REPLAYS].is_set()
+        assert warming.begin() is begun
+
+
+class TestFailures:
+    def test_are_tried_again_after_pauses_that_grow(self):
+        failures, at = warming.Failures(), 1000.0
+        pauses = []
+
+        for _ in range(10):
+            failures.note(Kernels.REPLAYS, at)
+            due = next(
+                at + wait for wait in range(4000) if failures.take_due(Kernels.REPLAYS, at + wait)
+            )
+            pauses.append(due - at)
+            at = due
+
+        assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+
+    def test_are_tried_by_one_of_those_who_ask(self):
+        failures = warming.Failures()
+        failures.note(Kernels.ENGINE, 0.0)
+
+        assert [failures.take_due(Kernels.ENGINE, 31.0) for _ in range(3)] == [True, False, False]
+
+    def test_are_of_one_kind(self):
+        failures = warming.Failures()
+        failures.note(Kernels.REPLAYS, 0.0)
+
+        assert not failures.take_due(Kernels.ENGINE, 1e9)
+
+    def test_begin_anew_once_it_was_ready(self):
+        failures = warming.Failures()
+        for _ in range(5):
+            failures.note(Kernels.ENGINE, 0.0)
+
+        failures.forget(Kernels.ENGINE)
+
+        assert not failures.take_due(Kernels.ENGINE, 1e9)
+        failures.note(Kernels.ENGINE, 0.0)
+        assert failures.take_due(Kernels.ENGINE, 30.0)
 
 
 class TestAwaitKernels:
@@ -122,6 +169,38 @@ class TestAwaitKernels:
         begun.join(120)
         assert begun.ready[Kernels.REPLAYS].is_set()
         assert warming.is_compiled(Kernels.REPLAYS)
+
+    def test_leaves_the_engine_alone_where_other_kernels_fail(
+        self, run, replays_fail, caplog, monkeypatch
+    ):
+        monkeypatch.setattr(warming, "PAUSE_SECONDS", 0.0)
+        begun = warming.begin()
+        begun.join(120)
+
+        with Lease(claim(run.public_id, worker="w1")) as lease:
+            for _ in range(3):
+                warming.await_kernels(lease)
+
+        assert warming.begin() is begun
+        assert len(caplog.records) == 1
+
+    def test_tries_again_for_whoever_needs_what_failed(
+        self, run, replays_fail, caplog, monkeypatch
+    ):
+        warming.begin().join(120)
+
+        with Lease(claim(run.public_id, worker="w1")) as lease:
+            warming.await_kernels(lease, Kernels.REPLAYS)  # within the pause
+            assert len(caplog.records) == 1
+            monkeypatch.setattr(warming, "PAUSE_SECONDS", 0.0)
+            warming._failures.note(Kernels.REPLAYS, 0.0)
+            warming.await_kernels(lease, Kernels.REPLAYS)
+            assert len(caplog.records) == 2
+            replays_fail.unlink()
+            warming.await_kernels(lease, Kernels.REPLAYS)
+
+        assert warming.is_compiled(Kernels.REPLAYS)
+        assert len(caplog.records) == 2
 
     def test_starts_nothing_that_was_not_asked_for(self, run, new_version, settings):
         settings.WARM_UP = False

@@ -1,3 +1,4 @@
+import json
 from datetime import date
 from typing import Annotated, Literal
 
@@ -5,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from crowetrade_site.core import documents
-from crowetrade_site.core.errors import TOLD, InvalidInput
+from crowetrade_site.core.errors import LISTED, TOLD, InvalidInput
 
 
 class Part(BaseModel):
@@ -158,6 +159,48 @@ class TestParse:
         assert refusal({1: 2}).extensions["errors"] == [
             {"path": "1", "message": "Keys should be strings"}
         ]
+
+    @pytest.mark.parametrize("label", ["a.b", "", 'a"b'])
+    def test_quotes_a_name_that_would_read_as_two(self, label):
+        (fault,) = refusal({"by_symbol": {label: {"x": 1}}}).extensions["errors"]
+
+        head, quoted, tail = fault["path"].partition(json.dumps(label))
+        assert (head, quoted, tail) == ("by_symbol.", json.dumps(label), ".x")
+
+    def test_tells_alternatives_of_one_place_as_one_fault(self):
+        assert refusal({"size": []}).extensions["errors"] == [
+            {"path": "size", "message": "Input should be a valid integer or a valid string"}
+        ]
+
+    def test_tells_a_key_that_is_not_text_where_it_stands(self):
+        assert refusal({"by_symbol": {1: {}}}).extensions["errors"] == [
+            {"path": "by_symbol.1", "message": "Keys should be strings"}
+        ]
+
+    def test_takes_a_key_for_what_it_is(self):
+        (fault,) = refusal({"by_symbol": {"[key]": 3}}).extensions["errors"]
+
+        assert fault["path"] == "by_symbol.[key]"
+
+    def test_lists_a_hundred_faults_and_counts_the_others(self):
+        error = refusal({f"unknown_{number}": 1 for number in range(2500)})
+
+        assert len(error.extensions["errors"]) == LISTED == 100
+        assert error.extensions["n_more_errors"] == 2400
+        assert error.detail.endswith("(2496 more)")
+
+    def test_reads_the_schema_of_a_class_once(self, monkeypatch):
+        class Fresh(Part):
+            name: str = "x"
+
+        asked, schema = [], Fresh.model_json_schema
+        monkeypatch.setattr(Fresh, "model_json_schema", lambda: asked.append(1) or schema())
+
+        for _ in range(2):
+            with pytest.raises(InvalidInput):
+                documents.parse(Fresh, {"a": 1, "b": 2})
+
+        assert len(asked) == 1
 
     @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
     @pytest.mark.parametrize("shape", [lambda t: {"name": t}, lambda t: {"by_symbol": {t: {}}}])

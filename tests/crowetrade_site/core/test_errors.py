@@ -62,6 +62,14 @@ class TestInvalidInput:
         assert refusal.detail == told
         assert refusal.extensions["errors"] == errors
 
+    def test_counts_what_it_does_not_list(self):
+        errors = [{"path": str(n), "message": "is wrong"} for n in range(130)]
+
+        refusal = InvalidInput.of(errors, n_more=5)
+
+        assert refusal.extensions == {"errors": errors[:100], "n_more_errors": 35}
+        assert refusal.detail.endswith("(131 more)")
+
     def test_names_one_place(self):
         refusal = InvalidInput.at("units.3.unit", "a name is needed.")
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 from skl2onnx import to_onnx
@@ -13,6 +14,7 @@ from registry.artifacts.errors import (
     ArtifactError,
     CannotPredictError,
     DigestMismatchError,
+    MissingValuesError,
     NotAllowedError,
     UnreadableError,
 )
@@ -23,6 +25,48 @@ from registry.artifacts.trusted import may_be_trusted, untrusted_types
 def opened(folder_of, content: bytes, model_format: Format, **settings):
     folder, manifest = folder_of({"m": content})
     return open_model(folder, manifest, model_path="m", model_format=model_format, **settings)
+
+
+def identity(dtype, *, says="refuse"):
+    """A graph that gives back its rows, for complete ones alone if it says so."""
+    rows = [helper.make_tensor_value_info(name, dtype, [None, 2]) for name in "XY"]
+    graph = helper.make_graph([helper.make_node("Identity", ["X"], ["Y"])], "g", rows[:1], rows[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=9)
+    helper.set_model_props(made, {"crowetrade.missing_values": says})
+    return open_bytes(made.SerializeToString(), Format.ONNX)
+
+
+class TestOnnxModel:
+    @pytest.mark.parametrize("says", ["refuse", ""])
+    @pytest.mark.parametrize("rows", [np.array([[np.nan, 1.0]]), [[None, 1.0]], [[np.nan, 1]]])
+    def test_refuses_gaps_where_the_graph_takes_whole_numbers(self, rows, says):
+        model = identity(TensorProto.INT64, says=says)
+
+        with pytest.raises(MissingValuesError, match=r"1 of 1 rows .* row 0 \(from 0\) first"):
+            model.predict(rows)
+
+    def test_refuses_what_no_whole_number_is(self):
+        with pytest.raises(CannotPredictError, match="infinite"):
+            identity(TensorProto.INT64, says="").predict([[1.0, np.inf]])
+
+    def test_takes_whole_numbers(self):
+        found = identity(TensorProto.INT64).predict([[1.0, 2], [3, 4]])
+
+        assert found.tolist() == [[1, 2], [3, 4]]
+
+    @pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64])
+    @pytest.mark.parametrize("says", ["refuse", ""])
+    def test_refuses_a_mask(self, dtype, says):
+        rows = np.ma.masked_array([[7.0, 1.0]], mask=[[True, False]])
+
+        with pytest.raises(MissingValuesError, match="masked array"):
+            identity(dtype, says=says).predict(rows)
+
+    @pytest.mark.parametrize("gap", [np.nan, None])
+    def test_refuses_gaps_where_the_graph_says_so_alone(self, gap):
+        with pytest.raises(MissingValuesError, match="complete rows alone"):
+            identity(TensorProto.FLOAT).predict([[1.0, 2.0], [gap, 1.0]])
+        assert np.isnan(identity(TensorProto.FLOAT, says="").predict([[gap, 1.0]])[0, 0])
 
 
 class TestOpenModel:

@@ -5,8 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from registry.artifacts.contents import Format
 from registry.artifacts.errors import UnreadableError
-from registry.artifacts.onnx_graphs import opsets_of, properties_of, signature_of
+from registry.artifacts.loading import open_bytes
+from registry.artifacts.onnx_graphs import (
+    is_for_complete_rows,
+    opsets_of,
+    property_of,
+    signature_of,
+)
 
 
 def model(inputs, outputs, initializers=()):
@@ -74,22 +81,64 @@ class TestOpsetsOf:
         assert opsets_of(model([], [])) == {"": 21, "ai.onnx.ml": 3}
 
 
-class TestPropertiesOf:
-    def test_reads_what_the_onnx_package_writes(self):
-        made = helper.make_model(helper.make_graph([], "g", [], []))
-        helper.set_model_props(made, {"a": "1", "crowetrade.missing_values": "refuse"})
+KEY = "crowetrade.missing_values"
 
-        found = properties_of(memoryview(made.SerializeToString()))
 
-        assert found == {"a": "1", "crowetrade.missing_values": "refuse"}
+def with_properties(*pairs):
+    """A graph that onnxruntime opens, and what the onnx package writes of it."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["X"], ["Y"])], "g",
+        [value("X", TensorProto.FLOAT, [None, 2])], [value("Y", TensorProto.FLOAT, [None, 2])],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 21)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    for key, text in pairs:
+        made.metadata_props.add(key=key, value=text)
+    return made.SerializeToString()
 
-    def test_are_none_of_a_model_without(self):
-        assert properties_of(model([], [])) == {}
+
+SAID = {
+    "plain": [(KEY, "refuse")],
+    "nothing": [],
+    "said, then taken back": [(KEY, "refuse"), (KEY, "")],
+    "said at last": [(KEY, ""), (KEY, "refuse")],
+    "a key with a zero-width space": [(KEY + "\u200b", "refuse")],
+    "a value with a control character": [(KEY, "ref\x01use")],
+    "a value that goes on": [(KEY, "refuse" + " " * 300)],
+    "after a thousand others": [*((f"k{i}", "v") for i in range(1000)), (KEY, "refuse")],
+}
+
+
+class TestPropertyOf:
+    @pytest.mark.parametrize("pairs", SAID.values(), ids=SAID)
+    def test_is_what_onnxruntime_reads(self, pairs):
+        import onnxruntime
+
+        raw = with_properties(*pairs)
+        session = onnxruntime.InferenceSession(raw, providers=["CPUExecutionProvider"])
+
+        said = session.get_modelmeta().custom_metadata_map.get(KEY)
+
+        assert property_of(memoryview(raw), KEY) == (None if said is None else said.encode())
+
+    def test_is_none_of_a_model_without(self):
+        assert property_of(model([], []), KEY) is None
 
     @given(st.binary(max_size=200))
     def test_refuses_other_bytes_or_reads_them(self, raw):
         try:
-            found = properties_of(memoryview(raw))
+            found = property_of(memoryview(raw), KEY)
         except UnreadableError:
             return
-        assert all(text.isprintable() for pair in found.items() for text in pair)
+        assert found is None or found in raw
+
+
+class TestIsForCompleteRows:
+    @pytest.mark.parametrize("pairs", SAID.values(), ids=SAID)
+    def test_is_what_the_loader_does(self, pairs):
+        raw = with_properties(*pairs)
+
+        opened = open_bytes(raw, Format.ONNX)
+
+        assert is_for_complete_rows(memoryview(raw)) == opened.refuses_missing
+        assert opened.refuses_missing == (dict(pairs).get(KEY) == "refuse")
