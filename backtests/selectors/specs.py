@@ -12,7 +12,7 @@ from backtests.models import Run
 from backtests.runspec import RunSpec, as_backtest
 from crowetrade_site.core import documents
 from crowetrade_site.core.errors import InvalidInput
-from strategies.selectors import get_spec
+from strategies.selectors import REGISTERED, get_spec
 
 
 def parse_spec(document: Mapping[str, Any]) -> RunSpec:
@@ -22,7 +22,9 @@ def parse_spec(document: Mapping[str, Any]) -> RunSpec:
     ------
     InvalidInput
         A key is unknown or a value out of range, in the spec or in a strategy that it describes:
-        each by its path, ``strategy.signals.0.lookback_days`` (422).
+        each by its path, ``strategy.signals.0.lookback_days``, or by version and file (422).
+    NotFound, Conflict, Corrupted
+        As `strategies.selectors.get_registered`.
     """
     faults: list[dict[str, str]] = []
     with _collecting(faults):
@@ -46,14 +48,16 @@ def _collecting(faults: list[dict[str, str]]) -> Iterator[None]:
         faults += refusal.extensions["errors"]
 
 
-def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the strategies that a document describes itself, by their places in it."""
+def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    """Give the strategies that a document or a version's file describes, by their places."""
     compared = document.get("comparison")
     strategies = compared.get("strategies") if isinstance(compared, Mapping) else None
     places = {"strategy": document.get("strategy")}
     if isinstance(strategies, Mapping):
         places |= {f"comparison.strategies.{label}": one for label, one in strategies.items()}
-    yield from ((place, one) for place, one in places.items() if isinstance(one, Mapping))
+    for place, one in places.items():
+        if isinstance(one, Mapping) or (isinstance(one, str) and one.startswith(REGISTERED)):
+            yield place, one
 
 
 def spec_text(run: Run) -> str:

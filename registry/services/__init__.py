@@ -1,6 +1,6 @@
 """Web-side verbs of the registry: check, move, audit, enqueue."""
 
-from registry.jobs import report_tampering, require_intact
+from registry.jobs import read_parameters_with, report_tampering, require_intact
 from registry.services.catalog import (
     create_model,
     delete_alias,
@@ -75,6 +75,7 @@ __all__ = [
     "load",
     "move_version",
     "propose_type",
+    "read_parameters_with",
     "record_evidence",
     "record_measurements",
     "register_version",

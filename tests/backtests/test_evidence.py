@@ -79,6 +79,12 @@ def admitted(author, content=b""):
     return made
 
 
+def mistyped(key):
+    """Return a strategy whose first signal has a key that no signal has."""
+    first, *others = STRATEGY["signals"]
+    return STRATEGY | {"signals": [first | {key: 1}, *others]}
+
+
 def bound(author, **more):
     return queued(author, strategy="models:/crossing/1", **more)
 
@@ -119,6 +125,19 @@ class TestQueueRun:
 
         with pytest.raises(InvalidInput, match="lookback_days"):
             bound(author)
+
+    def test_names_version_and_file_of_a_fault_beside_those_of_the_spec(self, data, author):
+        admitted(author, json.dumps(mistyped("lookback_dyas")).encode())
+
+        with pytest.raises(InvalidInput) as refused:
+            bound(author, seeed=1)
+
+        assert "models:/crossing/1, parameters.json: signals.0.lookback_dyas: unknown key" in str(
+            refused.value
+        )
+        paths = [fault["path"] for fault in refused.value.extensions["errors"]]
+        assert paths[0] == "seeed"
+        assert set(paths[1:]) == {"strategy"}
 
     def test_refuses_what_is_not_there(self, data, version, author):
         with pytest.raises(NotFound):
