@@ -22,6 +22,7 @@ from registry.admin.base import (
     person,
     with_pieces,
 )
+from registry.admin.files import files_of
 from registry.lifecycle import RULES, RequestStatus, Stage, asked_from
 from registry.models import PromotionRequest
 
@@ -99,7 +100,7 @@ class PromotionRequestAdmin(RegistryAdmin):
         """Fetch versions, people and approvals with the rows."""
         return selectors.list_requests().select_related("decided_by")
 
-    def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:  # noqa: ARG002
+    def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:
         """Hand the page its checklist and approvals."""
         standing = self._standing(row)
         evidence = selectors.list_evidence().filter(version_id=row.version_id)
@@ -108,6 +109,7 @@ class PromotionRequestAdmin(RegistryAdmin):
             "asked_from": asked_from(Stage(row.target)),
             "standing": standing,
             "report": with_pieces(standing.report, evidence),
+            "files": files_of(request, row.version),
             "is_pending": row.status in selectors.PENDING_REQUESTS,
             "history": selectors.history_of_request(row),
         }

@@ -7,9 +7,11 @@ from uuid import uuid4
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.defaultfilters import filesizeformat
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -35,6 +37,7 @@ from registry.admin.base import (
     with_pages,
     with_pieces,
 )
+from registry.admin.files import download, files_of
 from registry.lifecycle import RULES, ConversionTarget, MissingValues, Stage, VersionStatus
 from registry.models import Conversion, Evidence, ModelVersion, RegisteredModel, Waiver
 
@@ -207,6 +210,18 @@ class ModelVersionAdmin(RegistryAdmin):
             )
         )
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of a version's files."""
+        view = self.admin_site.admin_view(self.download)
+        own = path("<int:object_id>/file/", view, name="registry_modelversion_file")
+        return [own, *super().get_urls()]
+
+    def download(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Hand out a file to whoever may see the version."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return download(request, object_id)
+
     def find(
         self,
         request: HttpRequest,  # noqa: ARG002
@@ -218,13 +233,14 @@ class ModelVersionAdmin(RegistryAdmin):
             return queryset.filter(digest=term), False
         return queryset.matching(search_term, RegisteredModel.objects.all()), False
 
-    def page_context(self, request: HttpRequest, row: ModelVersion) -> dict[str, Any]:  # noqa: ARG002
+    def page_context(self, request: HttpRequest, row: ModelVersion) -> dict[str, Any]:
         """Hand the page its gates, evidence, requests, lineage and history."""
         requests = selectors.list_requests().filter(version=row).order_by("-id")
         pieces = selectors.list_evidence().filter(version=row).order_by("-produced_at", "-id")
         evidence = with_pages(pieces[:MOST_EVIDENCE])
         return {
             "version": row,
+            "files": files_of(request, row),
             "next": _gates(row, evidence),
             "waiver": _waiver(row),
             "evidence": evidence,

@@ -28,6 +28,7 @@ from registry.services.promotions import (
     request_promotion,
     withdraw_promotion,
 )
+from registry.services.serving import open_file
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
 from registry.services.steps import require_role
@@ -74,6 +75,7 @@ __all__ = [
     "hold_version",
     "load",
     "move_version",
+    "open_file",
     "propose_type",
     "read_parameters_with",
     "record_evidence",
