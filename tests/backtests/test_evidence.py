@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from backtests import jobs, services, tasks
+from backtests import jobs, selectors, services, tasks
 from backtests.jobs import handing
 from backtests.models import Run
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -324,7 +324,32 @@ class TestHandInEvidence:
         best = {"parameters": {"costs.commission_bps": -1.0}}
         study = {"selection": selection, "leaders": [best], "ledger": {"n_on_this_data": 2}}
 
-        assert handing.pieces_of(as_if(bound(author), "sweep", study=study)) == []
+        run = as_if(bound(author), "sweep", study=study)
+        assert handing.pieces_of(run) == []
+        words = selectors.why_no_deflated_sharpe(run)
+        assert "another than models:/crossing/1 (costs.commission_bps is -1.0, not " in words
+
+    @pytest.mark.parametrize(
+        ("figure", "words"),
+        [
+            ({"value": 0.99}, ""),
+            ({"value": None, "reason": "two trials are needed."}, "two trials are needed."),
+        ],
+    )
+    def test_says_why_a_ratio_is_missing(self, data, version, author, figure, words):
+        selection = {"n_trials": 2, "figures": {"deflated_sharpe": figure}}
+        run = as_if(bound(author), "sweep")
+        first = run.spec["strategy"]["signals"][0]
+        own = {f"strategy.signals.0.{key}": value for key, value in first.items() if key != "kind"}
+        leaders = [{"parameters": own}]
+        run.summary = {
+            "study": {"selection": selection, "leaders": leaders, "ledger": {"n_on_this_data": 2}}
+        }
+
+        said = selectors.why_no_deflated_sharpe(run)
+
+        assert said.endswith(words)
+        assert bool(said) != bool(handing.pieces_of(run))
 
     def test_names_kinds_that_gates_know(self, data, version, author):
         run = finished(bound(author))
