@@ -1,6 +1,7 @@
 """Versions of models in the admin."""
 
 import json
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -51,6 +52,14 @@ MOST_SOURCES = 8
 MOVES = ("submit", "rework", "revoke", "revive")
 
 
+class RowsField(forms.JSONField):
+    """Rows as JSON; empty where there are none yet, and not the word null."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return what the box shows."""
+        return "" if value is None else super().prepare_value(value)
+
+
 class RowsForm(RemarkForm):
     """Asks for a format, and for the rows on which a model and its conversion must agree."""
 
@@ -75,7 +84,7 @@ class RowsForm(RemarkForm):
         "others.",
         widget=UnfoldAdminSelectWidget(),
     )
-    rows = forms.JSONField(
+    rows = RowsField(
         label="Probe rows (JSON)",
         help_text='A list of rows: [[1.0, 2.0], …] or [{"column": 1.0}, …]. Both models must '
         "predict the same on all of them: bit for bit, or for ONNX within 1e-5 of the usual "
@@ -93,6 +102,14 @@ class RowsForm(RemarkForm):
         if not isinstance(rows, list):
             raise forms.ValidationError("A list of rows is asked.")
         return rows
+
+
+class PromotionForm(RemarkForm):
+    """Asks why a version shall go up; for production somebody must say."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = "Production needs one."
 
 
 class DateInput(UnfoldAdminTextInputWidget):
@@ -309,7 +326,7 @@ class ModelVersionAdmin(RegistryAdmin):
         is_own, names = row.created_by_id == user.pk, set()
         for (before, _), rule in RULES.items():
             if before == stage and rule.name in MOVES and rule.allows(held, is_own=is_own):
-                names.add(rule.name)
+                names |= {rule.name} if rule.name != "submit" or _is_fit(row) else set()
             if before == stage and rule.requests & held:
                 pending = row.requests.filter(status__in=selectors.PENDING_REQUESTS)
                 names |= set() if pending.exists() else {"request_promotion"}
@@ -384,7 +401,7 @@ class ModelVersionAdmin(RegistryAdmin):
         icon="moving",
         title="Ask for this version to go up",
         text="Its gates are judged now and when it goes; others than you and the author approve.",
-        form=RemarkForm,
+        form=PromotionForm,
     )
     def request_promotion(
         self, request: HttpRequest, form: RemarkForm, object_id: str
@@ -457,17 +474,34 @@ def _lineage(version: ModelVersion) -> dict[str, Any]:
     return found | {"sources": shown, "n_more": max(0, len(sources) - MOST_SOURCES)}
 
 
+def _judged(version: ModelVersion) -> selectors.Judgement | None:
+    """Judge the next stage up, once a request: the page and its buttons both ask for it.
+
+    None where there is none, or no policy judges.
+    """
+    seen: dict[str, selectors.Judgement | None] = vars(version)
+    if "_judged" not in seen:
+        target = NEXT.get(Stage(version.stage))
+        seen["_judged"] = None
+        if target is not None:
+            with suppress(DomainError):
+                seen["_judged"] = selectors.judge(version, target, at=timezone.now())
+    return seen["_judged"]
+
+
+def _is_fit(version: ModelVersion) -> bool:
+    """Whether every gate of the next stage is met."""
+    judged = _judged(version)
+    return judged is not None and judged.report.is_met
+
+
 def _gates(version: ModelVersion, evidence: list[Evidence]) -> dict[str, Any] | None:
     """Return the gates of the next stage up; None where there is none, or no policy judges."""
-    target = NEXT.get(Stage(version.stage))
-    if target is None:
-        return None
-    try:
-        judged = selectors.judge(version, target, at=timezone.now())
-    except DomainError:
+    judged = _judged(version)
+    if judged is None:
         return None
     report = with_pieces(judged.report.document(), evidence)
-    return {"target": target, "report": report, "policy": judged.policy}
+    return {"target": NEXT[Stage(version.stage)], "report": report, "policy": judged.policy}
 
 
 def _pretty(document: Any) -> SafeString:
