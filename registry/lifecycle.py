@@ -195,6 +195,7 @@ RULES: Mapping[tuple[Stage, Stage], MoveRule] = {
         requests=_RESEARCHER | {Role.OPERATOR},
         approves=_JUDGES,
         executes=frozenset({Role.OPERATOR}),
+        needs_reason=True,
     ),
     (Stage.TESTING, Stage.DEVELOPMENT): _REWORK,
     (Stage.STAGING, Stage.DEVELOPMENT): _REWORK,

@@ -97,7 +97,8 @@ def get_registered(uri: str, *, within: str = "") -> RegisteredStrategy:
     Raises
     ------
     InvalidInput
-        It is no address of a version, or the version's file is no strategy spec (422).
+        It is no address of a version, or the version's file is no strategy spec: version and file
+        are named with each fault (422).
     NotFound
         There is no such version (404).
     Conflict, Corrupted
@@ -110,5 +111,33 @@ def get_registered(uri: str, *, within: str = "") -> RegisteredStrategy:
             f"{name} is a file of {version.format}; a strategy is a spec in JSON or YAML."
         )
     found = registry.load(name)
-    spec = documents.parse(StrategySpec, dict(found.model.parameters), within=within)
+    try:
+        spec = documents.parse(StrategySpec, dict(found.model.parameters))
+    except InvalidInput as refusal:  # whoever wrote the run's spec did not write this file
+        file = f"{name}, {version.model_path}" if version.model_path else name
+        raise InvalidInput.of(
+            [{"path": within, "message": f"{file}: {fault}"} for fault in _faults(refusal)]
+        ) from None
     return RegisteredStrategy(found.version_id, name, found.digest, spec)
+
+
+def remarks_on(document: Mapping[str, Any]) -> list[str]:
+    """Return what keeps a document that claims to be a strategy from being one, a line per fault.
+
+    It claims so by a list of `signals` or a `portfolio` with a `kind`; any other document of
+    parameters is somebody else's business, and nothing is said of it.
+    """
+    portfolio = document.get("portfolio")
+    named = isinstance(portfolio, Mapping) and "kind" in portfolio
+    if not named and not isinstance(document.get("signals"), list):
+        return []
+    try:
+        documents.parse(StrategySpec, document)
+    except InvalidInput as refusal:
+        return [f"as a strategy it is faulty: {fault}" for fault in _faults(refusal)]
+    return []
+
+
+def _faults(refusal: InvalidInput) -> list[str]:
+    errors = refusal.extensions.get("errors")
+    return [f"{one['path']}: {one['message']}" for one in errors] if errors else [refusal.detail]

@@ -241,6 +241,7 @@ class RunAdmin(ServiceAdmin):
             "is_over": row.status in RUNS.terminal,
             "tested": selectors.find_tested_version(row),
             "evidence": selectors.list_evidence_of(row),
+            "no_deflated_sharpe": selectors.why_no_deflated_sharpe(row),
             "has_findings": selectors.has_findings(row),
             "reproductions": selectors.list_reproductions(row),
             "cancellation": selectors.find_cancellation(row),

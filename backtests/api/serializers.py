@@ -176,6 +176,11 @@ class EvidenceFor(serializers.Serializer[Any]):
     state = serializers.ChoiceField(["to come", "due", "handed in", "refused", "none"])
     evidence = serializers.ListField(child=serializers.UUIDField())
     problem = serializers.JSONField(source="evidence_problem", allow_null=True)
+    no_deflated_sharpe = serializers.CharField(
+        allow_blank=True,
+        help_text="Why a search handed in no deflated Sharpe ratio: the best trial is another than "
+        "the version's file, and where they differ. Empty where there is nothing to say.",
+    )
 
 
 class Cancellation(serializers.Serializer[Any]):
@@ -252,6 +257,7 @@ class RunDetail(RunRow):
             "tested_version": run.tested_version, "tested_name": run.tested_name,
             "evidence_problem": run.evidence_problem, "evidence": pieces,
             "state": selectors.evidence_state(run, has_pieces=bool(pieces)),
+            "no_deflated_sharpe": selectors.why_no_deflated_sharpe(run),
         }  # fmt: skip
         return dict(EvidenceFor(shown).data)
 

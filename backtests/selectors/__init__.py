@@ -50,6 +50,7 @@ from backtests.selectors.searches import (
     require_folds,
     seconds_of_trial,
 )
+from backtests.selectors.silences import why_no_deflated_sharpe
 from backtests.selectors.specs import parse_spec, spec_text
 from backtests.selectors.standings import write_standings
 from backtests.selectors.studies import Study, get_study
@@ -115,6 +116,7 @@ __all__ = [
     "seconds_of_trial",
     "spec_text",
     "unit_of_progress",
+    "why_no_deflated_sharpe",
     "why_not_checked",
     "window",
     "write_figure",

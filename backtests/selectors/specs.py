@@ -13,7 +13,7 @@ from backtests.runspec import RunSpec, as_backtest
 from backtests.runspec.study import MOST_COMPARED
 from crowetrade_site.core import documents
 from crowetrade_site.core.errors import InvalidInput
-from strategies.selectors import get_spec
+from strategies.selectors import REGISTERED, get_spec
 
 
 def parse_spec(document: Mapping[str, Any]) -> RunSpec:
@@ -23,7 +23,9 @@ def parse_spec(document: Mapping[str, Any]) -> RunSpec:
     ------
     InvalidInput
         A key is unknown or a value out of range, in the spec or in a strategy that it describes:
-        each by its path, ``strategy.signals.0.lookback_days`` (422).
+        each by its path, ``strategy.signals.0.lookback_days``, or by version and file (422).
+    NotFound, Conflict, Corrupted
+        As `strategies.selectors.get_registered`.
     """
     refusals: list[InvalidInput] = []
     with _collecting(refusals):
@@ -53,8 +55,8 @@ def _together(refusals: list[InvalidInput]) -> InvalidInput:
     return InvalidInput.of(documents.merged(faults), n_more=n_more)
 
 
-def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Give the strategies that a document describes itself, by their places in it.
+def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    """Give the strategies that a document or a version's file describes, by their places.
 
     Those of a comparison only where it may have that many: each takes its time.
     """
@@ -66,7 +68,9 @@ def _described(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
             documents.place("comparison", "strategies", label): one
             for label, one in strategies.items()
         }
-    yield from ((place, one) for place, one in places.items() if isinstance(one, Mapping))
+    for place, one in places.items():
+        if isinstance(one, Mapping) or (isinstance(one, str) and one.startswith(REGISTERED)):
+            yield place, one
 
 
 def spec_text(run: Run) -> str:

@@ -1,5 +1,6 @@
 """The admin's ground: read-mostly pages whose actions call the services the API calls."""
 
+from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -53,6 +54,22 @@ def preformatted(text: str) -> SafeString:
     return format_html('<pre style="{}">{}</pre>', style, text)
 
 
+@cache
+def _named(field: str, label: str) -> Any:
+    """Return a column that shows what a field refers to, without a link.
+
+    One and the same function for a field: Django looks fields up in what it listed before.
+    """
+
+    @admin.display(description=label)
+    def shown(row: models.Model) -> str:
+        referred = getattr(row, field)
+        return "–" if referred is None else str(referred)
+
+    shown.__name__ = field  # the class of its row on the page
+    return shown
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Rows to look at; whoever's roles give `read_scope` may."""
 
@@ -100,6 +117,25 @@ class ReadOnlyAdmin(ModelAdmin):
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:  # noqa: ARG002
         """Return what the template of a row's page shows beside the fields."""
         return {}
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Name as plain text whatever has a page that the viewer may not open."""
+        closed = self._closed(request)
+        return [
+            (title, {**options, "fields": [closed.get(name, name) for name in options["fields"]]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
+    def _closed(self, request: HttpRequest) -> dict[Any, Any]:
+        """Return the fields that Django would link to a page the viewer is refused."""
+        pages = self.admin_site._registry  # noqa: SLF001 - there is no other way to ask
+        return {
+            field.name: _named(field.name, str(field.verbose_name))
+            for field in self.opts.fields
+            if field.is_relation
+            and (page := pages.get(field.related_model)) is not None
+            and not page.has_view_permission(request)
+        }
 
     def changeform_view(
         self,

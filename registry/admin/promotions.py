@@ -22,8 +22,9 @@ from registry.admin.base import (
     person,
     with_pieces,
 )
+from registry.admin.files import files_of
 from registry.lifecycle import RULES, RequestStatus, Stage, asked_from
-from registry.models import PromotionRequest
+from registry.models import ModelVersion, PromotionRequest
 
 
 class WaitingFilter(admin.SimpleListFilter):
@@ -54,6 +55,8 @@ class ApproveForm(RemarkForm):
         row = selectors.list_requests().filter(pk=self.object_id).first()
         self.standing = None if row is None else selectors.standing_of(row, at=timezone.now())
         self.version_digest = "" if row is None else row.version_digest
+        version_id = None if row is None else row.version_id
+        self.evidence = selectors.list_evidence().filter(version_id=version_id)
         self.fields["reason"].label = "Comment"
         if self.standing is not None:
             self.fields["evidence_digest"].initial = self.standing.evidence_digest
@@ -64,7 +67,27 @@ class ApproveForm(RemarkForm):
         object_id: int | str | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
         """Hand the dialog the gates."""
-        return {"standing": self.standing, "version_digest": self.version_digest}
+        report = {} if self.standing is None else with_pieces(self.standing.report, self.evidence)
+        return {
+            "standing": self.standing, "report": report, "version_digest": self.version_digest
+        }  # fmt: skip
+
+
+class ExecuteForm(BaseDialogForm):
+    """Says what leaves production by it."""
+
+    form_before_template = "registry/admin/execute.html"
+
+    def get_before_template_context(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        object_id: int | str | None = None,
+    ) -> dict[str, Any]:
+        """Hand the dialog the version that is in production now."""
+        row = selectors.list_requests().filter(pk=object_id).first()
+        model = None if row is None else row.version.registered_model
+        present = ModelVersion.objects.filter(registered_model=model, stage=Stage.PRODUCTION)
+        return {"leaving": present.select_related("registered_model").first()}
 
 
 @admin.register(PromotionRequest)
@@ -99,7 +122,7 @@ class PromotionRequestAdmin(RegistryAdmin):
         """Fetch versions, people and approvals with the rows."""
         return selectors.list_requests().select_related("decided_by")
 
-    def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:  # noqa: ARG002
+    def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:
         """Hand the page its checklist and approvals."""
         standing = self._standing(row)
         evidence = selectors.list_evidence().filter(version_id=row.version_id)
@@ -108,6 +131,7 @@ class PromotionRequestAdmin(RegistryAdmin):
             "asked_from": asked_from(Stage(row.target)),
             "standing": standing,
             "report": with_pieces(standing.report, evidence),
+            "files": files_of(request, row.version),
             "is_pending": row.status in selectors.PENDING_REQUESTS,
             "history": selectors.history_of_request(row),
         }
@@ -197,9 +221,8 @@ class PromotionRequestAdmin(RegistryAdmin):
         "Execute",
         icon="rocket_launch",
         title="Put this version into production",
-        text="Its gates are judged once more. The present production version is archived in the "
-        "same moment.",
-        form=BaseDialogForm,
+        text="Its gates are judged once more.",
+        form=ExecuteForm,
     )
     def execute(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:  # noqa: ARG002
         """Carry it out."""

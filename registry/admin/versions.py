@@ -1,15 +1,18 @@
 """Versions of models in the admin."""
 
 import json
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.defaultfilters import filesizeformat
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -35,6 +38,7 @@ from registry.admin.base import (
     with_pages,
     with_pieces,
 )
+from registry.admin.files import download, files_of
 from registry.lifecycle import RULES, ConversionTarget, MissingValues, Stage, VersionStatus
 from registry.models import Conversion, Evidence, ModelVersion, RegisteredModel, Waiver
 
@@ -46,6 +50,14 @@ NEXT = {
 MOST_EVIDENCE = 200
 MOST_SOURCES = 8
 MOVES = ("submit", "rework", "revoke", "revive")
+
+
+class RowsField(forms.JSONField):
+    """Rows as JSON; empty where there are none yet, and not the word null."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return what the box shows."""
+        return "" if value is None else super().prepare_value(value)
 
 
 class RowsForm(RemarkForm):
@@ -72,7 +84,7 @@ class RowsForm(RemarkForm):
         "others.",
         widget=UnfoldAdminSelectWidget(),
     )
-    rows = forms.JSONField(
+    rows = RowsField(
         label="Probe rows (JSON)",
         help_text='A list of rows: [[1.0, 2.0], …] or [{"column": 1.0}, …]. Both models must '
         "predict the same on all of them: bit for bit, or for ONNX within 1e-5 of the usual "
@@ -90,6 +102,14 @@ class RowsForm(RemarkForm):
         if not isinstance(rows, list):
             raise forms.ValidationError("A list of rows is asked.")
         return rows
+
+
+class PromotionForm(RemarkForm):
+    """Asks why a version shall go up; for production somebody must say."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = "Production needs one."
 
 
 class DateInput(UnfoldAdminTextInputWidget):
@@ -207,6 +227,18 @@ class ModelVersionAdmin(RegistryAdmin):
             )
         )
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of a version's files."""
+        view = self.admin_site.admin_view(self.download)
+        own = path("<int:object_id>/file/", view, name="registry_modelversion_file")
+        return [own, *super().get_urls()]
+
+    def download(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Hand out a file to whoever may see the version."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return download(request, object_id)
+
     def find(
         self,
         request: HttpRequest,  # noqa: ARG002
@@ -218,13 +250,14 @@ class ModelVersionAdmin(RegistryAdmin):
             return queryset.filter(digest=term), False
         return queryset.matching(search_term, RegisteredModel.objects.all()), False
 
-    def page_context(self, request: HttpRequest, row: ModelVersion) -> dict[str, Any]:  # noqa: ARG002
+    def page_context(self, request: HttpRequest, row: ModelVersion) -> dict[str, Any]:
         """Hand the page its gates, evidence, requests, lineage and history."""
         requests = selectors.list_requests().filter(version=row).order_by("-id")
         pieces = selectors.list_evidence().filter(version=row).order_by("-produced_at", "-id")
         evidence = with_pages(pieces[:MOST_EVIDENCE])
         return {
             "version": row,
+            "files": files_of(request, row),
             "next": _gates(row, evidence),
             "waiver": _waiver(row),
             "evidence": evidence,
@@ -293,7 +326,7 @@ class ModelVersionAdmin(RegistryAdmin):
         is_own, names = row.created_by_id == user.pk, set()
         for (before, _), rule in RULES.items():
             if before == stage and rule.name in MOVES and rule.allows(held, is_own=is_own):
-                names.add(rule.name)
+                names |= {rule.name} if rule.name != "submit" or _is_fit(row) else set()
             if before == stage and rule.requests & held:
                 pending = row.requests.filter(status__in=selectors.PENDING_REQUESTS)
                 names |= set() if pending.exists() else {"request_promotion"}
@@ -368,7 +401,7 @@ class ModelVersionAdmin(RegistryAdmin):
         icon="moving",
         title="Ask for this version to go up",
         text="Its gates are judged now and when it goes; others than you and the author approve.",
-        form=RemarkForm,
+        form=PromotionForm,
     )
     def request_promotion(
         self, request: HttpRequest, form: RemarkForm, object_id: str
@@ -441,17 +474,34 @@ def _lineage(version: ModelVersion) -> dict[str, Any]:
     return found | {"sources": shown, "n_more": max(0, len(sources) - MOST_SOURCES)}
 
 
+def _judged(version: ModelVersion) -> selectors.Judgement | None:
+    """Judge the next stage up, once a request: the page and its buttons both ask for it.
+
+    None where there is none, or no policy judges.
+    """
+    seen: dict[str, selectors.Judgement | None] = vars(version)
+    if "_judged" not in seen:
+        target = NEXT.get(Stage(version.stage))
+        seen["_judged"] = None
+        if target is not None:
+            with suppress(DomainError):
+                seen["_judged"] = selectors.judge(version, target, at=timezone.now())
+    return seen["_judged"]
+
+
+def _is_fit(version: ModelVersion) -> bool:
+    """Whether every gate of the next stage is met."""
+    judged = _judged(version)
+    return judged is not None and judged.report.is_met
+
+
 def _gates(version: ModelVersion, evidence: list[Evidence]) -> dict[str, Any] | None:
     """Return the gates of the next stage up; None where there is none, or no policy judges."""
-    target = NEXT.get(Stage(version.stage))
-    if target is None:
-        return None
-    try:
-        judged = selectors.judge(version, target, at=timezone.now())
-    except DomainError:
+    judged = _judged(version)
+    if judged is None:
         return None
     report = with_pieces(judged.report.document(), evidence)
-    return {"target": target, "report": report, "policy": judged.policy}
+    return {"target": NEXT[Stage(version.stage)], "report": report, "policy": judged.policy}
 
 
 def _pretty(document: Any) -> SafeString:

@@ -1,7 +1,7 @@
 """Bytes between a request and the artefact store; none of a file is ever held in memory."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, cast
 
 from django.conf import settings
@@ -12,10 +12,10 @@ from crowetrade_site.core import spool, storage
 from crowetrade_site.core.api.bodies import Body, announced_digest
 from crowetrade_site.core.api.input import caller
 from crowetrade_site.core.api.problems import TooLarge
-from crowetrade_site.core.errors import Corrupted, DomainError, InvalidRequest, NotFound
+from crowetrade_site.core.errors import DomainError, InvalidRequest
 from crowetrade_site.core.storage import Mismatched
 from registry import services
-from registry.models import ModelVersion, StoredFile, Upload
+from registry.models import StoredFile, Upload
 
 
 def receive_file(request: Request, path: str) -> StoredFile:
@@ -108,28 +108,3 @@ def _offset(headers: Mapping[str, str]) -> int:
     if not said.isdecimal() or not said.isascii():
         raise InvalidRequest("Say behind how many bytes these belong: Upload-Offset.")
     return int(said)
-
-
-def open_file(version: ModelVersion, path: str, digest: str) -> IO[bytes]:
-    """Return a file of a version, verified in full; a forged one is reported before it is refused.
-
-    Raises
-    ------
-    Corrupted
-        Its bytes are not those that were registered, or are not there (409).
-    """
-    try:
-        return storage.stream(digest)
-    except NotFound:
-        raise Corrupted(
-            f"The bytes of {path} are not in the artefact store; restore them from a backup."
-        ) from None
-    except Corrupted:
-        with suppress(NotFound):  # whoever deletes the version is faster
-            services.report_tampering(
-                version_id=version.public_id,
-                path=path,
-                found=storage.digest_of(digest),
-                at=timezone.now(),
-            )
-        raise

@@ -20,6 +20,7 @@ class Decision(StrEnum):
 
 # What each finding leads to; what is not named here is a fault of this package.
 CODES: dict[str, Decision] = {
+    "faulty_document": Decision.ACCEPTED,  # a remark: what parameters are for only their users know
     "pickle": Decision.QUARANTINED,
     "archive_broken": Decision.REFUSED,
     "archive_device": Decision.REFUSED,

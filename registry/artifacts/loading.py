@@ -263,7 +263,7 @@ def open_bytes(
         case Format.SAFETENSORS:
             return _tensors_of(content, len(content))
         case Format.PARAMETERS:
-            return ParameterModel(_parameters_of(content), _GROWTH * len(content))
+            return ParameterModel(parameters_of(content), _GROWTH * len(content))
     raise NotAllowedError(f"A file that is {model_format.value} is not opened here.")
 
 
@@ -318,7 +318,14 @@ def _tensors_of(buffer: Any, n_bytes: int) -> ParameterModel:
     return ParameterModel(tensors, n_bytes, Format.SAFETENSORS)
 
 
-def _parameters_of(content: bytes) -> Mapping[str, Any]:
+def parameters_of(content: bytes) -> Mapping[str, Any]:
+    """Return what a file of parameters holds; a list has the name ``values``.
+
+    Raises
+    ------
+    UnreadableError
+        It is neither JSON nor YAML of plain values.
+    """
     try:
         document = _read_document(content)
     except DocumentError as error:

@@ -1,6 +1,11 @@
 """Worker-side verbs of the registry: look at what was handed in, end what is over."""
 
-from registry.jobs.admission import admit_version, materialized, stalled_versions
+from registry.jobs.admission import (
+    admit_version,
+    materialized,
+    read_parameters_with,
+    stalled_versions,
+)
 from registry.jobs.collection import Collected, InUse, collect_files, note_loose
 from registry.jobs.conversion import convert_version, stalled_conversions
 from registry.jobs.expiry import expire_promotions, expire_uploads
@@ -24,6 +29,7 @@ __all__ = [
     "expire_uploads",
     "materialized",
     "note_loose",
+    "read_parameters_with",
     "report_tampering",
     "require_intact",
     "stalled_conversions",

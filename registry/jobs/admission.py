@@ -7,8 +7,9 @@ by a lease, and written once, under the number of the attempt.
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,9 +26,10 @@ from crowetrade_site.core.errors import Corrupted, DomainError
 from registry.artifacts import sandbox
 from registry.artifacts.contents import Format, mapped
 from registry.artifacts.errors import ArtifactError
-from registry.artifacts.findings import Decision
+from registry.artifacts.findings import Decision, Finding
 from registry.artifacts.formats import Verdict, inspect_folder
-from registry.artifacts.manifest import Manifest, open_regular
+from registry.artifacts.loading import parameters_of
+from registry.artifacts.manifest import Manifest, open_regular, read_verified
 from registry.artifacts.onnx_graphs import is_for_complete_rows
 from registry.artifacts.onnx_writing import REFUSE
 from registry.artifacts.sandbox import Probe, ProbeStatus
@@ -37,6 +39,8 @@ from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion
 from registry.querysets import ModelVersionQuerySet
 from registry.selectors import manifest_of, trusted_types_of
+
+Reader = Callable[[Mapping[str, Any]], list[str]]
 
 logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=300)
@@ -48,6 +52,17 @@ STATUS_OF = {
     Decision.QUARANTINED: VersionStatus.QUARANTINED,
     Decision.REFUSED: VersionStatus.REFUSED,
 }
+_readers: list[Reader] = []
+
+
+def read_parameters_with(reader: Reader) -> None:
+    """Have an app that uses files of parameters say, at admission, what it could not use.
+
+    The registry does not know what parameters are for: it hands the document up, and keeps the
+    sentences that come back as findings. They refuse nothing.
+    """
+    if reader not in _readers:
+        _readers.append(reader)
 
 
 def admit_version(*, version_id: UUID) -> None:
@@ -64,6 +79,7 @@ def admit_version(*, version_id: UUID) -> None:
             manifest = manifest_of(version)
             trusted = trusted_types_of(version.registered_model.desk)
             verdict = inspect_folder(folder, manifest, trusted=trusted)
+            verdict = _with_remarks(folder, manifest, verdict)
             probe = _probe(folder, manifest, verdict, trusted)
             added = _added(folder, manifest) if trusted > TRUSTED_TYPES else []
             _record(version, verdict, probe, added, _framework(version, folder, verdict))
@@ -133,6 +149,20 @@ def _added(folder: Path, manifest: Manifest) -> list[str]:
     """Return the types that only the desk's list lets pass: what ends with its approval."""
     findings = inspect_folder(folder, manifest).findings
     return sorted({one.text for one in findings if one.code == "untrusted_type"})
+
+
+def _with_remarks(folder: Path, manifest: Manifest, verdict: Verdict) -> Verdict:
+    """Add what those who use parameters say of them."""
+    entry = manifest.get(verdict.model_path)
+    if verdict.format != Format.PARAMETERS or verdict.decision != Decision.ACCEPTED or not entry:
+        return verdict
+    document = parameters_of(read_verified(folder, entry))
+    remarks = [
+        Finding("faulty_document", entry.path, text)
+        for reader in _readers
+        for text in reader(document)
+    ]
+    return replace(verdict, findings=(*verdict.findings, *remarks))
 
 
 def _framework(version: ModelVersion, folder: Path, verdict: Verdict) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from registry.selectors.records import (
     newest_by_stage,
     policy_in_force,
 )
+from registry.selectors.topics import warning_of_topic
 from registry.selectors.trust import (
     get_trusted_type,
     list_trusted_types,
@@ -113,4 +114,5 @@ __all__ = [
     "trusted_no_more",
     "trusted_types_of",
     "waiting_for",
+    "warning_of_topic",
 ]

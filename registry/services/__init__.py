@@ -1,6 +1,6 @@
 """Web-side verbs of the registry: check, move, audit, enqueue."""
 
-from registry.jobs import report_tampering, require_intact
+from registry.jobs import read_parameters_with, report_tampering, require_intact
 from registry.services.catalog import (
     create_model,
     delete_alias,
@@ -28,6 +28,7 @@ from registry.services.promotions import (
     request_promotion,
     withdraw_promotion,
 )
+from registry.services.serving import open_file
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
 from registry.services.steps import require_role
@@ -74,7 +75,9 @@ __all__ = [
     "hold_version",
     "load",
     "move_version",
+    "open_file",
     "propose_type",
+    "read_parameters_with",
     "record_evidence",
     "record_measurements",
     "register_version",

@@ -29,6 +29,7 @@ from registry.services.steps import (
     SUPERSEDED,
     move,
     require_mover,
+    require_reason,
     require_role,
     require_sound,
     rule_of,
@@ -51,8 +52,8 @@ def request_promotion(
     IllegalTransition, Conflict, Corrupted
         No such move, no request needed, or one is open already; its stored bytes are other ones
         than were registered (409).
-    GateNotMet
-        A gate is not met; nothing is written (422).
+    GateNotMet, InvalidInput
+        A gate is not met, or production is asked for without a reason; nothing is written (422).
     """
     require_mover(actor)
     asked = canonical.digest(
@@ -62,6 +63,7 @@ def request_promotion(
         return selectors.get_request(earlier)
     version = selectors.get_version(version_id)
     _require_may_request(version, target, actor=actor, at=at)
+    require_reason(rule_of(Stage(version.stage), target), reason)
     require_intact(version, at=at)
     with transaction.atomic(durable=True):
         if earlier := idempotency.recall(actor, idempotency_key, asked):

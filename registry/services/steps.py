@@ -96,7 +96,7 @@ def require_reason(rule: MoveRule, reason: str) -> None:
         (422)
     """
     if rule.needs_reason and not reason.strip():
-        raise InvalidInput(f"To {rule.name} needs a reason.")
+        raise InvalidInput(f"To {rule.name} needs a reason: say why in `reason`.")
 
 
 def require_sound(version: ModelVersion) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from backtests import jobs, services, tasks
+from backtests import jobs, selectors, services, tasks
 from backtests.jobs import handing
 from backtests.models import Run
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -79,6 +79,12 @@ def admitted(author, content=b""):
     return made
 
 
+def mistyped(key):
+    """Return a strategy whose first signal has a key that no signal has."""
+    first, *others = STRATEGY["signals"]
+    return STRATEGY | {"signals": [first | {key: 1}, *others]}
+
+
 def bound(author, **more):
     return queued(author, strategy="models:/crossing/1", **more)
 
@@ -119,6 +125,19 @@ class TestQueueRun:
 
         with pytest.raises(InvalidInput, match="lookback_days"):
             bound(author)
+
+    def test_names_version_and_file_of_a_fault_beside_those_of_the_spec(self, data, author):
+        admitted(author, json.dumps(mistyped("lookback_dyas")).encode())
+
+        with pytest.raises(InvalidInput) as refused:
+            bound(author, seeed=1)
+
+        assert "models:/crossing/1, parameters.json: signals.0.lookback_dyas: unknown key" in str(
+            refused.value
+        )
+        paths = [fault["path"] for fault in refused.value.extensions["errors"]]
+        assert paths[0] == "seeed"
+        assert set(paths[1:]) == {"strategy"}
 
     def test_refuses_what_is_not_there(self, data, version, author):
         with pytest.raises(NotFound):
@@ -305,7 +324,32 @@ class TestHandInEvidence:
         best = {"parameters": {"costs.commission_bps": -1.0}}
         study = {"selection": selection, "leaders": [best], "ledger": {"n_on_this_data": 2}}
 
-        assert handing.pieces_of(as_if(bound(author), "sweep", study=study)) == []
+        run = as_if(bound(author), "sweep", study=study)
+        assert handing.pieces_of(run) == []
+        words = selectors.why_no_deflated_sharpe(run)
+        assert "another than models:/crossing/1 (costs.commission_bps is -1.0, not " in words
+
+    @pytest.mark.parametrize(
+        ("figure", "words"),
+        [
+            ({"value": 0.99}, ""),
+            ({"value": None, "reason": "two trials are needed."}, "two trials are needed."),
+        ],
+    )
+    def test_says_why_a_ratio_is_missing(self, data, version, author, figure, words):
+        selection = {"n_trials": 2, "figures": {"deflated_sharpe": figure}}
+        run = as_if(bound(author), "sweep")
+        first = run.spec["strategy"]["signals"][0]
+        own = {f"strategy.signals.0.{key}": value for key, value in first.items() if key != "kind"}
+        leaders = [{"parameters": own}]
+        run.summary = {
+            "study": {"selection": selection, "leaders": leaders, "ledger": {"n_on_this_data": 2}}
+        }
+
+        said = selectors.why_no_deflated_sharpe(run)
+
+        assert said.endswith(words)
+        assert bool(said) != bool(handing.pieces_of(run))
 
     def test_names_kinds_that_gates_know(self, data, version, author):
         run = finished(bound(author))

@@ -105,7 +105,7 @@ def promotion(
     if target == Stage.PRODUCTION:
         attest_drill(version, validator or account(Role.VALIDATOR), at)
     return services.request_promotion(
-        version_id=version.public_id, target=target, actor=requester, at=at
+        version_id=version.public_id, target=target, actor=requester, at=at, reason="It holds."
     )
 
 

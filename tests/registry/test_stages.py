@@ -178,7 +178,7 @@ class TestRollBack:
         attest_drill(second, make_user(VALIDATOR, name="v0"))
         operator = make_user(OPERATOR)
         request = services.request_promotion(
-            version_id=second.public_id, target=PROD, actor=operator, at=at
+            version_id=second.public_id, target=PROD, actor=operator, at=at, reason="go"
         )
         for name in ("v1", "v2"):
             services.approve_promotion(

@@ -3,6 +3,7 @@
 from registry.api.serializers.decisions import (
     ApprovalRow,
     ApproveRequest,
+    Attested,
     AttestRequest,
     EvidenceRow,
     Gates,
@@ -54,6 +55,7 @@ __all__ = [
     "ApprovalRow",
     "ApproveRequest",
     "AttestRequest",
+    "Attested",
     "CardRequest",
     "Comparison",
     "ConversionRequest",

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
+from registry import selectors
 from registry.lifecycle import Stage
 from registry.models import Approval, Evidence, PromotionPolicy, PromotionRequest
 from registry.rules.gates import Outcome
@@ -36,6 +37,22 @@ class EvidenceRow(RowSerializer[Evidence]):
             "digests", "digest", "environment", "source", "summary", "produced_at", "expires_at",
             "handed_in_by", "created_at",
         ]  # fmt: skip
+
+
+class Attested(EvidenceRow):
+    """What was signed for, and whether any gate asks for it."""
+
+    warning = serializers.SerializerMethodField(
+        help_text="Where no gate of the policy in force asks for the topic: which ones are asked "
+        "for, and the nearest. Empty otherwise."
+    )
+
+    class Meta(EvidenceRow.Meta):
+        fields = [*EvidenceRow.Meta.fields, "warning"]
+
+    def get_warning(self, piece: Evidence) -> str:
+        """Hold the topic against the policy in force."""
+        return selectors.warning_of_topic(piece.version, str(piece.figures["topic"]))
 
 
 class AttestRequest(serializers.Serializer[Any]):

@@ -178,7 +178,7 @@ class VersionEvidenceView(ListAPIView[Evidence]):
 
     @extend_schema(
         request=serializers.AttestRequest,
-        responses={201: serializers.EvidenceRow},
+        responses={201: serializers.Attested},
         parameters=[IDEMPOTENCY_KEY],
     )
     def post(self, request: Request, version_id: UUID) -> Response:
@@ -188,7 +188,7 @@ class VersionEvidenceView(ListAPIView[Evidence]):
             version_id=version_id, actor=caller(request), at=timezone.now(),
             idempotency_key=idempotency_key(request), **wanted,
         )  # fmt: skip
-        return Response(serializers.EvidenceRow(piece).data, status.HTTP_201_CREATED)
+        return Response(serializers.Attested(piece).data, status.HTTP_201_CREATED)
 
 
 class PoliciesView(ListAPIView[PromotionPolicy]):

@@ -23,7 +23,7 @@ from crowetrade_site.core.api.pagination import NewestFirst
 from crowetrade_site.core.api.serializers import Reason
 from registry import selectors, services
 from registry.api import filters, serializers
-from registry.api.receiving import offset_of, open_file, receive_file, receive_part
+from registry.api.receiving import offset_of, receive_file, receive_part
 from registry.models import StoredFile, Upload
 
 BYTES = {"application/octet-stream": OpenApiTypes.BINARY}
@@ -166,7 +166,7 @@ class VersionArtifactView(APIView):
         entry = selectors.get_file(version, request.query_params.get("path", ""))
         answer: HttpResponseBase = HttpResponse(status=304)
         if not names_etag(request, entry.sha256):
-            file = open_file(version, entry.path, entry.sha256)
+            file = services.open_file(version=version, entry=entry, at=timezone.now())
             name = entry.path.rsplit("/", 1)[-1]
             answer = FileResponse(
                 file, as_attachment=True, filename=name, content_type="application/octet-stream"

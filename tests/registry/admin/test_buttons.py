@@ -12,7 +12,14 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import jobs, services
 from registry.lifecycle import RequestStatus, Stage, VersionStatus
-from registry.models import ModelVersion, PromotionPolicy, PromotionRequest, StoredFile, TrustedType
+from registry.models import (
+    ModelVersion,
+    PromotionPolicy,
+    PromotionRequest,
+    RegisteredModel,
+    StoredFile,
+    TrustedType,
+)
 from tests.factories.accounts import account
 from tests.factories.registry import (
     bring_evidence,
@@ -116,6 +123,19 @@ class TestVersion:
 
         assert offered(login(person), version, VERSION) == expected
 
+    def test_offers_testing_where_its_gates_are_met_alone(self, author):
+        version = model_version(author, model=registered_model(author, purpose=""))
+
+        assert "submit" not in offered(login(author), version, VERSION)
+        RegisteredModel.objects.update(purpose="Timing of majors.")
+        assert "submit" in offered(login(author), version, VERSION)
+
+    def test_asks_for_rows_with_an_empty_box(self, author):
+        html = login(author).get(address(model_version(author), "convert")).content.decode()
+
+        assert 'name="rows"' in html
+        assert "null" not in html.partition('name="rows"')[2].partition("</textarea>")[0]
+
     @pytest.mark.parametrize("action", ["submit", "revoke", "hold", "waive"])
     def test_is_closed_to_auditors(self, author, action):
         version = model_version(author)
@@ -154,10 +174,20 @@ class TestPromotion:
         assert said(answer) == ["The version is in production."]
         assert set(request_.approvals.values_list("comment", flat=True)) == {"fine"}
 
+    def test_says_what_leaves_production(self, request_, operator, author):
+        address_, browser = address(request_, "execute"), login(operator)
+        model = request_.version.registered_model
+
+        assert "No version of this model is in production" in browser.get(address_).content.decode()
+        present = model_version(author, model=model, stage=Stage.PRODUCTION)
+        assert f"{present}, which is in production now" in browser.get(address_).content.decode()
+
     def test_shows_in_the_dialog_what_is_agreed_to(self, request_, validator):
         html = login(validator).get(address(request_, "approve")).content.decode()
 
         assert "manual:kill-switch-drill" in html
+        assert "attested by" in html
+        assert "Stopped in 0.4 s." in html
         assert request_.evidence_digest in html
 
     def test_refuses_what_changed_since_the_dialog(self, request_, validator):

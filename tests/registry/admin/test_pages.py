@@ -54,6 +54,16 @@ class TestPages:
             shown(browser, row)
 
     @pytest.mark.parametrize("role", Role)
+    def test_link_to_people_for_those_alone_who_may_look(self, rows, author, role):
+        browser = login(account(role))
+        link = reverse("admin:auth_user_change", args=[author.pk])
+
+        for row in rows[:3]:
+            html = shown(browser, row)
+            assert "author" in html
+            assert (link in html) == (browser.get(link).status_code == 200), row
+
+    @pytest.mark.parametrize("role", Role)
     @pytest.mark.parametrize("name", NAMES)
     def test_list_rows(self, rows, role, name):
         answer = login(account(role)).get(reverse(f"admin:registry_{name}_changelist"))

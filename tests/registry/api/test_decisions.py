@@ -45,6 +45,21 @@ class TestAttest:
         assert body["handed_in_by"] == validator.username
         assert body["digests"] == {"artifact": version.digest}
 
+    @pytest.mark.parametrize(
+        ("topic", "words"),
+        [
+            ("kill-switch-drill", ""),
+            ("kil-swich-drill", "did you mean 'kill-switch-drill'? It asks for kill-switch-drill."),
+            ("xyz", "No gate of default v1 asks for the topic 'xyz'. It asks for kill-switch-dr"),
+        ],
+    )
+    def test_warns_of_a_topic_that_no_gate_asks_for(self, judge, version, topic, words):
+        answer = judge.post(of(version), DRILL | {"topic": topic})
+
+        assert answer.status_code == 201
+        assert words in answer.json()["warning"]
+        assert bool(answer.json()["warning"]) == bool(words)
+
     def test_makes_one_of_one_key(self, judge, version):
         ids = {
             judge.post(of(version), DRILL, headers={"Idempotency-Key": "k"}).json()["id"]

@@ -52,7 +52,7 @@ def approved(version, operator, judges) -> PromotionRequest:
     bring_evidence(version)
     attest_drill(version, judges[0])
     request = services.request_promotion(
-        version_id=version.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+        version_id=version.public_id, target=Stage.PRODUCTION, actor=operator, at=AT, reason="go"
     )
     for judge in judges:
         services.approve_promotion(request_id=request.public_id, actor=judge, at=AT)

@@ -82,7 +82,11 @@ class TestRequest:
 
         with pytest.raises(GateNotMet) as refusal:
             services.request_promotion(
-                version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+                version_id=staged.public_id,
+                target=Stage.PRODUCTION,
+                actor=operator,
+                at=AT,
+                reason="go",
             )
 
         outcomes = {g["name"]: g["outcome"] for g in refusal.value.extensions["report"]["gates"]}
@@ -90,17 +94,36 @@ class TestRequest:
         assert not staged.requests.exists()
         assert AuditEvent.objects.count() == before
 
+    @pytest.mark.parametrize("reason", ["", " "])
+    def test_of_production_needs_a_reason(self, staged, operator, judges, reason):
+        bring_evidence(staged)
+        attest_drill(staged, judges[0])
+        asked = {"version_id": staged.public_id, "actor": operator, "at": AT}
+
+        with pytest.raises(InvalidInput, match="needs a reason"):
+            services.request_promotion(target=Stage.PRODUCTION, reason=reason, **asked)
+
+        assert not staged.requests.exists()
+
     def test_is_one_at_a_time(self, request_, staged, operator):
         with pytest.raises(Conflict, match="open request"):
             services.request_promotion(
-                version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+                version_id=staged.public_id,
+                target=Stage.PRODUCTION,
+                actor=operator,
+                at=AT,
+                reason="go",
             )
 
     @pytest.mark.parametrize("role", [Role.VALIDATOR, Role.AUDITOR, Role.ADMIN])
     def test_is_for_researchers_and_operators(self, staged, role):
         with pytest.raises(Forbidden):
             services.request_promotion(
-                version_id=staged.public_id, target=Stage.PRODUCTION, actor=account(role), at=AT
+                version_id=staged.public_id,
+                target=Stage.PRODUCTION,
+                actor=account(role),
+                at=AT,
+                reason="go",
             )
 
     def test_refuses_what_is_compromised(self, staged, operator):
@@ -108,7 +131,11 @@ class TestRequest:
 
         with pytest.raises(Conflict, match="compromised"):
             services.request_promotion(
-                version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+                version_id=staged.public_id,
+                target=Stage.PRODUCTION,
+                actor=operator,
+                at=AT,
+                reason="go",
             )
 
 
@@ -185,7 +212,7 @@ class TestPolicyOfOnesOwn:
     def request_(self, staged, operator, judges):
         services.store_policy(name="default", text=LIGHT, actor=judges[0], at=AT, reason="Pilot.")
         return services.request_promotion(
-            version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+            version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT, reason="go"
         )
 
     def test_gives_no_approval(self, request_, judges):
@@ -455,7 +482,7 @@ class TestWaitingFor:
         services.store_policy(name="default", text=text, actor=other, at=AT, reason="x")
         attest_drill(staged, judges[0])
         request = services.request_promotion(
-            version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT
+            version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT, reason="go"
         )
 
         assert not selectors.waiting_for(judges[0], at=AT).exists()
