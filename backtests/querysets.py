@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from django.db.models import Q, QuerySet, Sum
 
-from backtests.lifecycle import ChunkStatus, DatasetStatus, RunStatus
+from backtests.lifecycle import OF_A_RUN, ChunkStatus, DatasetStatus, RunStatus
 
 if TYPE_CHECKING:
     from backtests.models import Chunk, Dataset, LedgerScope, Run, TrialBatch  # noqa: F401 - the row types below
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 # Chunks that a worker is at, or a message speaks of; an index holds them in these very words.
 IN_FLIGHT = Q(status=ChunkStatus.RUNNING) | Q(status=ChunkStatus.QUEUED, published_at__isnull=False)
 
-# Runs that measured something, in the words of an index. One that failed and has a result found
-# what it was to look for, such as a reproduction that came to other bytes.
-HAS_FINDINGS = Q(status=RunStatus.SUCCEEDED) | Q(Q(status=RunStatus.FAILED), ~Q(result_digest=""))
+# Runs that measured something, in the words of an index. A reproduction or check that failed and
+# has a result found what it was to look for; a study of which chunks were lost has one, too, and
+# speaks for nothing: what is missing may be what was bad.
+HAS_FINDINGS = Q(status=RunStatus.SUCCEEDED) | Q(
+    Q(status=RunStatus.FAILED, kind__in=sorted(OF_A_RUN)), ~Q(result_digest="")
+)
 
 
 class DatasetQuerySet(QuerySet["Dataset"]):

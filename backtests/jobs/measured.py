@@ -6,7 +6,7 @@ Figures that were not computed are left out: a gate that asks for one is then no
 from collections.abc import Mapping
 from typing import Any
 
-from backtests.lifecycle import RunKind
+from backtests.lifecycle import OF_A_RUN, RunKind, RunStatus
 from backtests.marketdata.soundness import quality_figures
 from backtests.models import Run
 from registry.services import Measured
@@ -23,12 +23,13 @@ _OVERFITTING = {
 
 
 def pieces_of(run: Run) -> list[Measured]:
-    """Return what a succeeded run measured about the version whose file was its strategy.
+    """Return what a run measured about the version whose file was its strategy.
 
     Parameters
     ----------
     run : Run
-        With dataset; one that reproduces or checks another is evidence of that alone.
+        With dataset; one that reproduces or checks another is evidence of that alone. Any other
+        that has not succeeded is none, whatever it kept.
 
     Notes
     -----
@@ -40,12 +41,22 @@ def pieces_of(run: Run) -> list[Measured]:
     Whatever measured something tells how sound its data are, too, so that no gate rests on data of
     which nobody said so; what computes a run once more adds no data to those of its run.
     """
-    if run.kind == RunKind.CAUSALITY_CHECK:
-        return [Measured("causality", _causality(run), _sentence(run))]
-    if run.kind == RunKind.REPRODUCTION:
-        return [Measured("reproduction", _reproduction(run), _sentence(run))]
+    if run.kind in OF_A_RUN:
+        return _of_a_run(run)
+    if run.status != RunStatus.SUCCEEDED:
+        return []
     pieces = _of_strategy(run)
     return [*pieces, *_of_data(run)] if pieces else []
+
+
+def _of_a_run(run: Run) -> list[Measured]:
+    """Return what a reproduction or check found; a check may find that its run is not the same."""
+    pieces = []
+    if "causality" in run.summary:
+        pieces.append(Measured("causality", _causality(run), _sentence(run)))
+    if "reproduction" in run.summary:
+        pieces.append(Measured("reproduction", _reproduction(run), _sentence(run)))
+    return pieces
 
 
 def _of_strategy(run: Run) -> list[Measured]:

@@ -87,7 +87,8 @@ def _compute(run: Run, lease: Lease) -> dict[str, Any] | None:
         outcome = replaying.compute(run, lease)
     else:
         outcome = backtest.compute(run, lease)
-    if outcome is not None and run.reproduces is not None:
+    is_whole = outcome is not None and "problem" not in outcome  # of lost chunks nothing is known
+    if outcome is not None and is_whole and run.reproduces is not None:
         outcome |= reproduction.compare(run, outcome)
     return outcome
 

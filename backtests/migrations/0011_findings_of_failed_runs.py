@@ -8,7 +8,8 @@ from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndex
 from django.db import migrations, models
 from django.db.models import Q
 
-FINDINGS = Q(status="succeeded") | Q(Q(status="failed"), ~Q(result_digest=""))
+OF_A_RUN = ["causality_check", "reproduction"]
+FINDINGS = Q(status="succeeded") | Q(Q(status="failed", kind__in=OF_A_RUN), ~Q(result_digest=""))
 
 
 class Migration(migrations.Migration):

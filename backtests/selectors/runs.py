@@ -155,7 +155,8 @@ def evidence_state(run: Run, *, has_pieces: bool) -> str:
 
 def has_findings(run: Run) -> bool:
     """Say whether a run measured something: `querysets.HAS_FINDINGS` of one row."""
-    has_failed = run.status == RunStatus.FAILED and bool(run.result_digest)
+    is_of_a_run = run.kind in OF_A_RUN
+    has_failed = run.status == RunStatus.FAILED and is_of_a_run and bool(run.result_digest)
     return run.status == RunStatus.SUCCEEDED or has_failed
 
 

@@ -1,6 +1,6 @@
 """Rows of models, versions, evidence, policies and requests, and the gates as they stand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -124,6 +124,12 @@ def newest_by_stage(name: str, stages: Sequence[Stage] = ()) -> list[ModelVersio
     if stages:
         rows = rows.filter(stage__in=stages)
     return list(rows.order_by("stage", "-number").distinct("stage"))
+
+
+def archived_among(version_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those of some versions that are archived."""
+    found = ModelVersion.objects.in_stage(Stage.ARCHIVED).filter(public_id__in=set(version_ids))
+    return set(found.values_list("public_id", flat=True))
 
 
 def policy_in_force(name: str) -> PromotionPolicy:

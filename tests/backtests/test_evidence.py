@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backtests import jobs, selectors, services, tasks
-from backtests.jobs import handing
-from backtests.models import Run
+from backtests.jobs import evaluation, handing
+from backtests.models import Chunk, Run
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
@@ -99,7 +99,7 @@ def finished(run):
 
 def as_if(run, kind, **summary):
     """Return a run that ended with a summary, without the hours that it takes."""
-    run.kind = kind
+    run.kind, run.status = kind, "succeeded"
     run.summary = summary
     return run
 
@@ -355,6 +355,114 @@ class TestHandInEvidence:
         run = finished(bound(author))
 
         assert {piece.kind for piece in handing.pieces_of(run)} <= set(GateKind)
+
+
+class TestVersionsThatMove:
+    """Names change and versions are archived; what was found must be heard of all the same."""
+
+    @pytest.fixture
+    def run(self, data, version, author):
+        return finished(bound(author))
+
+    def failed(self, run, author):
+        Run.objects.filter(pk=run.pk).update(result_digest="d" * 64)
+        return finished(services.reproduce_run(run_id=run.public_id, actor=author, at=AT))
+
+    def test_hear_of_a_failure_after_their_model_was_renamed(self, run, version, author):
+        registering.rename_model(name="crossing", new_name="passing", actor=author, at=AT)
+
+        again = self.failed(run, author)
+
+        assert again.evidence_problem is None
+        piece = Evidence.objects.get(kind="reproduction")
+        assert (piece.version, piece.figures["is_identical"]) == (version, False)
+
+    def test_take_figures_of_a_run_that_was_queued_under_an_older_name(self, run, author):
+        late = work_off(bound(author))
+        registering.rename_model(name="crossing", new_name="passing", actor=author, at=AT)
+
+        jobs.hand_in_evidence(run_id=late.public_id)
+
+        source = f"backtests.run:{late.public_id}"
+        assert Evidence.objects.filter(source=source, kind="backtest").exists()
+
+    def test_hear_of_a_failure_while_they_are_archived(self, run, version, author):
+        ModelVersion.objects.update(stage=Stage.ARCHIVED)
+
+        again = self.failed(run, author)
+
+        assert again.evidence_problem is None
+        assert Evidence.objects.get(kind="reproduction").figures["is_identical"] is False
+
+    def test_take_figures_once_they_are_revived(self, data, version, author):
+        run = work_off(bound(author))
+        ModelVersion.objects.update(stage=Stage.ARCHIVED)
+
+        jobs.hand_in_evidence(run_id=run.public_id)
+
+        run.refresh_from_db()
+        assert (run.evidence_at, run.evidence_problem) == (None, None)
+        Run.objects.update(finished_at=timezone.now() - timedelta(minutes=1))
+        assert jobs.evidence_due() == []
+        ModelVersion.objects.update(stage=Stage.DEVELOPMENT)
+        assert jobs.evidence_due() == [run.public_id]
+        jobs.hand_in_evidence(run_id=run.public_id)
+        assert Evidence.objects.filter(kind="backtest").count() == 1
+
+    def test_hear_nothing_of_a_reproduction_of_another_strategy(self, run, author):
+        again = work_off(services.reproduce_run(run_id=run.public_id, actor=author, at=AT))
+        Run.objects.filter(pk=again.pk).update(strategy_digest="0" * 64)
+
+        jobs.hand_in_evidence(run_id=again.public_id)
+
+        again.refresh_from_db()
+        assert "did not compute" in again.evidence_problem["detail"]
+
+
+class TestLostChunks:
+    """A study that lost some of its trials ends as failed, and what it kept proves nothing."""
+
+    @pytest.fixture
+    def lossy(self, data, version, author, monkeypatch):
+        """Return what computes a run that loses its second chunk, as one that kills its workers."""
+        monkeypatch.setattr(evaluation, "MOST_TRIALS", 2)
+
+        def compute(run):
+            chunks = jobs.execute_run(run_id=run.public_id, worker="test")
+            lost = Chunk.objects.filter(run=run).order_by("first")[1]
+            Chunk.objects.filter(pk=lost.pk).update(
+                status="quarantined", problem={"detail": "The worker was lost."}
+            )
+            for chunk in chunks:
+                found = jobs.execute_chunk(chunk_id=chunk, worker="test")
+                chunks += found.chunks
+                if found.study is not None:
+                    jobs.execute_run(run_id=found.study, worker="test")
+            run.refresh_from_db()
+            assert (run.status, run.finished_at is None) == ("failed", False)
+            assert run.result_digest
+            return run
+
+        return compute
+
+    def test_make_a_study_no_evidence(self, lossy, author):
+        run = lossy(bound(author, kind="sweep", search=SEARCH))
+
+        Run.objects.update(finished_at=timezone.now() - timedelta(minutes=1))
+        assert jobs.evidence_due() == []
+        assert handing.pieces_of(run) == []
+        assert not selectors.has_findings(run)
+        jobs.hand_in_evidence(run_id=run.public_id)
+        assert not Evidence.objects.exists()
+
+    def test_are_no_difference_that_a_reproduction_found(self, lossy, author):
+        run = finished(bound(author, kind="sweep", search=SEARCH))
+
+        again = lossy(services.reproduce_run(run_id=run.public_id, actor=author, at=AT))
+
+        jobs.hand_in_evidence(run_id=again.public_id)
+        assert "reproduction" not in again.summary
+        assert not Evidence.objects.filter(kind="reproduction").exists()
 
 
 class TestGates:
