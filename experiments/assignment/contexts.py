@@ -12,7 +12,7 @@ from experiments.assignment import hints
 from experiments.assignment.arms import arm_thresholds
 from experiments.assignment.errors import ContextError, SettingsError
 
-MOST_CONTEXTS = 100
+MOST_VALUES = 100
 _TOLD = 60  # characters of a value in a refusal
 _KEYS = ("attribute", "shares", "otherwise")
 
@@ -44,9 +44,9 @@ class Context:
     def __post_init__(self) -> None:
         if not isinstance(self.attribute, str) or not self.attribute:
             raise SettingsError("context.attribute: the name of an attribute is needed.")
-        if not isinstance(self.shares, Mapping) or not 0 < len(self.shares) <= MOST_CONTEXTS:
+        if not isinstance(self.shares, Mapping) or not 0 < len(self.shares) <= MOST_VALUES:
             raise SettingsError(
-                f"context.shares: an object of 1 to {MOST_CONTEXTS} values and weights is needed."
+                f"context.shares: an object of 1 to {MOST_VALUES} values and weights is needed."
             )
         shares = {value: tuple(weights) for value, weights in self.shares.items()}
         if self.otherwise is not None and self.otherwise not in shares:

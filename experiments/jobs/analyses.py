@@ -6,7 +6,7 @@ given once. What follows from it is a compare-and-set with its audit event, as a
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -256,11 +256,15 @@ def _reallocate(
     is_running = experiment.status == ExperimentStatus.RUNNING
     if asked.policy == "fixed" or not is_running:
         return
-    last = experiment.allocated_at or experiment.started_at
-    if last is not None and at - last < duration(asked.refresh):
+    last, refresh = experiment.allocated_at or experiment.started_at, duration(asked.refresh)
+    if last is not None and at - last < refresh:
         return
     in_force = selectors.allocations_in_force(experiment, plan)
-    wanted = _wanted(plan, observed, in_force)
+    # A person's shares of one context stay for as long; the others' do not wait for them.
+    is_due = {name for name, one in in_force.items() if at - one.at >= refresh}
+    if not is_due:
+        return
+    wanted = _wanted(plan, observed, in_force, is_due)
     due = Experiment.objects.running().filter(
         pk=experiment.pk, allocated_at=experiment.allocated_at
     )
@@ -278,7 +282,10 @@ def _reallocate(
 
 
 def _wanted(
-    plan: ExperimentPlan, observed: "Observed", in_force: Mapping[str, Allocation]
+    plan: ExperimentPlan,
+    observed: "Observed",
+    in_force: Mapping[str, Allocation],
+    is_due: Collection[str],
 ) -> dict[str, list[float]]:
     """Return the shares that the policy would change, by context: each by its own outcomes."""
     from experiments.plans.allocating import next_weights
@@ -289,6 +296,8 @@ def _wanted(
     number = max(one.number for one in in_force.values())
     wanted: dict[str, list[float]] = {}
     for name, current in in_force.items():
+        if name not in is_due:
+            continue
         own = table.of_allocations(observed.numbers_of(name)) if name else table
         number_to_come = number + len(wanted) + 1
         weights = next_weights(plan, own, current.weights, number=number_to_come)

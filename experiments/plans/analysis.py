@@ -45,7 +45,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     metrics = _all_metrics(plan, observed)
     primary = next(one for one in metrics if one.role == "primary")
     table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
-    n_periods = n_compared(plan, table, observed.contexts)
+    n_periods = n_compared(plan, table, observed)
     first_look = plan.analysis.first_look
     notes = [
         f"{one.arm}: {one.because}" for one in primary.comparisons
@@ -55,7 +55,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    notes += _repeated(plan, observed) + context_notes(plan, table, observed.contexts)
+    notes += _repeated(plan, observed) + context_notes(plan, table, observed)
     return Findings(
         n_periods=n_periods,
         horizon=plan.analysis.horizon_periods,

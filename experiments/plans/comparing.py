@@ -15,6 +15,7 @@ from experiments.plans.differences import differences_of, period_values
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
 from experiments.plans.methods import RARE, intervals_of
+from experiments.plans.mixes import why_mix_fails
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.plans.units import (
@@ -84,7 +85,7 @@ def _by_sums(
     challengers = list(enumerate(confidences, start=1))
     if not is_repeated(plan, metric, observed):
         found = [
-            _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
+            _of_a_mix(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
         ]
         return _arm_figures(plan, metric, table), found
     why = why_withheld(plan, metric, observed)
@@ -120,6 +121,24 @@ def in_time(plan: ExperimentPlan, table: PeriodTable, watermark: int | None) -> 
     """Return the sums of the periods that are over."""
     merged = table.merged()
     return merged if watermark is None else merged.ended(watermark, plan.period_ns)
+
+
+def _of_a_mix(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
+    contexts: Mapping[int, str],
+) -> Comparison:  # fmt: skip
+    """Return one challenger less the control, without an interval where none would hold.
+
+    A guardrail keeps its own: a pause for nothing is taken back, a loss is not.
+    """
+    one = _compared(plan, metric, table, arm, confidence, contexts)
+    is_safe = metric.role == "guardrail" or not one.is_known
+    why = None if is_safe else why_mix_fails(plan, table, arm, contexts)
+    if why is None:
+        return one
+    return Comparison(
+        one.arm, one.against, confidence, estimate=one.estimate, because=why, is_withheld=True
+    )
 
 
 def _compared(

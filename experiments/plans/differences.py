@@ -118,6 +118,18 @@ def uncompared_shares(
     return {str(v): float(m / w) for v, m, w in zip(values, missing, whole, strict=True) if w > 0}
 
 
+def traffic_by_period(
+    table: PeriodTable, contexts: Mapping[int, str]
+) -> tuple[list[str], FloatArray]:
+    """Return the contexts that have outcomes, and how many by period, (n_periods, n_contexts)."""
+    whose = np.array([contexts.get(number, "") for number in table.allocation.tolist()], np.str_)
+    names, of = np.unique(whose, return_inverse=True)
+    periods, at = np.unique(table.period, return_inverse=True)
+    flat = at.reshape(-1) * names.size + of.reshape(-1)
+    n = np.bincount(flat, table.n, periods.size * names.size)
+    return names.tolist(), n.reshape(periods.size, names.size).astype(np.float64)
+
+
 @dataclass(frozen=True, slots=True)
 class _Cells:
     """Sums by period and allocation: keys (n_cells,), sums (n_cells, n_arms)."""

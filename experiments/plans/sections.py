@@ -5,18 +5,28 @@ What concerns one part alone is checked here; what parts mean for each other, by
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from unicodedata import is_normalized
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(s|min|h|d)$")]
-# A text as attributes have it: no sign that cannot be seen, no space at its ends.
-Value = Annotated[
-    str,
-    Field(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]{0,62}[^\s\x00-\x1f\x7f])?$"),
-]
+
+
+def _seen(text: str) -> str:
+    """Refuse a text that looks like another one: they are compared exactly."""
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("it has signs that cannot be seen, or a space at its ends")
+    if not is_normalized("NFC", text):
+        raise ValueError("its letters and their marks are apart: write it in Unicode's form NFC")
+    return text
+
+
+# As attributes have them.
+Attribute = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_seen)]
+Value = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_seen)]
 
 MOST_PERIODS = 100_000
 MOST_CONTEXTS = 8
@@ -214,7 +224,7 @@ class AnalysisSpec(Section):
 class ContextSpec(Section):
     """What a unit comes in, such as the regime of the market: each has shares of its own."""
 
-    attribute: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+    attribute: Attribute = Field(
         description="Of a unit that asks for its arm; its value is one of these texts."
     )
     values: list[Value] = Field(min_length=2, max_length=MOST_CONTEXTS)
@@ -226,9 +236,11 @@ class ContextSpec(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        twice = [value for value in self.values if self.values.count(value) > 1]
+        folded = [value.casefold() for value in self.values]
+        twice = [value for value in self.values if folded.count(value.casefold()) > 1]
         if twice:
-            raise ValueError(f"values names {twice[0]!r} twice")
+            same = "twice" if len(set(twice[:2])) == 1 else f"and {twice[1]!r}, which look alike"
+            raise ValueError(f"values names {twice[0]!r} {same}")
         if self.otherwise is not None and self.otherwise not in self.values:
             raise ValueError(f"otherwise is none of the values: {', '.join(self.values)}")
         return self

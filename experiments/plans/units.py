@@ -145,11 +145,11 @@ def clustered_sequence(
         There is nothing to compute yet.
     """
     asked, is_guardrail = plan.analysis, metric.role == "guardrail"
-    n_both = _n_both(table, arm)
-    if n_both == 0:
-        raise NotComputedError("no period has outcomes of both arms yet")
-    looks, reach = _looks(asked, confidence, n_both, is_guardrail=is_guardrail)
-    last = min(n_both, asked.horizon_periods) if asked.method != "asymptotic" else n_both
+    n_periods = n_since_both(table, arm)
+    if n_periods == 0:
+        raise NotComputedError("one of the two arms has no outcomes yet")
+    looks, reach = _looks(asked, confidence, n_periods, is_guardrail=is_guardrail)
+    last = min(n_periods, asked.horizon_periods) if asked.method != "asymptotic" else n_periods
     told = looks if looks.size else np.array([last], dtype=np.int64)  # an estimate at least
     found = clustered_differences(
         table, units, arm, told, is_ratio=metric.kind == "ratio", is_adjusted=metric.covariate,
@@ -167,8 +167,14 @@ def _lacking(plan: ExperimentPlan, found: ClusteredLooks, arm: int) -> str:
     if np.isfinite(found.error[-1]):
         return ""
     challenger, control = found.units[-1]
+    name = plan.ordered_arms[arm].name
+    if found.thin:
+        return (
+            f"Of {', '.join(found.thin)} there are too few units of {name} or {plan.control.name} "
+            f"to know how sure the difference there is: an interval takes {FEWEST_UNITS} of each "
+            "that report about as often, in every context that units come in."
+        )
     if min(challenger, control) < FEWEST_UNITS:
-        name = plan.ordered_arms[arm].name
         seen = f"{control:,.0f} units of {plan.control.name} and {challenger:,.0f} of {name}"
         return f"{seen} have reported; an interval takes {FEWEST_UNITS} of each."
     if found.effective[-1].min() < FEWEST_EFFECTIVE:
@@ -196,12 +202,17 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _n_both(table: PeriodTable, arm: int) -> int:
-    """Return the periods in which a challenger and the control both have outcomes."""
+def n_since_both(table: PeriodTable, arm: int) -> int:
+    """Return the periods with outcomes of a challenger or the control, once both had some.
+
+    Their means are over all periods, so that no single one has to have both.
+    """
     if not table.n_rows:
         return 0
     _, n = table.pivot("n", max(int(table.arm.max()), arm) + 1)
-    return int(np.count_nonzero((n[:, arm] > 0.0) & (n[:, 0] > 0.0)))
+    pair = n[:, [0, arm]]
+    has_both = (np.cumsum(pair, axis=0) > 0.0).all(axis=1)
+    return int(np.count_nonzero(has_both & (pair > 0.0).any(axis=1)))
 
 
 def _looks(

@@ -56,7 +56,6 @@ def reallocate(
                 experiment, shares, at=at, cause="person", actor=actor, reason=reason,
                 in_force=selectors.allocations_in_force(experiment, plan), context=context,
             )  # fmt: skip
-            Experiment.objects.filter(pk=experiment.pk).update(allocated_at=at)
     except IntegrityError:
         raise StaleState(f"{experiment} was given other shares just now; look again.") from None
     return made
@@ -96,11 +95,17 @@ def _ordered(experiment: Experiment, weights: Mapping[str, float]) -> list[float
 def _require_limits(plan: ExperimentPlan, shares: Sequence[float]) -> None:
     """Refuse what the frozen plan does not allow: its cap, and its floor where a policy learns.
 
-    Its largest step is for policies: a person who goes further says why.
+    Nothing is compared with a control that has no share. Its largest step is for policies: a person
+    who goes further says why.
     """
     asked = plan.allocation
     names = [arm.name for arm in plan.ordered_arms]
     floor = asked.floor if asked.policy != "fixed" else 0.0
+    if not shares[0]:
+        raise InvalidInput(
+            f"The control {names[0]} has no share: nothing would be compared with it. Conclude "
+            "the experiment to give all units another arm."
+        )
     for at, (name, share) in enumerate(zip(names, shares, strict=True)):
         if at and share > asked.cap + _TOLERANCE:
             raise InvalidInput(

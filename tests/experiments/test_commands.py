@@ -129,6 +129,13 @@ class TestChangeShares:
         with pytest.raises(CommandError, match=r"write ARM=SHARE, as champion=0\.3"):
             manage("change_shares", "momentum", text, "--reason", "why", as_json=False)
 
+    def test_refuses_an_arm_that_is_named_twice(self, db, manage):
+        running(account("researcher"), design="assigned")
+        shares = ("champion=0.3", "champion=0.5", "challenger=0.5")
+
+        with pytest.raises(CommandError, match="The arm champion is named twice"):
+            manage("change_shares", "momentum", *shares, "--reason", "why", as_json=False)
+
 
 class TestIngestOutcomes:
     @pytest.mark.parametrize("kind", ["json", "csv", "parquet", "arrow"])

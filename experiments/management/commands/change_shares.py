@@ -1,6 +1,7 @@
 """`manage.py change_shares NAME champion=0.3 challenger=0.7 --reason "…"`: other shares."""
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management import CommandError
@@ -25,7 +26,7 @@ class Command(DomainCommand):
         experiment = selectors.find_experiment(options["experiment"])
         made = services.reallocate(
             experiment_id=experiment.public_id,
-            weights=dict(share_of(text) for text in options["shares"]),
+            weights=shares_of(options["shares"]),
             context=options["context"],
             actor=self.actor(options),
             reason=console_reason(options["reason"]),
@@ -45,6 +46,17 @@ class Command(DomainCommand):
         where = f" where {made.context}" if made.context else ""
         told = ", ".join(f"{name} {share:.4g}" for name, share in weights.items())
         self.say(f"{experiment} allocation {made.number}{where}: {told}.")
+
+
+def shares_of(texts: Sequence[str]) -> dict[str, float]:
+    """Return the shares of arms, each of which is named once."""
+    pairs = [share_of(text) for text in texts]
+    shares = dict(pairs)
+    if len(shares) < len(pairs):
+        names = [arm for arm, _ in pairs]
+        twice = next(arm for arm in names if names.count(arm) > 1)
+        raise CommandError(f"The arm {twice} is named twice; write ARM=SHARE once of each.")
+    return shares
 
 
 def share_of(text: str) -> tuple[str, float]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from experiments.statistics.checks import FloatArray, IntArray, integers_of, require_count
 from experiments.statistics.clusters.products import N, X, Y
@@ -26,6 +26,7 @@ from experiments.statistics.summaries import PeriodTable
 
 FEWEST_UNITS: Final = 10  # of an arm, for an error
 FEWEST_EFFECTIVE: Final = 2.0  # units of one size that must say as much
+MOST_THIN: Final = 0.02  # of all units, in groups with too few of an arm
 _ROUNDING: Final = 1e-12
 
 
@@ -36,7 +37,7 @@ class ClusteredLooks:
     Attributes
     ----------
     periods : int64 array, shape (n_looks,)
-        Periods by then in which both arms had outcomes.
+        Periods by then with outcomes of either arm, from the first on that finds some of both.
     period : int64 array, shape (n_looks,)
         Start of the newest of them [UTC ns].
     difference : float64 array, shape (n_looks,)
@@ -49,6 +50,9 @@ class ClusteredLooks:
         Of the arm and the control that had reported.
     effective : float64 array, shape (n_looks, 2)
         How many units of one size would say as much as those.
+    thin : tuple of str
+        Groups with too few units of an arm for an error at the newest look, where these have more
+        than 2 % of all units.
     """
 
     periods: IntArray
@@ -58,6 +62,7 @@ class ClusteredLooks:
     freedom: FloatArray
     units: FloatArray
     effective: FloatArray
+    thin: tuple[str, ...] = ()
 
 
 def clustered_differences(
@@ -76,8 +81,8 @@ def clustered_differences(
     arm, control : int
         Positions.
     looks : int array, shape (n_looks,)
-        Ascending; periods (with outcomes of both arms) after which to look, >= 1. Those that have
-        not come yet are left out.
+        Ascending; periods (as `ClusteredLooks` counts them) after which to look, >= 1. Those that
+        have not come yet are left out.
     is_ratio : bool
         Whether the covariate is a denominator, and what is compared the ratio of sums.
     is_adjusted : bool
@@ -85,12 +90,12 @@ def clustered_differences(
     batch : int
         Periods that are one cluster, in their order: longer than their shocks last.
     groups : mapping of int to str, optional
-        Whose an allocation is, such as a context: groups are weighed by the outcomes of all arms.
+        Whose an allocation is, such as a context: groups are weighed by the units of all arms.
 
     Raises
     ------
     NotComputedError
-        No period has outcomes of both arms.
+        An arm has no outcomes.
     SettingsError
         Both a ratio and adjusted.
 
@@ -102,7 +107,10 @@ def clustered_differences(
     cells of a unit and a period, which are in both [2]_; never less than by units or by periods
     alone. Of cells to which something came late O is the least that it may be, if that came at
     once. U and O are of the outcomes that count by unit at the look, P is of those of its periods:
-    the same but for late ones. P takes in that an effect may vary with time. Time grows with looks
+    the same but for late ones. Where there are several groups U takes in that their shares of the
+    units are chance, ``sum_g p_g (d_g - d)^2 / n`` for units that come one by one, and each needs
+    10 units of one size of both arms: the mean of one unit has no residual, so that it would seem
+    to be known for sure. P takes in that an effect may vary with time. Time grows with looks
     times periods times allocations.
 
     Looks may use the boundaries of a mean of independent periods as long as later outcomes of a
@@ -114,24 +122,39 @@ def clustered_differences(
         raise SettingsError("A ratio's denominator takes the covariate's place.")
     sides = sides_of(table, units, (arm, control), integers_of(looks, "looks"), groups or {})
     below = X if is_ratio else N
-    difference, weights = _linear(sides, sides.first, Y, below)
-    _, in_time = _linear(sides, sides.reported, Y, below)
+    shares, then = (_shares(sides, first, below) for first in (sides.first, sides.reported))
+    contrasts, weights = _linear(shares, sides.first, Y, below)
+    _, in_time = _linear(then, sides.reported, Y, below)
     if is_adjusted:
-        explained, x_weights = _linear(sides, sides.first, X, N)
+        explained, x_weights = _linear(shares, sides.first, X, N)
         slope = _slope(sides, weights, x_weights)
-        difference = difference - slope * explained
+        contrasts = contrasts - slope[:, np.newaxis] * explained
         by_look = slope[:, np.newaxis, np.newaxis, np.newaxis]
         weights = weights - by_look * x_weights
-        in_time = in_time - by_look * _linear(sides, sides.reported, X, N)[1]
-    variance, freedom = two_way(sides, weights, in_time, batch, below)
-    n_units, effective = sides.units.sum(axis=1), effective_units(sides, below).sum(axis=1)
-    has_units = ((n_units >= FEWEST_UNITS) & (effective >= FEWEST_EFFECTIVE)).all(axis=-1)
+        in_time = in_time - by_look * _linear(then, sides.reported, X, N)[1]
+    difference = np.where(shares.any(axis=1), (shares * contrasts).sum(axis=1), np.nan)
+    mix = _mix(sides, shares, contrasts)
+    variance, freedom = two_way(sides, weights, in_time, batch, below, mix)
+    has_units, thin = _has_units(sides, below)
     is_known = (variance > 0.0) & (freedom > 0.0) & has_units
     return ClusteredLooks(
         sides.looks, sides.period, difference,
         np.where(is_known, np.sqrt(np.maximum(variance, 0.0)), np.nan),
-        np.where(is_known, freedom, np.nan), n_units, effective,
+        np.where(is_known, freedom, np.nan), sides.units.sum(axis=1),
+        effective_units(sides, below).sum(axis=1), thin,
     )  # fmt: skip
+
+
+def _has_units(sides: Sides, below: int) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Return whether there are units enough for an error, and which groups lack them now."""
+    n_units = np.einsum("lsa,sg->lga", sides.units, sides.of_group)
+    fewest = FEWEST_EFFECTIVE if len(sides.groups) == 1 else float(FEWEST_UNITS)
+    is_thin = (n_units < FEWEST_UNITS) | (effective_units(sides, below) < fewest)
+    thin = is_thin.any(axis=-1) & (sides.traffic > 0.0)
+    much = (sides.traffic * thin).sum(axis=1) > MOST_THIN * sides.traffic.sum(axis=1)
+    is_told = len(sides.groups) > 1 and bool(much[-1:].any())
+    named = np.flatnonzero(thin[-1]) if is_told else ()
+    return ~much, tuple(sides.groups[at] for at in named)
 
 
 def _shares(sides: Sides, first: FloatArray, below: int) -> FloatArray:
@@ -142,31 +165,41 @@ def _shares(sides: Sides, first: FloatArray, below: int) -> FloatArray:
     size = np.maximum(first[..., below], 0.0)
     is_there = (size > 0.0).all(axis=-1)
     weight = np.where(is_there, size.prod(axis=-1) / np.maximum(size.sum(axis=-1), TINY), 0.0)
-    of_group = sides.group[:, np.newaxis] == np.arange(sides.group.max() + 1)
-    whole = weight @ of_group
-    traffic = np.where(whole > 0.0, sides.traffic @ of_group, 0.0)
+    whole = weight @ sides.of_group
+    traffic = np.where(whole > 0.0, sides.traffic, 0.0)
     counts = traffic / np.maximum(traffic.sum(axis=-1, keepdims=True), TINY)
-    shares: FloatArray = (weight / np.maximum(whole @ of_group.T, TINY)) * (counts @ of_group.T)
+    of_whole = np.maximum(whole @ sides.of_group.T, TINY)
+    shares: FloatArray = (weight / of_whole) * (counts @ sides.of_group.T)
     return shares
 
 
-def _linear(
-    sides: Sides, first: FloatArray, above: int, below: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return the difference of two ratios of sums, and by how much each sum moves it.
+def _mix(sides: Sides, shares: FloatArray, contrasts: FloatArray) -> FloatArray:
+    """Return what the chance of how many units came in each group adds, shape (n_looks,)."""
+    counts = shares @ sides.of_group
+    whole = (shares * contrasts) @ sides.of_group
+    apart = whole / np.maximum(counts, TINY) - whole.sum(axis=1, keepdims=True)
+    n = np.sum(sides.traffic * (counts > 0.0), axis=1)
+    found: FloatArray = np.sum(counts * apart**2, axis=1) / np.maximum(n, 1.0)
+    return found
 
-    The second has the shape of `first`: (n_looks, n_strata, 2, 3); NaN where nothing is known.
+
+def _linear(
+    shares: FloatArray, first: FloatArray, above: int, below: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return differences of two ratios of sums, and by how much each sum moves that of all.
+
+    The first are of each stratum, (n_looks, n_strata), 0 where it does not count; the second have
+    the shape of `first`.
     """
-    sign = _shares(sides, first, below)[..., np.newaxis] * np.array([1.0, -1.0])
-    is_there = (sign != 0.0) & (first[..., below] > 0.0)
+    signs = np.array([1.0, -1.0])
+    is_there = (shares != 0.0)[..., np.newaxis] & (first[..., below] > 0.0)
     size = np.where(is_there, first[..., below], 1.0)
-    ratio = first[..., above] / size
-    slope = np.where(is_there, sign / size, 0.0)
+    ratio = np.where(is_there, first[..., above] / size, 0.0)
+    slope = np.where(is_there, shares[..., np.newaxis] * signs / size, 0.0)
     weights = np.zeros(first.shape)
     weights[..., above] = slope
     weights[..., below] -= slope * ratio
-    difference = np.where(is_there, sign * ratio, 0.0).sum(axis=(1, 2))
-    return np.where(is_there.any(axis=(1, 2)), difference, np.nan), weights
+    return ratio @ signs, weights
 
 
 def _slope(sides: Sides, weights: FloatArray, x_weights: FloatArray) -> FloatArray:

@@ -22,9 +22,10 @@ class Sides:
     `parts` has what each period added, shape (n_periods, n_strata, 2, 3); the others are cumulative
     at the looks, whose last periods are at `ends`: `reported` of the outcomes of these periods, the
     others of those that count by unit by then. `reported` and `first` have shape (..., 3),
-    `by_unit`, `by_cell` and `late` (..., 3, 3), and `units` has no moments. `group` says whose an
-    allocation is, and `traffic` the outcomes of all arms under it by the looks, shape (n_looks,
-    n_strata).
+    `by_unit`, `by_cell` and `late` (..., 3, 3), and `units` has no moments. `of_group` has a 1
+    where an allocation is of a group, shape (n_strata, n_groups), whose names are `groups`, and
+    `traffic` the units of all arms in each that had reported by the looks, shape (n_looks,
+    n_groups).
     """
 
     parts: FloatArray
@@ -37,7 +38,8 @@ class Sides:
     by_cell: FloatArray
     late: FloatArray
     units: FloatArray
-    group: IntArray
+    of_group: FloatArray
+    groups: tuple[str, ...]
     traffic: FloatArray
 
 
@@ -53,10 +55,11 @@ def sides_of(
     place = (at.reshape(-1), np.searchsorted(strata, table.allocation[is_of]))
     side = (table.arm[is_of] == arms[1]).astype(np.int64)
     parts = _summed(table, _FIRST, is_of, (*place, side), shape)
-    both = np.flatnonzero((parts[..., N].sum(axis=1) > 0.0).all(axis=-1))
-    require(both.size > 0, "no period has outcomes of both arms yet")
-    come = looks[(looks >= 1) & (looks <= both.size)]
-    ends = both[come - 1]
+    had = np.cumsum(parts[..., N].sum(axis=1), axis=0)
+    begun = np.flatnonzero((had > 0.0).all(axis=-1))
+    require(begun.size > 0, "one of the two arms has no outcomes yet")
+    come = looks[(looks >= 1) & (looks <= begun.size)]
+    ends = begun[come - 1]
     mine = np.isin(units.arm, arms) & np.isin(units.allocation, strata)
     # A late outcome's products count from the newest period of its unit on: that is a row's period.
     row = np.minimum(np.searchsorted(periods, units.period[mine]), periods.size - 1)
@@ -67,23 +70,40 @@ def sides_of(
     of_units = _summed(units, UNIT_SUMS, mine, spot, shape)
     of_units, reported = (np.cumsum(whole, axis=0)[ends] for whole in (of_units, parts))
     by_unit, by_cell, late = (of_units[..., at + SECOND] for at in (4, 10, 16))
-    whose = [groups.get(number, "") for number in strata.tolist()]
-    _, group = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)
+    names, of_group = _groups(strata, units, groups)
     return Sides(
-        group=group.astype(np.int64), traffic=_traffic(table, periods, strata)[ends],
+        of_group=of_group, groups=names, traffic=_traffic(units, periods, groups, names)[ends],
         parts=parts, looks=come, ends=ends, period=periods[ends], reported=reported,
         first=of_units[..., 1:4], by_unit=by_unit, by_cell=by_cell, late=late,
         units=of_units[..., 0],
     )  # fmt: skip
 
 
-def _traffic(table: PeriodTable, periods: IntArray, strata: IntArray) -> FloatArray:
-    """Return the outcomes of all arms up to each period by stratum, (n_periods, n_strata)."""
-    rows = np.isin(table.allocation, strata) & (table.period <= periods[-1])
-    at = np.searchsorted(periods, table.period[rows])
-    flat = at * strata.size + np.searchsorted(strata, table.allocation[rows])
-    n = np.bincount(flat, table.n[rows], periods.size * strata.size).astype(np.float64)
-    return np.cumsum(n.reshape(periods.size, strata.size), axis=0)
+def _groups(
+    strata: IntArray, units: UnitTable, groups: Mapping[int, str]
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Return the groups that units came in, and which of them each stratum is of."""
+    numbers = np.union1d(strata, units.allocation).tolist()
+    names = tuple(sorted({groups.get(number, "") for number in numbers}))
+    whose = [names.index(groups.get(number, "")) for number in strata.tolist()]
+    return names, np.eye(len(names))[whose]
+
+
+def _traffic(
+    units: UnitTable, periods: IntArray, groups: Mapping[int, str], names: tuple[str, ...]
+) -> FloatArray:
+    """Return the units that had reported by each period, by group, (n_periods, n_groups).
+
+    Units of all arms and allocations: how often one reports may be the arm's doing, that it came is
+    not.
+    """
+    numbers, at = np.unique(units.allocation, return_inverse=True)
+    whose = np.array([names.index(groups.get(n, "")) for n in numbers.tolist()], dtype=np.int64)
+    is_by_then = units.period <= periods[-1]
+    row = np.searchsorted(periods, units.period[is_by_then])
+    flat = row * len(names) + whose[at.reshape(-1)][is_by_then]
+    n = np.bincount(flat, units.units[is_by_then], periods.size * len(names))
+    return np.cumsum(n.astype(np.float64).reshape(periods.size, len(names)), axis=0)
 
 
 def _summed(

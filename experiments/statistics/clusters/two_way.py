@@ -23,23 +23,37 @@ TINY: Final = 1e-300
 
 
 def two_way(
-    sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int, below: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,)."""
-    by_unit = over_units(sides, weights, weights, below)
+    sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int, below: int,
+    mix: FloatArray,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,).
+
+    `mix` is that of the shares of the groups, which counts as one by unit. Each group has the
+    freedom of its smaller side, less its strata: of one with few units those of another know
+    nothing.
+    """
+    by_group = _over_strata(sides, weights, weights, below) @ sides.of_group
+    by_unit = by_group.sum(axis=1) + mix
     by_period, n_batches = over_periods(sides, in_time, batch)
     both = over_cells(sides, in_time)
-    n_strata = (weights != 0.0).any(axis=(2, 3)).sum(axis=1)
-    unit_freedom = np.maximum(
-        effective_units(sides, below).sum(axis=1).min(axis=-1) - n_strata, TINY
-    )
+    n_strata = (weights != 0.0).any(axis=(2, 3)) @ sides.of_group
+    effective = effective_units(sides, below).min(axis=-1)
+    # A group that is too small to be left out for may have no freedom: it hardly counts.
+    least = TINY if len(sides.groups) == 1 else 1.0
+    unit_freedom = np.maximum(effective - n_strata, least)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.maximum(by_unit + by_period - both, np.maximum(by_unit, by_period))
-        uncertain = by_unit**2 / unit_freedom + by_period**2 / (n_batches - 1.0)
+        uncertain = np.sum(by_group**2 / unit_freedom, axis=1) + by_period**2 / (n_batches - 1.0)
         return variance, variance**2 / uncertain
 
 
 def effective_units(sides: Sides, below: int) -> FloatArray:
+    """Return how many units of one size would say as much, shape (n_looks, n_groups, 2)."""
+    found: FloatArray = np.einsum("lsa,sg->lga", _effective(sides, below), sides.of_group)
+    return found
+
+
+def _effective(sides: Sides, below: int) -> FloatArray:
     """Return how many units of one size would say as much, shape (n_looks, n_strata, 2).
 
     A unit's size is the number of its outcomes, or the total of their denominators.
@@ -51,9 +65,15 @@ def effective_units(sides: Sides, below: int) -> FloatArray:
 
 def over_units(sides: Sides, one: FloatArray, other: FloatArray, below: int) -> FloatArray:
     """Return the covariance over units of two linear figures, shape (n_looks,)."""
-    n = effective_units(sides, below)
+    found: FloatArray = _over_strata(sides, one, other, below).sum(axis=1)
+    return found
+
+
+def _over_strata(sides: Sides, one: FloatArray, other: FloatArray, below: int) -> FloatArray:
+    """Return the covariance over the units of each stratum, shape (n_looks, n_strata)."""
+    n = _effective(sides, below)
     few = np.where(n > 1.0, n / np.maximum(n - 1.0, TINY), 1.0)
-    found: FloatArray = np.einsum("lsam,lsamk,lsak,lsa->l", one, sides.by_unit, other, few)
+    found: FloatArray = np.einsum("lsam,lsamk,lsak,lsa->ls", one, sides.by_unit, other, few)
     return found
 
 

@@ -114,3 +114,15 @@ class TestAnalyzeExperiment:
         assert [one.context for one in moved] == ["calm", "turbulent"]
         assert moved[0].weights[1] == pytest.approx(0.6)
         assert moved[1].weights[1] == pytest.approx(0.6)  # from 0.7, a step back
+
+    def test_a_change_by_hand_puts_off_the_policy_in_its_own_context_alone(self):
+        made, _ = fed(account("researcher"))
+        services.reallocate(
+            experiment_id=made.public_id, actor=made.owner, at=timezone.now(), reason="a hunch",
+            weights={"champion": 0.4, "challenger": 0.6}, context="turbulent",
+        )  # fmt: skip
+
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        moved = selectors.list_allocations(made).filter(cause="policy")
+        assert [one.context for one in moved] == ["calm"]

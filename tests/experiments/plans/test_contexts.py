@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from experiments.plans import ExperimentPlan, Verdict
 from experiments.plans.allocating import next_weights
 from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
 from experiments.plans.differences import differences_of
+from experiments.plans.mixes import batch_needed
 from experiments.plans.observed import Observed
 from experiments.statistics.adaptive import aipw_difference_by_period
 from experiments.statistics.clusters import UnitTable, clustered_differences
@@ -135,10 +137,103 @@ class TestOverallDifference:
         table = drawn(0.2, 0.2).of_allocation(1)
         bare = planned(allocation={"policy": "thompson_normal"})
 
-        whole = analyze(planned(), seen(table)).primary.comparisons[0]
+        whole = analyze(planned(), seen(table))
 
-        plain = analyze(bare, Observed({"return": table})).primary.comparisons[0]
-        assert (whole.estimate, whole.lower) == pytest.approx((plain.estimate, plain.lower))
+        one, plain = whole.primary.comparisons[0], analyze(bare, Observed({"return": table}))
+        within, plain = whole.contexts[0].comparisons[0], plain.primary.comparisons[0]
+        assert one.estimate == pytest.approx(plain.estimate)
+        assert (within.lower, within.upper) == (plain.lower, plain.upper)
+        assert one.is_withheld
+        assert one.because.startswith("All units so far came in calm")
+
+
+class TestAnswer:
+    """Of a mix: there is none where differences of periods would not say how sure it is."""
+
+    def test_waits_while_much_of_the_mix_is_not_compared(self):
+        """Six turbulent units a period meet a bad challenger so seldom that half are left out."""
+        table = drawn(calm=0.2, turbulent=-0.9, shares=(0.5, 0.05), n_periods=400)
+
+        found = analyze(planned(analysis={"horizon_periods": 400}), seen(table, (0.5, 0.05)))
+
+        one = found.primary.comparisons[0]
+        assert one.is_withheld
+        assert (one.lower, one.upper) == (None, None)
+        assert "only one of challenger-1 and champion" in one.because
+        assert any(one.because in note for note in found.notes)
+        assert decide(found, control="champion").verdict == Verdict.CONTINUE
+
+    def test_waits_where_contexts_last_longer_than_a_batch(self):
+        table = lasting(stay=20)
+
+        found = analyze(planned(analysis={"horizon_periods": 400}), seen(table))
+
+        one = found.primary.comparisons[0]
+        assert one.is_withheld
+        assert "batch_periods of" in one.because
+        assert all(within.comparisons[0].is_known for within in found.contexts)
+        assert decide(found, control="champion").verdict == Verdict.CONTINUE
+
+    def test_comes_where_a_batch_has_several_stays(self):
+        table = lasting(stay=2, n_periods=400)
+
+        found = analyze(planned(analysis={"horizon_periods": 400}), seen(table))
+
+        assert found.primary.comparisons[0].is_known
+
+    def test_is_of_guardrails_all_the_same(self):
+        table = lasting(stay=20)
+        guarded = {"name": "loss", "role": "guardrail", "margin": 1.0}
+        plan = planned(
+            metrics=[{"name": "return", "role": "primary"}, guarded],
+            analysis={"horizon_periods": 400},
+        )
+        both = Observed(
+            {"return": table, "loss": table}, weights=seen(table).weights, contexts=CONTEXTS
+        )
+
+        found = analyze(plan, both)
+
+        assert found.primary.comparisons[0].is_withheld
+        assert found.guardrails[0].comparisons[0].is_known
+
+
+def lasting(stay, n_periods=400, seed=5):
+    """Return sums of 40 units a period, all in one context, which stays for so many on average."""
+    rng = np.random.default_rng(seed)
+    number = 1 + np.cumsum(rng.random(n_periods) < 1.0 / stay) % 2
+    period = np.repeat(np.arange(n_periods), 40)
+    arm = rng.integers(0, 2, period.size)
+    values = rng.standard_normal(period.size) + np.where(number[period] == 1, 0.5, -0.5) * arm
+    return PeriodTable.of_outcomes(period * DAY, arm, values, allocation=number[period])
+
+
+class TestBatchNeeded:
+    @pytest.mark.parametrize(("stay", "least", "most"), [(5, 8, 16), (10, 24, 42), (20, 55, 95)])
+    def test_is_four_times_what_a_chain_depends_for(self, stay, least, most):
+        """Two states that are left by 1 / stay: one in 2 (stay - 1) / 2 periods tells something."""
+        rng = np.random.default_rng(1)
+        state = np.cumsum(rng.random(20_000) < 1.0 / stay) % 2
+
+        assert least <= batch_needed(np.stack([40.0 - 39.0 * state, 1.0 + 39.0 * state], 1)) <= most
+
+    @given(st.integers(0, 500))
+    def test_is_small_of_units_that_come_as_they_like(self, seed):
+        traffic = np.random.default_rng(seed).multinomial(60, [0.7, 0.2, 0.1], 200).astype(float)
+
+        assert batch_needed(traffic) <= 4
+
+    def test_is_none_where_all_periods_have_one_mix(self):
+        assert batch_needed(np.tile([30.0, 10.0, 7.0], (50, 1))) == 0
+
+    @given(st.permutations(range(3)), st.integers(0, 100))
+    def test_does_not_depend_on_the_order_of_contexts_or_on_time_turned_round(self, order, seed):
+        traffic = np.random.default_rng(seed).multinomial(9, [0.5, 0.3, 0.2], 40).astype(float)
+
+        found = batch_needed(traffic)
+
+        assert batch_needed(traffic[:, order]) == found
+        assert batch_needed(traffic[::-1]) == found
 
 
 class TestUnitsThatReportAgain:
@@ -176,6 +271,120 @@ class TestUnitsThatReportAgain:
 
         np.testing.assert_array_equal(plain.difference, grouped.difference)
         np.testing.assert_array_equal(plain.error, grouped.error)
+
+    def test_count_by_the_units_that_came_not_by_how_often_an_arm_reports(self):
+        """Of three units one is turbulent; with the challenger it reports five times as often."""
+        estimates = []
+        for share in (0.1, 0.5, 0.9):
+            rng = np.random.default_rng(0)
+            number = np.repeat([1, 2], [2_000, 1_000])
+            arm = (rng.random(3_000) < np.where(number == 1, 0.5, share)).astype(int)
+            unit = np.repeat(np.arange(3_000), np.where((number == 2) & (arm == 1), 5, 1))
+            period = rng.integers(0, 5, unit.size)
+            values = 0.1 * rng.standard_normal(unit.size) + ((number == 2) & (arm == 1))[unit]
+            given = again(period, arm, unit, values, number)
+            estimates.append(clustered_differences(*given, 1, [5], groups=CONTEXTS).difference[0])
+
+        assert estimates == pytest.approx([1 / 3] * 3, abs=0.01)
+
+    def test_count_units_of_other_arms_and_allocations(self):
+        """300 turbulent units met a third arm, under shares that gave the others nothing."""
+        rng = np.random.default_rng(1)
+        arm = np.concatenate([rng.integers(0, 2, 300), np.full(300, 2)])
+        number = np.repeat([1, 2, 3], [200, 100, 300])
+        unit, period = np.repeat(np.arange(600), 2), np.tile([0, 1], 600)
+        values = 0.01 * rng.standard_normal(1_200) + ((number == 2) & (arm == 1))[unit]
+        given = again(period, arm, unit, values, number)
+        groups, plan = CONTEXTS | {3: "turbulent"}, planned(n_arms=3)
+
+        by_unit = clustered_differences(*given, 1, [2], groups=groups)
+        _, by_period = differences_of(plan, plan.primary, given[0], 1, groups)
+
+        assert by_unit.difference[0] == pytest.approx(4 / 6, abs=0.01)
+        assert by_period == pytest.approx([4 / 6] * 2, abs=0.01)
+
+    def test_have_no_interval_where_a_context_has_few_of_an_arm(self):
+        """Two of 100 turbulent units met the challenger: their mean has hardly a residual."""
+        number = np.repeat([1, 2], [200, 100])
+        arm = np.where(number == 1, np.arange(300) % 2, np.arange(300) % 50 == 0).astype(int)
+        unit, period = np.repeat(np.arange(300), 40), np.tile(np.arange(40), 300)
+        rng = np.random.default_rng(2)
+        values = rng.standard_normal(300)[unit] + rng.standard_normal(unit.size)
+        table, units = again(period * DAY, arm, unit, values, number)
+        regime = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        plan = planned(
+            counted_by="outcome", allocation={"policy": "fixed", "context": regime},
+            analysis={"horizon_periods": 40},
+        )  # fmt: skip
+
+        found = analyze(plan, seen(table, units={"return": units}))
+
+        one = found.primary.comparisons[0]
+        assert (one.lower, one.upper) == (None, None)
+        assert one.because.startswith("Of turbulent there are too few units of challenger-1")
+        assert found.contexts[0].comparisons[0].is_known
+
+    def test_may_have_a_context_that_hardly_counts(self):
+        """Five of 405 units: whether their difference is known makes no difference."""
+        number = np.repeat([1, 2], [400, 5])
+        unit, period = np.repeat(np.arange(405), 6), np.tile(np.arange(6), 405)
+        values = np.random.default_rng(2).standard_normal(405)[unit]
+        given = again(period, np.arange(405) % 2, unit, values, number)
+
+        found = clustered_differences(*given, 1, [6], groups=CONTEXTS)
+
+        assert found.error[0] == pytest.approx(2.0 / np.sqrt(400), rel=0.1)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("size", [0.0, 2.0])
+    def test_cover_the_mean_of_units_that_come_one_by_one(self, size):
+        """Challengers make as much more in calm times as less in others: 400 A/A of the mix."""
+        rng, wrong = np.random.default_rng(1), 0
+        for _ in range(400):
+            number = rng.integers(1, 3, 250)
+            arm = rng.integers(0, 2, 250)
+            level = rng.standard_normal(250) + np.where(number == 1, size, -size) * arm
+            unit, period = np.repeat(np.arange(250), 6), np.tile(np.arange(6), 250)
+            values = level[unit] + rng.standard_normal(unit.size)
+            given = again(period, arm, unit, values, number)
+            found = clustered_differences(*given, 1, [6], groups=CONTEXTS)
+            wrong += (
+                abs(found.difference[0]) > stats.t.ppf(0.975, found.freedom[0]) * (found.error[0])
+            )
+
+        assert wrong / 400 <= 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / 400)
+
+    def test_are_compared_though_their_arms_report_in_turn(self):
+        """Turbulent units of one arm report on even days and of the other on odd ones."""
+        rng = np.random.default_rng(0)
+        number, arm = np.repeat([1, 2], [80, 40]), rng.integers(0, 2, 120)
+        unit, period = (index.ravel() for index in np.indices((120, 40)))
+        kept = (number[unit] == 1) | (period % 2 == arm[unit])
+        unit, period = unit[kept], period[kept]
+        values = rng.standard_normal(unit.size) + 3.0 * (number[unit] == 2) * arm[unit]
+        table, units = again(period * DAY, arm, unit, values, number)
+        regime = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        plan = planned(
+            counted_by="outcome", allocation={"policy": "fixed", "context": regime},
+            analysis={"horizon_periods": 40},
+        )  # fmt: skip
+
+        found = analyze(plan, seen(table, units={"return": units}))
+
+        assert found.primary.comparisons[0].estimate == pytest.approx(1.0, abs=0.2)
+        assert not any("in no difference" in note for note in found.notes)
+        turbulent = found.contexts[1]
+        assert turbulent.n_periods == 39  # of the first day nobody knows both
+        assert turbulent.comparisons[0].estimate == pytest.approx(3.0, abs=0.3)
+
+
+def again(period, arm, unit, values, number):
+    """Return the sums of units that report again: `arm` and `number` are of each unit."""
+    whose = {"allocation": number[unit]}
+    return (
+        PeriodTable.of_outcomes(period, arm[unit], values, **whose),
+        UnitTable.of_outcomes(period, arm[unit], unit, values, **whose),
+    )
 
 
 class TestContextFindings:

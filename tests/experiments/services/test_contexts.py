@@ -177,6 +177,16 @@ class TestReallocate:
         with pytest.raises(InvalidInput, match="has none: leave it out"):
             reallocate(running(owner, design="assigned"), 0.7, "calm")
 
+    def test_refuses_to_leave_the_control_nothing_in_a_context(self, owner):
+        experiment = running(
+            owner, design="assigned", allocation={"policy": "fixed", "context": REGIME}
+        )
+
+        with pytest.raises(InvalidInput, match="The control champion has no share"):
+            reallocate(experiment, 1.0, "turbulent")
+
+        assert Allocation.objects.count() == 2
+
     def test_of_two_at_once_one_fails_whatever_they_are_of(self, owner, monkeypatch):
         experiment = contextual(owner)
         read = selectors.allocations_in_force

@@ -227,7 +227,7 @@ class TestClusteredDifferences:
         period, arm, unit, values = drawn(12)
         given = tables(period, np.zeros_like(arm), unit, values)
 
-        with pytest.raises(NotComputedError, match="no period has outcomes of both arms"):
+        with pytest.raises(NotComputedError, match="one of the two arms has no outcomes"):
             clustered_differences(*given, 1, [10])
         with pytest.raises(SettingsError, match="takes the covariate's place"):
             clustered_differences(*given, 1, [10], is_ratio=True, is_adjusted=True)
