@@ -5,6 +5,7 @@ from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.raw import SumDiffers, differing_unit_sums
 from experiments.selectors.records import (
     allocations_in_force,
+    failure_of,
     find_experiment,
     get_analysis,
     get_experiment,
@@ -33,6 +34,7 @@ __all__ = [
     "detectability",
     "differing_unit_sums",
     "exposed_by_allocation",
+    "failure_of",
     "find_experiment",
     "get_analysis",
     "get_board",
