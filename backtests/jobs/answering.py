@@ -98,6 +98,7 @@ def _decide(plan: ExperimentPlan, findings: Findings) -> Decision:
     return decide(
         findings, control=plan.control.name,
         region_of_equivalence=plan.analysis.region_of_equivalence,
+        units={metric.name: metric.unit for metric in plan.metrics},
     )  # fmt: skip
 
 

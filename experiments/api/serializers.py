@@ -217,9 +217,15 @@ class AnalysisDetail(AnalysisRow):
         "within each, which decides nothing."
     )
     decision = serializers.JSONField(help_text="verdict, reason, winner, guardrails")
+    analysis_problem = serializers.JSONField(
+        source="experiment.analysis_problem",
+        allow_null=True,
+        help_text="Why the newest look at the experiment failed, which is then none of these; "
+        "null where it did not.",
+    )
 
     class Meta(AnalysisRow.Meta):
-        fields = [*AnalysisRow.Meta.fields, "findings", "decision"]
+        fields = [*AnalysisRow.Meta.fields, "findings", "decision", "analysis_problem"]
 
 
 class AnalysisQuery(serializers.Serializer[Any]):

@@ -14,7 +14,7 @@ from experiments.intake.columns import FIELDS, Sent, times_of
 from experiments.intake.errors import IntakeError
 
 _ARROWS_ROW = re.compile(r"Row #(\d+):")
-_TEXTS = ("metric", "unit", "arm", "key")
+_TEXTS, _NUMBERS = ("metric", "unit", "arm", "key"), ("value", "x")
 
 
 def batches(path: Path, n_rows: int) -> Iterator[Sent]:
@@ -66,20 +66,46 @@ def _table(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
         return pq.read_table(path)
     if path.suffix == ".csv":
-        kinds = dict.fromkeys(_TEXTS, pa.string()) | {"value": pa.float64(), "x": pa.float64()}
-        options = pc.ConvertOptions(
-            column_types={name: kinds[name] for name in FIELDS if name in kinds},
-            strings_can_be_null=True,
-        )
-        # one thread: of several, none knows which line it is at, and a refusal would not say
-        table = pc.read_csv(path, pc.ReadOptions(use_threads=False), convert_options=options)
-        return _with_zone(table)
+        return _with_zone(_csv(path))
     with pa.memory_map(str(path)) as source:
         try:
             return pa.ipc.open_file(source).read_all()
         except pa.ArrowInvalid:
             source.seek(0)
             return pa.ipc.open_stream(source).read_all()
+
+
+def _csv(path: Path) -> pa.Table:
+    """Return a CSV file; a cell that is no number is none, and costs its row alone."""
+    try:
+        return _read_csv(path, pa.float64())
+    except pa.ArrowInvalid:  # a cell is no number, or a line has too few or too many
+        table = _read_csv(path, pa.string())
+    for name in set(_NUMBERS) & set(table.column_names):
+        place = table.column_names.index(name)
+        numbers = [_number_of(text) for text in table.column(place).to_pylist()]
+        table = table.set_column(place, name, pa.array(numbers, pa.float64()))
+    return table
+
+
+def _read_csv(path: Path, kind_of_numbers: pa.DataType) -> pa.Table:
+    kinds = dict.fromkeys(_TEXTS, pa.string()) | dict.fromkeys(_NUMBERS, kind_of_numbers)
+    options = pc.ConvertOptions(
+        column_types={name: kinds[name] for name in FIELDS if name in kinds},
+        strings_can_be_null=True,
+    )
+    # one thread: of several, none knows which line it is at, and a refusal would not say
+    return pc.read_csv(path, pc.ReadOptions(use_threads=False), convert_options=options)
+
+
+def _number_of(text: str | None) -> float | None:
+    """Return the number that a cell holds; None where it holds none."""
+    if text is None or not text.isascii() or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _with_zone(table: pa.Table) -> pa.Table:

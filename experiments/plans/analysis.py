@@ -55,6 +55,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
+    notes += _after_the_plan(plan, n_periods)
     notes += _repeated(plan, observed) + context_notes(plan, table, observed)
     return Findings(
         n_periods=n_periods,
@@ -88,6 +89,28 @@ def _all_metrics(plan: ExperimentPlan, observed: Observed) -> list[MetricFinding
         ]  # fmt: skip
         sure = after
     return found
+
+
+def _after_the_plan(plan: ExperimentPlan, n_periods: int) -> list[str]:
+    """Return a note where periods came after the planned ones, which change the answer no more.
+
+    An asymptotic sequence has no end.
+    """
+    horizon = plan.analysis.horizon_periods
+    if n_periods <= horizon or plan.analysis.method == "asymptotic":
+        return []
+    parts = [
+        *(["quantiles"] if any(metric.kind == "quantile" for metric in plan.metrics) else []),
+        *(["contexts"] if plan.allocation.context is not None else []),
+        *(["the cost"] if plan.design == "assigned" else []),
+    ]
+    named = " and ".join(filter(None, [", ".join(["arms", *parts[:-1]]), *parts[-1:]]))
+    said = (
+        f"The answer is that of the {horizon:,} planned periods: no difference and no interval, of "
+        f"guardrails neither, takes in more. The {n_periods - horizon:,} after them are in the "
+        f"figures of {named} alone."
+    )
+    return [said]
 
 
 def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:

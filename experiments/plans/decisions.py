@@ -5,10 +5,12 @@ that reading them after every period uses nothing up. A guardrail is asked first
 before all: an answer from a broken experiment is none.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from experiments.plans.findings import Comparison, Findings, MetricFindings
 from experiments.plans.verdicts import Decision, GuardrailState, Verdict, nothing_yet
+from experiments.plans.wording import write_confidence, write_difference, write_interval
 from experiments.statistics.guardrails import (
     EquivalenceStatus,
     GuardrailStatus,
@@ -25,9 +27,17 @@ class _Interval:
     upper: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """How the values of a metric are written."""
+
+    kind: str
+    unit: str
+
+
 def decide(
     findings: Findings, *, control: str, region_of_equivalence: float | None = None,
-    goes_on_after_breach: bool = False,
+    goes_on_after_breach: bool = False, units: Mapping[str, str] | None = None,
 ) -> Decision:  # fmt: skip
     """Return what the findings say under the rules of a plan.
 
@@ -40,6 +50,8 @@ def decide(
         Differences of the primary metric no larger than this are none [its unit, > 0].
     goes_on_after_breach : bool
         The plan has a breach of a guardrail told, and is answered all the same.
+    units : mapping of str to str, optional
+        Units of the metrics by their names, in which reasons are written.
 
     Notes
     -----
@@ -64,7 +76,7 @@ def decide(
     if breached:
         named = ", ".join(f"{state.metric} of {state.arm}" for state in breached)
         alarm = f"Worse than its margin: {named}."
-    answer = _on_primary(findings, control, region_of_equivalence, states)
+    answer = _on_primary(findings, control, region_of_equivalence, states, units or {})
     if alarm and not (goes_on_after_breach and answer.ends):
         return Decision(Verdict.GUARDRAIL_BREACHED, alarm, guardrails=states)
     return replace(answer, reason=f"{alarm} {answer.reason}".strip())
@@ -97,17 +109,19 @@ def _interval(comparison: Comparison) -> _Interval | None:
 
 
 def _on_primary(
-    findings: Findings, control: str, region: float | None, states: list[GuardrailState]
-) -> Decision:
+    findings: Findings, control: str, region: float | None, states: list[GuardrailState],
+    units: Mapping[str, str],
+) -> Decision:  # fmt: skip
     metric = findings.primary
     known = [(one, _improvement(metric, one)) for one in metric.comparisons]
     if known and region is not None and all(_is_nothing(one, region) for one, _ in known):
-        reason = f"No difference of {metric.name} is larger than {region:g}."
+        largest = write_difference(_written(metric, units), region)
+        reason = f"No difference of {metric.name} is larger than {largest}."
         return Decision(Verdict.NO_DIFFERENCE, reason, guardrails=states)
     winners = [one for one, better in known if better is not None and better[0] > 0.0]
     if winners:
         best = max(winners, key=lambda one: _signed(metric, one.estimate))
-        reason = f"{_sentence(metric, best)}{_unguarded(findings, best.arm)}"
+        reason = f"{_sentence(metric, best, units)}{_unguarded(findings, best.arm, units)}"
         return Decision(Verdict.WINNER, reason, best.arm, states)
     if known and all(better is not None and better[1] < 0.0 for _, better in known):
         reason = f"Every challenger is worse than {control} on {metric.name}."
@@ -132,13 +146,25 @@ def _waited_long(findings: Findings, *, is_withheld: bool) -> str:
     return f"Of {seen} {findings.n_periods:,} could be compared; {findings.horizon:,} were planned."
 
 
-def _unguarded(findings: Findings, arm: str) -> str:
-    """Return in a sentence which guardrails of an arm nothing is known of; empty if none."""
-    names = [
-        metric.name for metric in findings.guardrails for one in metric.comparisons
-        if one.arm == arm and not one.is_known
-    ]  # fmt: skip
-    return f" Nothing is known of its guardrail {', '.join(names)}." if names else ""
+def _unguarded(findings: Findings, arm: str, units: Mapping[str, str]) -> str:
+    """Return a sentence for each guardrail of an arm that is open; empty if none is."""
+    return "".join(
+        f" {_open(metric, one, units)}"
+        for metric in findings.guardrails
+        for one in metric.comparisons
+        if one.arm == arm and _guarded(metric, one) == GuardrailStatus.OPEN
+    )
+
+
+def _open(metric: MetricFindings, one: Comparison, units: Mapping[str, str]) -> str:
+    if not one.is_known:
+        return f"Nothing is known of its guardrail {metric.name}."
+    written = _written(metric, units)
+    interval = write_interval(written, one.lower, one.upper)
+    return (
+        f"Its guardrail {metric.name} is open: {write_confidence(one.confidence)} interval "
+        f"{interval}, and worse by {write_difference(written, metric.margin)} is tolerated."
+    )
 
 
 def _is_nothing(comparison: Comparison, region: float) -> bool:
@@ -148,12 +174,18 @@ def _is_nothing(comparison: Comparison, region: float) -> bool:
     return judge_equivalence(interval, region=region) == EquivalenceStatus.EQUIVALENT
 
 
-def _sentence(metric: MetricFindings, best: Comparison) -> str:
+def _sentence(metric: MetricFindings, best: Comparison, units: Mapping[str, str]) -> str:
     word = "more" if metric.direction == "increase" else "less"
+    written = _written(metric, units)
     return (
-        f"{best.arm} has {word} {metric.name} than {best.against}: {best.estimate:.4g}, "
-        f"{best.confidence:.2%} interval {best.lower:.4g} to {best.upper:.4g}."
+        f"{best.arm} has {word} {metric.name} than {best.against}: "
+        f"{write_difference(written, best.estimate)}, {write_confidence(best.confidence)} "
+        f"interval {write_interval(written, best.lower, best.upper)}."
     )
+
+
+def _written(metric: MetricFindings, units: Mapping[str, str]) -> _Written:
+    return _Written(metric.kind, units.get(metric.name, ""))
 
 
 def _improvement(metric: MetricFindings, comparison: Comparison) -> tuple[float, float] | None:

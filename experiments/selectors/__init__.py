@@ -5,6 +5,7 @@ from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_un
 from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.records import (
     allocations_in_force,
+    failure_of,
     find_experiment,
     get_analysis,
     get_experiment,
@@ -34,6 +35,7 @@ __all__ = [
     "compare_unit_sums",
     "detectability",
     "exposed_by_allocation",
+    "failure_of",
     "find_experiment",
     "get_analysis",
     "get_board",

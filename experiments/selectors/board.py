@@ -13,17 +13,18 @@ from experiments.lifecycle import ExperimentStatus
 from experiments.models import Analysis, Experiment
 from experiments.plans import ExperimentPlan, MetricSpec, Verdict
 from experiments.plans.verdicts import nothing_yet
-from experiments.selectors import drawings
-from experiments.selectors.cards import MetricCard, card_of
-from experiments.selectors.contexts import ContextRow, context_rows
-from experiments.selectors.detecting import detectability
-from experiments.selectors.figures import (
+from experiments.plans.wording import (
     NOTHING,
+    write_confidence,
     write_difference,
     write_interval,
     write_share,
     write_value,
 )
+from experiments.selectors import drawings
+from experiments.selectors.cards import MetricCard, card_of
+from experiments.selectors.contexts import ContextRow, context_rows
+from experiments.selectors.detecting import detectability
 from experiments.selectors.records import list_allocations, plan_of
 from experiments.selectors.statistics import tallies
 
@@ -152,34 +153,47 @@ def history_of(experiment: Experiment) -> list[Happening]:
 
 
 def write_differences(experiment: Experiment, analysis: Analysis | None) -> list[str]:
-    """Return a line for each challenger: its difference on the primary metric so far.
+    """Return a line for each challenger and metric: its difference so far, of guardrails the state.
 
-    Where shares depend on a context, those within each follow, which decide nothing.
+    The primary metric comes first. Where shares depend on a context, the differences of it within
+    each follow, which decide nothing.
     """
     plan = plan_of(experiment)
     findings = analysis.findings if analysis else {}
-    metrics = findings.get("metrics", [])
-    found = next((one for one in metrics if one["name"] == plan.primary.name), None)
-    parts = [("", found["comparisons"])] if found else []
-    parts += [
-        (f"explored, {one['context']}: ", one["comparisons"])
-        for one in findings.get("contexts", [])
+    decision = analysis.decision if analysis else {}
+    states = {(one["metric"], one["arm"]): one["status"] for one in decision.get("guardrails", [])}
+    comparisons = {one["name"]: one["comparisons"] for one in findings.get("metrics", [])}
+    ordered = [plan.primary, *(one for one in plan.metrics if one.role != "primary")]
+    lines = [
+        _difference(plan, metric, one, role="" if metric.role == "primary" else metric.role)
+        + _state(metric, states.get((metric.name, one["arm"]), ""))
+        for metric in ordered
+        for one in comparisons.get(metric.name, [])
     ]
-    return [
-        f"{where}{one['arm']} less {plan.control.name}, {plan.primary.name}: "
-        + _difference(plan.primary, one)
-        for where, comparisons in parts
-        for one in comparisons
+    return lines + [
+        f"explored, {found['context']}: {_difference(plan, plan.primary, one)}"
+        for found in findings.get("contexts", [])
+        for one in found["comparisons"]
     ]
 
 
-def _difference(metric: MetricSpec, one: Mapping[str, Any]) -> str:
+def _difference(
+    plan: ExperimentPlan, metric: MetricSpec, one: Mapping[str, Any], role: str = ""
+) -> str:
+    """Return a challenger less the control in a line."""
+    about = f"{one['arm']} less {plan.control.name}, {f'{role} {metric.name}'.strip()}: "
     estimate = write_difference(metric, one["estimate"])
     if one["lower"] is None or one["upper"] is None:
-        return f"{estimate}, no interval yet"
-    return (
-        f"{estimate}, {one['confidence']:.4g} {write_interval(metric, one['lower'], one['upper'])}"
-    )
+        return f"{about}{estimate}, no interval yet"
+    interval = write_interval(metric, one["lower"], one["upper"])
+    return f"{about}{estimate}, {write_confidence(one['confidence'])} interval {interval}"
+
+
+def _state(metric: MetricSpec, status: str) -> str:
+    """Return where a guardrail stands, and how much worse is tolerated; empty of other metrics."""
+    if metric.margin is None:
+        return ""
+    return f"; {status or 'open'}, worse by {write_difference(metric, metric.margin)} is tolerated"
 
 
 def _progress(n_periods: int, plan: ExperimentPlan) -> str:
@@ -205,7 +219,10 @@ def _headline(
         return "Paused", experiment.status_reason
     if status == ExperimentStatus.ARCHIVED:
         return "Archived", experiment.status_reason
-    return "Running", str(decision.get("reason", nothing_yet(0, plan.analysis.first_look)))
+    unseen = nothing_yet(0, plan.analysis.first_look)
+    if experiment.analysis_problem:
+        unseen = "It cannot be analyzed; why is said below."
+    return "Running", str(decision.get("reason", unseen))
 
 
 def _arms(

@@ -6,12 +6,13 @@ from typing import Any
 
 from crowetrade_site.core.drawings import Drawing
 from experiments.plans import ExperimentPlan, MetricSpec
-from experiments.selectors import drawings
-from experiments.selectors.figures import (
+from experiments.plans.wording import (
+    write_confidence,
     write_difference,
     write_interval,
     write_share,
 )
+from experiments.selectors import drawings
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def card_of(
         for one in found["comparisons"]
     ]
     if found["comparisons"]:
-        about.append(f"{100 * found['comparisons'][0]['confidence']:.4g} % intervals")
+        about.append(f"{write_confidence(found['comparisons'][0]['confidence'])} intervals")
     drawn = drawings.draw_sequence(plan, metric, found)
     posterior = drawings.draw_posteriors(metric, found) if metric.role == "primary" else None
     return MetricCard(

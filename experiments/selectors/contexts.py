@@ -6,8 +6,8 @@ from typing import Any
 
 from experiments.models import Allocation
 from experiments.plans import ExperimentPlan
+from experiments.plans.wording import write_share
 from experiments.selectors.cards import ComparisonRow, comparison_row
-from experiments.selectors.figures import write_share
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from crowetrade_site.core.drawings import (
 )
 from experiments.models import Allocation
 from experiments.plans import ExperimentPlan, MetricSpec
-from experiments.selectors.figures import write_difference, write_value
+from experiments.plans.wording import write_difference, write_value
 
 Found = Mapping[str, Any]
 _NS = 1e9

@@ -100,16 +100,28 @@ def get_analysis(experiment: Experiment, number: int | None = None) -> Analysis:
     """
     found = list_analyses(experiment)
     one = found.first() if number is None else found.filter(number=number).first()
-    if one is None:
-        which = f"no analysis {number}" if number is not None else "no analysis yet"
-        first_look = plan_of(experiment).analysis.first_look
-        more = "" if number is not None else f" {nothing_yet(0, first_look)}"
-        raise NotFound(f"The experiment {experiment} has {which}.{more}")
-    return one
+    if one is not None:
+        one.experiment = experiment  # with what is known of later looks
+        return one
+    if number is not None:
+        raise NotFound(f"The experiment {experiment} has no analysis {number}.")
+    first_look = plan_of(experiment).analysis.first_look
+    more = failure_of(experiment) or nothing_yet(0, first_look)
+    raise NotFound(f"The experiment {experiment} has no analysis yet. {more}")
+
+
+def failure_of(experiment: Experiment) -> str:
+    """Return why the newest look at an experiment failed; empty if it did not."""
+    problem = experiment.analysis_problem
+    return f"{problem['title']}: {problem['detail']}" if problem else ""
 
 
 def last_reasons(experiments: Sequence[Experiment]) -> dict[int, str]:
-    """Return what the newest look at each of some experiments says, by primary key."""
+    """Return what the newest look at each of some experiments says, by primary key.
+
+    Of a look that failed, why: what was found before it is past.
+    """
     newest = Analysis.objects.filter(experiment__in=experiments).order_by("experiment", "-number")
     rows = newest.distinct("experiment").values_list("experiment_id", "decision__reason")
-    return dict(rows)
+    failed = {one.pk: why for one in experiments if (why := failure_of(one))}
+    return dict(rows) | failed

@@ -81,6 +81,10 @@ class TestPages:
         whole = browser.get(page(made)).content.decode()
 
         assert "all 100 planned periods of 1d, and 30 after them" in whole
+        note = "The 30 after them are in the figures of arms alone."
+        assert note in whole
+        report = reverse("admin:experiments_experiment_report", args=[made.pk])
+        assert note in browser.get(report).content.decode()
 
     def test_say_when_the_first_interval_comes_where_none_is_drawn(self, owner, browser):
         made = running(owner)
@@ -184,6 +188,20 @@ class TestOverview:
         assert said in html
         assert "Nobody has looked yet." in html
         assert "a-draft" not in html
+
+    def test_says_whose_analysis_fails(self, owner, browser):
+        failing = running(owner)
+        failing.analysis_problem = {"title": "Broken", "detail": "The sums do not fit."}
+        failing.save()
+
+        html = browser.get(reverse("admin:index")).content.decode()
+
+        assert "Broken: The sums do not fit." in html
+        assert "Nobody has looked yet." not in html
+        whole = browser.get(page(failing)).content.decode()
+        assert "It cannot be analyzed; why is said below." in whole
+        assert "<strong>Broken</strong><p>The sums do not fit.</p>" in whole
+        assert "Nothing to compare yet" not in whole
 
     def test_is_the_same_few_queries_however_many_are(
         self, owner, browser, django_assert_max_num_queries

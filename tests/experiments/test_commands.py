@@ -260,7 +260,44 @@ class TestShowExperiment:
 
         (told,) = manage("show_experiment", made.name)["differences"]
 
-        assert re.search(r"return: \S+, 0\.95 \S+ to \S+$", told)
+        assert re.search(r"return: \S+, 95 % interval \S+ to \S+$", told)
+
+    def test_tells_every_metric_and_where_guardrails_stand(self, db, manage):
+        metrics = [
+            {"name": "drawdown", "role": "guardrail", "direction": "decrease", "margin": 0.002,
+             "unit": "fraction"},
+            {"name": "return", "role": "primary", "unit": "fraction"},
+            {"name": "slippage", "unit": "bps"},
+        ]  # fmt: skip
+        made = experiments.running(account(), metrics=metrics)
+        for seed, name in enumerate(("return", "drawdown")):
+            experiments.add_sums(made, experiments.returns(60, seed=seed), metric=name)
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        told = manage("show_experiment", made.name)["differences"]
+        shown = manage("show_experiment", made.name, as_json=False)
+
+        percent = r"-?[0-9.]+ %"
+        interval = f"{percent}, 95 % interval {percent} to {percent}"
+        parts = [
+            f"return: {interval}",
+            f"guardrail drawdown: {interval}; held, worse by 0[.]2 % is tolerated",
+            "secondary slippage: –, no interval yet",
+        ]
+        assert len(told) == len(parts)
+        for line, part in zip(told, parts, strict=True):
+            assert re.fullmatch(f"challenger less champion, {part}", line)
+            assert f"  {line}\n" in shown
+
+    def test_tells_that_periods_after_the_plan_change_no_answer(self, db, manage):
+        made = experiments.running(account(), stopping={"on_answer": "notify"})
+        experiments.add_sums(made, experiments.returns(131))
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        (note,) = manage("show_experiment", made.name)["notes"]
+
+        assert note.startswith("The answer is that of the 100 planned periods: ")
+        assert f"  note: {note}\n" in manage("show_experiment", made.name, as_json=False)
 
     def test_tells_a_draft_from_what_runs(self, db, manage):
         made = experiments.draft(account())

@@ -50,7 +50,7 @@ class Command(DomainCommand):
             won = f"{one.verdict} {one.winner}".rstrip()
             owner = one.owner.get_username()
             self.say(f"{one.name:<32} {one.status:<10} {one.design:<9} {owner:<20} {won}".rstrip())
-            if said.get(one.pk) and not one.verdict:
+            if said.get(one.pk) and (one.analysis_problem or not one.verdict):
                 self.say(f"  {said[one.pk]}")
         if not rows:
             self.say("No experiment; keep a plan by: manage.py create_experiment PLAN.yaml")

@@ -28,6 +28,7 @@ class Command(DomainCommand):
         }
         counted = selectors.tallies(experiment)
         shown = selectors.detectability(plan)
+        notes = list(last.findings.get("notes", [])) if last else []
         differences = selectors.write_differences(experiment, last)
         self.answer(
             {
@@ -47,7 +48,9 @@ class Command(DomainCommand):
                 "detectability": shown and asdict(shown),
                 "tallies": counted,
                 "analysis": last and {"number": last.number, "decision": last.decision},
+                "analysis_problem": experiment.analysis_problem,
                 "differences": list(differences),
+                "notes": notes,
             }
         )
         self.say(f"{experiment}: {experiment.status}, {experiment.design}, {', '.join(arms)}")
@@ -59,8 +62,13 @@ class Command(DomainCommand):
             self.say(f"  {reason:<20} {n:>12,}")
         for line in differences:
             self.say(f"  {line}")
-        if experiment.status == ExperimentStatus.RUNNING and not last:
-            self.say(f"  {nothing_yet(0, selectors.plan_of(experiment).analysis.first_look)}")
+        for note in notes:
+            self.say(f"  note: {note}")
+        failure = selectors.failure_of(experiment)
+        if failure:
+            self.say(f"  {failure}")
+        elif experiment.status == ExperimentStatus.RUNNING and not last:
+            self.say(f"  {nothing_yet(0, plan.analysis.first_look)}")
         if last:
             self.say(f"  analysis {last.number}: {last.verdict}. {last.decision['reason']}")
 

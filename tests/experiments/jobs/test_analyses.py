@@ -114,6 +114,27 @@ class TestAnalyzeExperiment:
 
         assert after.verdict == Verdict.INCONCLUSIVE
 
+    def test_says_in_the_trail_which_guardrail_of_the_winner_is_open(self, owner):
+        guard = {
+            "name": "drawdown", "role": "guardrail", "direction": "decrease", "margin": 0.0002,
+            "unit": "fraction",
+        }  # fmt: skip
+        primary = {"name": "return", "role": "primary", "unit": "fraction"}
+        made = running(owner, metrics=[primary, guard])
+        add_sums(made, returns(60, lift=0.003))
+        add_sums(made, returns(60, seed=2), metric="drawdown")
+
+        analysis, after = look(made)
+
+        (drawdown,) = analysis.findings["metrics"][1]["comparisons"]
+        interval = " to ".join(f"{100 * drawdown[end]:.3g} %" for end in ("lower", "upper"))
+        event = AuditEvent.objects.filter(verb="experiments.experiment.concluded").get()
+        assert event.reason == analysis.decision["reason"] == after.status_reason
+        assert event.reason.endswith(
+            f"Its guardrail drawdown is open: 95 % interval {interval}, "
+            "and worse by 0.02 % is tolerated."
+        )
+
     def test_only_notifies_where_the_plan_says_so(self, owner):
         made = running(owner, stopping={"on_answer": "notify"})
         add_sums(made, returns(60, lift=0.003))

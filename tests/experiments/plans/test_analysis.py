@@ -297,6 +297,32 @@ class TestAnalyze:
         assert 0.0 < one.lower <= one.upper
         assert decide(found, control="champion").winner == "challenger"  # as it was said in time
 
+    def test_says_that_nothing_after_the_planned_periods_changes_the_answer(self):
+        returns = drawn(n_periods=430, lift=0.0001)
+        tables = [Observed({"return": shadow_table(returns[:n])}) for n in (400, 430)]
+
+        at_the_end, after = (analyze(planned(), one) for one in tables)
+
+        assert at_the_end.notes == []
+        (note,) = after.notes
+        assert note == (
+            "The answer is that of the 400 planned periods: no difference and no interval, of "
+            "guardrails neither, takes in more. The 30 after them are in the figures of arms alone."
+        )
+        assert after.primary.comparisons == at_the_end.primary.comparisons
+        assert [arm.n for arm in after.primary.arms] == [430, 430]
+
+    def test_says_nothing_of_an_end_where_the_method_has_none(self):
+        plan = planned(analysis={"horizon_periods": 400, "method": "asymptotic"})
+        tables = [
+            Observed({"return": shadow_table(drawn(n_periods=450)[:n])}) for n in (400, 450)
+        ]  # fmt: skip
+
+        at_first, after = (analyze(plan, one) for one in tables)
+
+        assert not any("planned periods" in note for note in after.notes)
+        assert [one.primary.comparisons[0].path.n[-1] for one in (at_first, after)] == [400, 450]
+
     def test_asks_a_guardrail_how_things_stand_now(self):
         """One that was held for long and then drifts is breached, whatever was seen before."""
         guard = {"name": "drawdown", "role": "guardrail", "direction": "decrease", "margin": 0.001}

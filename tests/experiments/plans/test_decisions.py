@@ -101,6 +101,60 @@ class TestDecide:
         assert said.verdict == Verdict.WINNER
         assert said.reason.endswith("Nothing is known of its guardrail drawdown.")
 
+    @pytest.mark.parametrize(
+        ("unit", "interval", "margin"),
+        [("fraction", "-10 % to 40 %", "20 %"), ("bps", "-0.1 bps to 0.4 bps", "0.2 bps")],
+    )
+    def test_says_which_guardrail_of_a_winner_is_open(self, unit, interval, margin):
+        guard = metric(
+            compared(-0.1, 0.4), role="guardrail", direction="decrease", margin=0.2,
+            name="drawdown",
+        )  # fmt: skip
+        held = metric(compared(-0.1, 0.1), role="guardrail", direction="decrease", margin=0.2,
+                      name="turnover")  # fmt: skip
+
+        said = verdict(found(metric(compared(0.1, 0.5)), guard, held), units={"drawdown": unit})
+
+        assert said.verdict == Verdict.WINNER
+        assert said.reason.endswith(
+            f"Its guardrail drawdown is open: 95 % interval {interval}, "
+            f"and worse by {margin} is tolerated."
+        )
+        assert "turnover" not in said.reason
+
+    def test_says_nothing_of_the_guardrails_of_others(self):
+        """The control is what guardrails are measured from; a loser's are no news of the winner."""
+        guard = metric(
+            compared(-0.1, 0.4, "b"), role="guardrail", direction="decrease", margin=0.2,
+            name="drawdown",
+        )  # fmt: skip
+        primary = metric(compared(0.1, 0.5, "a"), compared(-0.5, 0.5, "b"))
+
+        assert "drawdown" not in verdict(found(primary, guard)).reason
+
+    @pytest.mark.parametrize(
+        ("kind", "unit", "said"),
+        [
+            ("mean", "fraction", "0.0746 %, 95 % interval 0.00463 % to 0.144 %."),
+            ("mean", "bps", "0.000746 bps, 95 % interval 4.63e-05 bps to 0.00144 bps."),
+            ("proportion", "", "0.0746 pp, 95 % interval 0.00463 pp to 0.144 pp."),
+        ],
+    )
+    def test_writes_values_in_the_unit_of_the_metric(self, kind, unit, said):
+        one = replace(compared(0.0000463, 0.00144), estimate=0.000746)
+        primary = replace(metric(one), kind=kind)
+
+        reason = verdict(found(primary), units={"return": unit}).reason
+
+        assert reason == f"challenger has more return than champion: {said}"
+
+    def test_writes_the_region_of_equivalence_in_the_unit_too(self):
+        inside = found(metric(compared(-0.01, 0.02)))
+
+        said = verdict(inside, region=0.05, units={"return": "fraction"})
+
+        assert said.reason == "No difference of return is larger than 5 %."
+
     def test_waits_no_longer_than_twice_the_plan_for_periods_to_compare(self):
         findings = found(metric(compared(-1.0, 1.0)))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.plans import MetricSpec
-from experiments.selectors.figures import write_difference, write_value
+from experiments.plans.wording import write_confidence, write_difference, write_value
 
 BPS = MetricSpec(name="improvement", role="primary", unit="bps")
 RETURN = MetricSpec(name="return", role="primary", unit="fraction")
@@ -30,3 +30,10 @@ def test_values_have_their_unit_and_large_ones_no_exponent(metric, value, said):
 
 def test_differences_of_proportions_are_points():
     assert write_difference(FILLED, -0.0577) == "-5.77 pp"
+
+
+@pytest.mark.parametrize(
+    ("confidence", "said"), [(0.95, "95 %"), (0.975, "97.5 %"), (1.0 - 0.05 / 19, "99.74 %")]
+)
+def test_confidences_are_percent_without_needless_zeros(confidence, said):
+    assert write_confidence(confidence) == said

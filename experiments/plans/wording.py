@@ -1,13 +1,24 @@
-"""Values of metrics as people read them."""
+"""Values of metrics as people read them, in verdicts, on pages and on the command line."""
 
 import math
-
-from experiments.plans import MetricSpec
+from typing import Protocol
 
 NOTHING = "–"
 
 
-def write_value(metric: MetricSpec, value: float | None) -> str:
+class Measured(Protocol):
+    """What says how the values of a metric are written."""
+
+    @property
+    def kind(self) -> str:
+        """Mean, proportion, ratio or quantile."""
+
+    @property
+    def unit(self) -> str:
+        """Written behind the values; `fraction` and `return` are written in percent."""
+
+
+def write_value(metric: Measured, value: float | None) -> str:
     """Return a value of a metric with its unit; a fraction or a proportion in percent."""
     if value is None:
         return NOTHING
@@ -22,14 +33,14 @@ def _rounded(value: float, digits: int) -> str:
     return f"{value:,.0f}" if is_large else f"{value:.{digits}g}"
 
 
-def write_difference(metric: MetricSpec, value: float | None) -> str:
+def write_difference(metric: Measured, value: float | None) -> str:
     """Return a difference of a metric; of proportions in points, as percent would be relative."""
     if value is not None and metric.kind == "proportion":
         return f"{_rounded(100.0 * value, 3)} pp"
     return write_value(metric, value)
 
 
-def write_interval(metric: MetricSpec, lower: float | None, upper: float | None) -> str:
+def write_interval(metric: Measured, lower: float | None, upper: float | None) -> str:
     """Return the interval of a difference of a metric."""
     if lower is None or upper is None:
         return NOTHING
@@ -45,3 +56,8 @@ def write_share(value: float | None) -> str:
     if 0.999 < value < 1.0:
         return "> 99.9 %"
     return f"{100.0 * value:.1f} %"
+
+
+def write_confidence(value: float) -> str:
+    """Return the confidence of an interval in percent."""
+    return f"{100.0 * value:.4g} %"
