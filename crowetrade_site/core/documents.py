@@ -96,7 +96,7 @@ def parse(schema: type[Schema], document: Mapping[str, Any], *, within: str = ""
     try:
         return schema.model_validate(document)
     except ValidationError as error:
-        faults = _essential(error.errors(include_url=False))
+        faults = _essential(schema, error.errors(include_url=False))
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
     raise InvalidInput.of([_fault(schema, fault, within) for fault in faults])
 
@@ -123,17 +123,41 @@ def _require_storable(document: Any) -> None:
             raise InvalidInput("The document holds a NUL character or half a surrogate pair.")
 
 
-def _essential(faults: list[Any]) -> list[Any]:
-    """Leave out that a list is too short when the reason is a fault inside it."""
+def _essential(schema: type[BaseModel], faults: list[Any]) -> list[Any]:
+    """Leave out what follows from other faults: that their list is too short, or a key is missing.
+
+    A key that is misspelt is said once, as an unknown key that names the one it may mean.
+    """
     return [
         fault
         for fault in faults
-        if fault["type"] != "too_short"
-        or not any(
-            other["loc"][: len(fault["loc"])] == fault["loc"] and other is not fault
-            for other in faults
-        )
+        if not _is_misspelt(schema, fault, faults)
+        and (fault["type"] != "too_short" or not _is_within(fault, faults))
     ]
+
+
+def _is_within(fault: Any, faults: list[Any]) -> bool:
+    """Say whether some other fault is inside of what this one is about."""
+    inner = (other for other in faults if other is not fault)
+    return any(other["loc"][: len(fault["loc"])] == fault["loc"] for other in inner)
+
+
+def _is_misspelt(schema: type[BaseModel], fault: Any, faults: list[Any]) -> bool:
+    """Say whether a key is missing that an unknown one beside it is taken for."""
+    if fault["type"] != "missing":
+        return False
+    *where, name = fault["loc"]
+    return any(
+        _meant(schema, list(other["loc"])) == hints.closest(str(name), [str(name)])
+        for other in faults
+        if other["type"] == "extra_forbidden" and list(other["loc"][:-1]) == where
+    )
+
+
+def _meant(schema: type[BaseModel], location: list[Any]) -> str:
+    """Return which key is suggested for an unknown one; empty where none is near."""
+    names, keys = _resolve(schema.model_json_schema(), location)
+    return hints.closest(str(names[-1]), keys)
 
 
 def _fault(schema: type[BaseModel], fault: Any, within: str) -> dict[str, str]:
