@@ -99,7 +99,7 @@ def parse(schema: type[Schema], document: Mapping[str, Any], *, within: str = ""
     try:
         return schema.model_validate(document)
     except ValidationError as error:
-        faults = _essential(error.errors(include_url=False))
+        faults = _essential(schema, error.errors(include_url=False))
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
     told = merged([_fault(schema, fault, within) for fault in faults[:LISTED]])
     raise InvalidInput.of(told, n_more=max(len(faults) - LISTED, 0))
@@ -156,15 +156,35 @@ def _require_storable(document: Any) -> None:
             raise InvalidInput("The document holds a NUL character or half a surrogate pair.")
 
 
-def _essential(faults: list[Any]) -> list[Any]:
-    """Leave out that a list is too short when the reason is a fault inside it."""
-    above = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
-    return [one for one in faults if one["type"] != "too_short" or one["loc"] not in above]
-
-
 @cache
 def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return schema.model_json_schema()
+
+
+def _essential(schema: type[BaseModel], faults: list[Any]) -> list[Any]:
+    """Leave out what follows from other faults: that their list is too short, or a key is missing.
+
+    A key that is misspelt is said once, as an unknown key that names the one it may mean.
+    """
+    above = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    unknown = [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
+    has_missing = any(fault["type"] == "missing" for fault in faults)
+    meant = {_meant(schema, loc) for loc in unknown[:LISTED]} if has_missing else set()
+    return [
+        fault
+        for fault in faults
+        if (fault["type"] != "too_short" or fault["loc"] not in above)
+        and (fault["type"] != "missing" or fault["loc"] not in meant)
+    ]
+
+
+def _meant(schema: type[BaseModel], location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return where the key would stand that is suggested for an unknown one."""
+    names, keys = _resolve(_json_schema(schema), list(location))
+    close = (
+        key for key in keys if hints.closest(str(names[-1]), keys) == hints.closest(key, [key])
+    )
+    return (*location[:-1], *close)
 
 
 def _fault(schema: type[BaseModel], fault: Any, within: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 SHOWN = 10
 LONGEST = 100
+NEAR = 0.6  # least likeness of two names, of which one may be the other mistyped
 
 
 def shown(name: Any) -> str:
@@ -15,7 +16,7 @@ def shown(name: Any) -> str:
 
 def closest(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the closest known name, or nothing."""
-    close = get_close_matches(name[:LONGEST], sorted(set(known)), n=1, cutoff=0.5)
+    close = get_close_matches(name[:LONGEST], sorted(set(known)), n=1, cutoff=NEAR)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

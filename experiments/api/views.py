@@ -226,15 +226,21 @@ class ExposuresView(ListAPIView[Exposure]):
     scopes = {"GET": "experiments:read"}
     queryset = Exposure.objects.none()  # for the schema
     serializer_class = serializers.ExposureRow
+    filterset_class = filters.ExposureFilter
     pagination_class = _ByRow
 
     def get_queryset(self) -> QuerySet[Exposure]:
         """Return who met an arm."""
-        return exposures_of(selectors.get_experiment(self.kwargs["experiment_id"]))
+        return exposures_of(self.experiment)
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """Return the experiment of the address."""
+        return selectors.get_experiment(self.kwargs["experiment_id"])
 
 
 class AnalysesView(ListAPIView[Analysis]):
-    """All looks at an experiment."""
+    """The looks at an experiment that are kept."""
 
     scopes = {"GET": "experiments:read"}
     queryset = Analysis.objects.none()  # for the schema

@@ -24,13 +24,13 @@ from experiments.lifecycle import ExperimentStatus
 from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import Decision, ExperimentPlan, Findings, Verdict, duration
 from experiments.querysets import ExperimentQuerySet
+from experiments.selectors.records import N_KEPT
 
 if TYPE_CHECKING:
     from experiments.plans.observed import Observed
 
 logger = logging.getLogger(__name__)
 LEAST_BETWEEN = timedelta(seconds=2)  # looks at one experiment
-N_KEPT = 20  # newest analyses, beside those that decided and the last of each day
 _LIVE = (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED)
 # A batch says when it began and is seen when it ends, so a look overlaps the one before. What has
 # something is looked at every minute besides: a period may be over by the clock alone.
@@ -211,7 +211,7 @@ def _not_newer(experiment: Experiment, at: datetime) -> ExperimentQuerySet:
 
 
 def _thin(experiment: Experiment, newest: int) -> None:
-    """Let go of old looks that decided nothing, but the last of each day."""
+    """Let go of old looks but the last before each change of verdict, and of each day."""
     with connection.cursor() as cursor:
         cursor.execute(_THIN, [experiment.pk, newest - N_KEPT])
 

@@ -72,6 +72,19 @@ class ExperimentPlan(Section):
     )
     seed: int = Field(default=0, ge=0, lt=2**63)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _context_of_units(cls, given: Any) -> Any:
+        """Refuse a context of a shadow experiment first: nothing inside of it needs mending."""
+        if isinstance(given, dict) and given.get("design", "shadow") == "shadow":
+            asked = given.get("allocation")
+            if isinstance(asked, dict) and asked.get("context") is not None:
+                raise ValueError(
+                    "allocation.context gives units shares by what they come in: shadow arms see "
+                    "every period, whatever it is; it is for the design assigned"
+                )
+        return given
+
     @field_validator("arms")
     @classmethod
     def _one_control(cls, arms: list[ArmSpec]) -> list[ArmSpec]:
@@ -131,11 +144,6 @@ class ExperimentPlan(Section):
             raise ValueError("counted_by exposure is for the design assigned: shadow has none")
         if self.allocation.policy != "fixed":
             raise ValueError("a policy gives shares to units: shadow arms see every period")
-        if self.allocation.context is not None:
-            raise ValueError(
-                "allocation.context gives units shares by what they come in: shadow arms see every "
-                "period, whatever it is"
-            )
 
     def _require_metric(self, metric: MetricSpec) -> None:
         """Refuse what this design or method cannot say of a metric."""

@@ -28,7 +28,7 @@ from experiments.selectors.detecting import detectability
 from experiments.selectors.records import list_allocations, plan_of
 from experiments.selectors.statistics import tallies
 
-TOLD_CHANGES = {"shares", "verdict", "winner", "status"}
+TOLD_CHANGES = {"shares", "context", "verdict", "winner", "status"}
 ANSWERS = {
     Verdict.WINNER: "A winner",
     Verdict.NO_DIFFERENCE: "No difference",

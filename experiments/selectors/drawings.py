@@ -133,8 +133,7 @@ def _draw_shares(
     where = f" where {asked.attribute} is {context}" if asked else ""
     return draw_shares(
         along, shares, title=f"Shares of the arms{where}",
-        said=f"What each arm was given{where} from when on; the exposures of that time know their "
-        "chance.",
+        said=f"The share of each arm over time{where}; an exposure keeps the chance that it had.",
         write_along=write_time_of(along[0], along[-1]), up="share",
     )  # fmt: skip
 

@@ -5,11 +5,15 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from crowetrade_site.core import hints
 from crowetrade_site.core.errors import NotFound
 from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import ExperimentPlan
 from experiments.plans.verdicts import nothing_yet
 from experiments.querysets import ExperimentQuerySet
+
+MOST_COMPARED = 1_000  # names, the newest, with one that is unknown
+N_KEPT = 20  # newest analyses, beside the last before each change of verdict and of each day
 
 
 def list_experiments() -> ExperimentQuerySet:
@@ -57,7 +61,9 @@ def find_experiment(name_or_id: str) -> Experiment:
     try:
         return get_experiment(UUID(name_or_id))
     except ValueError:
-        raise NotFound(f"There is no experiment {name_or_id!r}.") from None
+        known = Experiment.objects.order_by("-created_at").values_list("name", flat=True)
+        near = hints.nearest(name_or_id, known[:MOST_COMPARED])
+        raise NotFound(f"There is no experiment {hints.shown(name_or_id)!r}{near}") from None
 
 
 def plan_of(experiment: Experiment) -> ExperimentPlan:
@@ -104,10 +110,23 @@ def get_analysis(experiment: Experiment, number: int | None = None) -> Analysis:
         one.experiment = experiment  # with what is known of later looks
         return one
     if number is not None:
-        raise NotFound(f"The experiment {experiment} has no analysis {number}.")
+        raise NotFound(
+            f"The experiment {experiment} has no analysis {number}{_gone(found, number)}."
+        )
     first_look = plan_of(experiment).analysis.first_look
     more = failure_of(experiment) or nothing_yet(0, first_look)
     raise NotFound(f"The experiment {experiment} has no analysis yet. {more}")
+
+
+def _gone(analyses: QuerySet[Analysis], number: int) -> str:
+    """Return what a refusal adds where there was a look of a number; empty where there was none."""
+    newest = analyses.first()
+    if newest is None or number > newest.number:
+        return ""
+    return (
+        f" any more: kept are the newest {N_KEPT}, the last before each change of the verdict and "
+        "the last of each day"
+    )
 
 
 def failure_of(experiment: Experiment) -> str:

@@ -6,12 +6,12 @@ from django.test import Client
 from django.urls import reverse
 
 from crowetrade_site.core.services import console_user
-from experiments import jobs
+from experiments import jobs, services
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment, Tally
 from experiments.selectors import get_board
 from tests.factories.accounts import account
-from tests.factories.experiments import add_sums, draft, returns, running
+from tests.factories.experiments import AT, add_sums, draft, returns, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PLAN = """
@@ -144,6 +144,20 @@ class TestPages:
         assert card.rows[0].estimate.endswith(" pp")
         assert card.rows[0].interval.count(" pp") == 2
         assert " pp</text>" in card.drawing.marks
+
+    def test_tell_in_which_context_shares_were_changed(self, owner, browser):
+        context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        made = running(owner, design="assigned", allocation={"context": context})
+        services.reallocate(
+            experiment_id=made.public_id, weights={"champion": 0.3, "challenger": 0.7},
+            context="turbulent", reason="a look", actor=owner, at=AT,
+        )  # fmt: skip
+
+        report = reverse("admin:experiments_experiment_report", args=[made.pk])
+        for address in (page(made), report):
+            history = browser.get(address).content.decode().split("<h3>History", 1)[1]
+            assert "<small>context: turbulent</small>" in history
+            assert "challenger 0.5, champion 0.5 → challenger 0.7, champion 0.3" in history
 
     def test_stop_renewing_once_it_is_over(self, owner, browser):
         made = running(owner)

@@ -87,7 +87,9 @@ class TestLife:
 
     @pytest.mark.parametrize("words", [("start_experiment", "none"), ("show_experiment", "none")])
     def test_refuses_in_one_line(self, db, manage, words):
-        with pytest.raises(CommandError, match=r"There is no experiment 'none'\.$"):
+        with pytest.raises(
+            CommandError, match=r"There is no experiment 'none'; there is none yet\.$"
+        ):
             manage(*words, as_json=False)
 
 
@@ -183,10 +185,33 @@ class TestIngestOutcomes:
         assert "  line 3: bad_time: at is ISO 8601 with its zone" in text
         assert "  line 6: bad_time" in text
 
+    @pytest.mark.parametrize("kind", ["json", "csv"])
+    def test_refuses_a_row_that_is_wrong_and_takes_the_others(
+        self, experiment, manage, tmp_path, kind
+    ):
+        """One rule for a file and for REST, whose rows those of a JSON file are."""
+        wrong = ["0,0012", "", "1_0", "n/a"]
+        rows = of_arms(9)
+        for at, text in enumerate(wrong):
+            rows[2 * at]["value"] = text
+        path = tmp_path / "outcomes.json"
+        path.write_text(json.dumps(rows))
+        if kind == "csv":
+            path = written(tmp_path, "csv", [one | {"value": str(one["value"])} for one in rows])
+
+        counted = manage("ingest_outcomes", "momentum", path)
+        told = manage("ingest_outcomes", "momentum", path, as_json=False)
+
+        assert (counted["accepted"], counted["refused"]) == (5, {"not_finite": 4})
+        assert selectors.tallies(experiment)["not_finite"] == 8  # counted each time
+        first = "line 2" if kind == "csv" else "row 0 (counted from 0)"
+        assert f"  {first}: not_finite: " in told
+        assert "5 had been counted; 4 refused." in told
+
     @pytest.mark.parametrize(
         ("text", "line"),
         [
-            ("metric,value\na,1\n\nb,2\nc,x\n", "line 5: CSV conversion error"),
+            ("metric,value\na,1\n\nb,2\nc,3,4\n", "line 5: Expected 2 columns"),
             ("metric,value\r\n\r\na,1\r\nb,2,3\r\n", "line 4: Expected 2 columns"),
         ],
     )
@@ -240,6 +265,12 @@ class TestListExperiments:
 
 
 class TestShowExperiment:
+    def test_names_the_nearest_of_an_unknown_name(self, experiment):
+        with pytest.raises(CommandError, match="no experiment 'momentun'; did you mean 'momentum'"):
+            call_command("show_experiment", "momentun")
+        with pytest.raises(CommandError, match=r"no experiment 'x'; there are: momentum\."):
+            call_command("show_experiment", "x")
+
     def test_tells_the_start_the_metric_and_the_difference_so_far(self, experiment, manage):
         record_outcomes(
             experiment_id=experiment.public_id, sent=of_rows(of_arms(10)), actor=experiment.owner,

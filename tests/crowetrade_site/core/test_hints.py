@@ -8,6 +8,11 @@ class TestNearest:
     def test_lists_what_there_is(self):
         assert hints.nearest("qqq", ["b", "a", "a"]) == "; there are: a, b."
 
+    def test_takes_no_name_that_is_far_for_the_closest(self):
+        hint = hints.nearest("shares", ["context", "reason", "weights"])
+
+        assert hint == "; there are: context, reason, weights."
+
     def test_says_that_there_is_none(self):
         assert hints.nearest("qqq", []) == "; there is none yet."
 

@@ -232,6 +232,25 @@ class TestContexts:
         listed = api.get(url(experiment, "exposures/")).json()["results"]
         assert [row["context"] for row in listed] == ["turbulent"]
 
+    def test_filter_the_exposures(self, api, experiment):
+        for unit, regime in (("AAPL", "turbulent"), ("MSFT", "calm"), ("IBM", "turbulent")):
+            asked = {"unit": unit, "attributes": {"regime": regime}}
+            api.post(url(experiment, "assign/"), asked, format="json")
+
+        found = api.get(url(experiment, "exposures/?context=turbulent")).json()["results"]
+        told = problem(api.get(url(experiment, "exposures/?context=turbulant")), 422)
+
+        assert [row["unit"] for row in found] == ["IBM", "AAPL"]
+        assert told["errors"][0]["path"] == "context"
+        assert "did you mean 'turbulent'?" in told["detail"]
+
+    def test_are_no_filter_where_the_plan_has_none(self, api, owner):
+        other = running(owner, name="plain", design="assigned")
+
+        told = problem(api.get(url(other, "exposures/?context=calm")), 422)
+
+        assert "the plan of plain has none: leave it out." in told["detail"]
+
     def test_are_asked_for(self, api, experiment):
         told = problem(
             api.post(url(experiment, "assign/"), {"units": ["AAPL"]}, format="json"), 422
@@ -302,7 +321,23 @@ class TestRecords:
         assert api.get(url(experiment, "analysis/?number=1")).json()["findings"] == {"n_periods": 1}
         listed = api.get(url(experiment, "analyses/")).json()["results"]
         assert [one["number"] for one in listed] == [2, 1]
-        problem(api.get(url(experiment, "analysis/?number=3")), 404)
+        told = problem(api.get(url(experiment, "analysis/?number=3")), 404)
+        assert told["detail"] == f"The experiment {experiment} has no analysis 3."
+
+    def test_say_of_one_that_is_kept_no_more_what_is(self, api, owner):
+        experiment = running(owner)
+        for number in (1, 3):
+            Analysis.objects.create(
+                experiment=experiment, number=number, at=START, n_periods=number, findings={},
+                decision={}, verdict="continue", digest=str(number), seconds=0.1,
+            )  # fmt: skip
+
+        told = problem(api.get(url(experiment, "analysis/?number=2")), 404)
+
+        assert told["detail"] == (
+            f"The experiment {experiment} has no analysis 2 any more: kept are the newest 20, the "
+            "last before each change of the verdict and the last of each day."
+        )
 
     def test_are_for_readers(self, owner):
         feeder = client(owner, "experiments:feed")

@@ -121,6 +121,37 @@ class TestExperimentPlan:
             allocation={"context": context}
         )
 
+    @pytest.mark.parametrize(
+        "allocation",
+        [
+            {"policy": "ucb1", "context": {"attribute": "regime", "values": ["calm", "wild"]}},
+            {"context": {"atribute": "regime", "values": ["calm"]}, "flor": 0.2},
+        ],
+    )
+    def test_says_first_that_a_shadow_experiment_has_no_context(self, allocation):
+        said = refusal(allocation=allocation)
+
+        assert "allocation.context gives units shares" in said
+        assert "a policy gives" not in said
+        assert "atribute" not in said
+
+    def test_says_once_that_a_key_is_misspelt(self):
+        context = {"atribute": "regime", "values": ["calm", "wild"]}
+
+        with pytest.raises(InvalidInput) as told:
+            planned(design="assigned", allocation={"context": context})
+
+        assert told.value.extensions["errors"] == [
+            {"path": "allocation.context.atribute",
+             "message": "unknown key; did you mean 'attribute'?"}
+        ]  # fmt: skip
+
+    def test_says_of_a_key_that_is_far_from_all_what_is_missing_too(self):
+        said = refusal(design="assigned", allocation={"context": {"color": 1}})
+
+        assert "allocation.context.color: unknown key; there are: attribute" in said
+        assert "allocation.context.attribute: Field required" in said
+
     def test_puts_the_control_first(self):
         plan = planned(
             arms=[{"name": "b"}, {"name": "a", "control": True}],
