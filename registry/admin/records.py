@@ -32,6 +32,10 @@ class EvidenceAdmin(ReadOnlyAdmin):
     class Media:
         css = {"all": ["registry/registry.css"]}
 
+    empty_text = (
+        "Runs of a version's file (strategy: models:/NAME/NUMBER) hand evidence in; validators "
+        "attest by POST /api/v1/versions/ID/evidence/."
+    )
     list_display = [
         "version", "kind", "topic", "is_measured", "shown_status", "source", "handed_in_by",
         "produced_at", "expires_at",
@@ -115,6 +119,7 @@ STORE_DIALOG = {
 class PromotionPolicyAdmin(RegistryAdmin):
     """Policies, every version."""
 
+    empty_text = "A validator stores a policy above."
     list_display = ["__str__", "digest", "stored_by", "reason", "created_at"]
     list_filter = ["name"]
     list_select_related = ["stored_by"]
