@@ -91,6 +91,13 @@ def page_of_source(source: str) -> str:
         return ""
 
 
+def name_of_source(source: str) -> str:
+    """Return what measured, short: ``run 1a2b3c4d`` for ``backtests.run:<id>``."""
+    place, _, key = source.partition(":")
+    noun = place.rpartition(".")[2]
+    return f"{noun} {key[:8]}" if page_of_source(source) else source[:40]
+
+
 def with_pages(evidence: Iterable[Evidence]) -> list[Evidence]:
     """Return evidence with `source_page`, the address of its source, and `main_figures`."""
     pieces = list(evidence)
