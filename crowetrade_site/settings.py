@@ -323,7 +323,12 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "crowetrade_site.dashboard.context",
-    "SIDEBAR": {"show_search": True, "navigation": "crowetrade_site.dashboard.navigation"},
+    "COMMAND": {"search_callback": "crowetrade_site.dashboard.search"},
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": True,
+        "navigation": "crowetrade_site.dashboard.navigation",
+    },
     "COLORS": {
         "primary": {
             "50": "#eef2ff",

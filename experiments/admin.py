@@ -139,6 +139,10 @@ class ExperimentAdmin(ServiceAdmin):
     """Experiments: what runs, what was answered, and the live board of each."""
 
     read_scope, write_scope = "experiments:read", "experiments:write"
+    empty_text = (
+        "An experiment is made from a plan by manage.py create_experiment PLAN.yaml, by POST "
+        "/api/v1/experiments/, or above."
+    )
     list_display = [
         "name", "shown_status", "answer", "design", "owner", "started_at", "concluded_at",
     ]  # fmt: skip

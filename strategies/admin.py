@@ -20,6 +20,10 @@ class StrategyAdmin(ServiceAdmin):
     """Strategy specs; a draft can be frozen."""
 
     read_scope, write_scope = "strategies:read", "strategies:write"
+    empty_text = (
+        "A strategy is stored by POST /api/v1/strategies/ and frozen here. Runs need none: their "
+        "spec describes one, or names a built-in one or a version of a model."
+    )
     list_display = ["name", "shown_status", "digest", "created_by", "created_at", "frozen_at"]
     list_filter = ["status", "created_by"]
     list_select_related = ["created_by"]

@@ -19,6 +19,7 @@ class DatasetAdmin(ServiceAdmin):
     """Dataset versions with their quality reports."""
 
     read_scope, write_scope = "datasets:read", "datasets:write"
+    empty_text = "Bars are imported by manage.py import_bars, or by POST /api/v1/datasets/."
     list_display = [
         "name",
         "version",

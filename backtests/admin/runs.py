@@ -126,6 +126,7 @@ class RunAdmin(ServiceAdmin):
     """Runs: live progress while they work, the tear sheet once they are over."""
 
     read_scope, write_scope = "runs:read", "runs:write"
+    empty_text = "A run is queued by manage.py run SPEC.yaml, by POST /api/v1/runs/, or above."
     list_display = [
         "name",
         "shown_status",

@@ -1,5 +1,7 @@
 """The admin's ground: read-mostly pages whose actions call the services the API calls."""
 
+import json
+from contextlib import suppress
 from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
@@ -9,10 +11,12 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import FieldError
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -74,6 +78,7 @@ class ReadOnlyAdmin(ModelAdmin):
     """Rows to look at; whoever's roles give `read_scope` may."""
 
     read_scope: ClassVar[str]
+    empty_text: ClassVar[str] = ""  # how rows come into the list, shown where there are none
     list_fullwidth = True
     show_full_result_count = False
 
@@ -137,6 +142,16 @@ class ReadOnlyAdmin(ModelAdmin):
             and not page.has_view_permission(request)
         }
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a row; the identifier that the API gives leads here too."""
+        with suppress(ValueError, FieldError):
+            row = get_object_or_404(self.model, public_id=UUID(object_id))
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
+        answer: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return answer
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -187,12 +202,27 @@ class ServiceAdmin(ReadOnlyAdmin):
         return UUID(str(row.public_id))
 
 
+def _page_about(event: AuditEvent) -> str:
+    """Return the address of the page of what an entry is about; empty where it has none.
+
+    Accounts and tokens have pages for admins alone, and whoever reads the trail may be none.
+    """
+    if event.object_type in {"auth.User", "core.ApiToken"}:
+        return ""
+    try:
+        name = event.object_type.lower().replace(".", "_")
+        return reverse(f"admin:{name}_change", args=[UUID(event.object_id)])
+    except (ValueError, NoReverseMatch):
+        return ""
+
+
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
     """The trail, newest first, by who, what and when."""
 
     read_scope = "audit:read"
-    list_display = ["at", "verb", "actor", "subject", "reason", "is_sealed"]
+    empty_text = "Every change of state leaves an entry; none has happened."
+    list_display = ["shown_at", "verb", "actor", "subject", "reason", "is_sealed"]
     list_filter = ["verb", "actor", "object_type"]
     list_select_related = ["auditsealitem"]
     search_fields = ["object_id", "request_id", "reason"]
@@ -203,19 +233,34 @@ class AuditEventAdmin(ReadOnlyAdmin):
         "verb",
         "actor",
         "reason",
+        "subject",
         "object_type",
         "object_id",
         "request_id",
+        "told",
         "content",
         "leaf_hash",
         "is_sealed",
     ]
-    readonly_fields = ["content", "leaf_hash", "is_sealed"]
+    readonly_fields = ["subject", "told", "content", "leaf_hash", "is_sealed"]
+
+    @admin.display(description="at (UTC)", ordering="at")
+    def shown_at(self, event: AuditEvent) -> SafeString:
+        """When, in one line."""
+        moment = f"{event.at:%Y-%m-%d %H:%M:%S}"
+        return format_html('<span style="white-space: nowrap">{}</span>', moment)
 
     @admin.display(description="on")
-    def subject(self, event: AuditEvent) -> str:
-        """What it happened to, short."""
-        return f"{event.object_type} {event.object_id[:8]}"
+    def subject(self, event: AuditEvent) -> SafeString | str:
+        """What it happened to, short, with a link where that has a page for every reader."""
+        shown = f"{event.object_type.rpartition('.')[2]} {event.object_id[:8]}"
+        page = _page_about(event)
+        return format_html('<a href="{}" class="text-link">{}</a>', page, shown) if page else shown
+
+    @admin.display(description="content")
+    def told(self, event: AuditEvent) -> str:
+        """The text with lines, to be read."""
+        return preformatted(json.dumps(json.loads(event.canonical), indent=2, ensure_ascii=False))
 
     @admin.display(description="sealed", boolean=True)
     def is_sealed(self, event: AuditEvent) -> bool:
@@ -238,6 +283,7 @@ class AuditSealAdmin(ReadOnlyAdmin):
     """The chain of signed roots."""
 
     read_scope = "audit:read"
+    empty_text = "The beat seals the trail in the background; manage.py seal_audit does it at once."
     list_display = ["number", "sealed_at", "count", "seal_digest", "key_id"]
     ordering = ["-number"]
     fields = ["number", "sealed_at", "count", "statement", "seal_digest", "key_id"]
@@ -254,6 +300,7 @@ class ApiTokenAdmin(ServiceAdmin):
     """Everybody's tokens for an admin, without their text."""
 
     read_scope = write_scope = "users:write"
+    empty_text = "A token is made by manage.py create_token."
     list_display = [
         "name",
         "user",

@@ -13,6 +13,11 @@ from crowetrade_site.core.models import AuditEvent, BaseModel
 
 MOST_EVENTS = 30
 
+# Verbs whose noun is not what it happened to.
+_WHAT = {
+    "handed_in": "evidence handed in to the registry",
+    "evidence_refused": "evidence refused by the registry",
+}
 _SHORT = 12
 _LONGEST = 160
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -65,8 +70,9 @@ def happening_of(event: AuditEvent, subject: str) -> Happening:
     """Return one entry, with its subject as the caller calls it."""
     told = json.loads(event.canonical)
     noun, verb = event.verb.split(".")[-2:]
+    what = _WHAT.get(verb, f"{noun} {verb.replace('_', ' ')}")
     return Happening(
-        at=event.at, what=f"{noun} {verb.replace('_', ' ')}", subject=subject, actor=event.actor,
+        at=event.at, what=what, subject=subject, actor=event.actor,
         roles=", ".join(told["roles"]), reason=event.reason,
         changes=list(_changes(told["before"], told["after"])),
     )  # fmt: skip

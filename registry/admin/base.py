@@ -1,14 +1,12 @@
 """What the registry's pages share: colors of states, dialogs, and who may press anything."""
 
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from unfold.decorators import action
 from unfold.forms import BaseDialogForm
@@ -93,6 +91,13 @@ def page_of_source(source: str) -> str:
         return ""
 
 
+def name_of_source(source: str) -> str:
+    """Return what measured, short: ``run 1a2b3c4d`` for ``backtests.run:<id>``."""
+    place, _, key = source.partition(":")
+    noun = place.rpartition(".")[2]
+    return f"{noun} {key[:8]}" if page_of_source(source) else source[:40]
+
+
 def with_pages(evidence: Iterable[Evidence]) -> list[Evidence]:
     """Return evidence with `source_page`, the address of its source, and `main_figures`."""
     pieces = list(evidence)
@@ -159,12 +164,3 @@ class RegistryAdmin(ServiceAdmin):
             entry for entry in super().get_actions_detail(request, object_id)
             if entry.action_name.removeprefix(prefix) in names
         ]  # fmt: skip
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Show a row; the identifier that the API gives leads here too."""
-        with suppress(ValueError):
-            row = get_object_or_404(self.model, public_id=UUID(object_id))
-            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", row.pk)
-        return super().change_view(request, object_id, form_url, extra_context)

@@ -45,6 +45,7 @@ class OwnerForm(ReasonForm):
 class RegisteredModelAdmin(RegistryAdmin):
     """Models with their cards, versions and history."""
 
+    empty_text = "A model is registered by POST /api/v1/models/, or by an MLflow client."
     list_display = [
         "name", "in_use", "owner", "desk", "tier", "n_numbers", "policy", "review_date",
         "changed_at",

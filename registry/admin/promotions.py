@@ -84,7 +84,7 @@ class ExecuteForm(BaseDialogForm):
         object_id: int | str | None = None,
     ) -> dict[str, Any]:
         """Hand the dialog the version that is in production now."""
-        row = selectors.list_requests().filter(pk=object_id).first()
+        row = selectors.list_requests().filter(pk=str(object_id)).first()
         model = None if row is None else row.version.registered_model
         present = ModelVersion.objects.filter(registered_model=model, stage=Stage.PRODUCTION)
         return {"leaving": present.select_related("registered_model").first()}
@@ -94,6 +94,7 @@ class ExecuteForm(BaseDialogForm):
 class PromotionRequestAdmin(RegistryAdmin):
     """Requests for promotion, and what waits for whom."""
 
+    empty_text = "A promotion is asked for on the page of a version in testing or staging."
     list_display = [
         "name", "target", "shown_status", "requested_by", "author", "approved", "requested_at",
         "expires_at",

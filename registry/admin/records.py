@@ -18,7 +18,7 @@ from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReadOnlyAdmin, ReasonForm, preformatted
 from crowetrade_site.core.errors import DomainError
 from registry import services
-from registry.admin.base import RegistryAdmin, page_of_source, person
+from registry.admin.base import RegistryAdmin, name_of_source, page_of_source, person
 from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, PromotionPolicy
 
@@ -32,8 +32,12 @@ class EvidenceAdmin(ReadOnlyAdmin):
     class Media:
         css = {"all": ["registry/registry.css"]}
 
+    empty_text = (
+        "Runs of a version's file (strategy: models:/NAME/NUMBER) hand evidence in; validators "
+        "attest by POST /api/v1/versions/ID/evidence/."
+    )
     list_display = [
-        "version", "kind", "topic", "is_measured", "shown_status", "source", "handed_in_by",
+        "version", "kind", "topic", "is_measured", "shown_status", "short_source", "handed_in_by",
         "produced_at", "expires_at",
     ]  # fmt: skip
     list_filter = ["kind", "is_measured", "status"]
@@ -66,19 +70,33 @@ class EvidenceAdmin(ReadOnlyAdmin):
 
     @admin.display(description="figures")
     def shown_figures(self, piece: Evidence) -> SafeString:
-        """The figures as text."""
-        return preformatted(json.dumps(piece.figures, indent=2, ensure_ascii=False))
+        """The figures, a line each."""
+        return preformatted("\n".join(f"{key}: {_word(one)}" for key, one in piece.figures.items()))
 
     @admin.display(description="source")
     def shown_source(self, piece: Evidence) -> SafeString | str:
         """What measured it, with a link to its page; or where a person has it from."""
         page = page_of_source(piece.source)
-        return format_html('<a href="{}">{}</a>', page, piece.source) if page else piece.source
+        return _linked(page, piece.source)
+
+    @admin.display(description="source", ordering="source")
+    def short_source(self, piece: Evidence) -> SafeString | str:
+        """What measured it, so short that the list is no wider than the page."""
+        return _linked(page_of_source(piece.source), name_of_source(piece.source))
 
     @admin.display(description="bound to")
     def shown_digests(self, piece: Evidence) -> SafeString:
-        """The digests as text."""
-        return preformatted(json.dumps(piece.digests, indent=2))
+        """The digests, a line each."""
+        return preformatted("\n".join(f"{key}: {one}" for key, one in piece.digests.items()))
+
+
+def _word(value: Any) -> str:
+    """Return a figure as it was measured: nothing is rounded here."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _linked(page: str, text: str) -> SafeString | str:
+    return format_html('<a href="{}" class="text-link">{}</a>', page, text) if page else text
 
 
 class PolicyForm(ReasonForm):
@@ -115,6 +133,7 @@ STORE_DIALOG = {
 class PromotionPolicyAdmin(RegistryAdmin):
     """Policies, every version."""
 
+    empty_text = "A validator stores a policy above."
     list_display = ["__str__", "digest", "stored_by", "reason", "created_at"]
     list_filter = ["name"]
     list_select_related = ["stored_by"]

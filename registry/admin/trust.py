@@ -32,6 +32,10 @@ class TypeForm(ReasonForm):
 class TrustedTypeAdmin(RegistryAdmin):
     """What the skops files of a desk may name beside the registry's own list."""
 
+    empty_text = (
+        "The registry's own list is enough for most models. Where a desk's skops files name "
+        "another type, propose it above; a second person approves it."
+    )
     list_display = [
         "name", "desk", "shown_state", "proposed_by", "approved_by", "revoked_by", "proposed_at",
     ]  # fmt: skip

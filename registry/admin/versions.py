@@ -168,6 +168,10 @@ def _holding(description: str, *, icon: str, title: str, text: str, is_held: boo
 class ModelVersionAdmin(RegistryAdmin):
     """Versions: their files, gates, evidence and history, and every move."""
 
+    empty_text = (
+        "Hand files in by PUT /api/v1/files/PATH and register them by POST "
+        "/api/v1/models/ID/versions/, or log a model with an MLflow client."
+    )
     list_display = [
         "name", "shown_stage", "shown_status", "marks", "format", "n_files", "size", "created_by",
         "created_at",

@@ -1,6 +1,8 @@
 """Models out of the registry: opened only if they may be, and once."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -8,12 +10,17 @@ from django.db import IntegrityError, connection, transaction
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Conflict, Corrupted, InvalidInput, NotFound
 from registry import jobs, selectors, services
+from registry.artifacts import sandbox
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
 from registry.selectors import loading
 from tests.factories.backtests import AT
-from tests.factories.registry import events_of, model_version
+from tests.factories.registry import events_of, model_version, registered_model
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "registry.md"
+(EXAMPLE,) = re.findall(
+    r"```python\n(from registry import services.*?)```", PAGE.read_text(), re.DOTALL
+)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -180,3 +187,27 @@ class TestLoad:
     def test_says_what_is_not_there(self, db, address):
         with pytest.raises(NotFound):
             selectors.load(address)
+
+
+class TestExampleOfTheDocs:
+    @pytest.mark.skipif(
+        not sandbox.is_available().is_available, reason="no Landlock or bubblewrap on this kernel"
+    )
+    def test_predicts(self, researcher, tmp_path, capsys):
+        import skops.io
+        from sklearn.linear_model import LinearRegression
+
+        fitted = LinearRegression().fit([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [1.0, 3.0, 2.0])
+        skops.io.dump(fitted, tmp_path / "model.skops")
+        made = model_version(
+            researcher, model=registered_model(researcher, "fx-carry"),
+            status=VersionStatus.PENDING, content=(tmp_path / "model.skops").read_bytes(),
+        )  # fmt: skip
+        jobs.admit_version(version_id=made.public_id)
+
+        exec(EXAMPLE, {})  # noqa: S102 - the text of our own page
+
+        named, predicted = capsys.readouterr().out.splitlines()
+        assert named == "fx-carry 1 skops"
+        expected = fitted.predict([[0.02, 1.0], [-0.01, 3.0]])
+        assert predicted == str(expected)

@@ -1,12 +1,18 @@
 """The admin's pages: who sees them, what they cost, and what their actions do."""
 
+from uuid import uuid4
+
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
 from crowetrade_site.core import roles, services
+from crowetrade_site.core.admin import ReadOnlyAdmin, _page_about
 from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSeal
 from tests.crowetrade_site.core.trail import NOON, note, sealed
+from tests.factories.accounts import account
+from tests.factories.registry import model_version
 
 pytestmark = pytest.mark.django_db
 PAGES = {
@@ -15,6 +21,14 @@ PAGES = {
     "core_apitoken": "users:write",
     "auth_user": "users:write",
 }
+# Every list that may be empty: a policy is there from the first migration on, and a login audited.
+EMPTY = [
+    model
+    for model, page in admin.site._registry.items()
+    if isinstance(page, ReadOnlyAdmin)
+    and page.search_fields
+    and model._meta.label not in {"core.AuditEvent", "registry.PromotionPolicy"}
+]
 ALL_ROLES = [role.value for role in roles.Role]
 
 
@@ -120,6 +134,41 @@ class TestPages:
 
         assert bytes(event.leaf).hex() in page
         assert "&quot;verb&quot;:&quot;core.test.noted&quot;" in page
+
+    def test_show_the_text_with_lines_beside(self, as_role):
+        (event,) = note()
+        page = as_role("auditor").get(row_of("core_auditevent", event.pk)).content.decode()
+
+        assert "\n  &quot;verb&quot;: &quot;core.test.noted&quot;" in page
+
+    def test_lead_to_what_an_entry_is_about(self, as_role):
+        author = account("researcher")
+        version = model_version(author)
+        event = AuditEvent.objects.filter(object_id=str(version.public_id)).latest("id")
+        target = f"/admin/registry/modelversion/{version.public_id}/change/"
+        auditor = as_role("auditor")
+
+        for page in (list_of("core_auditevent"), row_of("core_auditevent", event.pk)):
+            assert target in auditor.get(page).content.decode()
+        assert auditor.get(target, follow=True).status_code == 200
+
+    def test_link_to_no_page_that_only_admins_have(self, as_role):
+        (event,) = note()
+        token = AuditEvent(object_type="core.ApiToken", object_id=str(uuid4()))
+
+        assert _page_about(token) == ""
+        assert _page_about(event) == ""
+
+    @pytest.mark.parametrize("query", ["", "?q=zzzz"])
+    @pytest.mark.parametrize(
+        "page", sorted(f"{model._meta.label_lower.replace('.', '_')}" for model in EMPTY)
+    )
+    def test_say_how_rows_come_into_an_empty_list(self, as_role, page, query):
+        answer = as_role("admin").get(list_of(page) + query).content.decode()
+
+        assert "This page yielded" not in answer
+        assert ("Nothing matches" in answer) == bool(query)
+        assert query or "yet</h2>" in answer
 
     def test_refuse_a_change_of_an_entry(self, as_role):
         (event,) = note()

@@ -119,6 +119,26 @@ class TestPages:
         assert answer.context["cl"].result_count == n_rows
 
 
+class TestEvidence:
+    def test_leads_to_what_measured_by_a_short_name(self, author):
+        version, key = model_version(author), uuid4()
+        services.record_evidence(
+            version_id=version.public_id, kind="backtest", figures={"n_bars": 2520, "sharpe": 0.8},
+            digests={"artifact": version.digest, "data": "0" * 64},
+            source=f"backtests.run:{key}", produced_at=AT, at=AT,
+        )  # fmt: skip
+        page = reverse("admin:backtests_run_change", args=[key])
+        browser = login(author)
+
+        rows = browser.get(reverse("admin:registry_evidence_changelist")).content.decode()
+        html = shown(browser, version.evidence.get())
+
+        assert f'<a href="{page}" class="text-link">run {str(key)[:8]}</a>' in rows
+        assert f"backtests.run:{key}" not in rows
+        assert f'<a href="{page}" class="text-link">backtests.run:{key}</a>' in html
+        assert "n_bars: 2520\nsharpe: 0.8" in html
+
+
 class TestModelPage:
     def test_shows_versions_aliases_and_what_the_card_lacks(self, author):
         model = registered_model(author, "alpha", purpose="")
