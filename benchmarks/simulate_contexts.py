@@ -157,7 +157,7 @@ APART = {
     "3/14 better in calm, half worse in turbulent: nothing in all": Scene((1.5 / 7, -0.5)),
 }
 
-LASTING = (10, 40)  # periods a batch; a regime stays for ten
+LASTING = ((80, 1), (80, 3), (1_200, 10), (1_200, 40))  # horizon, batch; a regime stays for ten
 
 
 def null_rows(n_experiments: int) -> list[Row]:
@@ -201,12 +201,13 @@ def effect_rows(n_experiments: int) -> list[Row]:
 def lasting_rows(n_experiments: int) -> list[Row]:
     """Return how often regimes that last make a difference of none, by the plan's batch."""
     rows: list[Row] = []
-    for batch in LASTING:
-        scene = Scene((0.5, -0.5), 1.0, is_common=True, n_periods=1_200, batch=batch)
+    for n_periods, batch in LASTING:
+        scene = Scene((0.5, -0.5), 1.0, is_common=True, n_periods=n_periods, batch=batch)
         plan = plan_of(is_seen=True, scene=scene)
         found = [simulated(plan, scene, seed) for seed in range(n_experiments)]
         rows.append(
             {
+                "horizon_periods": n_periods,
                 "batch_periods": batch,
                 "a difference is found": rate([has_difference(one.findings) for one in found]),
                 "no interval": rate([is_withheld(one.findings) for one in found]),
