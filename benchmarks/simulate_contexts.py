@@ -21,6 +21,8 @@ from experiments.bandits import LinearThompson, ThompsonGaussian
 from experiments.plans import ExperimentPlan, Findings
 from experiments.plans.allocating import next_weights
 from experiments.plans.analysis import analyze
+from experiments.plans.differences import differences_of
+from experiments.plans.methods import intervals_of
 from experiments.plans.observed import Observed
 from experiments.simulation import Regimes, compare_regimes
 from experiments.statistics.summaries import PeriodTable
@@ -29,7 +31,7 @@ SEED = 20261128
 DAY_NS = 86_400_000_000_000
 VALUES = ("calm", "turbulent")
 N_DECISIONS, N_WORLDS, N_REPETITIONS, N_LINEAR = 2_000, 20, 50, 5
-N_PERIODS, EVERY = 80, 4  # periods between two decisions
+N_PERIODS, N_DECIDED = 80, 20  # times that the policy decides
 N_EXPERIMENTS = 1_000
 
 Row = dict[str, str | float]
@@ -55,11 +57,15 @@ def main() -> None:
     print(f"regimes, {N_REPETITIONS} repetitions of each ({N_LINEAR} of the last column).\n")
     print_markdown(regret_rows())
     print(f"\n{asked.experiments:,} experiments of {N_PERIODS} periods of 60 units a row;")
-    print(f"Thompson with a floor of 10 % and steps of 0.2 decides every {EVERY} periods.\n")
+    print(f"Thompson with a floor of 10 % and steps of 0.2 decides {N_DECIDED} times.\n")
     print_markdown(null_rows(asked.experiments))
     n_apart = max(2, asked.experiments // 5)
     print(f"\nThe same, {n_apart:,} experiments a row.\n")
     print_markdown(effect_rows(n_apart))
+    print(
+        f"\nPeriods of one regime, 60 units, effects of ±0.5 that come to 0, {n_apart:,} a row.\n"
+    )
+    print_markdown(lasting_rows(n_apart))
     print(f"\n{time.perf_counter() - begun:.0f} s")
 
 
@@ -118,20 +124,25 @@ class Scene:
         ten are turbulent in every period.
     n_units : int
         A period.
+    n_periods, batch : int
+        The horizon, and the plan's `batch_periods`.
     """
 
     effects: tuple[float, float] = (0.0, 0.0)
     level: float = 0.0
     is_common: bool = False
     n_units: int = 60
+    n_periods: int = N_PERIODS
+    batch: int = 1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One experiment that was simulated: what was found, and what it gave up."""
+    """One experiment that was simulated: what was found and given up, and what periods differed."""
 
     findings: Findings
     regret: float
+    differences: FloatArray
 
 
 ALIKE = {
@@ -143,7 +154,10 @@ APART = {
     "half better in calm, half worse in turbulent": Scene((0.5, -0.5), 1.0),
     "the same, and 20 units a period": Scene((0.5, -0.5), 1.0, n_units=20),
     "the same, 60 units, and periods have one regime": Scene((0.5, -0.5), 1.0, is_common=True),
+    "3/14 better in calm, half worse in turbulent: nothing in all": Scene((1.5 / 7, -0.5)),
 }
+
+LASTING = ((80, 1), (80, 3), (1_200, 10), (1_200, 40))  # horizon, batch; a regime stays for ten
 
 
 def null_rows(n_experiments: int) -> list[Row]:
@@ -156,6 +170,7 @@ def null_rows(n_experiments: int) -> list[Row]:
                 "arms are alike": name,
                 "a difference is found": rate([has_difference(one.findings) for one in found]),
                 "within some context": rate([has_difference_within(one.findings) for one in found]),
+                "no interval": rate([is_withheld(one.findings) for one in found]),
                 "estimate": with_error([estimate_of(one) for one in found]),
             }
         )
@@ -175,9 +190,37 @@ def effect_rows(n_experiments: int) -> list[Row]:
                     "shares": "by context" if is_seen else "one for all",
                     "regret": with_error([one.regret for one in found]),
                     "estimate": with_error([estimate_of(one) for one in found]),
+                    "found better": rate([is_better(one.findings) for one in found]),
+                    "found worse": rate([is_worse(one.findings) for one in found]),
+                    "no interval": rate([is_withheld(one.findings) for one in found]),
                 }
             )
     return rows
+
+
+def lasting_rows(n_experiments: int) -> list[Row]:
+    """Return how often regimes that last make a difference of none, by the plan's batch."""
+    rows: list[Row] = []
+    for n_periods, batch in LASTING:
+        scene = Scene((0.5, -0.5), 1.0, is_common=True, n_periods=n_periods, batch=batch)
+        plan = plan_of(is_seen=True, scene=scene)
+        found = [simulated(plan, scene, seed) for seed in range(n_experiments)]
+        rows.append(
+            {
+                "horizon_periods": n_periods,
+                "batch_periods": batch,
+                "a difference is found": rate([has_difference(one.findings) for one in found]),
+                "no interval": rate([is_withheld(one.findings) for one in found]),
+                "found if none were withheld": rate([_would_find(plan, one) for one in found]),
+            }
+        )
+    return rows
+
+
+def _would_find(plan: ExperimentPlan, one: Outcome) -> bool:
+    """Return whether the differences of periods alone leave 0 out at some look."""
+    seen = intervals_of(plan.analysis, one.differences, plan.analysis.confidence, bound=None)
+    return bool(np.any((seen.lower > 0.0) | (seen.upper < 0.0)))
 
 
 def estimate_of(one: Outcome) -> float:
@@ -186,9 +229,10 @@ def estimate_of(one: Outcome) -> float:
     return math.nan if estimate is None else estimate
 
 
-def plan_of(*, is_seen: bool) -> ExperimentPlan:
+def plan_of(*, is_seen: bool, scene: Scene | None = None) -> ExperimentPlan:
     """Return the plan, with shares by regime or the same for all units."""
     context = {"attribute": "regime", "values": list(VALUES)} if is_seen else None
+    scene = scene or Scene()
     return ExperimentPlan.model_validate(
         {
             "name": "simulated",
@@ -196,7 +240,7 @@ def plan_of(*, is_seen: bool) -> ExperimentPlan:
             "design": "assigned",
             "arms": [{"name": "champion", "control": True}, {"name": "challenger"}],
             "metrics": [{"name": "return", "role": "primary"}],
-            "analysis": {"horizon_periods": N_PERIODS, "batch_periods": 1},
+            "analysis": {"horizon_periods": scene.n_periods, "batch_periods": scene.batch},
             "allocation": {
                 "policy": "thompson_normal", "floor": 0.1, "max_step": 0.2, "context": context,
             },
@@ -214,7 +258,7 @@ def simulated(plan: ExperimentPlan, scene: Scene, seed: int) -> Outcome:
     weights = {number: list(plan.weights) for number in numbers}
     tables: list[PeriodTable] = []
     regret, effects = 0.0, np.array(scene.effects)
-    for period in range(N_PERIODS):
+    for period in range(scene.n_periods):
         number = np.array(in_force)[of[period]]
         share = np.array([weights[one][1] for one in in_force])[of[period]]
         arm = (rng.random(scene.n_units) < share).astype(np.int64)
@@ -223,18 +267,19 @@ def simulated(plan: ExperimentPlan, scene: Scene, seed: int) -> Outcome:
         regret += float(np.sum(np.maximum(effect, 0.0) - effect * arm))
         at = np.full(scene.n_units, period * DAY_NS)
         tables.append(PeriodTable.of_outcomes(at, arm, values, allocation=number))
-        if (period + 1) % EVERY == 0:
+        if (period + 1) % (scene.n_periods // N_DECIDED) == 0:
             _decide(plan, tables[0].merged(*tables[1:]), numbers, in_force, weights)
     whole = tables[0].merged(*tables[1:])
     seen = Observed({"return": whole}, weights=weights, contexts=numbers)
-    return Outcome(analyze(plan, seen), regret)
+    _, differences = differences_of(plan, plan.primary, whole, 1, numbers)
+    return Outcome(analyze(plan, seen), regret, differences)
 
 
 def _regimes(scene: Scene, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the regime of each unit, shape (n_periods, n_units)."""
     if not scene.is_common:
-        return (rng.random((N_PERIODS, scene.n_units)) < 0.3).astype(np.int64)
-    leaves = rng.random(N_PERIODS) < 0.1
+        return (rng.random((scene.n_periods, scene.n_units)) < 0.3).astype(np.int64)
+    leaves = rng.random(scene.n_periods) < 0.1
     return np.repeat((np.cumsum(leaves) % 2)[:, np.newaxis], scene.n_units, axis=1)
 
 
@@ -255,6 +300,23 @@ def has_difference(found: Findings) -> bool:
     """Return whether the overall interval leaves 0 out."""
     one = found.primary.comparisons[0]
     return one.lower is not None and one.upper is not None and not one.lower <= 0.0 <= one.upper
+
+
+def is_better(found: Findings) -> bool:
+    """Return whether the challenger was shown to make more over all contexts."""
+    one = found.primary.comparisons[0]
+    return one.lower is not None and one.lower > 0.0
+
+
+def is_worse(found: Findings) -> bool:
+    """Return whether it was shown to make less."""
+    one = found.primary.comparisons[0]
+    return one.upper is not None and one.upper < 0.0
+
+
+def is_withheld(found: Findings) -> bool:
+    """Return whether there is no interval, since none would hold."""
+    return found.primary.comparisons[0].is_withheld
 
 
 def has_difference_within(found: Findings) -> bool:

@@ -56,6 +56,11 @@ class World:
         Share of cells whose second leg comes after newer outcomes of its unit.
     enters : str
         ``""`` where all are there from the start; ``evenly``, or ``ever more``.
+    n_other, share : int, float
+        Units that are there besides, in another context, and the challenger's share of them.
+    apart : float
+        What the challenger makes more in one context; it makes less in the other so that all in
+        all nothing differs.
     """
 
     level: float = 0.0
@@ -65,6 +70,9 @@ class World:
     heavy: float = 0.0
     late: float = 0.0
     enters: str = ""
+    n_other: int = 0
+    share: float = 0.5
+    apart: float = 0.0
 
 
 WORLDS = {
@@ -82,6 +90,12 @@ WORLDS = {
         0.1, effect=0.17, legs=0.7
     ),
     "the same, and a second leg of ten comes late": World(0.1, effect=0.17, legs=0.7, late=0.1),
+    "by one; 50 more in a context where the challenger has half": World(1.0, n_other=50),
+    "by one; 100 more, of whom it has 15 %": World(1.0, n_other=100, share=0.15),
+    "by one; 50 more, of whom it has 2 %": World(1.0, n_other=50, share=0.02),
+    "by one; each of 200 in either context by chance, where effects are 1 and −1": World(
+        1.0, n_other=100, apart=1.0
+    ),
 }
 
 
@@ -92,7 +106,7 @@ def main() -> None:
     )
     parser.add_argument("--experiments", type=int, default=1_000, help="of each kind")
     n_runs = parser.parse_args().experiments
-    rows: list[tuple[str, ...]] = [("units", *METHODS)]
+    rows: list[tuple[str, ...]] = [("units", *METHODS, "no interval")]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for name, world in WORLDS.items():
             found = np.array(list(pool.map(_Run(world), range(n_runs), chunksize=20)))
@@ -111,24 +125,33 @@ class _Run:
 
     def __call__(self, seed: int) -> list[bool]:
         given = drawn(self.world, np.random.default_rng([20261128, seed]))
-        return [_is_found(method, *given) for method in METHODS]
+        found = [_interval(method, *given) for method in METHODS]
+        return [*(lower > 0.0 or upper < 0.0 for lower, upper in found), found[1][1] == np.inf]
 
 
-def _is_found(method: str, periods: PeriodTable, units: UnitTable) -> bool:
+def _interval(method: str, periods: PeriodTable, units: UnitTable) -> tuple[float, float]:
+    """Return the largest lower and the least upper end of all looks."""
     plan = PLANS[method]
-    found = clustered_sequence(plan, plan.primary, periods, units, 1, CONFIDENCE)
-    return bool(np.any((found.sequence.lower > 0.0) | (found.sequence.upper < 0.0)))
+    contexts = {1: "one", 2: "other"} if np.any(units.allocation == 2) else None
+    found = clustered_sequence(plan, plan.primary, periods, units, 1, CONFIDENCE, contexts)
+    return float(found.sequence.lower.max()), float(found.sequence.upper.min())
 
 
 def drawn(world: World, rng: np.random.Generator) -> tuple[PeriodTable, UnitTable]:
     """Return the sums of an experiment in which arms differ by nothing but chance."""
-    n_units = 3 * N_UNITS if world.enters == "ever more" else N_UNITS
-    arm_of = rng.integers(0, 2, n_units)
+    n_units = (3 * N_UNITS if world.enters == "ever more" else N_UNITS) + world.n_other
+    arm_of, context = rng.integers(0, 2, n_units), np.ones(n_units, dtype=np.int64)
+    if world.n_other:
+        context[N_UNITS:] = 2
+        arm_of[N_UNITS:] = rng.random(world.n_other) < world.share
+    if world.apart:
+        context = rng.integers(1, 3, n_units)
     period, unit = _cells(world, n_units, rng)
     shocks = world.shock * rng.standard_normal(N_PERIODS)
     effects = world.effect * rng.standard_normal(N_PERIODS)
     values = (world.level * rng.standard_normal(n_units))[unit] + rng.standard_normal(unit.size)
     values += shocks[period] + effects[period] * arm_of[unit]
+    values += world.apart * (3 - 2 * context[unit]) * arm_of[unit]
     counts_from = period
     if world.legs:
         values = np.stack([values / 2 + world.legs, values / 2 - world.legs], axis=1).ravel()
@@ -137,10 +160,12 @@ def drawn(world: World, rng: np.random.Generator) -> tuple[PeriodTable, UnitTabl
         ).ravel()
         period, unit = np.repeat(period, 2), np.repeat(unit, 2)
         counts_from = np.minimum(period + is_late, N_PERIODS - 1)
-    arm = arm_of[unit]
+    arm, number = arm_of[unit], context[unit]
     return (
-        PeriodTable.of_outcomes(period, arm, values),
-        UnitTable.of_outcomes(period, arm, unit, values, counts_from=counts_from),
+        PeriodTable.of_outcomes(period, arm, values, allocation=number),
+        UnitTable.of_outcomes(
+            period, arm, unit, values, allocation=number, counts_from=counts_from
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from experiments.plans.differences import differences_of, period_values
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
 from experiments.plans.methods import RARE, intervals_of
-from experiments.plans.mixes import why_mix_fails
+from experiments.plans.mixes import why_arrivals_fail, why_mix_fails
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.plans.units import (
@@ -132,12 +132,17 @@ def _of_a_mix(
     A guardrail keeps its own: a pause for nothing is taken back, a loss is not.
     """
     one = _compared(plan, metric, table, arm, confidence, contexts)
-    is_safe = metric.role == "guardrail" or not one.is_known
-    why = None if is_safe else why_mix_fails(plan, table, arm, contexts)
+    if metric.role == "guardrail" or not one.is_known:
+        return one
+    return _unless(why_mix_fails(plan, table, arm, contexts), one)
+
+
+def _unless(why: str | None, one: Comparison) -> Comparison:
+    """Return a comparison, or its estimate alone where there is a reason."""
     if why is None:
         return one
     return Comparison(
-        one.arm, one.against, confidence, estimate=one.estimate, because=why, is_withheld=True
+        one.arm, one.against, one.confidence, estimate=one.estimate, because=why, is_withheld=True
     )
 
 
@@ -182,7 +187,10 @@ def _compared_by_unit(
     effect = None if found.error is None else (float(plain.mean[-1]), found.error)
     ends = found.ends + plan.period_ns
     n = int(plain.periods[-1])
-    return _told(plan, metric, arm, plain, ends, effect, n=n, lacks=found.lacks)
+    one = _told(plan, metric, arm, plain, ends, effect, n=n, lacks=found.lacks)
+    if metric.role == "guardrail" or not one.is_known:
+        return one
+    return _unless(why_arrivals_fail(plan, units, contexts), one)
 
 
 def _withheld(

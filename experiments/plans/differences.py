@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.sections import MetricSpec
+from experiments.statistics.clusters import UnitTable
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
@@ -119,15 +120,19 @@ def uncompared_shares(
 
 
 def traffic_by_period(
-    table: PeriodTable, contexts: Mapping[int, str]
+    table: PeriodTable | UnitTable, n: FloatArray, contexts: Mapping[int, str]
 ) -> tuple[list[str], FloatArray]:
-    """Return the contexts that have outcomes, and how many by period, (n_periods, n_contexts)."""
-    whose = np.array([contexts.get(number, "") for number in table.allocation.tolist()], np.str_)
-    names, of = np.unique(whose, return_inverse=True)
-    periods, at = np.unique(table.period, return_inverse=True)
+    """Return the contexts that have traffic, and how much by period, (n_periods, n_contexts).
+
+    `n` is of each row: its outcomes, or the units that came. Periods without any are left out.
+    """
+    is_some = n > 0.0
+    numbers = table.allocation[is_some].tolist()
+    names, of = np.unique([contexts.get(number, "") for number in numbers], return_inverse=True)
+    periods, at = np.unique(table.period[is_some], return_inverse=True)
     flat = at.reshape(-1) * names.size + of.reshape(-1)
-    n = np.bincount(flat, table.n, periods.size * names.size)
-    return names.tolist(), n.reshape(periods.size, names.size).astype(np.float64)
+    found = np.bincount(flat, n[is_some], periods.size * names.size)
+    return names.tolist(), found.reshape(periods.size, names.size).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

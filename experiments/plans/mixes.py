@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from experiments.plans.differences import traffic_by_period, uncompared_shares
 from experiments.plans.document import ExperimentPlan
+from experiments.statistics.clusters import UnitTable
 from experiments.statistics.summaries import PeriodTable
 
 MOST_LEFT_OUT: Final = 0.05  # of all outcomes, before there is no answer
+_SPREAD: Final = 10.0  # periods in which as many units came as in each other
 _TIMES: Final = 4.0  # by which a batch is longer than what periods tell of each other
 
 
@@ -41,7 +43,7 @@ def why_mix_fails(
     """
     if len(set(contexts.values())) < 2 or not table.n_rows:
         return None
-    names, traffic = traffic_by_period(table, contexts)
+    names, traffic = traffic_by_period(table, table.n, contexts)
     came = traffic.sum(axis=0)
     if len(names) == 1:
         return (
@@ -57,15 +59,33 @@ def why_mix_fails(
             "the period: the others are of another mix, and there is no interval above "
             f"{MOST_LEFT_OUT:.0%}. Longer periods and a higher floor help."
         )
-    needed = batch_needed(traffic)
-    if needed > plan.analysis.batch:
-        return (
-            "Contexts last: periods after each other have the same one, and depend. An interval "
-            f"takes batch_periods of {needed:,} or more by what was seen so far, and the plan has "
-            f"{plan.analysis.batch:,}. It would be another plan, with a horizon of ten such "
-            "batches at least."
-        )
-    return None
+    return _too_short(plan, batch_needed(traffic))
+
+
+def why_arrivals_fail(
+    plan: ExperimentPlan, units: UnitTable, contexts: Mapping[int, str]
+) -> str | None:
+    """Return why no interval over all contexts would hold of units that report again; or None.
+
+    How many came in each is chance by the batch in which they came, if they came in ten at least.
+    """
+    names, came = traffic_by_period(units, units.units, contexts)
+    by_period = came.sum(axis=1)
+    if len(names) < 2 or by_period.sum() ** 2 < _SPREAD * np.sum(by_period**2):
+        return None
+    return _too_short(plan, batch_needed(came))
+
+
+def _too_short(plan: ExperimentPlan, needed: int) -> str | None:
+    """Return why contexts last too long for the plan's batch; None if they do not."""
+    if needed <= plan.analysis.batch:
+        return None
+    return (
+        "Contexts last: periods after each other have the same one, and depend. An interval takes "
+        f"batch_periods of {needed:,} or more by what was seen so far, and the plan has "
+        f"{plan.analysis.batch:,}. It would be another plan, with a horizon of ten such batches at "
+        "least."
+    )
 
 
 def batch_needed(traffic: NDArray[np.float64]) -> int:

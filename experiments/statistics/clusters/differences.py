@@ -20,7 +20,13 @@ from experiments.statistics.checks import FloatArray, IntArray, integers_of, req
 from experiments.statistics.clusters.products import N, X, Y
 from experiments.statistics.clusters.sides import Sides, sides_of
 from experiments.statistics.clusters.tables import UnitTable
-from experiments.statistics.clusters.two_way import TINY, effective_units, over_units, two_way
+from experiments.statistics.clusters.two_way import (
+    TINY,
+    effective_units,
+    over_batches,
+    over_units,
+    two_way,
+)
 from experiments.statistics.errors import SettingsError
 from experiments.statistics.summaries import PeriodTable
 
@@ -133,7 +139,7 @@ def clustered_differences(
         weights = weights - by_look * x_weights
         in_time = in_time - by_look * _linear(then, sides.reported, X, N)[1]
     difference = np.where(shares.any(axis=1), (shares * contrasts).sum(axis=1), np.nan)
-    mix = _mix(sides, shares, contrasts)
+    mix = _mix(sides, shares, contrasts, batch)
     variance, freedom = two_way(sides, weights, in_time, batch, below, mix)
     has_units, thin = _has_units(sides, below)
     is_known = (variance > 0.0) & (freedom > 0.0) & has_units
@@ -173,14 +179,22 @@ def _shares(sides: Sides, first: FloatArray, below: int) -> FloatArray:
     return shares
 
 
-def _mix(sides: Sides, shares: FloatArray, contrasts: FloatArray) -> FloatArray:
-    """Return what the chance of how many units came in each group adds, shape (n_looks,)."""
+def _mix(
+    sides: Sides, shares: FloatArray, contrasts: FloatArray, batch: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return what chance in how many units came in each group adds, and its freedom, (n_looks,).
+
+    As if they came one by one, or by the periods in which they did where that is more.
+    """
     counts = shares @ sides.of_group
     whole = (shares * contrasts) @ sides.of_group
     apart = whole / np.maximum(counts, TINY) - whole.sum(axis=1, keepdims=True)
-    n = np.sum(sides.traffic * (counts > 0.0), axis=1)
-    found: FloatArray = np.sum(counts * apart**2, axis=1) / np.maximum(n, 1.0)
-    return found
+    apart = np.where(counts > 0.0, apart, 0.0)
+    n = np.maximum(np.sum(sides.traffic * (counts > 0.0), axis=1), 1.0)
+    by_unit = np.sum(counts * apart**2, axis=1) / n
+    by_period, n_batches = over_batches(sides.came, sides.ends, apart / n[:, np.newaxis], batch)
+    is_more = by_period > by_unit
+    return np.where(is_more, by_period, by_unit), np.where(is_more, n_batches - 1.0, np.inf)
 
 
 def _linear(

@@ -25,7 +25,7 @@ class Sides:
     `by_unit`, `by_cell` and `late` (..., 3, 3), and `units` has no moments. `of_group` has a 1
     where an allocation is of a group, shape (n_strata, n_groups), whose names are `groups`, and
     `traffic` the units of all arms in each that had reported by the looks, shape (n_looks,
-    n_groups).
+    n_groups); `came` has those of each period, shape (n_periods, n_groups).
     """
 
     parts: FloatArray
@@ -40,6 +40,7 @@ class Sides:
     units: FloatArray
     of_group: FloatArray
     groups: tuple[str, ...]
+    came: FloatArray
     traffic: FloatArray
 
 
@@ -71,8 +72,9 @@ def sides_of(
     of_units, reported = (np.cumsum(whole, axis=0)[ends] for whole in (of_units, parts))
     by_unit, by_cell, late = (of_units[..., at + SECOND] for at in (4, 10, 16))
     names, of_group = _groups(strata, units, groups)
+    came = _came(units, periods, groups, names)
     return Sides(
-        of_group=of_group, groups=names, traffic=_traffic(units, periods, groups, names)[ends],
+        of_group=of_group, groups=names, came=came, traffic=np.cumsum(came, axis=0)[ends],
         parts=parts, looks=come, ends=ends, period=periods[ends], reported=reported,
         first=of_units[..., 1:4], by_unit=by_unit, by_cell=by_cell, late=late,
         units=of_units[..., 0],
@@ -89,10 +91,10 @@ def _groups(
     return names, np.eye(len(names))[whose]
 
 
-def _traffic(
+def _came(
     units: UnitTable, periods: IntArray, groups: Mapping[int, str], names: tuple[str, ...]
 ) -> FloatArray:
-    """Return the units that had reported by each period, by group, (n_periods, n_groups).
+    """Return the units that first reported in each period, by group, (n_periods, n_groups).
 
     Units of all arms and allocations: how often one reports may be the arm's doing, that it came is
     not.
@@ -103,7 +105,7 @@ def _traffic(
     row = np.searchsorted(periods, units.period[is_by_then])
     flat = row * len(names) + whose[at.reshape(-1)][is_by_then]
     n = np.bincount(flat, units.units[is_by_then], periods.size * len(names))
-    return np.cumsum(n.astype(np.float64).reshape(periods.size, len(names)), axis=0)
+    return n.astype(np.float64).reshape(periods.size, len(names))
 
 
 def _summed(

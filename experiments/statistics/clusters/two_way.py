@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from experiments.statistics.checks import FloatArray
+from experiments.statistics.checks import FloatArray, IntArray
 from experiments.statistics.clusters.sides import Sides
 
 TINY: Final = 1e-300
@@ -24,16 +24,16 @@ TINY: Final = 1e-300
 
 def two_way(
     sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int, below: int,
-    mix: FloatArray,
+    mix: tuple[FloatArray, FloatArray],
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,).
 
-    `mix` is that of the shares of the groups, which counts as one by unit. Each group has the
-    freedom of its smaller side, less its strata: of one with few units those of another know
-    nothing.
+    `mix` is that of the shares of the groups and its freedom; it counts as one by unit. Each group
+    has the freedom of its smaller side, less its strata: of one with few units those of another
+    know nothing.
     """
     by_group = _over_strata(sides, weights, weights, below) @ sides.of_group
-    by_unit = by_group.sum(axis=1) + mix
+    by_unit = by_group.sum(axis=1) + mix[0]
     by_period, n_batches = over_periods(sides, in_time, batch)
     both = over_cells(sides, in_time)
     n_strata = (weights != 0.0).any(axis=(2, 3)) @ sides.of_group
@@ -43,7 +43,8 @@ def two_way(
     unit_freedom = np.maximum(effective - n_strata, least)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.maximum(by_unit + by_period - both, np.maximum(by_unit, by_period))
-        uncertain = np.sum(by_group**2 / unit_freedom, axis=1) + by_period**2 / (n_batches - 1.0)
+        uncertain = np.sum(by_group**2 / unit_freedom, axis=1) + mix[0] ** 2 / mix[1]
+        uncertain += by_period**2 / (n_batches - 1.0)
         return variance, variance**2 / uncertain
 
 
@@ -79,12 +80,17 @@ def _over_strata(sides: Sides, one: FloatArray, other: FloatArray, below: int) -
 
 def over_periods(sides: Sides, weights: FloatArray, batch: int) -> tuple[FloatArray, FloatArray]:
     """Return the variance over batches of periods, and how many there are, shape (n_looks,)."""
-    flat = sides.parts.reshape(sides.parts.shape[0], -1)
-    variance, n_batches = np.full(sides.ends.size, np.nan), np.zeros(sides.ends.size)
-    for look, end in enumerate(sides.ends.tolist()):
-        made = np.add.reduceat(
-            flat[: end + 1] @ weights[look].ravel(), np.arange(0, end + 1, batch)
-        )
+    parts = sides.parts.reshape(sides.parts.shape[0], -1)
+    return over_batches(parts, sides.ends, weights.reshape(-1, parts.shape[1]), batch)
+
+
+def over_batches(
+    parts: FloatArray, ends: IntArray, weights: FloatArray, batch: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return the variance of a linear figure of what periods added, and the batches at a look."""
+    variance, n_batches = np.full(ends.size, np.nan), np.zeros(ends.size)
+    for look, end in enumerate(ends.tolist()):
+        made = np.add.reduceat(parts[: end + 1] @ weights[look], np.arange(0, end + 1, batch))
         n_batches[look] = made.size
         if made.size > 1:
             variance[look] = made @ made * made.size / (made.size - 1.0)

@@ -244,7 +244,7 @@ class TestUnitsThatReportAgain:
         arm = (rng.random(4_000) < np.where(number == 1, 0.9, 0.5)).astype(int)
         lift = np.where(number == 1, 1.0, -1.0) * arm
         values = (rng.standard_normal(4_000) + lift)[unit] + rng.standard_normal(unit.size)
-        period = np.tile(np.arange(3), 4_000) + 3 * (unit % 20)
+        period = np.tile(np.arange(3), 4_000) + 3 * (unit // 4 % 20)
         given = {"allocation": number[unit]}
         table = PeriodTable.of_outcomes(period, arm[unit], values, **given)
         units = UnitTable.of_outcomes(period, arm[unit], unit, values, **given)
@@ -354,6 +354,37 @@ class TestUnitsThatReportAgain:
 
         assert wrong / 400 <= 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / 400)
 
+    @pytest.mark.slow
+    def test_cover_it_where_a_day_has_one_context(self):
+        """Ten units come a day, all in one context; effects are 1 and -1: 200 A/A of the mix."""
+        rng, wrong = np.random.default_rng(1), 0
+        for _ in range(200):
+            number = np.repeat(rng.integers(1, 3, 30), 10)
+            given = coming(rng, number, np.repeat(np.arange(30), 10))
+            found = clustered_differences(*given, 1, [30], groups=CONTEXTS)
+            reach = stats.t.ppf(0.975, found.freedom[0]) * found.error[0]
+            wrong += abs(found.difference[0]) > reach
+
+        assert wrong / 200 <= 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / 200)
+
+    @pytest.mark.parametrize(("stay", "is_withheld"), [(20, True), (2, False)])
+    def test_wait_where_they_come_in_one_context_for_long(self, stay, is_withheld):
+        rng = np.random.default_rng(3)
+        by_day = 1 + np.cumsum(rng.random(200) < 1.0 / stay) % 2
+        day = np.repeat(np.arange(200), 10)
+        table, units = coming(rng, np.repeat(by_day, 10), day)
+        regime = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        plan = planned(
+            counted_by="outcome", allocation={"policy": "fixed", "context": regime},
+        )  # fmt: skip
+
+        found = analyze(plan, seen(table, units={"return": units}))
+
+        one = found.primary.comparisons[0]
+        assert one.is_withheld is is_withheld
+        assert one.is_known is not is_withheld
+        assert ("Contexts last" in one.because) is is_withheld
+
     def test_are_compared_though_their_arms_report_in_turn(self):
         """Turbulent units of one arm report on even days and of the other on odd ones."""
         rng = np.random.default_rng(0)
@@ -376,6 +407,16 @@ class TestUnitsThatReportAgain:
         turbulent = found.contexts[1]
         assert turbulent.n_periods == 39  # of the first day nobody knows both
         assert turbulent.comparisons[0].estimate == pytest.approx(3.0, abs=0.3)
+
+
+def coming(rng, number, day):
+    """Return the sums of units that report six days from theirs on, whose effects are 1 and -1."""
+    arm = rng.integers(0, 2, number.size)
+    level = rng.standard_normal(number.size) + np.where(number == 1, 1.0, -1.0) * arm
+    unit = np.repeat(np.arange(number.size), 6)
+    period = day[unit] + np.tile(np.arange(6), number.size)
+    values = level[unit] + rng.standard_normal(unit.size)
+    return again(period * DAY, arm, unit, values, number)
 
 
 def again(period, arm, unit, values, number):

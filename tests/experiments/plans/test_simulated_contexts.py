@@ -7,6 +7,7 @@ import pytest
 from benchmarks.simulate_contexts import (
     ALIKE,
     APART,
+    Scene,
     estimate_of,
     has_difference,
     plan_of,
@@ -27,6 +28,17 @@ class TestExperiments:
         estimates = [estimate_of(one) for one in found]
         error = math.sqrt(sum(each * each for each in estimates)) / N
         assert abs(sum(estimates) / N) < 4.0 * error
+
+    @pytest.mark.parametrize(
+        "scene",
+        [Scene((0.5, -0.5), 1.0, is_common=True), Scene((1.5 / 7, -0.5), n_units=20)],
+        ids=["regimes last", "few units"],
+    )
+    def test_find_no_difference_where_those_of_contexts_come_to_none(self, scene):
+        found = [simulated(plan_of(is_seen=True), scene, 20_000 + seed) for seed in range(60)]
+
+        n_wrong = sum(has_difference(one.findings) for one in found)
+        assert n_wrong <= 60 * 0.05 + 2.0 * math.sqrt(60 * 0.05 * 0.95)
 
     def test_lose_less_than_without_where_the_best_arm_depends_on_the_regime(self):
         scene = next(iter(APART.values()))
