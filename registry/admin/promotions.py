@@ -145,7 +145,7 @@ class PromotionRequestAdmin(RegistryAdmin):
         if rule and rule.executes & held and row.status == RequestStatus.APPROVED:
             given = [one for one in row.approvals.all() if one.approver_id == user.pk]
             is_own = any(one.lapsed_at is None for one in given)
-            names |= set() if is_own or self._standing(row).refusals else {"execute"}
+            names |= set() if is_own or self._standing(row).execution_refusals else {"execute"}
         if user.pk in {row.requested_by_id, row.version.created_by_id}:
             names.add("withdraw")
         return names
