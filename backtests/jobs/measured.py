@@ -141,7 +141,8 @@ def _causality(run: Run) -> dict[str, Any]:
         "of", "is_same_code", "n_cuts", "n_differing", "n_responding", "n_bars", "n_decisions",
         "first_difference",
     )  # fmt: skip
-    return {name: found[name] for name in names}
+    share = {"responding_share": found["n_responding"] / found["n_cuts"]}
+    return {name: found[name] for name in names} | share
 
 
 def _sentence(run: Run) -> str:
