@@ -102,7 +102,7 @@ class PromotionRequestAdmin(RegistryAdmin):
     def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:  # noqa: ARG002
         """Hand the page its checklist and approvals."""
         standing = self._standing(row)
-        evidence = selectors.list_evidence().filter(version_id=row.version_id)
+        evidence = selectors.list_evidence().filter(version__digest=row.version.digest)
         return {
             "promotion": row,
             "asked_from": asked_from(Stage(row.target)),

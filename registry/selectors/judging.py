@@ -14,7 +14,6 @@ from django.db.models import (
     Max,
     Min,
     Q,
-    QuerySet,
     Value,
     When,
     Window,
@@ -52,9 +51,9 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     stored = policy_in_force(version.registered_model.policy)
     policy = policies.Policy.model_validate(stored.document)
     asked = policy.of(target)
-    rows = version.evidence.filter(status=EvidenceStatus.VALID).order_by("id")
-    pieces = [_facts(row) for row in rows]
-    history = _history(version, asked.gates)
+    told = _told(version)
+    pieces = [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
+    history = _history(version, told, asked.gates)
     report = gates.evaluate(
         target, asked, facts_of(version, at=at), pieces, at, history=history,
         measured=policy.measured_before(target), below=policy.measured_below(target),
@@ -72,29 +71,51 @@ _FAILED = Q(kind=policies.GateKind.REPRODUCTION) & ~Q(figures__contains={"is_ide
 ) & ~Q(figures__contains={"n_differing": 0})
 
 
-def _history(version: ModelVersion, asked: Sequence[policies.Gate]) -> gates.History:
+def _told(version: ModelVersion) -> list[Evidence]:
+    """Return what is valid, and of each kind the newest of what it has superseded."""
+    place = Window(RowNumber(), partition_by=["kind", "status"], order_by="-id")
+    newest = Q(status=EvidenceStatus.SUPERSEDED, is_measured=True, place__lte=MOST_EARLIER)
+    rows = version.evidence.annotate(place=place)
+    return list(rows.filter(Q(status=EvidenceStatus.VALID) | newest).order_by("id"))
+
+
+def _history(
+    version: ModelVersion, told: Sequence[Evidence], asked: Sequence[policies.Gate]
+) -> gates.History:
     """Return what no gate is met by and each tells; failures of the same bytes whatever comes."""
-    superseded = version.evidence.filter(status=EvidenceStatus.SUPERSEDED, is_measured=True)
-    place = Window(RowNumber(), partition_by="kind", order_by="-id")
-    newest = superseded.annotate(place=place).filter(place__lte=MOST_EARLIER)
-    earlier = sorted(newest, key=lambda row: row.pk)
-    repeats = Evidence.objects.filter(
-        version__digest=version.digest, kind__in=sorted(policies.OF_A_RUN), is_measured=True
-    )
-    failed = repeats.filter(_FAILED, status=EvidenceStatus.SUPERSEDED)
-    failed = failed.exclude(figures__contains={"is_same_code": False})
-    failed = failed.order_by("kind", "figures__of", "-id").distinct("kind", "figures__of")
-    twins = repeats.filter(status=EvidenceStatus.VALID).exclude(version=version)
+    earlier = [row for row in told if row.status == EvidenceStatus.SUPERSEDED]
+    repeats = _repeats(version)
+    failed = [row for row in repeats if row.status == EvidenceStatus.SUPERSEDED]
+    valid = [row for row in repeats if row.status == EvidenceStatus.VALID]
     return gates.History(
-        earlier=[_facts(row) for row in earlier], older=_older(superseded, earlier, asked),
-        failed=[_facts(row) for row in failed], twins=[_facts(row) for row in twins],
+        earlier=[_facts(row) for row in earlier], older=_older(version, earlier, asked),
+        failed=[_facts(row) for row in failed],
+        twins=[_facts(row) for row in valid if row.version_id != version.pk],
     )  # fmt: skip
 
 
+def _repeats(version: ModelVersion) -> list[Evidence]:
+    """Return reproductions and checks of all versions of the same bytes.
+
+    The valid ones, and of each run the newest that failed and was superseded, so that their number
+    is that of runs.
+    """
+    speaks = ~Q(figures__contains={"is_same_code": False})
+    failed = Case(When(_FAILED & speaks, then=Value(True)), default=Value(False))
+    rows = Evidence.objects.filter(
+        version__digest=version.digest, kind__in=sorted(policies.OF_A_RUN), is_measured=True
+    ).annotate(has_failed=failed)
+    by_run = ["kind", KeyTransform("of", "figures"), "status", "has_failed"]
+    place = Window(RowNumber(), partition_by=by_run, order_by="-id")  # type: ignore[arg-type] # strings and expressions
+    newest = Q(status=EvidenceStatus.SUPERSEDED, has_failed=True, place=1)
+    return list(rows.annotate(place=place).filter(Q(status=EvidenceStatus.VALID) | newest))
+
+
 def _older(
-    superseded: QuerySet[Evidence], earlier: Sequence[Evidence], asked: Sequence[policies.Gate]
+    version: ModelVersion, earlier: Sequence[Evidence], asked: Sequence[policies.Gate]
 ) -> dict[str, gates.Older]:
     """Count what is too much to be told piece by piece, and take the extremes of its figures."""
+    superseded = version.evidence.filter(status=EvidenceStatus.SUPERSEDED, is_measured=True)
     told: dict[str, list[int]] = {}
     for row in earlier:
         told.setdefault(row.kind, []).append(row.pk)

@@ -125,7 +125,7 @@ def newest_by_stage(name: str, stages: Sequence[Stage] = ()) -> list[ModelVersio
     return list(rows.order_by("stage", "-number").distinct("stage"))
 
 
-def archived_among(version_ids: Iterable[UUID]) -> set[UUID]:
+def archived_among(version_ids: Iterable[UUID | None]) -> set[UUID]:
     """Return those of some versions that are archived."""
     found = ModelVersion.objects.in_stage(Stage.ARCHIVED).filter(public_id__in=set(version_ids))
     return set(found.values_list("public_id", flat=True))

@@ -296,7 +296,7 @@ class TestList:
         with CaptureQueriesContext(connection) as queries:
             judge.get(url(request))
 
-        assert len(queries) <= 9
+        assert len(queries) <= 10
 
 
 class TestWithoutEvidence:
