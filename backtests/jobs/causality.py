@@ -18,6 +18,7 @@ from backtests.jobs.backtest import REFUSALS, decide
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, load_market, market_of
 from backtests.jobs.prefixes import Checked, Difference, Played, check_prefixes, count_decisions
+from backtests.jobs.reproduction import compared
 from backtests.jobs.settings import setup_of
 from backtests.marketdata.futures import bytes_needed
 from backtests.marketdata.panel import Panel
@@ -46,16 +47,15 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     """Return the columns of a check; a problem among them where the run looks ahead.
 
     The original is computed first: only where that is the recorded result to the last bit is the
-    check one of that run. Cuts and futures come from the check's own id, which nobody chooses and
-    which is kept with what was found: the same id, the same check.
+    check one of that run. Else it is a reproduction that failed, and is told as one. Cuts and
+    futures come from the check's own id, which nobody chooses and which is kept with what was
+    found: the same id, the same check.
 
     Raises
     ------
     InvalidInput
         Data and spec do not go together, no bar follows any other, or other bars take more memory
         than a check may have.
-    OtherResult
-        The original comes out otherwise today.
     Cancelled, LeaseLost
         As `Lease.progress`.
     """
@@ -69,10 +69,7 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
         lease.phase(PHASE)
         base = play(spec, market, market.panel, beat=lambda: lease.phase(PHASE))
         if base.result.digest != original.result_digest:
-            raise OtherResult(
-                "The run comes out other than it was recorded; manage.py reproduce "
-                f"{original.public_id} says where it differs."
-            )
+            return _comes_out_otherwise(original)
         if base.result.ts.size < 2:
             raise InvalidInput("The run has one bar: none comes after it that could be another.")
         checked = check_prefixes(
@@ -99,6 +96,17 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     if found["n_differing"]:
         columns["problem"] = LooksAhead(sentence(found)).problem()
     return columns
+
+
+def _comes_out_otherwise(original: Run) -> dict[str, Any]:
+    """Return the columns of a check that found its run not reproduced, and nothing else."""
+    found = compared(original, is_same=False)
+    problem = OtherResult(
+        "The run comes out other than it was recorded; manage.py reproduce "
+        f"{original.public_id} says where it differs."
+    ).problem()
+    summary = {"reproduction": found, "engine_version": ENGINE_VERSION}
+    return {"result_digest": canonical.digest(found), "summary": summary, "problem": problem}
 
 
 def play(

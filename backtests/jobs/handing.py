@@ -17,7 +17,7 @@ from backtests.jobs.measured import pieces_of
 from backtests.jobs.problems import unexpected
 from backtests.lifecycle import OF_A_RUN
 from backtests.models import Run
-from crowetrade_site.core import audit
+from crowetrade_site.core import audit, canonical
 from crowetrade_site.core.errors import Conflict, DomainError, StaleState, Unavailable
 from registry import selectors
 from registry import services as registry
@@ -126,6 +126,7 @@ def _digests(run: Run) -> dict[str, str]:
         "artifact": run.tested_digest, "data": run.dataset.digest, "code": run.code_digest,
         "engine": str(run.summary.get("engine_version", "")), "strategy": run.strategy_digest,
         "spec": run.spec_digest, "result": run.result_digest,
+        "quality": canonical.digest(run.dataset.report),
     }  # fmt: skip
     return {name: digest for name, digest in known.items() if digest}
 

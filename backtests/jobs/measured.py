@@ -144,7 +144,8 @@ def _causality(run: Run) -> dict[str, Any]:
         "of", "is_same_code", "n_cuts", "n_differing", "n_responding", "n_bars", "n_decisions",
         "first_difference", "fills_look_ahead",
     )  # fmt: skip
-    return {name: found[name] for name in names if name in found}
+    share = {"responding_share": found["n_responding"] / found["n_cuts"]}
+    return {name: found[name] for name in names if name in found} | share
 
 
 def _sentence(run: Run) -> str:

@@ -23,8 +23,19 @@ def compare(run: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
     original = run.reproduces
     assert original is not None  # noqa: S101 - a constraint of the table
     is_same = outcome["result_digest"] == original.result_digest
+    found = compared(original, is_same=is_same)
+    if not is_same:
+        found["first_difference"] = first_difference(original, outcome)
+    columns: dict[str, Any] = {"summary": {**outcome["summary"], "reproduction": found}}
+    if not is_same:
+        columns["problem"] = NotReproduced(_sentence(found)).problem()
+    return columns
+
+
+def compared(original: Run, *, is_same: bool) -> dict[str, Any]:
+    """Return how a result stands to the one recorded, without a look at where they differ."""
     here = provenance.environment()
-    found: dict[str, Any] = {
+    return {
         "of": str(original.public_id),
         "is_identical": is_same,
         "is_same_code": provenance.code_digest() == original.code_digest,
@@ -33,13 +44,9 @@ def compare(run: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
             for name, value in here.items()
             if original.environment.get(name) != value
         },
-        "first_difference": None if is_same else first_difference(original, outcome),
+        "first_difference": None,
         "is_removed": original.artifacts_expired_at is not None,
     }
-    columns: dict[str, Any] = {"summary": {**outcome["summary"], "reproduction": found}}
-    if not is_same:
-        columns["problem"] = NotReproduced(_sentence(found)).problem()
-    return columns
 
 
 def _sentence(found: Mapping[str, Any]) -> str:

@@ -124,6 +124,8 @@ def _outcome(reproduction: Run) -> str:
     """Return whether a reproduction came to the same bytes, or how far it is; so of a check."""
     if reproduction.kind == RunKind.CAUSALITY_CHECK:
         checked = reproduction.summary.get("causality")
+        if "reproduction" in reproduction.summary:
+            return "checked, comes out other than it was recorded"
         if not checked:
             return f"causality check {reproduction.status}"
         n = f"{checked['n_cuts']} cuts"

@@ -126,7 +126,7 @@ class PromotionRequestAdmin(RegistryAdmin):
     def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:
         """Hand the page its checklist and approvals."""
         standing = self._standing(row)
-        evidence = selectors.list_evidence().filter(version_id=row.version_id)
+        evidence = selectors.list_evidence().filter(version__digest=row.version.digest)
         return {
             "promotion": row,
             "asked_from": asked_from(Stage(row.target)),
@@ -170,7 +170,7 @@ class PromotionRequestAdmin(RegistryAdmin):
         if rule and rule.executes & held and row.status == RequestStatus.APPROVED:
             given = [one for one in row.approvals.all() if one.approver_id == user.pk]
             is_own = any(one.lapsed_at is None for one in given)
-            names |= set() if is_own or self._standing(row).refusals else {"execute"}
+            names |= set() if is_own or self._standing(row).execution_refusals else {"execute"}
         if user.pk in {row.requested_by_id, row.version.created_by_id}:
             names.add("withdraw")
         return names

@@ -1,7 +1,7 @@
 """What gates read, and what they answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -31,6 +31,12 @@ class EvidenceFacts:
         Of a reproduction or a check: the identifier of what was computed once more.
     data : str
         Digest of the dataset that it was measured on; empty where it names none.
+    quality : str
+        Digest of what the import of that dataset found: the same bars may have come from other
+        files. Empty where it names none.
+    computed : str
+        What was computed, by the digests of data, spec and code: where these and the bytes agree,
+        two runs are the same computation. Empty where it does not name all of them.
     """
 
     name: str
@@ -45,6 +51,8 @@ class EvidenceFacts:
     source: str = ""
     reproduces: str = ""
     data: str = ""
+    quality: str = ""
+    computed: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,42 @@ class VersionFacts:
     waived_until: datetime | None = None
     findings: Sequence[str] = ()
     datasets: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Older:
+    """Superseded evidence of one kind that is too much to be told piece by piece.
+
+    Attributes
+    ----------
+    extremes : mapping of str to tuple of float
+        The least and the most that each figure was.
+    """
+
+    n: int
+    extremes: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class History:
+    """What no gate is met by: it is told, and a failure in it may stop.
+
+    Attributes
+    ----------
+    earlier : sequence of EvidenceFacts
+        Measured evidence that newer one has superseded, the newest of each kind.
+    older : mapping of str to Older
+        By kind: what was superseded before these.
+    failed : sequence of EvidenceFacts
+        Superseded reproductions and checks that failed, of all versions of the same bytes.
+    twins : sequence of EvidenceFacts
+        Valid reproductions and checks of the other versions of the same bytes.
+    """
+
+    earlier: Sequence[EvidenceFacts] = ()
+    older: Mapping[str, Older] = field(default_factory=dict)
+    failed: Sequence[EvidenceFacts] = ()
+    twins: Sequence[EvidenceFacts] = ()
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
+from registry.rules.facts import EvidenceFacts, GateResult, History, Older, Outcome, VersionFacts
 from registry.rules.policies import OF_A_RUN, OF_NO_DATA, Gate, GateKind, StagePolicy
-from registry.rules.repeats import Resting, resting_on, tell_failed, weigh_repeats
+from registry.rules.repeats import Resting, find_failed, resting_on, tell_failed, weigh_repeats
 from registry.rules.weighing import newest_of, of_data, of_kind, weigh_one, weigh_quality
 
 __all__ = [
     "EvidenceFacts",
     "GateReport",
     "GateResult",
+    "History",
+    "Older",
     "Outcome",
     "VersionFacts",
     "evaluate",
     "standing",
 ]
+
+
+_NO_HISTORY = History()
 
 
 @dataclass(frozen=True)
@@ -81,14 +86,15 @@ def evaluate(
     evidence: Sequence[EvidenceFacts],
     now: datetime,
     *,
-    earlier: Sequence[EvidenceFacts] = (),
+    history: History = _NO_HISTORY,
     measured: Sequence[Gate] = (),
     below: Sequence[Gate] = (),
 ) -> GateReport:
     """Judge every gate of a stage, and those that no policy leaves out.
 
     Whether the files were looked at, may be opened and have their bytes is asked at every stage,
-    and told where it is not so: a waiver ends, and a type is trusted no more, after the first.
+    and told where it is not so: a waiver ends, and a type is trusted no more, after the first. So
+    it is with reproductions and checks that failed of runs that this stage or one below rests on.
 
     Parameters
     ----------
@@ -96,9 +102,10 @@ def evaluate(
         All valid evidence of the version, in any order.
     now : datetime
         With a time zone.
-    earlier : sequence of EvidenceFacts
-        Measured evidence that newer one has superseded: it decides nothing, and each gate tells its
-        figures, so that nobody measures until one is good enough unseen.
+    history : History
+        What was superseded decides nothing, and each gate tells its figures, so that nobody
+        measures until one is good enough unseen; what failed of the same bytes under another
+        number stops as it does here.
     measured : sequence of Gate
         Of the stage before: reproductions are of what these rest on, where this one measures
         nothing.
@@ -106,30 +113,68 @@ def evaluate(
         Measured gates of all stages before: a reproduction of what they rest on must not fail.
     """
     resting = resting_on(policy.measured or measured, below, version, evidence, now)
-    asked = [
-        _with_earlier(_judge(gate, version, evidence, resting, now), gate, earlier)
-        for gate in policy.gates
-    ]
-    asked = [
-        tell_failed(result, version, of_kind(gate, [*evidence, *earlier]))
-        if gate.kind in OF_A_RUN
-        else result
-        for gate, result in zip(policy.gates, asked, strict=True)
-    ]
+    failures = _Failures(version, evidence, history, resting, now)
+    asked = []
+    for gate in policy.gates:
+        result = failures.of(gate) or _judge(gate, version, evidence, resting, now)
+        asked.append(failures.told(gate, _with_earlier(result, gate, history)))
     own = {gate.kind for gate in policy.gates}
-    results = (*(one for kind, one in _unmet(version, now) if kind not in own), *asked)
+    unasked = [failures.unasked(Gate(kind=kind)) for kind in sorted(OF_A_RUN - own)]
+    results = (
+        *(one for kind, one in _unmet(version, now) if kind not in own),
+        *(one for one in unasked if one is not None),
+        *asked,
+    )
     named = tuple(sorted({name for result in results for name in result.evidence}))
     return GateReport(stage, results, policy.approvals.number, named)
 
 
-def _with_earlier(result: GateResult, gate: Gate, earlier: Sequence[EvidenceFacts]) -> GateResult:
+@dataclass(frozen=True)
+class _Failures:
+    """Reproductions and checks that failed, of a version's bytes under whatever number."""
+
+    version: VersionFacts
+    evidence: Sequence[EvidenceFacts]
+    history: History
+    resting: Resting
+    now: datetime
+
+    def of(self, gate: Gate) -> GateResult | None:
+        """Return what failed of runs that are relied on; None where nothing did."""
+        if gate.kind not in OF_A_RUN:
+            return None
+        seen = of_kind(gate, [*self.evidence, *self.history.twins])
+        return find_failed(gate, self.version, seen, self.resting, self.now)
+
+    def told(self, gate: Gate, result: GateResult) -> GateResult:
+        """Add what failed and decides nothing any more."""
+        if gate.kind not in OF_A_RUN:
+            return result
+        past = self.history
+        seen = [*self.evidence, *past.twins, *past.earlier, *past.failed]
+        return tell_failed(result, self.version, of_kind(gate, seen))
+
+    def unasked(self, gate: Gate) -> GateResult | None:
+        """Return what failed where the policy has no such gate; None where nothing ever did."""
+        none = GateResult(gate.name, Outcome.MET, "none of a run that gates rest on has failed")
+        told = self.told(gate, self.of(gate) or none)
+        return None if told is none else told
+
+
+def _with_earlier(result: GateResult, gate: Gate, history: History) -> GateResult:
     """Tell what the figures were that the gate asks for, whenever they were measured before."""
-    before = sorted((p for p in earlier if p.kind == gate.kind), key=lambda p: p.produced_at)
-    told = [
-        f"{name} {', '.join(f'{value:.6g}' for value in values)}"
-        for name in (*gate.minimum, *gate.maximum)
-        if (values := [v for p in before if isinstance(v := p.figures.get(name), int | float)])
-    ]
+    of_gate = (piece for piece in history.earlier if piece.kind == gate.kind)
+    before = sorted(of_gate, key=lambda piece: piece.produced_at)
+    older = history.older.get(gate.kind)
+    told = []
+    for name in (*gate.minimum, *gate.maximum):
+        values = [v for p in before if isinstance(v := p.figures.get(name), int | float)]
+        words = ", ".join(f"{value:.6g}" for value in values)
+        if older is not None and name in older.extremes:
+            least, most = older.extremes[name]
+            words += f" and {older.n} older, {least:.6g} to {most:.6g}"
+        if words:
+            told.append(f"{name} {words}")
     if not told:
         return result
     reason = f"{result.reason}; measured before, and superseded: {'; '.join(told)}"

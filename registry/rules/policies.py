@@ -39,6 +39,7 @@ OF_NO_DATA = BUILT_IN | {GateKind.MANUAL, GateKind.EXPERIMENT, GateKind.REPRODUC
 # Told of runs that are evidence by something else, and of their data: nothing rests on these alone.
 OF_A_RUN = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY})
 OF_OTHER_EVIDENCE = OF_A_RUN | {GateKind.DATA_QUALITY}
+_ORDER = ("production", "staging", "testing")
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -126,6 +127,28 @@ class Policy(_Strict):
             raise ValueError("production needs at least two approvals")
         return self
 
+    def never_met(self) -> list[str]:
+        """Return a sentence for each gate that nothing can ever meet, as the others are asked for.
+
+        No rule of the document itself: policies that were stored before stay readable.
+        """
+        found = []
+        for stage in _ORDER:
+            kinds = {gate.kind for gate in self.of(stage).gates}
+            measured = {g.kind for g in (*self.of(stage).measured, *self.measured_below(stage))}
+            if GateKind.CAUSALITY in kinds and GateKind.BACKTEST not in measured:
+                found.append(
+                    f"the gate causality of {stage} can never be met: it is of a backtest that "
+                    "decides a gate, so that stage or one below needs a gate of the kind backtest"
+                )
+            if GateKind.REPRODUCTION in kinds and not measured:
+                found.append(
+                    f"the gate reproduction of {stage} can never be met: it is of a run that "
+                    "decides a gate, so that stage or one below needs one that a run is measured "
+                    "for, such as backtest"
+                )
+        return found
+
     def of(self, stage: str) -> StagePolicy:
         """Return what a stage asks for; nothing for stages that ask for nothing."""
         found = {
@@ -143,6 +166,5 @@ class Policy(_Strict):
 
     def _below(self, stage: str) -> tuple[StagePolicy, ...]:
         """Return what the stages below ask for, the nearest first."""
-        order = ("production", "staging", "testing")
-        names = order[order.index(stage) + 1 :] if stage in order else ()
+        names = _ORDER[_ORDER.index(stage) + 1 :] if stage in _ORDER else ()
         return tuple(self.of(one) for one in names)

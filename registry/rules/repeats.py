@@ -2,7 +2,8 @@
 
 One good reproduction suffices, of a run that decides a gate of the stage that is asked for; one
 good check, of a backtest that decides one there or below. One that failed stops a version wherever
-its run is relied on: at this stage, or at one below.
+its run is relied on: at this stage, or at one below. So it does where what is relied on is the same
+computation, run once more or for another version of the same bytes: neither makes it another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,14 +39,17 @@ class Resting:
     relied_on : mapping of str to sequence of str
         By run: the newest measurement for gates of this stage and of all below. Too old, ended or
         of other code it counts no more, and what rose by it still rests on it.
-    data : frozenset of str
-        Digests of the data that this was measured on.
+    data : frozenset of (str, str)
+        Digests of the data that this was measured on, and of what their imports found.
+    computed : mapping of str to str
+        By what was computed: a run of `relied_on` that computed it.
     """
 
     deciding: Kinds
     checkable: Kinds
     relied_on: Kinds
-    data: frozenset[str]
+    data: frozenset[tuple[str, str]]
+    computed: Mapping[str, str]
 
     def of(self, kind: GateKind) -> Kinds:
         """Return the runs of which a good reproduction, or check, meets its gate."""
@@ -60,7 +64,8 @@ def resting_on(
     deciding: dict[str, list[str]] = {}
     checkable: dict[str, list[str]] = {}
     relied_on: dict[str, list[str]] = {}
-    data: set[str] = set()
+    data: set[tuple[str, str]] = set()
+    computed: dict[str, str] = {}
     for gate in own:
         newest = _newest_for(gate, evidence)
         if newest and not does_not_count(gate, version, newest, now):
@@ -69,10 +74,12 @@ def resting_on(
         newest = _newest_for(gate, evidence)
         if newest and _is_measured_of(version, newest):
             _note(relied_on, newest)
-            data.add(newest.data)
+            data |= {(newest.data, newest.quality)} if newest.data else set()
+            if newest.computed and _run_of(newest):
+                computed[newest.computed] = _run_of(newest)
             if gate.kind == GateKind.BACKTEST and not does_not_count(gate, version, newest, now):
                 _note(checkable, newest)
-    return Resting(deciding, checkable, relied_on, frozenset(data - {""}))
+    return Resting(deciding, checkable, relied_on, frozenset(data), computed)
 
 
 def _newest_for(gate: Gate, evidence: Sequence[EvidenceFacts]) -> EvidenceFacts | None:
@@ -80,8 +87,12 @@ def _newest_for(gate: Gate, evidence: Sequence[EvidenceFacts]) -> EvidenceFacts 
     return newest_of(pieces) if pieces else None
 
 
+def _run_of(piece: EvidenceFacts) -> str:
+    return piece.source.rpartition(":")[2]
+
+
 def _note(runs: dict[str, list[str]], piece: EvidenceFacts) -> None:
-    run = piece.source.rpartition(":")[2]
+    run = _run_of(piece)
     if run and piece.kind not in runs.setdefault(run, []):
         runs[run].append(piece.kind)
 
@@ -94,24 +105,59 @@ def weigh_repeats(
     gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], resting: Resting,
     now: datetime,
 ) -> GateResult:  # fmt: skip
-    """Take the newest of each run that gates rest on: one must be good, and none have failed."""
-    failed = [
-        piece
-        for piece in _newest_by_run(version, [p for p in pieces if _speaks(version, p)], resting)
-        if piece.reproduces in resting.relied_on and has_failed(piece)
-    ]
-    if failed:
-        told = [_of_run(weigh_one(gate, version, p, now), p, resting.relied_on) for p in failed]
-        return GateResult(
-            gate.name, Outcome.NOT_MET, " | ".join(result.reason for result in told),
-            tuple(piece.name for piece in failed),
-        )  # fmt: skip
+    """Take the newest of each run that gates rest on, none of which failed: one must be good."""
     wanted = resting.of(gate.kind)
     newest = [p for p in _newest_by_run(version, pieces, resting) if p.reproduces in wanted]
     if not newest:
         return _of_other_runs(gate, newest_of(pieces), wanted)
-    weighed = [_of_run(weigh_one(gate, version, p, now), p, wanted) for p in newest]
+    weighed = [_of_run(weigh_one(gate, version, p, now), p, wanted, p.reproduces) for p in newest]
     return next((result for result in weighed if result.outcome == Outcome.MET), weighed[0])
+
+
+def find_failed(
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], resting: Resting,
+    now: datetime,
+) -> GateResult | None:  # fmt: skip
+    """Return every run that is relied on of which the newest that speaks failed; None if none."""
+    newest = _newest_that_speaks(version, pieces)
+    failed = [
+        (piece, run)
+        for piece in sorted(newest.values(), key=age_of, reverse=True)
+        if has_failed(piece) and (run := _stops(piece, newest, resting))
+    ]
+    if not failed:
+        return None
+    told = [
+        _of_run(weigh_one(gate, version, piece, now), piece, resting.relied_on, run)
+        for piece, run in failed
+    ]
+    return GateResult(
+        gate.name, Outcome.NOT_MET, " | ".join(result.reason for result in told),
+        tuple(piece.name for piece, _ in failed),
+    )  # fmt: skip
+
+
+def _newest_that_speaks(
+    version: VersionFacts, pieces: Sequence[EvidenceFacts]
+) -> dict[str, EvidenceFacts]:
+    newest: dict[str, EvidenceFacts] = {}
+    for piece in sorted((p for p in pieces if _speaks(version, p)), key=age_of):
+        newest[piece.reproduces] = piece
+    return newest
+
+
+def _stops(piece: EvidenceFacts, newest: Mapping[str, EvidenceFacts], resting: Resting) -> str:
+    """Return the run that is relied on and that a failure is of; empty where it is of none.
+
+    Of the same computation under another number it is taken back by a later good one of the run
+    that is relied on, as it would be of its own.
+    """
+    if piece.reproduces in resting.relied_on:
+        return piece.reproduces
+    run = resting.computed.get(piece.computed, "")
+    own = newest.get(run)
+    is_taken_back = own is not None and not has_failed(own) and age_of(own) > age_of(piece)
+    return "" if is_taken_back else run
 
 
 def tell_failed(
@@ -171,7 +217,10 @@ def _of_other_runs(gate: Gate, newest: EvidenceFacts, wanted: Kinds) -> GateResu
     return GateResult(gate.name, Outcome.NOT_MET, reason, (newest.name,))
 
 
-def _of_run(result: GateResult, piece: EvidenceFacts, kinds: Kinds) -> GateResult:
-    named = ", ".join(sorted(kinds[piece.reproduces]))
-    reason = f"{result.reason}; of {piece.reproduces}, which is evidence of: {named}"
+def _of_run(result: GateResult, piece: EvidenceFacts, kinds: Kinds, run: str) -> GateResult:
+    named = ", ".join(sorted(kinds[run]))
+    which = piece.reproduces
+    if run != which:
+        which += f", the same computation as {run}"
+    reason = f"{result.reason}; of {which}, which is evidence of: {named}"
     return replace(result, reason=reason)

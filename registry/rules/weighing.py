@@ -10,6 +10,8 @@ from registry.rules import names
 from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
 from registry.rules.policies import Gate, GateKind
 
+RESPONDING_SHARE = "responding_share"
+LEAST_RESPONDING = 0.5  # share of a check's cuts, where the policy names no other
 _CLOCKS = timedelta(minutes=5)  # between those of two machines
 
 
@@ -28,6 +30,14 @@ def saw_nothing(piece: EvidenceFacts) -> bool:
     """Say whether the other bars of a causality check changed nothing even after its cuts."""
     n_responding = piece.figures.get("n_responding")
     return not isinstance(n_responding, int) or n_responding < 1
+
+
+def responds_little(piece: EvidenceFacts) -> bool:
+    """Say whether other bars changed something after less than half of a check's cuts."""
+    n_responding, n_cuts = piece.figures.get("n_responding"), piece.figures.get("n_cuts")
+    if not isinstance(n_responding, int) or not isinstance(n_cuts, int):
+        return True  # it does not say of how many
+    return n_responding < LEAST_RESPONDING * n_cuts
 
 
 def of_kind(gate: Gate, evidence: Sequence[EvidenceFacts]) -> list[EvidenceFacts]:
@@ -58,18 +68,18 @@ def of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
 
 
 def weigh_quality(
-    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], data: Collection[str],
-    now: datetime,
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts],
+    data: Collection[tuple[str, str]], now: datetime,
 ) -> GateResult:  # fmt: skip
-    """Take the newest of each dataset that other evidence was measured on: all must be good.
+    """Take the newest of each import of data that other evidence was measured on: all must be good.
 
-    Where there is no other evidence, the newest of all decides.
+    The same bars may come from files with faults and from one without, so what decides is what the
+    import found that each run used; of others it is told what they found. Where there is no other
+    evidence, the newest of all decides.
     """
-    asked = sorted(data) or [newest_of(pieces).data]
-    each = [
-        _weigh_data(gate, version, [p for p in pieces if p.data == digest], digest, now)
-        for digest in asked
-    ]
+    newest = newest_of(pieces)
+    asked = sorted(data) or [(newest.data, newest.quality)]
+    each = [_weigh_data(gate, version, pieces, which, now) for which in asked]
     told = [result for result in each if result.outcome != Outcome.MET] or each
     worst = Outcome.NOT_MET if any(r.outcome == Outcome.NOT_MET for r in told) else told[0].outcome
     named = tuple(name for result in told for name in result.evidence)
@@ -77,14 +87,25 @@ def weigh_quality(
 
 
 def _weigh_data(
-    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], digest: str, now: datetime
-) -> GateResult:
-    if not pieces:
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], which: tuple[str, str],
+    now: datetime,
+) -> GateResult:  # fmt: skip
+    digest, quality = which
+    of_import = [p for p in pieces if (p.data, p.quality) == which]
+    if not of_import:
         why = f"no evidence says how sound data {digest[:12]} are, which other evidence rests on"
         return GateResult(gate.name, Outcome.NOT_COMPUTED, why)
-    newest = newest_of(pieces)
-    result, told = weigh_one(gate, version, newest, now), of_data(version, newest)
-    return replace(result, reason=f"{result.reason}; {told}") if told else result
+    newest = newest_of(of_import)
+    result, told = weigh_one(gate, version, newest, now), [of_data(version, newest)]
+    others = {p.quality: p for p in sorted(pieces, key=age_of) if p.data == digest}
+    faults = {
+        fault
+        for other in others.values()
+        if other.quality != quality
+        for fault in _against_figures(gate, other.figures)[0]
+    }
+    told += [f"another import of the same data: {fault}" for fault in sorted(faults)]
+    return replace(result, reason="; ".join([result.reason, *filter(None, told)]))
 
 
 def _unknown_data(version: VersionFacts, piece: EvidenceFacts) -> str:
@@ -153,6 +174,12 @@ def does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now:
             gate.kind == GateKind.CAUSALITY and saw_nothing(piece),
             "the check tested nothing: other bars changed nothing after any cut either",
         ),
+        (
+            gate.kind == GateKind.CAUSALITY
+            and RESPONDING_SHARE not in gate.minimum
+            and responds_little(piece),
+            f"the check tested little: it {_responded(piece)}, at least half is asked",
+        ),
         (not piece.is_current, "the code or the data have changed since it was measured"),
         (
             piece.expires_at is not None and piece.expires_at <= now,
@@ -180,4 +207,11 @@ def _against_figures(gate: Gate, figures: Mapping[str, Any]) -> tuple[list[str],
 
 def _praise(gate: Gate, piece: EvidenceFacts) -> str:
     shown = [f"{name} {piece.figures[name]:.6g}" for name in (*gate.minimum, *gate.maximum)]
-    return ", ".join(shown) or f"{piece.kind} of {piece.produced_at:%Y-%m-%d}"
+    praise = ", ".join(shown) or f"{piece.kind} of {piece.produced_at:%Y-%m-%d}"
+    return f"{praise}, {_responded(piece)}" if gate.kind == GateKind.CAUSALITY else praise
+
+
+def _responded(piece: EvidenceFacts) -> str:
+    """Say after how many cuts of a causality check other bars changed anything."""
+    n_responding, n_cuts = piece.figures.get("n_responding"), piece.figures.get("n_cuts", "?")
+    return f"responded at {n_responding} of {n_cuts} cuts"

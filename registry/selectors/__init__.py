@@ -20,13 +20,12 @@ from registry.selectors.files import (
     refusal_to_serve,
 )
 from registry.selectors.history import Happening, history_of, history_of_request
+from registry.selectors.judging import Judgement, facts_of, judge
 from registry.selectors.loading import RegisteredPredictor, load, resolve
 from registry.selectors.records import (
     CARD,
     PENDING_REQUESTS,
-    Judgement,
     archived_among,
-    facts_of,
     get_aliased,
     get_evidence,
     get_model,
@@ -35,7 +34,6 @@ from registry.selectors.records import (
     get_version,
     get_version_of,
     is_loadable,
-    judge,
     list_evidence,
     list_models,
     list_policies,

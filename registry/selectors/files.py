@@ -80,17 +80,25 @@ def manifest_of(version: ModelVersion) -> Manifest:
 def absent_files(version: ModelVersion) -> list[str]:
     """Return a sentence for each file of a version that is not in the store, the first ones.
 
-    A look at names alone, no reading: a page may ask for it. A store that is away is one, too.
+    A look at names alone, no reading: a page may ask for it. A store that is away is one, too. How
+    many were not looked for is said beside those that are absent, and by `n_not_looked_for`.
     """
     try:
         entries = manifest_of(version).files[:MOST_LOOKED_FOR]
-        return [
+        absent = [
             f"the bytes of {entry.path} are not in the artefact store; restore them from a backup"
             for entry in entries
             if not storage.exists(entry.sha256)
         ]
     except (Corrupted, Unavailable) as refusal:
         return [refusal.detail]
+    n_more = n_not_looked_for(version)
+    return [*absent, f"{n_more} more files were not looked for"] if absent and n_more else absent
+
+
+def n_not_looked_for(version: ModelVersion) -> int:
+    """Return how many files of a version `absent_files` does not look for."""
+    return max(len(version.manifest.get("files", ())) - MOST_LOOKED_FOR, 0)
 
 
 def get_file(version: ModelVersion, path: str) -> FileEntry:

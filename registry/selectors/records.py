@@ -1,17 +1,19 @@
-"""Rows of models, versions, evidence, policies and requests, and the gates as they stand."""
+"""Rows of models, versions, evidence, policies and requests."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Prefetch, Q, QuerySet
+from django.db.models import (
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+)
 
-from crowetrade_site.core import canonical, provenance
 from crowetrade_site.core.errors import NotFound
 from crowetrade_site.core.prepared import Lookup
-from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
+from registry.lifecycle import RequestStatus, Stage, VersionStatus
 from registry.models import (
     Approval,
     Evidence,
@@ -22,12 +24,9 @@ from registry.models import (
     RegisteredModel,
 )
 from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
-from registry.rules import gates, policies, signatures
-from registry.selectors.trust import trusted_no_more
 
 # Fields of the model card, and what they are called where they are missing.
 CARD = ("desk", "operators", "purpose", "tier", "limits", "review_date")
-MOST_EARLIER = 100  # superseded pieces whose figures a report tells
 PENDING_REQUESTS = (RequestStatus.OPEN, RequestStatus.APPROVED)
 
 
@@ -126,7 +125,7 @@ def newest_by_stage(name: str, stages: Sequence[Stage] = ()) -> list[ModelVersio
     return list(rows.order_by("stage", "-number").distinct("stage"))
 
 
-def archived_among(version_ids: Iterable[UUID]) -> set[UUID]:
+def archived_among(version_ids: Iterable[UUID | None]) -> set[UUID]:
     """Return those of some versions that are archived."""
     found = ModelVersion.objects.in_stage(Stage.ARCHIVED).filter(public_id__in=set(version_ids))
     return set(found.values_list("public_id", flat=True))
@@ -204,77 +203,6 @@ def get_request(request_id: UUID) -> PromotionRequest:
     if found is None:
         raise NotFound(f"There is no promotion request {request_id}.")
     return found
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The gates of a stage as they stand for a version now."""
-
-    report: gates.GateReport
-    policy: PromotionPolicy
-    evidence_digest: str
-
-
-def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
-    """Judge every gate that a version must pass to reach a stage."""
-    stored = policy_in_force(version.registered_model.policy)
-    policy = policies.Policy.model_validate(stored.document)
-    measured = Q(status=EvidenceStatus.SUPERSEDED, is_measured=True)
-    rows = version.evidence.filter(Q(status=EvidenceStatus.VALID) | measured).order_by("id")
-    pieces = [row for row in rows if row.status == EvidenceStatus.VALID]
-    earlier = [row for row in rows if row.status != EvidenceStatus.VALID][-MOST_EARLIER:]
-    report = gates.evaluate(
-        target, policy.of(target), facts_of(version, at=at), [_facts(p) for p in pieces], at,
-        earlier=[_facts(piece) for piece in earlier], measured=policy.measured_before(target),
-        below=policy.measured_below(target),
-    )  # fmt: skip
-    seen = sorted(piece.digest for piece in pieces if piece.digest in report.evidence)
-    card = {name: str(getattr(version.registered_model, name)) for name in CARD}
-    judged_by = {"policy": stored.digest, "evidence": seen, "card": card}
-    return Judgement(report, stored, canonical.digest(judged_by))
-
-
-def facts_of(version: ModelVersion, *, at: datetime) -> gates.VersionFacts:
-    """Return what the registry itself knows of a version."""
-    granted = version.waivers.filter(granted_at__lte=at, revoked_at=None)
-    waiver = granted.order_by("-expires_at").first()
-    revoked = trusted_no_more(version)
-    return gates.VersionFacts(
-        digest=version.digest,
-        scan=VersionStatus.REFUSED if revoked else version.status,
-        is_intact=version.compromised_at is None,
-        has_signature=signatures.is_described(version.signature),
-        missing=_missing(version.registered_model, at),
-        waived_until=waiver.expires_at if waiver else None,
-        findings=[f"{name} is trusted no more" for name in revoked]
-        or [finding["text"] for finding in version.findings],
-        datasets=version.datasets,
-    )
-
-
-def _missing(model: RegisteredModel, at: datetime) -> list[str]:
-    """Return what is missing of a model card; a review that is overdue is."""
-    missing = [name for name in CARD if not getattr(model, name)]
-    if model.review_date is not None and model.review_date < at.date():
-        missing.append("a review_date to come")
-    return missing
-
-
-def _facts(piece: Evidence) -> gates.EvidenceFacts:
-    return gates.EvidenceFacts(
-        name=piece.digest,
-        kind=piece.kind,
-        topic=str(piece.figures.get("topic", "")) if not piece.is_measured else "",
-        is_measured=piece.is_measured,
-        figures=piece.figures,
-        version_digest=str(piece.digests.get("artifact", "")),
-        produced_at=piece.produced_at,
-        expires_at=piece.expires_at,
-        is_current=piece.digests.get("code") in {None, "", provenance.code_digest()},
-        source=piece.source,
-        reproduces=str(piece.figures.get("of", "")),
-        data=str(piece.digests.get("data", "")),
-    )
 
 
 def is_loadable(version: ModelVersion) -> bool:

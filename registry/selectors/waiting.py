@@ -14,11 +14,12 @@ from registry.lifecycle import RULES, RequestStatus, Stage
 from registry.models import Approval, ModelVersion, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors.authors import authors_of, authors_of_each
-from registry.selectors.files import absent_files
-from registry.selectors.records import PENDING_REQUESTS, judge, list_requests
+from registry.selectors.files import absent_files, n_not_looked_for
+from registry.selectors.judging import judge
+from registry.selectors.records import PENDING_REQUESTS, list_requests
 
 if TYPE_CHECKING:
-    from registry.selectors.records import Judgement
+    from registry.selectors.judging import Judgement
 
 MOST_PEOPLE = 20
 MOST_RENEWED = 100  # own approvals that are judged anew
@@ -42,6 +43,11 @@ class Standing:
         Whether approvals were given to other evidence: they lapse.
     refusals : list of str
         Why an approval and the execution would be refused, whoever asks; nobody may approve then.
+    execution_refusals : list of str
+        Why the execution would be refused, whoever asks: these, or too few approvals that stand.
+    n_files_not_looked_for : int
+        Of a version of very many files: how many nobody has looked for in the store yet. The
+        service hashes all.
     """
 
     report: dict[str, Any]
@@ -51,6 +57,8 @@ class Standing:
     may_approve: list[User]
     is_stale: bool
     refusals: list[str]
+    execution_refusals: list[str]
+    n_files_not_looked_for: int
 
 
 def standing_of(request: PromotionRequest, *, at: datetime) -> Standing:
@@ -63,10 +71,21 @@ def standing_of(request: PromotionRequest, *, at: datetime) -> Standing:
     refusals = [] if judged is None else _refusals(request, judged, at)
     is_possible = judged is not None and not refusals
     able = list(may_approve(request, digest)[:MOST_PEOPLE]) if is_possible else []
+    n_needed, is_stale = int(report["approvals_needed"]), len(standing) < len(given)
+    lacking = [] if judged is None else _lacking(len(standing), n_needed, is_stale=is_stale)
     return Standing(
-        report, digest, len(standing), int(report["approvals_needed"]), able,
-        len(standing) < len(given), refusals,
+        report, digest, len(standing), n_needed, able, is_stale, refusals, refusals or lacking,
+        0 if judged is None else n_not_looked_for(request.version),
     )  # fmt: skip
+
+
+def _lacking(n_standing: int, n_needed: int, *, is_stale: bool) -> list[str]:
+    """Return why too few approvals stand, or nothing."""
+    if n_standing >= n_needed:
+        return []
+    if is_stale:
+        return ["the evidence changed after the approvals; they have lapsed: approve anew"]
+    return [f"the request has {n_standing} of {n_needed} approvals"]
 
 
 def _refusals(request: PromotionRequest, judged: "Judgement", at: datetime) -> list[str]:

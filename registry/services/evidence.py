@@ -196,8 +196,11 @@ def _store(
             figures__contains={"of": figures.get("of")},
             digests__contains={"code": digests["code"]} if digests.get("code") else {},
         )
-    if kind == GateKind.DATA_QUALITY:  # of one dataset, it says nothing of another
-        older = older.filter(digests__contains={"data": digests.get("data", "")})
+    if kind == GateKind.DATA_QUALITY:  # of one import of data, it says nothing of another
+        which = {name: digests[name] for name in ("data", "quality") if digests.get(name)}
+        older = older.filter(digests__contains=which)
+        if "quality" not in which:
+            older = older.exclude(digests__has_key="quality")
     superseded = list(older.values_list("digest", flat=True))
     older.update(status=EvidenceStatus.SUPERSEDED, updated_at=at)
     piece = Evidence.objects.create(

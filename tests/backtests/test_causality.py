@@ -164,12 +164,13 @@ class TestCheckCausality:
             f"{found['n_differing']} of {found['n_cuts']} cuts."
         )
 
-    def test_is_of_nothing_where_the_run_comes_out_otherwise(self, finished):
+    def test_is_a_failed_reproduction_where_the_run_comes_out_otherwise(self, finished):
         Run.objects.filter(pk=finished.pk).update(result_digest="d" * 64)
 
         made = check(finished)
 
-        assert (made.status, made.result_digest) == ("failed", "")
+        assert (made.status, list(made.summary)) == ("failed", ["reproduction", "engine_version"])
+        assert made.summary["reproduction"]["is_identical"] is False
         assert made.problem["type"].endswith("other-result")
         assert "manage.py reproduce" in made.problem["detail"]
 
@@ -253,6 +254,7 @@ class TestEvidence:
         assert piece.is_measured
         assert piece.figures["n_differing"] == 0
         assert piece.figures["first_difference"] == -1
+        assert piece.figures["responding_share"] == 1.0
         assert piece.figures["of"] == str(measured.public_id)
         assert piece.digests["artifact"] == measured.tested_digest
         assert piece.digests["data"] == measured.dataset.digest
@@ -279,6 +281,25 @@ class TestEvidence:
         assert [one.figures["fills_look_ahead"] for one in told] == [0, 1]
         assert piece.figures["fills_look_ahead"] == 1
         assert piece.figures["n_differing"] >= 1
+
+    def test_is_handed_in_as_a_failed_reproduction_where_it_comes_out_otherwise(self, measured):
+        Run.objects.filter(pk=measured.pk).update(result_digest="d" * 64)
+        made = check(measured)
+
+        jobs.hand_in_evidence(run_id=made.public_id)
+
+        (piece,) = Evidence.objects.filter(source=f"backtests.run:{made.public_id}")
+        assert (piece.kind, piece.figures["is_identical"]) == ("reproduction", False)
+        assert piece.figures["of"] == str(measured.public_id)
+        assert piece.figures["is_same_code"] is True
+
+    def test_of_other_code_is_handed_in_as_one_that_says_nothing(self, measured):
+        Run.objects.filter(pk=measured.pk).update(result_digest="d" * 64, code_digest="c" * 64)
+        made = check(measured)
+
+        jobs.hand_in_evidence(run_id=made.public_id)
+
+        assert Evidence.objects.get(kind="reproduction").figures["is_same_code"] is False
 
     @pytest.mark.parametrize(
         ("is_planted", "outcome", "words"),

@@ -12,6 +12,7 @@ from django.utils import timezone
 from backtests import jobs, selectors, services, tasks
 from backtests.jobs import evaluation, handing
 from backtests.models import Chunk, Run
+from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
@@ -176,6 +177,7 @@ class TestHandInEvidence:
             "artifact": version.digest, "data": data.digest, "code": run.code_digest,
             "engine": run.summary["engine_version"], "strategy": run.strategy_digest,
             "spec": run.spec_digest, "result": run.result_digest,
+            "quality": canonical.digest(data.report),
         }  # fmt: skip
         told = AuditEvent.objects.filter(verb="registry.evidence.measured")
         assert told.count() == 1

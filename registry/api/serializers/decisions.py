@@ -173,6 +173,13 @@ class StandingRow(serializers.Serializer[Standing]):
         child=serializers.CharField(),
         help_text="Why an approval and the execution would be refused now, whoever asks.",
     )
+    execution_refusals = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Why the execution would be: these, or too few approvals that stand.",
+    )
+    n_files_not_looked_for = serializers.IntegerField(
+        help_text="Files of the version that nobody has looked for in the store yet."
+    )
 
 
 class PromotionDetail(PromotionRow):

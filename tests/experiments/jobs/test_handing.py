@@ -53,7 +53,7 @@ def gate_result(version, **bounds):
     policy = StagePolicy(gates=(Gate(kind="experiment", **bounds),))
     at = timezone.now()
     facts = registry.facts_of(version, at=at)
-    from registry.selectors.records import _facts
+    from registry.selectors.judging import _facts
 
     pieces = [_facts(piece) for piece in version.evidence.all()]
     return gates.evaluate(Stage.STAGING, policy, facts, pieces, at).results[-1]

@@ -10,7 +10,7 @@ from crowetrade_site.core import storage
 from crowetrade_site.core.errors import DomainError
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
-from registry import jobs, services
+from registry import jobs, selectors, services
 from registry.lifecycle import RequestStatus, Stage, VersionStatus
 from registry.models import (
     ModelVersion,
@@ -300,6 +300,38 @@ class TestRefusedPromotion:
             services.execute_promotion(
                 request_id=request_.public_id, actor=operator, at=timezone.now()
             )
+
+    def test_is_not_offered_for_execution_once_its_approvals_lapsed(
+        self, request_, validator, operator
+    ):
+        for person in (validator, account(Role.VALIDATOR)):
+            services.approve_promotion(
+                request_id=request_.public_id, actor=person, at=timezone.now()
+            )
+        bring_evidence(request_.version, "pbo", days_ago=0, at=timezone.now(), probability=0.1)
+        bring_evidence(request_.version, "reproduction", days_ago=0, at=timezone.now())
+
+        standing = selectors.standing_of(
+            selectors.get_request(request_.public_id), at=timezone.now()
+        )
+
+        assert (standing.n_standing, standing.is_stale, standing.refusals) == (0, True, [])
+        assert standing.execution_refusals == [
+            "the evidence changed after the approvals; they have lapsed: approve anew"
+        ]
+        assert offered(login(operator), request_, PROMOTION) == set()
+        assert "approve" in offered(login(validator), request_, PROMOTION)
+        with pytest.raises(DomainError, match="approve anew"):
+            services.execute_promotion(
+                request_id=request_.public_id, actor=operator, at=timezone.now()
+            )
+
+    def test_says_how_many_files_nobody_looked_for(self, request_, validator, monkeypatch):
+        monkeypatch.setattr("registry.selectors.files.MOST_LOOKED_FOR", 0)
+
+        html = login(validator).get(address(request_)).content.decode()
+
+        assert "Of the files of this version 1 were not looked for in the artefact store" in html
 
     def test_is_offered_again_once_the_bytes_are_back(self, request_, validator):
         path = file_of(request_.version)

@@ -81,6 +81,7 @@ class TestRequest:
         assert body["standing"]["report"]["is_met"]
         assert (body["standing"]["n_standing"], body["standing"]["n_needed"]) == (0, 1)
         assert body["standing"]["refusals"] == []
+        assert body["standing"]["execution_refusals"] == ["the request has 0 of 1 approvals"]
 
     def test_says_why_nobody_could_go_on(self, api, author, tested, validator):
         request = promotion(tested, author, at=timezone.now())
@@ -295,7 +296,7 @@ class TestList:
         with CaptureQueriesContext(connection) as queries:
             judge.get(url(request))
 
-        assert len(queries) <= 9
+        assert len(queries) <= 10
 
 
 class TestWithoutEvidence:

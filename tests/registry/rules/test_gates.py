@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.rules.gates import EvidenceFacts, Outcome, VersionFacts, evaluate, standing
+from registry.rules.gates import (
+    EvidenceFacts,
+    History,
+    Older,
+    Outcome,
+    VersionFacts,
+    evaluate,
+    standing,
+)
 from registry.rules.policies import BUILT_IN, Approvals, Gate, GateKind, StagePolicy
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -120,13 +128,26 @@ class TestMeasured:
 
         *_, result = evaluate(
             "production", StagePolicy(gates=(gate,)), SOUND, [newest], NOW,
-            earlier=[*earlier, *others],
+            history=History(earlier=[*earlier, *others]),
         ).results  # fmt: skip
 
         assert result.outcome == Outcome.MET
         assert result.reason == (
             "probability 0.07; measured before, and superseded: probability 0.085, 0.92"
         )
+
+    def test_counts_what_is_too_much_to_tell(self):
+        gate = Gate(kind="pbo", maximum={"probability": 0.5})
+        newest = piece(kind="pbo", figures={"probability": 0.07})
+        earlier = [piece(kind="pbo", figures={"probability": 0.9})]
+        older = {"pbo": Older(51, {"probability": (0.08, 0.99)})}
+
+        *_, result = evaluate(
+            "production", StagePolicy(gates=(gate,)), SOUND, [newest], NOW,
+            history=History(earlier=earlier, older=older),
+        ).results  # fmt: skip
+
+        assert result.reason.endswith("superseded: probability 0.9 and 51 older, 0.08 to 0.99")
 
 
 class TestData:
@@ -214,6 +235,32 @@ class TestDataQuality:
         beside = self.of("c" * 64, 5, produced_at=NOW)
 
         assert self.judged(self.of(self.ONE), self.of(self.OTHER), beside).outcome == Outcome.MET
+
+    def test_is_what_the_import_found_that_the_run_used(self):
+        dirty = self.of(self.ONE, 2, name="dirty", quality="d")
+        clean = self.of(self.ONE, name="clean", quality="c", produced_at=NOW)
+        policy = StagePolicy(gates=(Gate(kind="backtest"), self.GATE))
+        for quality, outcome in (("d", "not met"), ("c", "met")):
+            run = piece(name="x", data=self.ONE, quality=quality, source="backtests.run:r1")
+
+            result = evaluate("staging", policy, SOUND, [run, dirty, clean], NOW).results[-1]
+
+            assert result.outcome == outcome
+            told = "another import of the same data: n_errors is 2, at most 0 is asked"
+            assert (told in result.reason) is (outcome == "met")
+
+    def test_of_a_cheap_run_on_a_clean_import_hides_no_fault_of_another(self):
+        dirty = self.of(self.ONE, 2, name="dirty", quality="d")
+        clean = self.of(self.ONE, name="clean", quality="c", produced_at=NOW)
+        runs = [
+            piece(name="w", kind="pbo", data=self.ONE, quality="d", source="backtests.run:r1"),
+            piece(name="x", data=self.ONE, quality="c", source="backtests.run:r2"),
+        ]
+        policy = StagePolicy(gates=self.GATES)
+
+        result = evaluate("staging", policy, SOUND, [*runs, dirty, clean], NOW).results[-1]
+
+        assert (result.outcome, result.evidence) == ("not met", ("dirty",))
 
     def test_decides_by_the_newest_where_there_is_nothing_else(self):
         quality = [self.of(self.ONE, 2), self.of(self.OTHER, produced_at=NOW)]

@@ -69,6 +69,37 @@ class TestPolicy:
         assert names == ["manual:drill", "manual:committee"]
 
 
+class TestNeverMet:
+    @pytest.mark.parametrize(
+        ("below", "own", "named"),
+        [
+            ([], ["walk_forward", "causality"], ["causality of production"]),
+            (["walk_forward"], ["causality"], ["causality of production"]),
+            (["experiment", "data_quality"], ["reproduction"], ["reproduction of production"]),
+            (
+                ["causality"],
+                ["reproduction"],
+                ["reproduction of production", "causality of staging"],
+            ),
+            (["backtest"], ["causality", "reproduction"], []),
+            ([], ["backtest", "causality", "reproduction"], []),
+            ([], ["pbo", "reproduction"], []),
+        ],
+    )
+    def test_names_what_no_other_gate_makes_possible(self, below, own, named):
+        gates = {"staging": below, "production": own}
+        policy = Policy.model_validate(
+            {
+                stage: LEAST[stage] | {"gates": [{"kind": kind} for kind in kinds]}
+                for stage, kinds in gates.items()
+            }
+        )
+
+        found = policy.never_met()
+
+        assert [sentence.removeprefix("the gate ").split(" can ")[0] for sentence in found] == named
+
+
 class TestMeasuredBefore:
     @pytest.mark.parametrize(
         ("stage", "kinds"),

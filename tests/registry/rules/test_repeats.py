@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.rules.gates import EvidenceFacts, Outcome, evaluate
+from registry.rules.gates import EvidenceFacts, History, Outcome, evaluate
 from registry.rules.policies import Gate, StagePolicy
 from tests.registry.rules.test_gates import DIGEST, NOW, SOUND, piece
 
@@ -218,7 +218,7 @@ class TestReproduction:
     def test_that_failed_and_was_superseded_by_a_good_one_is_told(self):
         failed = self.of("r0", name="f", figures={"is_identical": False})
 
-        result = self.relying(self.of("r0", name="g"), earlier=[failed])
+        result = self.relying(self.of("r0", name="g"), history=History(earlier=[failed]))
 
         assert result.outcome == Outcome.MET
         assert result.reason.endswith("; not identical before, and deciding nothing now: r0")
@@ -305,7 +305,10 @@ class TestCausality:
         result = self.judged(self.of("r1"))
 
         assert (result.outcome, result.evidence) == ("met", ("c",))
-        assert result.reason == "n_cuts 9; of r1, which is evidence of: backtest"
+        assert (
+            result.reason
+            == "n_cuts 9, responded at 9 of 9 cuts; of r1, which is evidence of: backtest"
+        )
 
     def test_is_met_by_one_of_a_backtest_of_a_stage_below(self):
         gates = (Gate(kind="pbo"), self.GATE)
@@ -367,3 +370,119 @@ class TestCausality:
         few = self.of("r1", figures=self.GOOD | {"n_cuts": 3})
 
         assert self.judged(few).reason.startswith("n_cuts is 3, at least 8 is asked")
+
+    def test_that_saw_little_is_not_met_unless_the_policy_says_so(self):
+        little = self.of("r1", figures=self.GOOD | {"n_responding": 4, "responding_share": 4 / 9})
+        content = Gate(kind="causality", minimum={"responding_share": 0.4})
+
+        strict = self.judged(little)
+        lenient = self.judged(little, gates=(Gate(kind="backtest"), content))
+
+        assert strict.outcome == Outcome.NOT_MET
+        assert strict.reason.startswith(
+            "the check tested little: it responded at 4 of 9 cuts, at least half is asked"
+        )
+        assert lenient.outcome == Outcome.MET
+        assert "responded at 4 of 9 cuts" in lenient.reason
+
+
+class TestUnasked:
+    """Failures of what is relied on stop, whether or not the policy has a gate for them."""
+
+    GATES = (Gate(kind="backtest"),)
+    BACKTEST = piece(name="b", source="backtests.run:r1")
+
+    def of(self, kind, run="r1", **more):
+        bad = {"n_cuts": 9, "n_differing": 3, "n_responding": 9, "is_identical": False}
+        return piece(**{"name": "f", "kind": kind, "figures": bad, "reproduces": run} | more)
+
+    def judged(self, *evidence, history=None):
+        policy = StagePolicy(gates=self.GATES)
+        given = [self.BACKTEST, *evidence]
+        return evaluate("staging", policy, SOUND, given, NOW, history=history or History())
+
+    @pytest.mark.parametrize("kind", ["causality", "reproduction"])
+    def test_of_what_is_relied_on_stop(self, kind):
+        report = self.judged(self.of(kind))
+
+        first, backtest = report.results
+        assert (first.name, first.outcome, first.evidence) == (kind, "not met", ("f",))
+        assert first.reason.endswith("; of r1, which is evidence of: backtest")
+        assert backtest.outcome == Outcome.MET
+        assert not report.is_met
+
+    @pytest.mark.parametrize("kind", ["causality", "reproduction"])
+    def test_of_what_decides_nothing_any_more_are_told(self, kind):
+        report = self.judged(self.of(kind, "r0"))
+
+        assert report.is_met
+        assert report.results[0].reason.startswith("none of a run that gates rest on has failed; ")
+        assert report.results[0].reason.endswith("before, and deciding nothing now: r0")
+
+    def test_are_no_line_where_there_are_none(self):
+        good = self.of("causality", figures={"n_cuts": 9, "n_differing": 0, "n_responding": 9})
+
+        assert [one.name for one in self.judged(good).results] == ["backtest"]
+
+    def test_stop_every_stage_above(self):
+        report = evaluate(
+            "production", StagePolicy(), SOUND, [self.BACKTEST, self.of("causality")], NOW,
+            measured=self.GATES, below=self.GATES,
+        )  # fmt: skip
+
+        assert [(one.name, one.outcome) for one in report.results] == [("causality", "not met")]
+
+
+class TestSameBytes:
+    """The same computation does not begin anew under another number, nor by running once more."""
+
+    SAME = "data:spec:code"
+    GATES = (Gate(kind="backtest"), Gate(kind="causality"))
+    BACKTEST = piece(name="b", source="backtests.run:r2", computed=SAME)
+    BAD = {"n_cuts": 9, "n_differing": 3, "n_responding": 9}
+
+    def of(self, run, n_differing=0, **more):
+        figures = self.BAD | {"n_differing": n_differing}
+        given = {"name": run, "kind": "causality", "figures": figures, "reproduces": run}
+        return piece(**given | {"computed": self.SAME} | more)
+
+    def judged(self, *evidence, twins=(), failed=()):
+        history = History(twins=twins, failed=failed)
+        policy, given = StagePolicy(gates=self.GATES), [self.BACKTEST, *evidence]
+        return evaluate("staging", policy, SOUND, given, NOW, history=history).results[-1]
+
+    def test_a_failure_of_the_same_computation_stops(self):
+        for result in (self.judged(self.of("r1", 3)), self.judged(twins=[self.of("r1", 3)])):
+            assert (result.outcome, result.evidence) == ("not met", ("r1",))
+            assert result.reason.endswith(
+                "; of r1, the same computation as r2, which is evidence of: backtest"
+            )
+
+    def test_a_later_good_check_of_the_run_itself_takes_it_back(self):
+        before = self.of("r1", 3, produced_at=NOW - timedelta(days=2))
+
+        result = self.judged(self.of("r2"), twins=[before])
+
+        assert (result.outcome, result.evidence) == ("met", ("r2",))
+        assert result.reason.endswith("; looking ahead before, and deciding nothing now: r1")
+
+    def test_an_earlier_one_does_not(self):
+        earlier = self.of("r2", produced_at=NOW - timedelta(days=2))
+
+        assert self.judged(earlier, twins=[self.of("r1", 3)]).evidence == ("r1",)
+
+    def test_good_checks_of_twins_meet_no_gate(self):
+        assert self.judged(twins=[self.of("r1")]).outcome == Outcome.NOT_COMPUTED
+
+    def test_a_failure_of_another_computation_is_told(self):
+        for other in (self.of("r1", 3, computed="other"), self.of("r1", 3, computed="")):
+            result = self.judged(self.of("r2"), twins=[other])
+
+            assert result.outcome == Outcome.MET
+            assert result.reason.endswith("; looking ahead before, and deciding nothing now: r1")
+
+    def test_a_failure_that_was_superseded_is_told(self):
+        result = self.judged(self.of("r2"), failed=[self.of("r1", 3)])
+
+        assert result.outcome == Outcome.MET
+        assert result.reason.endswith("; looking ahead before, and deciding nothing now: r1")

@@ -1,15 +1,18 @@
 """Policies: stored, never changed, assigned."""
 
 import pytest
+import yaml
 
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import selectors, services
+from registry.lifecycle import Stage
 from registry.models import PromotionPolicy
+from registry.rules.policies import Policy
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
-from tests.factories.registry import events_of, registered_model
+from tests.factories.registry import events_of, model_version, registered_model
 
 pytestmark = pytest.mark.django_db
 TEXT = "staging: {approvals: {number: 1}}\nproduction: {approvals: {number: 2}}\n"
@@ -70,6 +73,36 @@ class TestStore:
     def test_is_for_those_who_judge(self, role):
         with pytest.raises(Forbidden):
             store(account(role))
+
+
+class TestStoreNeverMet:
+    TEXT = (
+        "staging: {gates: [{kind: causality}], approvals: {number: 1}}\n"
+        "production: {approvals: {number: 2}}\n"
+    )
+
+    def test_is_refused_in_words(self, judge):
+        with pytest.raises(InvalidInput, match="causality of staging can never be met") as refused:
+            store(judge, text=self.TEXT)
+
+        assert "needs a gate of the kind backtest" in refused.value.detail
+        assert not PromotionPolicy.objects.filter(name="light").exists()
+
+    def test_that_was_stored_before_still_judges(self, judge):
+        model = registered_model(account(Role.RESEARCHER))
+        document = Policy.model_validate(yaml.safe_load(self.TEXT)).model_dump(mode="json")
+        newest = PromotionPolicy.objects.filter(name=model.policy).latest("number")
+        PromotionPolicy.objects.create(
+            name=model.policy, number=newest.number + 1, text=self.TEXT, document=document,
+            digest="d" * 64,
+        )  # fmt: skip
+        version = model_version(model.owner, model=model)
+
+        report = selectors.judge(version, Stage.STAGING, at=AT).report
+
+        assert [(one.name, one.outcome) for one in report.results] == [
+            ("causality", "not computed")
+        ]
 
 
 class TestAssign:

@@ -1,0 +1,197 @@
+"""The gates of a stage as they stand for a version now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    FloatField,
+    Func,
+    Max,
+    Min,
+    Q,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast, RowNumber
+from django.db.models.lookups import Exact
+
+from crowetrade_site.core import canonical, provenance
+from registry.lifecycle import EvidenceStatus, Stage, VersionStatus
+from registry.models import (
+    Evidence,
+    ModelVersion,
+    PromotionPolicy,
+    RegisteredModel,
+)
+from registry.rules import gates, policies, signatures
+from registry.selectors.records import CARD, policy_in_force
+from registry.selectors.trust import trusted_no_more
+
+MOST_EARLIER = 100  # superseded pieces of a kind whose figures a report tells one by one
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The gates of a stage as they stand for a version now."""
+
+    report: gates.GateReport
+    policy: PromotionPolicy
+    evidence_digest: str
+
+
+def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
+    """Judge every gate that a version must pass to reach a stage."""
+    stored = policy_in_force(version.registered_model.policy)
+    policy = policies.Policy.model_validate(stored.document)
+    asked = policy.of(target)
+    told = _told(version)
+    pieces = [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
+    history = _history(version, told, asked.gates)
+    report = gates.evaluate(
+        target, asked, facts_of(version, at=at), pieces, at, history=history,
+        measured=policy.measured_before(target), below=policy.measured_below(target),
+    )  # fmt: skip
+    valid = {piece.name for piece in (*pieces, *history.twins)}
+    seen = sorted(valid.intersection(report.evidence))
+    card = {name: str(getattr(version.registered_model, name)) for name in CARD}
+    judged_by = {"policy": stored.digest, "evidence": seen, "card": card}
+    return Judgement(report, stored, canonical.digest(judged_by))
+
+
+# Reproductions and checks that failed, as `rules.repeats.has_failed` has it of one piece.
+_FAILED = Q(kind=policies.GateKind.REPRODUCTION) & ~Q(figures__contains={"is_identical": True}) | Q(
+    kind=policies.GateKind.CAUSALITY
+) & ~Q(figures__contains={"n_differing": 0})
+
+
+def _told(version: ModelVersion) -> list[Evidence]:
+    """Return what is valid, and of each kind the newest of what it has superseded."""
+    place = Window(RowNumber(), partition_by=["kind", "status"], order_by="-id")
+    newest = Q(status=EvidenceStatus.SUPERSEDED, is_measured=True, place__lte=MOST_EARLIER)
+    rows = version.evidence.annotate(place=place)
+    return list(rows.filter(Q(status=EvidenceStatus.VALID) | newest).order_by("id"))
+
+
+def _history(
+    version: ModelVersion, told: Sequence[Evidence], asked: Sequence[policies.Gate]
+) -> gates.History:
+    """Return what no gate is met by and each tells; failures of the same bytes whatever comes."""
+    earlier = [row for row in told if row.status == EvidenceStatus.SUPERSEDED]
+    repeats = _repeats(version)
+    failed = [row for row in repeats if row.status == EvidenceStatus.SUPERSEDED]
+    valid = [row for row in repeats if row.status == EvidenceStatus.VALID]
+    return gates.History(
+        earlier=[_facts(row) for row in earlier], older=_older(version, earlier, asked),
+        failed=[_facts(row) for row in failed],
+        twins=[_facts(row) for row in valid if row.version_id != version.pk],
+    )  # fmt: skip
+
+
+def _repeats(version: ModelVersion) -> list[Evidence]:
+    """Return reproductions and checks of all versions of the same bytes.
+
+    The valid ones, and of each run the newest that failed and was superseded, so that their number
+    is that of runs.
+    """
+    speaks = ~Q(figures__contains={"is_same_code": False})
+    failed = Case(When(_FAILED & speaks, then=Value(True)), default=Value(False))
+    rows = Evidence.objects.filter(
+        version__digest=version.digest, kind__in=sorted(policies.OF_A_RUN), is_measured=True
+    ).annotate(has_failed=failed)
+    by_run = ["kind", KeyTransform("of", "figures"), "status", "has_failed"]
+    place = Window(RowNumber(), partition_by=by_run, order_by="-id")  # type: ignore[arg-type] # strings and expressions
+    newest = Q(status=EvidenceStatus.SUPERSEDED, has_failed=True, place=1)
+    return list(rows.annotate(place=place).filter(Q(status=EvidenceStatus.VALID) | newest))
+
+
+def _older(
+    version: ModelVersion, earlier: Sequence[Evidence], asked: Sequence[policies.Gate]
+) -> dict[str, gates.Older]:
+    """Count what is too much to be told piece by piece, and take the extremes of its figures."""
+    superseded = version.evidence.filter(status=EvidenceStatus.SUPERSEDED, is_measured=True)
+    told: dict[str, list[int]] = {}
+    for row in earlier:
+        told.setdefault(row.kind, []).append(row.pk)
+    found = {}
+    for gate in asked:
+        keys, names = told.get(gate.kind, []), {*gate.minimum, *gate.maximum}
+        if len(keys) < MOST_EARLIER or not names:
+            continue
+        rows = superseded.filter(kind=gate.kind, pk__lt=min(keys))
+        terms: dict[str, Any] = {"n": Count("pk")}
+        for i, name in enumerate(sorted(names)):
+            terms |= {f"least_{i}": Min(_figure(name)), f"most_{i}": Max(_figure(name))}
+        sums = rows.aggregate(**terms)
+        extremes = {
+            name: (sums[f"least_{i}"], sums[f"most_{i}"])
+            for i, name in enumerate(sorted(names))
+            if sums[f"least_{i}"] is not None
+        }
+        if sums["n"]:
+            found[str(gate.kind)] = gates.Older(sums["n"], extremes)
+    return found
+
+
+def _figure(name: str) -> Case:
+    """Return a figure of evidence where it is a number, and NULL where it is anything else."""
+    number = Cast(KeyTextTransform(name, "figures"), FloatField())
+    kind = Func(KeyTransform(name, "figures"), function="jsonb_typeof", output_field=CharField())
+    return Case(When(Exact(kind, Value("number")), then=number), output_field=FloatField())
+
+
+def facts_of(version: ModelVersion, *, at: datetime) -> gates.VersionFacts:
+    """Return what the registry itself knows of a version."""
+    granted = version.waivers.filter(granted_at__lte=at, revoked_at=None)
+    waiver = granted.order_by("-expires_at").first()
+    revoked = trusted_no_more(version)
+    return gates.VersionFacts(
+        digest=version.digest,
+        scan=VersionStatus.REFUSED if revoked else version.status,
+        is_intact=version.compromised_at is None,
+        has_signature=signatures.is_described(version.signature),
+        missing=_missing(version.registered_model, at),
+        waived_until=waiver.expires_at if waiver else None,
+        findings=[f"{name} is trusted no more" for name in revoked]
+        or [finding["text"] for finding in version.findings],
+        datasets=version.datasets,
+    )
+
+
+def _missing(model: RegisteredModel, at: datetime) -> list[str]:
+    """Return what is missing of a model card; a review that is overdue is."""
+    missing = [name for name in CARD if not getattr(model, name)]
+    if model.review_date is not None and model.review_date < at.date():
+        missing.append("a review_date to come")
+    return missing
+
+
+def _facts(piece: Evidence) -> gates.EvidenceFacts:
+    return gates.EvidenceFacts(
+        name=piece.digest,
+        kind=piece.kind,
+        topic=str(piece.figures.get("topic", "")) if not piece.is_measured else "",
+        is_measured=piece.is_measured,
+        figures=piece.figures,
+        version_digest=str(piece.digests.get("artifact", "")),
+        produced_at=piece.produced_at,
+        expires_at=piece.expires_at,
+        is_current=piece.digests.get("code") in {None, "", provenance.code_digest()},
+        source=piece.source,
+        reproduces=str(piece.figures.get("of", "")),
+        data=str(piece.digests.get("data", "")),
+        quality=str(piece.digests.get("quality", "")),
+        computed=_computed(piece),
+    )
+
+
+def _computed(piece: Evidence) -> str:
+    """Return by digests what was computed; empty where the evidence does not name all of it."""
+    parts = [str(piece.digests.get(name, "")) for name in ("data", "spec", "code")]
+    return ":".join(parts) if all(parts) else ""

@@ -1,0 +1,184 @@
+"""What a judgement reads of the past: failures stay in sight, of all versions of the same bytes."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+
+from crowetrade_site.core import provenance
+from crowetrade_site.core.roles import Role
+from registry import selectors, services
+from registry.lifecycle import EvidenceStatus, Stage
+from registry.models import Evidence
+from registry.selectors import judging
+from registry.services.versions import VersionCard
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.registry import model_version
+
+pytestmark = pytest.mark.django_db
+POLICY = """
+testing: {}
+staging:
+  gates:
+    - {kind: backtest, minimum: {n_bars: 100}}
+    - {kind: causality}
+    - {kind: data_quality, maximum: {n_errors: 0}}
+    - {kind: reproduction}
+  approvals: {number: 1}
+production: {approvals: {number: 2}}
+"""
+DATA, SPEC = "a" * 64, "5" * 64
+GOOD = {"n_cuts": 9, "n_differing": 0, "n_responding": 9, "is_same_code": True}
+
+
+@pytest.fixture
+def author():
+    return account(Role.RESEARCHER, "author")
+
+
+@pytest.fixture
+def version(author):
+    services.store_policy(
+        name="default", text=POLICY, actor=account(Role.ADMIN), at=AT, reason="For these tests."
+    )
+    return model_version(author)
+
+
+def measure(version, kind="backtest", source="r1", *, minutes=0, quality="", **figures):
+    digests = {
+        "artifact": version.digest, "data": DATA, "spec": SPEC, "code": provenance.code_digest(),
+        "quality": quality,
+    }  # fmt: skip
+    given = {"n_bars": 500} if kind == "backtest" else {}
+    return services.record_evidence(
+        version_id=version.public_id, kind=kind, figures=given | figures, digests=digests,
+        source=f"backtests.run:{source}", produced_at=AT + timedelta(minutes=minutes), at=AT,
+    )  # fmt: skip
+
+
+def lines(version):
+    report = selectors.judge(version, Stage.STAGING, at=AT + timedelta(hours=9)).report
+    return {result.name: result for result in report.results}
+
+
+def superseded(version, n, **figures):
+    """Write many pieces as if each had superseded the one before."""
+    Evidence.objects.bulk_create(
+        Evidence(
+            version=version, kind="backtest", is_measured=True, status=EvidenceStatus.SUPERSEDED,
+            figures={"n_bars": 100 + k, **figures}, digests={"artifact": version.digest},
+            digest=hashlib.sha256(f"{version.pk} {k} {figures}".encode()).hexdigest(),
+            source=f"backtests.run:x{k}", produced_at=AT - timedelta(days=1, minutes=-k),
+        )
+        for k in range(n)
+    )  # fmt: skip
+
+
+class TestHistory:
+    def test_of_one_kind_wipes_out_no_failure_of_another(self, version):
+        measure(version)
+        again = {"of": "r1", "is_same_code": True}
+        measure(version, "reproduction", "q1", is_identical=False, **again)
+        measure(version, "reproduction", "q2", minutes=1, is_identical=True, **again)
+        superseded(version, judging.MOST_EARLIER + 1)
+
+        reason = lines(version)["reproduction"].reason
+
+        assert reason.endswith("; not identical before, and deciding nothing now: r1")
+
+    def test_of_a_failure_is_not_wiped_out_by_good_ones_of_its_kind(self, version, monkeypatch):
+        monkeypatch.setattr(judging, "MOST_EARLIER", 3)
+        measure(version)
+        again = {"of": "r1", "is_same_code": True}
+        measure(version, "reproduction", "q", is_identical=False, **again)
+        for k in range(6):
+            measure(version, "reproduction", f"q{k}", minutes=k + 1, is_identical=True, **again)
+
+        assert lines(version)["reproduction"].reason.endswith("deciding nothing now: r1")
+
+    def test_counts_what_is_too_much_to_tell_and_its_extremes(self, version, monkeypatch):
+        monkeypatch.setattr(judging, "MOST_EARLIER", 2)
+        superseded(version, 5)
+        superseded(version, 1, n_bars="no number")
+        superseded(version, 2, sharpe=1.0)
+        measure(version)
+
+        reason = lines(version)["backtest"].reason
+
+        assert reason.endswith("superseded: n_bars 100, 101 and 6 older, 100 to 104")
+
+    def test_takes_as_many_queries_whatever_there_is(self, version, django_assert_max_num_queries):
+        superseded(version, 300)
+        measure(version)
+        for k in range(20):
+            measure(version, "causality", f"c{k}", of=f"r{k}", **GOOD)
+
+        with django_assert_max_num_queries(9):
+            selectors.judge(selectors.get_version(version.public_id), Stage.STAGING, at=AT)
+
+
+class TestSameBytes:
+    @pytest.fixture
+    def copy(self, version, author):
+        return services.register_version(
+            name=version.registered_model.name, card=VersionCard(), actor=author, at=AT,
+            source=f"models:/{version.registered_model.name}/{version.number}",
+            allow_duplicate=True,
+        )  # fmt: skip
+
+    def test_do_not_begin_anew_by_a_copy(self, version, copy):
+        measure(version)
+        failed = measure(version, "causality", "c1", of="r1", **GOOD | {"n_differing": 3})
+        measure(copy, source="r2", minutes=1)
+
+        result = lines(copy)["causality"]
+
+        assert (result.outcome, result.evidence) == ("not met", (failed.digest,))
+        assert "of r1, the same computation as r2, which is evidence of: backtest" in result.reason
+
+    def test_tell_what_failed_under_another_number(self, version, copy):
+        measure(version)
+        failed = {"of": "r1", "is_identical": False, "is_same_code": True}
+        measure(version, "reproduction", "q1", **failed)
+        measure(version, "reproduction", "q2", minutes=1, **failed | {"is_identical": True})
+        measure(copy, source="r2", minutes=1)
+        measure(
+            copy, "reproduction", "q3", minutes=2, **failed | {"of": "r2", "is_identical": True}
+        )
+
+        result = lines(copy)["reproduction"]
+
+        assert result.outcome == "met"
+        assert result.reason.endswith("; not identical before, and deciding nothing now: r1")
+
+    def test_give_no_good_check_away(self, version, copy):
+        measure(version)
+        measure(version, "causality", "c1", of="r1", **GOOD)
+        measure(copy, source="r2")
+
+        assert lines(version)["causality"].outcome == "met"
+        assert lines(copy)["causality"].outcome == "not computed"
+
+
+class TestQuality:
+    def test_of_one_import_is_not_superseded_by_that_of_another(self, version):
+        dirty = measure(version, "data_quality", "r1", quality="d", n_errors=2)
+        measure(version, "data_quality", "r2", minutes=1, quality="c", n_errors=0)
+        measure(version, quality="d")
+
+        dirty.refresh_from_db()
+        result = lines(version)["data_quality"]
+
+        assert dirty.status == "valid"
+        assert (result.outcome, result.evidence) == ("not met", (dirty.digest,))
+
+    def test_of_the_import_of_the_newest_run_decides_and_the_other_is_told(self, version):
+        measure(version, "data_quality", "r1", quality="d", n_errors=2)
+        measure(version, "data_quality", "r2", minutes=1, quality="c", n_errors=0)
+        measure(version, quality="c")
+
+        result = lines(version)["data_quality"]
+
+        assert result.outcome == "met"
+        assert "another import of the same data: n_errors is 2, at most 0 is" in result.reason
