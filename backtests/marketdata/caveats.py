@@ -172,10 +172,13 @@ def _names(hits: Sequence[_Hit]) -> str:
     """Return how many instruments are concerned, and those that are most."""
     counts: Counter[str] = Counter()
     for hit in hits:
-        counts[hit.symbol or "the file"] += hit.count
+        counts[hit.symbol] += hit.count
+    # what is of no instrument is of the file as a whole, which is none of them
+    is_of_file = bool(counts.pop("", 0))
     shown = ", ".join(name for name, _ in counts.most_common(MAX_NAMED))
     more = len(counts) - MAX_NAMED
-    return f"{len(counts)} instruments ({shown} and {more} more)" if more > 0 else shown
+    named = f"{len(counts)} instruments ({shown} and {more} more)" if more > 0 else shown
+    return " and ".join(part for part in (named, "the file" if is_of_file else "") if part)
 
 
 def _sentence(text: str) -> str:

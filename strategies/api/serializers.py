@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
+from strategies.api.specs import StrategyField
 from strategies.models import Strategy
 
 
@@ -12,7 +13,7 @@ class StrategyRequest(serializers.Serializer[Any]):
     """A spec to store under a name."""
 
     name = serializers.SlugField(max_length=80)
-    document = serializers.DictField()
+    document = StrategyField()
 
 
 class StrategyRow(RowSerializer[Strategy]):

@@ -90,7 +90,7 @@ def close_request_bodies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 def _objects(
     node: Any, parts: dict[str, dict[str, Any]], seen: set[str]
 ) -> Iterator[dict[str, Any]]:
-    """Give every object with named properties below a schema, each component once."""
+    """Give every object below a schema whose keys are known, each component once."""
     if isinstance(node, list):
         for one in node:
             yield from _objects(one, parts, seen)
@@ -100,8 +100,9 @@ def _objects(
     if name and name not in seen:
         seen.add(name)
         yield from _objects(parts[name], parts, seen)
-    if "properties" in node:
+    if "properties" in node or "patternProperties" in node:
         yield node
     inner = [node[key] for key in ("items", "anyOf", "oneOf", "allOf") if key in node]
-    inner += node.get("properties", {}).values()
+    for key in ("properties", "patternProperties"):
+        inner += node.get(key, {}).values()
     yield from _objects([*inner, node.get("additionalProperties")], parts, seen)

@@ -52,6 +52,25 @@ class TestCaveatsFor:
 
         assert caveat["text"].startswith("3 lone jumps of A, B, C are ")
 
+    @pytest.mark.parametrize(
+        ("symbols", "words"),
+        [
+            ("", "the file"),
+            ("A", "A and the file"),
+            ("ABC", "A, B, C and the file"),
+            ("ABCD", "4 instruments (A, B, C and 1 more) and the file"),
+        ],
+    )
+    def test_the_file_is_no_instrument(self, symbols, words):
+        findings = [
+            {"code": "jump", "severity": "warning", "symbol": symbol, "count": 9 - place}
+            for place, symbol in enumerate(["", *symbols])
+        ]
+
+        (caveat,) = caveats_for({"findings": findings}, list("ABCDE"), *ALL)
+
+        assert f" lone jumps of {words} are " in caveat["text"]
+
     def test_other_instruments_do_not_concern_the_run(self):
         ledger = _ledger("A", "B")
         _flag(ledger, "jump", [5], sym=1)
