@@ -41,7 +41,8 @@ def evidence_due() -> list[UUID]:
     silent = Q(evidence_asked_at=None) & Q(finished_at__lt=at - timedelta(seconds=2))
     due = Run.objects.evidence_due().filter(silent | Q(evidence_asked_at__lt=at - ASK_AGAIN_AFTER))
     versions = due.exclude(kind__in=sorted(OF_A_RUN)).values_list("tested_version", flat=True)
-    if waiting := selectors.archived_among(versions.distinct()):
+    known = [version for version in versions.distinct() if version is not None]
+    if waiting := selectors.archived_among(known):
         due = due.exclude(~Q(kind__in=sorted(OF_A_RUN)), tested_version__in=waiting)
     return list(due.order_by("finished_at").values_list("public_id", flat=True)[:MOST_AT_ONCE])
 
