@@ -54,7 +54,7 @@ class TestAssignUnit:
         first = {name: ask(experiment, name) for name in map(str, range(20))}
         services.reallocate(
             experiment_id=experiment.public_id, actor=owner, at=AT, reason="a hunch",
-            weights={"champion": 0.0, "challenger": 1.0},
+            weights={"champion": 1.0, "challenger": 0.0},
         )  # fmt: skip
 
         again = {name: ask(experiment, name) for name in first}
@@ -64,7 +64,7 @@ class TestAssignUnit:
         assert not any(one.is_new for one in again.values())
         assert {one.allocation for one in again.values()} == {1}
         assert {(one.arm, one.allocation, one.probability) for one in new} == {
-            ("challenger", 2, 1.0)
+            ("champion", 2, 1.0)
         }
 
     def test_leaves_no_exposure_of_a_unit_without_an_arm(self, owner):
@@ -141,14 +141,14 @@ class TestAssignUnits:
             monkeypatch.setattr(assigning, "_decide", decide)
             services.reallocate(
                 experiment_id=experiment.public_id, actor=owner, at=AT, reason="a hunch",
-                weights={"champion": 0.0, "challenger": 1.0},
+                weights={"champion": 1.0, "challenger": 0.0},
             )  # fmt: skip
             return decide(*args)
 
         monkeypatch.setattr(assigning, "_decide", as_shares_change)
         met = ask_all(experiment, [f"unit-{number}" for number in range(20)])
 
-        assert {(one.arm, one.allocation, one.is_new) for one in met} == {("challenger", 2, True)}
+        assert {(one.arm, one.allocation, one.is_new) for one in met} == {("champion", 2, True)}
 
     @pytest.mark.parametrize("names", [[], ["a", "a"], [str(number) for number in range(1_001)]])
     def test_refuses_none_too_many_and_twins(self, owner, names):
