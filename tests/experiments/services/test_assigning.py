@@ -63,9 +63,7 @@ class TestAssignUnit:
         assert [one.arm for one in again.values()] == [one.arm for one in first.values()]
         assert not any(one.is_new for one in again.values())
         assert {one.allocation for one in again.values()} == {1}
-        assert {(one.arm, one.allocation, one.probability) for one in new} == {
-            ("champion", 2, 1.0)
-        }
+        assert {(one.arm, one.allocation, one.probability) for one in new} == {("champion", 2, 1.0)}
 
     def test_leaves_no_exposure_of_a_unit_without_an_arm(self, owner):
         targeting = {"attribute": "desk", "equals": "equities"}
