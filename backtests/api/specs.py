@@ -1,19 +1,16 @@
 """How the OpenAPI schema describes the document of a run: as the pydantic models check it."""
 
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
-from drf_spectacular.plumbing import ResolvedComponent
 from pydantic import TypeAdapter
 from rest_framework import serializers
 
 from backtests.runspec import RunSpec
 from backtests.search import SearchDocument
+from crowetrade_site.core.api.schema import REFERENCE, reference_to
 from strategies.selectors import strategy_schema
-
-REFERENCE = "#/components/schemas/{model}"
 
 
 class SpecField(serializers.JSONField):
@@ -27,12 +24,7 @@ class SpecFieldExtension(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:  # noqa: ARG002
         """Return a reference to the spec, whose parts are components of the schema."""
-        for name, schema in deepcopy(components()).items():  # the framework writes into them
-            found = ResolvedComponent(
-                name=name, type=ResolvedComponent.SCHEMA, schema=schema, object=name
-            )
-            auto_schema.registry.register_on_missing(found)
-        return {"$ref": REFERENCE.format(model=RunSpec.__name__)}
+        return reference_to(RunSpec.__name__, components(), auto_schema)
 
 
 @cache

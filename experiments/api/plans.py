@@ -1,16 +1,13 @@
 """How the OpenAPI schema describes an experiment's plan: as the pydantic models check it."""
 
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
-from drf_spectacular.plumbing import ResolvedComponent
 from rest_framework import serializers
 
+from crowetrade_site.core.api.schema import REFERENCE, reference_to
 from experiments.plans import ExperimentPlan
-
-REFERENCE = "#/components/schemas/{model}"
 
 
 class PlanField(serializers.JSONField):
@@ -24,12 +21,7 @@ class PlanFieldExtension(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:  # noqa: ARG002
         """Return a reference to the plan, whose parts are components of the schema."""
-        for name, schema in deepcopy(components()).items():  # the framework writes into them
-            found = ResolvedComponent(
-                name=name, type=ResolvedComponent.SCHEMA, schema=schema, object=name
-            )
-            auto_schema.registry.register_on_missing(found)
-        return {"$ref": REFERENCE.format(model=ExperimentPlan.__name__)}
+        return reference_to(ExperimentPlan.__name__, components(), auto_schema)
 
 
 @cache

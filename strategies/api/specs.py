@@ -1,17 +1,15 @@
 """How the OpenAPI schema describes a strategy's document: as the pydantic models check it."""
 
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
-from drf_spectacular.plumbing import ResolvedComponent
 from rest_framework import serializers
 
+from crowetrade_site.core.api.schema import REFERENCE, reference_to
 from strategies.selectors import strategy_schema
 
 NAME = "StrategySpec"
-REFERENCE = "#/components/schemas/{model}"
 
 
 class StrategyField(serializers.DictField):
@@ -25,12 +23,7 @@ class StrategyFieldExtension(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:  # noqa: ARG002
         """Return a reference to the spec, whose parts are components of the schema."""
-        for name, schema in deepcopy(components()).items():  # the framework writes into them
-            found = ResolvedComponent(
-                name=name, type=ResolvedComponent.SCHEMA, schema=schema, object=name
-            )
-            auto_schema.registry.register_on_missing(found)
-        return {"$ref": REFERENCE.format(model=NAME)}
+        return reference_to(NAME, components(), auto_schema)
 
 
 @cache

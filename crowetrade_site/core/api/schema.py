@@ -1,14 +1,18 @@
 """The OpenAPI schema: every operation also answers with a problem document."""
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any, Final, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
 from crowetrade_site.core.api.problems import CONTENT_TYPE
+
+REFERENCE: Final = "#/components/schemas/{model}"  # as pydantic writes the names of parts
 
 FAULT = inline_serializer(
     "Fault",
@@ -106,3 +110,25 @@ def _objects(
     for key in ("properties", "patternProperties"):
         inner += node.get(key, {}).values()
     yield from _objects([*inner, node.get("additionalProperties")], parts, seen)
+
+
+def reference_to(
+    name: str, components: Mapping[str, dict[str, Any]], auto_schema: AutoSchema
+) -> dict[str, Any]:
+    """Return a reference to a document's schema, after all its parts are components of the whole.
+
+    Parameters
+    ----------
+    name : str
+        Of the document among the components.
+    components : mapping of str to dict
+        JSON schemas by name, with references as `REFERENCE` has them.
+    auto_schema : AutoSchema
+        Of the operation that takes the document.
+    """
+    for part, schema in deepcopy(dict(components)).items():  # the framework writes into them
+        found = ResolvedComponent(
+            name=part, type=ResolvedComponent.SCHEMA, schema=schema, object=part
+        )
+        auto_schema.registry.register_on_missing(found)
+    return {"$ref": REFERENCE.format(model=name)}
