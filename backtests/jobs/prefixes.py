@@ -202,13 +202,20 @@ def _spread(base: Played, rng: np.random.Generator) -> Iterator[int]:
 
     A look at the very next bar shows nowhere else. Of a run that decides often there are more
     parts, by the root of its decisions: whoever looks ahead at few of many is met less by each.
+    After the last bar that moves the account other bars would tell nothing.
     """
-    decided, n_bars = _decided(base), int(base.result.ts.size)
+    decided, n_moved = _decided(base), _n_moved(base)
     n_parts = int(np.clip(np.sqrt(decided.size), N_CUTS, MOST_CUTS))
-    for part in np.array_split(np.arange(n_bars - 1), min(n_parts, max(n_bars - 1, 1))):
+    for part in np.array_split(np.arange(n_moved), min(n_parts, max(n_moved, 1))):
         if part.size:
             here = decided[(decided >= part[0]) & (decided <= part[-1])]
             yield int(rng.choice(here if here.size else part))
+
+
+def _n_moved(base: Played) -> int:
+    """Return how many bars have a later one that moves the account; all but one where none does."""
+    moved = np.flatnonzero(np.diff(base.result.equity))
+    return int(moved[-1]) + 1 if moved.size else int(base.result.ts.size) - 1
 
 
 def _before_the_first_fill(base: Played, rng: np.random.Generator) -> Iterator[int]:

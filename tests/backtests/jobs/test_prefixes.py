@@ -370,6 +370,18 @@ class TestChooseCuts:
             assert {100, 101} <= set(cuts)
             assert any(cut < 50 for cut in cuts)
 
+    def test_are_where_other_bars_can_tell(self):
+        def early(close):
+            weights = np.full(close.shape, NAN)
+            weights[5], weights[40] = 0.3, 0.0
+            return weights
+
+        panel = bars_panel(n_bars=400)
+        base = playing(early)(panel)
+
+        assert max(self.cuts_of(base, panel)) <= 41
+        assert checked(playing(early), panel).n_responding >= 0.9 * len(self.cuts_of(base, panel))
+
     def test_of_two_bars_is_the_first(self):
         panel = bars_panel(n_bars=2)
         base = playing(by_the_past)(panel)
