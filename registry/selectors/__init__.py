@@ -22,6 +22,7 @@ from registry.selectors.files import (
 from registry.selectors.history import Happening, history_of, history_of_request
 from registry.selectors.judging import Judgement, facts_of, judge
 from registry.selectors.loading import RegisteredPredictor, load, resolve
+from registry.selectors.production import Stay, list_stays
 from registry.selectors.records import (
     CARD,
     PENDING_REQUESTS,
@@ -38,7 +39,9 @@ from registry.selectors.records import (
     list_models,
     list_policies,
     list_requests,
+    list_signatures,
     list_versions,
+    list_waivers,
     newest_by_stage,
     policy_in_force,
 )
@@ -67,6 +70,7 @@ __all__ = [
     "Judgement",
     "RegisteredPredictor",
     "Standing",
+    "Stay",
     "agreement_in_words",
     "archived_among",
     "authors_of",
@@ -97,9 +101,12 @@ __all__ = [
     "list_models",
     "list_policies",
     "list_requests",
+    "list_signatures",
+    "list_stays",
     "list_trusted_types",
     "list_uploads",
     "list_versions",
+    "list_waivers",
     "load",
     "manifest_of",
     "may_approve",
