@@ -28,7 +28,7 @@ from registry.services.promotions import (
     request_promotion,
     withdraw_promotion,
 )
-from registry.services.serving import open_file
+from registry.services.serving import inspect_file, open_file
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
 from registry.services.steps import require_role
@@ -73,6 +73,7 @@ __all__ = [
     "execute_promotion",
     "grant_waiver",
     "hold_version",
+    "inspect_file",
     "load",
     "move_version",
     "open_file",
