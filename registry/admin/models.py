@@ -114,6 +114,7 @@ class RegisteredModelAdmin(RegistryAdmin):
             "missing": [name for name in selectors.CARD if not getattr(row, name)],
             "versions": newest,
             "n_more": max(0, row.n_numbers - len(newest)) if len(newest) == MOST_VERSIONS else 0,
+            "stays": selectors.list_stays(row),
             "history": selectors.history_of(row),
         }
 
