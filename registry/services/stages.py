@@ -21,6 +21,7 @@ from registry.models import ModelVersion, RegisteredModel
 from registry.rules import gates
 from registry.services.promotions import end_request
 from registry.services.steps import (
+    lock_version,
     move,
     require_mover,
     require_reason,
@@ -50,7 +51,7 @@ def move_version(
     InvalidInput, GateNotMet
         A reason is missing, or a gate of testing is not met (422).
     """
-    version = selectors.get_version(version_id)
+    version = lock_version(version_id)
     before = Stage(version.stage)
     rule = rule_of(before, target)
     if rule.takes_request:
@@ -73,7 +74,7 @@ def move_version(
                 f"{version} does not meet the gates of {target}: {'; '.join(report.failures)}.",
                 failures=report.failures, report=report.document(),
             )  # fmt: skip
-    pending = version.requests.select_for_update(of=("self",)).filter(
+    pending = version.requests.select_for_update(of=("self",), no_key=True).filter(
         status__in=selectors.PENDING_REQUESTS
     )
     for request in pending.order_by("pk"):
