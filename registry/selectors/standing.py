@@ -136,7 +136,9 @@ def tally_of(request: PromotionRequest, judged: "Judgement") -> Tally:
     force asks for, and with no hand in the version, the request or the policy.
     """
     able = _able(judged.policy, request.target)
-    own = {request.requested_by_id, judged.policy.stored_by_id} | authors_of(request.version)
+    own = authors_of(request.version) | {request.requested_by_id}
+    if judged.policy.stored_by_id is not None:
+        own.add(judged.policy.stored_by_id)
     standing, void = list[Approval](), dict[int, str]()
     given = [one for one in request.approvals.all() if one.lapsed_at is None]
     people = [one.approver_id for one in given]
@@ -150,7 +152,7 @@ def tally_of(request: PromotionRequest, judged: "Judgement") -> Tally:
         else:
             standing.append(one)
     agreed = {one.approver_id for one in standing}
-    others = able.exclude(pk__in=(own | agreed) - {None}).order_by("username")
+    others = able.exclude(pk__in=own | agreed).order_by("username")
     return Tally(standing, void, judged.report.approvals_needed, others)
 
 
