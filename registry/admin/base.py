@@ -14,8 +14,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
+from registry import selectors
 from registry.lifecycle import MOVING_SCOPES, RequestStatus, Stage, VersionStatus
-from registry.models import Evidence
+from registry.models import Evidence, ModelVersion
 
 MAIN_FIGURES = frozenset(
     {"probability", "sharpe", "max_drawdown", "n_bars", "n_folds", "efficiency", "n_trials",
@@ -68,14 +69,25 @@ def dialog_action(
     )  # fmt: skip
 
 
-def with_pieces(report: Mapping[str, Any], evidence: Iterable[Evidence]) -> dict[str, Any]:
-    """Return a report whose gates have the evidence that they weighed, to link to."""
-    pieces = {piece.digest: piece for piece in evidence}
-    gates = [
-        {**gate, "pieces": [pieces[digest] for digest in gate["evidence"] if digest in pieces]}
-        for gate in report["gates"]
-    ]
-    return {**report, "gates": gates}
+def with_pieces(
+    report: Mapping[str, Any], version: ModelVersion, known: Iterable[Evidence] = ()
+) -> dict[str, Any]:
+    """Return a report whose gates have the evidence that they weighed, to link to.
+
+    Each with the name of another version of the same bytes, if it was handed in for one: what
+    failed there stops this one, too.
+    """
+    named = {digest for gate in report["gates"] for digest in gate["evidence"]}
+    pieces = {piece.digest: piece for piece in known}
+    if missing := named - set(pieces):
+        rows = selectors.list_evidence().filter(digest__in=missing)
+        pieces |= {piece.digest: piece for piece in rows}
+
+    def named_in(gate: Mapping[str, Any]) -> list[tuple[Evidence, str]]:
+        found = [pieces[digest] for digest in gate["evidence"] if digest in pieces]
+        return [(one, "" if one.version_id == version.pk else str(one.version)) for one in found]
+
+    return {**report, "gates": [{**gate, "pieces": named_in(gate)} for gate in report["gates"]]}
 
 
 def page_of_source(source: str) -> str:

@@ -46,6 +46,15 @@ from registry.selectors.records import (
     newest_by_stage,
     policy_in_force,
 )
+from registry.selectors.standing import (
+    MOST_PEOPLE,
+    Standing,
+    Tally,
+    deciding_roles,
+    may_do,
+    standing_of,
+    tally_of,
+)
 from registry.selectors.topics import warning_of_topic
 from registry.selectors.trust import (
     get_trusted_type,
@@ -53,14 +62,7 @@ from registry.selectors.trust import (
     trusted_no_more,
     trusted_types_of,
 )
-from registry.selectors.waiting import (
-    MOST_PEOPLE,
-    Standing,
-    count_production_versions,
-    may_approve,
-    standing_of,
-    waiting_for,
-)
+from registry.selectors.waiting import count_production_versions, waiting_for
 
 __all__ = [
     "CARD",
@@ -72,12 +74,14 @@ __all__ = [
     "RegisteredPredictor",
     "Standing",
     "Stay",
+    "Tally",
     "agreement_in_words",
     "archived_among",
     "authors_of",
     "authors_of_each",
     "compare_versions",
     "count_production_versions",
+    "deciding_roles",
     "facts_of",
     "get_aliased",
     "get_conversion",
@@ -110,8 +114,8 @@ __all__ = [
     "list_waivers",
     "load",
     "manifest_of",
-    "may_approve",
     "may_become",
+    "may_do",
     "may_inspect",
     "newest_by_stage",
     "no_longer_trusted",
@@ -120,6 +124,7 @@ __all__ = [
     "refusal_to_serve",
     "resolve",
     "standing_of",
+    "tally_of",
     "trusted_no_more",
     "trusted_types_of",
     "waiting_for",
