@@ -160,14 +160,6 @@ class TestQuarantined:
         assert verdict.decision is Decision.QUARANTINED, verdict.summary
         assert verdict.mlmodel.serialization_format == "cloudpickle"
 
-    def test_is_a_good_model_with_a_pickle_beside_it(self, folder_of):
-        files = mlflow_folder(harmless_skops(), "model.skops", "skops")
-
-        verdict = inspect_folder(*folder_of(files | {"cache": pickle.dumps({"a": 1})}))
-
-        assert verdict.decision is Decision.QUARANTINED, verdict.summary
-        assert verdict.model_path == "model.skops"
-
 
 class TestRefused:
     def test_is_a_pickle_of_anything_else(self, folder_of):
@@ -205,6 +197,14 @@ class TestRefused:
 
         assert verdict.decision is Decision.REFUSED
         assert code in {finding.code for finding in verdict.findings}, verdict.summary
+
+    def test_is_a_good_model_with_a_pickle_beside_it(self, folder_of):
+        files = mlflow_folder(harmless_skops(), "model.skops", "skops")
+
+        verdict = inspect_folder(*folder_of(files | {"cache": pickle.dumps({"a": 1})}))
+
+        assert verdict.decision is Decision.REFUSED
+        assert {finding.code for finding in verdict.findings} == {"pickle", "several_models"}
 
     def test_are_two_models(self, folder_of):
         files = {"a": harmless_skops(), "b": harmless_skops() + b""}
@@ -279,7 +279,7 @@ class TestDecide:
         with pytest.raises(KeyError):
             Finding("a code that nobody knows", "a", "x")
         remarks = [code for code, decision in CODES.items() if decision == Decision.ACCEPTED]
-        assert remarks == ["faulty_document"]
+        assert remarks == ["faulty_document", "foreign_package_source"]
 
     def test_keeps_texts_short(self):
         assert len(Finding("pickle", "a", "x" * 1000).text) == 400
