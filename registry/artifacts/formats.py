@@ -122,7 +122,8 @@ def inspect_folder(
             contents[entry.path] = look(stream, entry.path, limits, trusted)
     formats = {path: content.format for path, content in contents.items()}
     mlmodel, described = _describe(folder, manifest, limits, trusted, formats)
-    findings += described + _code_findings(manifest) + inspect_packages(folder, manifest, limits)
+    findings += described + _code_findings(manifest)
+    findings += inspect_packages(folder, manifest, limits) if contents else []
     findings += [finding for content in contents.values() for finding in content.findings]
     model_path, missing = _model_of(formats, mlmodel, manifest)
     findings += missing
