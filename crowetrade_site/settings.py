@@ -190,11 +190,10 @@ DATASET_CACHE_BYTES = env.integer("CROWETRADE_DATASET_CACHE_MB", default=2048, m
 CAUSALITY_MAX_BYTES = env.integer("CROWETRADE_CAUSALITY_MAX_MB", default=4096, minimum=1) * 2**20
 
 # --- Registry -----------------------------------------------------------------------
-MODEL_FILE_MAX_BYTES = (
-    env.integer("CROWETRADE_MODEL_FILE_MAX_MB", default=20_480, minimum=1) * 2**20
-)
+MODEL_FILE_MAX_BYTES = env.integer("CROWETRADE_MODEL_FILE_MAX_MB", default=8_192, minimum=1) * 2**20
 # Models that were loaded: what a process may hold in memory, and all of them on disk.
 MODEL_MEMORY_CACHE_BYTES = env.integer("CROWETRADE_MODEL_MEMORY_MB", default=512, minimum=1) * 2**20
+MODEL_PREDICT_SECONDS = env.integer("CROWETRADE_MODEL_PREDICT_SECONDS", default=120, minimum=1)
 MODEL_DISK_CACHE_BYTES = env.integer("CROWETRADE_MODEL_DISK_MB", default=10_240, minimum=1) * 2**20
 # files that no version refers to
 FILE_KEEP_DAYS = env.integer("CROWETRADE_FILE_KEEP_DAYS", default=30, minimum=1)

@@ -41,8 +41,8 @@ class RunActions(ServiceAdmin):
 
     actions_list = ["queue"]
     actions_detail = [
-        "download_report", "cancel", "queue_again", "check_causality", "prioritize", "keep",
-        "release",
+        "download_report", "cancel", "queue_again", "reproduce", "check_causality", "prioritize",
+        "keep", "release",
     ]  # fmt: skip
 
     @dialog_action("Queue a run", icon="add", dialog=QUEUE_DIALOG)
@@ -80,6 +80,21 @@ class RunActions(ServiceAdmin):
             document=run.spec, reason=form.cleaned_data["reason"],
         )  # fmt: skip
         return self.page_of(again, object_id)
+
+    @reasoned_action(
+        "Reproduce",
+        icon="difference",
+        title="Compute this run once more, and compare every byte",
+        text="What comes out other than it was recorded is told, with file, array and element, and "
+        "counts as evidence as one that is identical does.",
+    )
+    def reproduce(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Queue the reproduction."""
+        run = self.serve(
+            request, services.reproduce_run, "The reproduction is queued.",
+            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(run, object_id)
 
     @reasoned_action(
         "Check causality",
@@ -161,6 +176,7 @@ class RunActions(ServiceAdmin):
             "backtests_run_download_report": run is None or not selectors.has_report(run),
             "backtests_run_check_causality": run is None
             or selectors.why_not_checked(run) is not None,
+            "backtests_run_reproduce": run is None or selectors.why_not_reproduced(run) is not None,
             "backtests_run_queue_again": over not in RUNS.terminal,
             "backtests_run_prioritize": over in RUNS.terminal,
             "backtests_run_keep": run is None or run.is_kept or bool(run.artifacts_expired_at),

@@ -41,6 +41,7 @@ from backtests.selectors.runs import (
     list_runs,
     require_artifacts,
     why_not_checked,
+    why_not_reproduced,
 )
 from backtests.selectors.searches import (
     Estimate,
@@ -118,6 +119,7 @@ __all__ = [
     "unit_of_progress",
     "why_no_deflated_sharpe",
     "why_not_checked",
+    "why_not_reproduced",
     "window",
     "write_figure",
     "write_policies",

@@ -110,6 +110,18 @@ def why_not_checked(run: Run) -> DomainError | None:
     return None
 
 
+def why_not_reproduced(run: Run) -> DomainError | None:
+    """Return why nobody can compute a run again and compare it; None where one can."""
+    if run.kind == RunKind.CAUSALITY_CHECK:
+        return InvalidInput(
+            "A causality check is not reproduced: check the run it is of once more."
+        )
+    original = run.reproduces or run
+    if not original.result_digest:
+        return Conflict(f"The run is {original.status}; only one with a result can be reproduced.")
+    return None
+
+
 def list_reproductions(run: Run) -> list[tuple[Run, str]]:
     """Return the newest runs that compute a run again or check it, each with what came of it."""
     if not run.result_digest:

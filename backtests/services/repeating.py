@@ -11,7 +11,6 @@ from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.services.steps import require_room
 from crowetrade_site.core import audit, roles
-from crowetrade_site.core.errors import Conflict, InvalidInput
 
 
 @transaction.atomic(durable=True)
@@ -34,11 +33,9 @@ def reproduce_run(*, run_id: UUID, actor: User, at: datetime, reason: str = "") 
     roles.require(actor, "runs:write")
     require_room(actor)
     original = selectors.get_run(run_id)
-    if original.kind == RunKind.CAUSALITY_CHECK:
-        raise InvalidInput("A causality check is not reproduced: check the run it is of once more.")
+    if refusal := selectors.why_not_reproduced(original):
+        raise refusal
     original = original.reproduces or original
-    if not original.result_digest:
-        raise Conflict(f"The run is {original.status}; only one with a result can be reproduced.")
     return _queue_once_more(original, RunKind.REPRODUCTION, actor=actor, at=at, reason=reason)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NPY_MAGIC = b"\x93NUMPY"
+METADATA = "__metadata__"
 MAX_HEADER_BYTES = 100_000_000
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "C64": "<c8", "BOOL": "|b1",
@@ -65,6 +66,29 @@ def read_tensor_header(stream: Bounded) -> tuple[dict[str, Any], int] | None:
     UnreadableError
         It begins as one and is none: the tensors overlap, leave gaps or exceed the file.
     """
+    found = _read_header(stream)
+    if found is None:
+        return None
+    header, begin = found
+    tensors = {name: field for name, field in header.items() if name != METADATA}
+    _require_gapless(tensors, stream.n_bytes - begin)
+    return tensors, begin
+
+
+def read_tensor_metadata(stream: Bounded) -> dict[str, str]:
+    """Return what a safetensors file says of itself: texts by name, or nothing.
+
+    Raises
+    ------
+    UnreadableError
+        As `read_tensor_header`.
+    """
+    found = _read_header(stream)
+    said = found[0].get(METADATA) if found else None
+    return {str(key): str(text) for key, text in said.items()} if isinstance(said, dict) else {}
+
+
+def _read_header(stream: Bounded) -> tuple[dict[str, Any], int] | None:
     head = stream.head(9)
     if len(head) < 9 or head[8:9] != b"{":
         return None
@@ -76,9 +100,7 @@ def read_tensor_header(stream: Bounded) -> tuple[dict[str, Any], int] | None:
         header = json.loads(stream.read(length), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"a damaged safetensors header: {error}") from error
-    tensors = {name: field for name, field in header.items() if name != "__metadata__"}
-    _require_gapless(tensors, stream.n_bytes - 8 - length)
-    return tensors, 8 + length
+    return header, 8 + length
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from registry.artifacts.documents import DocumentError, read_json, read_yaml
 from registry.artifacts.errors import LimitExceededError, UnreadableError
 from registry.artifacts.findings import Finding
 from registry.artifacts.limits import Limits
-from registry.artifacts.onnx_files import external_tensors, is_onnx
+from registry.artifacts.onnx_files import external_tensors, is_onnx, is_ort
 from registry.artifacts.pickles import scan_pickle
 from registry.artifacts.streams import Bounded, compression_of, expand
 from registry.artifacts.trusted import inspect_skops, is_skops
@@ -207,6 +207,8 @@ def _look_named(stream: Bounded, head: bytes, path: str, limits: Limits) -> Cont
     for magic, name in _NAMED_MAGIC.items():
         if head.startswith(magic):
             return Content(Format.UNKNOWN, (_unknown(path, name),))
+    if is_ort(head):
+        return Content(Format.UNKNOWN, (_unknown(path, "a model of onnxruntime's own (ORT)"),))
     if is_tar(stream):
         findings = (*inspect_tar(stream, path, limits), _unknown(path, "a tar archive"))
         return Content(Format.UNKNOWN, findings)

@@ -37,5 +37,9 @@ class MissingValuesError(ArtifactError):
     """Rows have gaps, and the model was converted for complete rows alone."""
 
 
+class TooSlowError(ArtifactError):
+    """A model did not answer in the time it has."""
+
+
 class SignatureRefusedError(ArtifactError):
     """A signature is not one of the key, or not over these files."""

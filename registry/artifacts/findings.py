@@ -21,6 +21,8 @@ class Decision(StrEnum):
 # What each finding leads to; what is not named here is a fault of this package.
 CODES: dict[str, Decision] = {
     "faulty_document": Decision.ACCEPTED,  # a remark: what parameters are for only their users know
+    # a remark: it is for people to know whom they trust; whoever installs the packages runs them
+    "foreign_package_source": Decision.ACCEPTED,
     "pickle": Decision.QUARANTINED,
     "archive_broken": Decision.REFUSED,
     "archive_device": Decision.REFUSED,
@@ -43,18 +45,23 @@ CODES: dict[str, Decision] = {
     "keras_lambda": Decision.REFUSED,
     "keras_model": Decision.REFUSED,
     "loader_module": Decision.REFUSED,
+    "mlmodel_flavor": Decision.REFUSED,
     "mlmodel_invalid": Decision.REFUSED,
+    "mlmodel_key": Decision.REFUSED,
     "model_code": Decision.REFUSED,
     "model_missing": Decision.REFUSED,
+    "model_outside": Decision.REFUSED,
     "nested_pickle": Decision.REFUSED,
     "no_model": Decision.REFUSED,
     "object_array": Decision.REFUSED,
     "persistent_id": Decision.REFUSED,
     "polyglot": Decision.REFUSED,
+    "serialization_mismatch": Decision.REFUSED,
     "several_models": Decision.REFUSED,
     "trailing_bytes": Decision.REFUSED,
     "unknown_format": Decision.REFUSED,
     "unreadable_compression": Decision.REFUSED,
+    "unsafe_package_source": Decision.REFUSED,
     "untrusted_type": Decision.REFUSED,
     "yaml_invalid": Decision.REFUSED,
     "yaml_tag": Decision.REFUSED,

@@ -24,6 +24,7 @@ from registry.artifacts.mlmodel import (
     inspect_mlmodel,
     read_mlmodel,
 )
+from registry.artifacts.packages import inspect_packages
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES
 
@@ -119,10 +120,11 @@ def inspect_folder(
             if stream.n_bytes != entry.n_bytes:
                 raise UnreadableError(f"{entry.path} is not as long as its manifest says.")
             contents[entry.path] = look(stream, entry.path, limits, trusted)
-    mlmodel, described = _describe(folder, manifest, limits, trusted)
-    findings += described + _code_findings(manifest)
-    findings += [finding for content in contents.values() for finding in content.findings]
     formats = {path: content.format for path, content in contents.items()}
+    mlmodel, described = _describe(folder, manifest, limits, trusted, formats)
+    findings += described + _code_findings(manifest)
+    findings += inspect_packages(folder, manifest, limits) if contents else []
+    findings += [finding for content in contents.values() for finding in content.findings]
     model_path, missing = _model_of(formats, mlmodel, manifest)
     findings += missing
     return Verdict(
@@ -152,7 +154,11 @@ def _size_findings(manifest: Manifest, limits: Limits) -> list[Finding]:
 
 
 def _describe(
-    folder: Path, manifest: Manifest, limits: Limits, trusted: Collection[str]
+    folder: Path,
+    manifest: Manifest,
+    limits: Limits,
+    trusted: Collection[str],
+    formats: Mapping[str, Format],
 ) -> tuple[MlModel | None, list[Finding]]:
     """Read MLflow's description; it may lie in a folder, but only once."""
     places = [e for e in manifest.files if PurePosixPath(e.path).name == FILE_NAME]
@@ -162,14 +168,18 @@ def _describe(
         return None, [Finding("several_models", places[1].path, "a second MLmodel file")]
     (entry,) = places
     root = entry.path.removesuffix(FILE_NAME)
-    paths = {e.path.removeprefix(root) for e in manifest.files if e.path.startswith(root)}
+    beside = {
+        e.path.removeprefix(root): formats.get(e.path)
+        for e in manifest.files
+        if e.path.startswith(root)
+    }
     if entry.n_bytes > limits.yaml_bytes:
         return None, [Finding("mlmodel_invalid", entry.path, f"{entry.n_bytes} bytes")]
     try:
         model = read_mlmodel(read_verified(folder, entry), limits)
     except (DocumentError, UnreadableError) as error:
         return None, [finding_of(error, entry.path)]
-    return model, inspect_mlmodel(model, paths, trusted, entry.path)
+    return model, inspect_mlmodel(model, beside, trusted, entry.path)
 
 
 def _code_findings(manifest: Manifest) -> list[Finding]:
@@ -184,12 +194,11 @@ def _code_findings(manifest: Manifest) -> list[Finding]:
 def _model_of(
     formats: Mapping[str, Format], mlmodel: MlModel | None, manifest: Manifest
 ) -> tuple[str, list[Finding]]:
-    """Return the file that the model is; with a finding where there is none, or no one."""
-    if mlmodel and mlmodel.model_path:
-        root = next(p for p in formats if PurePosixPath(p).name == FILE_NAME)
-        named = root.removesuffix(FILE_NAME) + mlmodel.model_path
-        if formats.get(named) in _MODELS:
-            return named, []
+    """Return the file that the model is; with a finding where there is none, or no one.
+
+    What is judged here must be what runs elsewhere: beside a second model, whichever of them
+    MLmodel names, a client that reads another key opens the other one.
+    """
     models = [path for path, found in formats.items() if found in _MODELS]
     models = models or [
         path
@@ -199,7 +208,7 @@ def _model_of(
     if len(models) == 1:
         return models[0], []
     if models:
-        text = f"which of {', '.join(models[:5])} is the model is not said"
+        text = f"a version is one model, and these are {len(models)}: {', '.join(models[:5])}"
         return models[0], [Finding("several_models", "", text)]
     return "", [Finding("no_model", "", _why_none(formats, manifest))]
 

@@ -87,6 +87,15 @@ def is_onnx(buffer: memoryview) -> bool:
     return all(found.get(number) == wire for number, wire in expected.items())
 
 
+def is_ort(head: bytes | memoryview) -> bool:
+    """Return whether bytes begin as a model of onnxruntime's own format, a flatbuffer.
+
+    onnxruntime asks nothing else, whatever follows: a file can be such a model to it and an ONNX
+    file, with another graph, to everybody else.
+    """
+    return bytes(head[4:8]) == b"ORTM"
+
+
 def external_tensors(buffer: memoryview) -> list[str]:
     """Return the names of the tensors of a model whose data lie in other files.
 

@@ -18,6 +18,7 @@ from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
 MOST_VALUES = 1000
 LONGEST_NAME = 200
 _GRAPH, _OPSETS, _PROPERTIES = 7, 8, 14
+_PRODUCER = (2, 3)  # name, version
 _INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12
 _INITIALIZER_NAME = 8
 _NAME, _TYPE = 1, 2
@@ -66,6 +67,19 @@ def opsets_of(model: memoryview) -> dict[str, int]:
         if len(found) == MOST_VALUES:
             break
     return found
+
+
+def maker_of(model: memoryview) -> dict[str, str]:
+    """Return which program wrote a model, and in which version of the format; what it says of them.
+
+    Raises
+    ------
+    UnreadableError
+        A part is no message.
+    """
+    said = [" ".join(_text(one) for one in _messages(model, number)) for number in _PRODUCER]
+    found = {"ir_version": str(_number(model, 1)), "producer": " ".join(filter(None, said))}
+    return {name: text for name, text in found.items() if text}
 
 
 def property_of(model: memoryview, name: str) -> bytes | None:

@@ -182,8 +182,8 @@ def probe(
     model_format : Format
         What it is, as its `Verdict` said.
     rows : sequence of rows, optional
-        Lists of values or mappings of column names to values; without, an estimator is asked to
-        predict zeros, and if it cannot, that is noted and nothing more.
+        Lists of values or mappings of column names to values; without, an estimator or a graph is
+        asked to predict zeros, and if it cannot, that is noted and nothing more.
     opens_pickles : bool
         Open a quarantined pickle, of listed names alone.
     trusted : collection of str

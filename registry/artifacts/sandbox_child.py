@@ -37,6 +37,10 @@ from registry.artifacts.unpickling import import_allowed, unpickle
 MAX_PREDICTIONS = 16
 _MOST_VALUES = 1 << 20  # of rows with gaps at once, 8 MB
 _SIGNAL_BASE = 128
+_DTYPES = {
+    "float": "f4", "double": "f8", "float16": "f2", "bool": "?", "string": "U",
+    **{f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
 _WITHOUT_PREDICTIONS = frozenset({Format.PARAMETERS, Format.SAFETENSORS})
 
 
@@ -166,21 +170,44 @@ def _probe(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str
         predictions = np.asarray(model.predict(rows))
         answer["n_predictions"] = len(predictions)
         answer["predictions"] = predictions.ravel()[:MAX_PREDICTIONS].tolist()
-    elif rows is None and hasattr(getattr(model, "estimator", None), "predict"):
-        answer["reason"] = _try_zeros(model.estimator)
+    elif rows is None:
+        answer["reason"] = _try_zeros(model)
     return answer, b""
 
 
-def _try_zeros(estimator: Any) -> str:
-    """Predict rows of zeros: what crashes here would crash its users. Return what went wrong."""
-    n_features = getattr(estimator, "n_features_in_", None)
-    if n_features is None:
-        return ""
+def _try_zeros(model: Any) -> str:
+    """Predict rows of zeros: what crashes or never ends here would do so to its users.
+
+    Return what went wrong.
+    """
     try:
-        estimator.predict(np.zeros((2, n_features)))
+        if model.format is Format.ONNX:
+            model.session.run(None, zeros_for(model.session))
+        elif n_features := getattr(getattr(model, "estimator", None), "n_features_in_", 0):
+            model.predict(np.zeros((2, n_features)))
     except Exception as error:  # it may want names or words, which says nothing against it
         return f"It does not predict rows of zeros: {type(error).__name__}: {error}"[:500]
     return ""
+
+
+def zeros_for(session: Any) -> dict[str, Any]:
+    """Return zeros, or empty words, of the shape of each input; open sizes are two rows, then one.
+
+    Raises
+    ------
+    NotAllowedError
+        An input is no tensor of numbers or words.
+    """
+    fed = {}
+    for one in session.get_inputs():
+        kind = one.type.removeprefix("tensor(").removesuffix(")")
+        if kind not in _DTYPES:
+            raise NotAllowedError(f"the input {one.name} is a {one.type}")
+        shape = [size if isinstance(size, int) and size > 0 else 1 for size in one.shape]
+        if one.shape and not isinstance(one.shape[0], int):
+            shape[0] = 2
+        fed[one.name] = np.full(shape, "") if kind == "string" else np.zeros(shape, _DTYPES[kind])
+    return fed
 
 
 def _convert(request: dict[str, Any], content: bytes, rows: Any) -> tuple[dict[str, Any], bytes]:

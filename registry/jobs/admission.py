@@ -24,16 +24,14 @@ from django.utils import timezone
 from crowetrade_site.core import audit, storage
 from crowetrade_site.core.errors import Corrupted, DomainError
 from registry.artifacts import sandbox
-from registry.artifacts.contents import Format, mapped
+from registry.artifacts.contents import Format
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.findings import Decision, Finding
 from registry.artifacts.formats import Verdict, inspect_folder
+from registry.artifacts.frameworks import framework_of
 from registry.artifacts.loading import parameters_of
-from registry.artifacts.manifest import Manifest, open_regular, read_verified
-from registry.artifacts.onnx_graphs import is_for_complete_rows
-from registry.artifacts.onnx_writing import REFUSE
+from registry.artifacts.manifest import Manifest, read_verified
 from registry.artifacts.sandbox import Probe, ProbeStatus
-from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion
@@ -82,7 +80,8 @@ def admit_version(*, version_id: UUID) -> None:
             verdict = _with_remarks(folder, manifest, verdict)
             probe = _probe(folder, manifest, verdict, trusted)
             added = _added(folder, manifest) if trusted > TRUSTED_TYPES else []
-            _record(version, verdict, probe, added, _framework(version, folder, verdict))
+            framework = _framework(version, folder, manifest, verdict)
+            _record(version, verdict, probe, added, framework)
     except (ArtifactError, Corrupted) as refusal:
         _refuse(version, str(refusal))
     except DomainError:
@@ -165,16 +164,16 @@ def _with_remarks(folder: Path, manifest: Manifest, verdict: Verdict) -> Verdict
     return replace(verdict, findings=(*verdict.findings, *remarks))
 
 
-def _framework(version: ModelVersion, folder: Path, verdict: Verdict) -> dict[str, Any]:
-    """Return what the files say they were made with, a graph's word on missing values included."""
-    found = verdict.mlmodel.to_json() if verdict.mlmodel is not None else dict(version.framework)
-    if verdict.format == Format.ONNX:
-        with (
-            open_regular(folder / verdict.model_path) as file,
-            memoryview(mapped(Bounded(file))) as buffer,
-        ):
-            if is_for_complete_rows(buffer):
-                found["missing_values"] = REFUSE
+def _framework(
+    version: ModelVersion, folder: Path, manifest: Manifest, verdict: Verdict
+) -> dict[str, Any]:
+    """Return what was told of a version and what its files say they were made with."""
+    found = dict(version.framework)
+    if verdict.mlmodel is not None:
+        found |= verdict.mlmodel.to_json()
+    entry = manifest.get(verdict.model_path)
+    if verdict.decision != Decision.REFUSED and entry is not None:
+        found |= framework_of(folder, entry, verdict.format)
     return found
 
 

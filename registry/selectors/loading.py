@@ -178,6 +178,7 @@ def _opening(version: ModelVersion, manifest: Manifest) -> Callable[[Path], Load
             model_path=version.model_path,
             model_format=Format(version.format),
             trusted=trusted_types_of(version.registered_model.desk),
+            seconds=settings.MODEL_PREDICT_SECONDS,
         )
 
     return opening

@@ -26,7 +26,10 @@ LONGEST_NUMBER = 9  # digits
 
 @dataclass(frozen=True)
 class VersionCard:
-    """What is known of a version beside its files."""
+    """What is known of a version beside its files.
+
+    `framework` is the author's word on packages and their versions, for files that say nothing.
+    """
 
     description: str = ""
     run_id: str = ""
@@ -38,6 +41,7 @@ class VersionCard:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     signature: Mapping[str, Any] = field(default_factory=dict)
+    framework: Mapping[str, str] = field(default_factory=dict)
 
 
 @transaction.atomic(durable=True)
@@ -92,6 +96,7 @@ def register_version(
         datasets=datasets, code_revision=card.code_revision,
         parameters=dict(card.parameters), metrics=dict(card.metrics), tags=tags,
         signature=dict(card.signature),
+        framework={"stated": dict(card.framework)} if card.framework else {},
     )  # fmt: skip
     idempotency.remember(actor, idempotency_key, request, version.public_id)
     audit.record(

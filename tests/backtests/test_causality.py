@@ -417,6 +417,17 @@ class TestOnThePage:
         assert said(answer) == ["The check is queued."]
         assert (made.reproduces, made.reason) == (finished, "Before staging.")
 
+    def test_a_button_queues_a_reproduction(self, finished):
+        browser = login(finished.requested_by)
+
+        answer = press(browser, finished, "reproduce", reason="Before staging.")
+
+        made = Run.objects.get(kind="reproduction")
+        assert said(answer) == ["The reproduction is queued."]
+        assert (made.reproduces, made.reason) == (finished, "Before staging.")
+        html = browser.get(page(check(finished))).content.decode()
+        assert reverse("admin:backtests_run_reproduce", args=[made.pk + 1]) not in html
+
     def test_offers_none_where_none_is_allowed(self, owner, data):
         browser = login(owner)
 

@@ -2,19 +2,24 @@
 
 import pickle
 from datetime import timedelta
+from functools import partial
 
 import pytest
+import sklearn
+import skops
 from django.utils import timezone
 
 from crowetrade_site.core import storage
 from crowetrade_site.core.models import AuditEvent
 from registry import jobs, services
 from registry.artifacts import sandbox
+from registry.artifacts.locks import SandboxLimits
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion
 from registry.services.versions import VersionCard
 from tests.factories.backtests import AT
 from tests.factories.registry import model_version, registered_model
+from tests.registry.artifacts.hostile import endless_onnx, harmless_skops
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +31,7 @@ class Boom:
         return os.system, ("touch /tmp/never",)
 
 
-def handed_in(owner, files):
+def handed_in(owner, files, **card):
     model = registered_model(owner)
     for path, content in files.items():
         services.store_file(
@@ -34,7 +39,7 @@ def handed_in(owner, files):
             actor=owner, at=AT,
         )  # fmt: skip
     return services.register_version(
-        name=model.name, source=f"desk/{model.name}", card=VersionCard(), actor=owner, at=AT
+        name=model.name, source=f"desk/{model.name}", card=VersionCard(**card), actor=owner, at=AT
     )
 
 
@@ -71,6 +76,35 @@ class TestAdmitVersion:
         version = looked_at(handed_in(researcher, {"model.pkl": pickle.dumps(fitted)}))
 
         assert version.status == VersionStatus.QUARANTINED
+
+    @pytest.mark.skipif(
+        not sandbox.is_available().is_available, reason="no Landlock or bubblewrap on this kernel"
+    )
+    def test_refuses_a_graph_that_never_ends(self, researcher, monkeypatch):
+        monkeypatch.setattr(sandbox, "SandboxLimits", partial(SandboxLimits, cpu_seconds=2))
+
+        version = looked_at(handed_in(researcher, {"model.onnx": endless_onnx()}))
+
+        assert version.status == VersionStatus.REFUSED
+        assert "does not open in the sandbox" in version.status_message
+
+    @pytest.mark.skipif(
+        not sandbox.is_available().is_available, reason="no Landlock or bubblewrap on this kernel"
+    )
+    def test_keeps_what_the_files_say_they_were_made_with(self, researcher):
+        version = looked_at(handed_in(researcher, {"model.skops": harmless_skops()}))
+
+        assert version.framework == {
+            "skops": skops.__version__, "protocol": "2", "scikit-learn": sklearn.__version__,
+        }  # fmt: skip
+
+    def test_keeps_what_the_author_states_apart_from_what_was_read(self, researcher):
+        stated = {"lightgbm": "4.5.0"}
+        files = {"parameters.json": b'{"a": 1}'}
+
+        version = looked_at(handed_in(researcher, files, framework=stated))
+
+        assert version.framework == {"stated": stated}
 
     def test_refuses_files_whose_bytes_are_others(self, researcher, settings):
         version = handed_in(researcher, {"parameters.json": b'{"lookback_days": 120}'})

@@ -93,6 +93,11 @@ class VersionRequest(serializers.Serializer[Any]):
     signature = serializers.DictField(
         required=False, default=dict, help_text="What goes in and what comes out."
     )
+    framework = serializers.DictField(
+        child=serializers.CharField(max_length=200), required=False, default=dict,
+        help_text="Packages and their versions, as the author states them: kept under "
+        "framework.stated, beside what the files say themselves.",
+    )  # fmt: skip
     allow_duplicate = serializers.BooleanField(
         default=False, help_text="Register files once more that a version of the model has."
     )

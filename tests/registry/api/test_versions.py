@@ -66,6 +66,13 @@ class TestRegister:
         assert {key: row[key] for key in body} == body
         assert (row["n_files"], row["n_bytes"]) == (1, 2)
 
+    def test_keeps_what_the_author_states_of_packages(self, api, author, model):
+        body = {"source": hand_in(author), "framework": {"lightgbm": "4.5.0"}}
+
+        row = api.post(of(model), body).json()
+
+        assert row["framework"] == {"stated": {"lightgbm": "4.5.0"}}
+
     def test_keeps_digests_of_data_as_they_are_compared(self, api, author, model):
         digest = "ab" * 32
         body = {"source": hand_in(author), "datasets": [digest.upper(), f"sha256:{digest}"]}

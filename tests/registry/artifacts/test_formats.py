@@ -4,6 +4,7 @@ import bz2
 import io
 import json
 import pickle
+import time
 import zipfile
 
 import numpy as np
@@ -17,6 +18,7 @@ from registry.artifacts.errors import ArtifactError
 from registry.artifacts.findings import CODES, Decision, Finding, decide
 from registry.artifacts.formats import inspect_folder
 from registry.artifacts.limits import Limits
+from registry.artifacts.manifest import FileEntry, Manifest
 from tests.registry.artifacts.hostile import harmless_skops, joblib_bytes, zipped
 
 
@@ -111,6 +113,24 @@ class TestAccepted:
         }
         assert json.loads(json.dumps(verdict.to_json())) == verdict.to_json()
 
+    def test_is_a_folder_of_mlflow_with_a_graph(self, folder_of, onnx_bytes):
+        files = mlflow_folder(b"", "model.onnx", "")
+        document = yaml.safe_load(files["MLmodel"])
+        document["flavors"] = {
+            "onnx": {
+                "code": None, "data": "model.onnx", "onnx_version": "1.19.0",
+                "onnx_session_options": {"intra_op_num_threads": 1},
+                "providers": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+            },
+            "python_function": {"data": "model.onnx", "loader_module": "mlflow.onnx"},
+        }  # fmt: skip
+        files |= {"model.onnx": onnx_bytes, "MLmodel": yaml.safe_dump(document).encode()}
+
+        verdict = inspect_folder(*folder_of(files))
+
+        assert verdict.decision is Decision.ACCEPTED, verdict.summary
+        assert (verdict.format, verdict.model_path) == (Format.ONNX, "model.onnx")
+
     def test_is_a_folder_whose_author_trusts_what_the_registry_trusts(self, folder_of, skops_bytes):
         trusted = ["numpy.dtype", "sklearn.tree._tree.Tree"]
         files = mlflow_folder(skops_bytes, "model.skops", "skops", skops_trusted_types=trusted)
@@ -152,6 +172,16 @@ class TestQuarantined:
         assert "sklearn.pipeline.Pipeline" in verdict.globals
         assert {finding.code for finding in verdict.findings} == {"pickle"}
 
+    def test_is_a_folder_of_mlflow_1_with_a_pickle(self, folder_of, pipeline):
+        function = {"data": "model.pkl", "env": "conda.yaml", "loader_module": "mlflow.sklearn"}
+        flavors = {"python_function": function, "sklearn": {"pickled_model": "model.pkl"}}
+        files = mlflow_folder(pickle.dumps(pipeline), "model.pkl", "pickle")
+        files["MLmodel"] = yaml.safe_dump({"flavors": flavors}).encode()
+
+        verdict = inspect_folder(*folder_of(files))
+
+        assert verdict.decision is Decision.QUARANTINED, verdict.summary
+
     def test_is_a_folder_of_mlflow_with_a_pickle(self, folder_of, pipeline):
         files = mlflow_folder(pickle.dumps(pipeline), "model.pkl", "cloudpickle")
 
@@ -159,14 +189,6 @@ class TestQuarantined:
 
         assert verdict.decision is Decision.QUARANTINED, verdict.summary
         assert verdict.mlmodel.serialization_format == "cloudpickle"
-
-    def test_is_a_good_model_with_a_pickle_beside_it(self, folder_of):
-        files = mlflow_folder(harmless_skops(), "model.skops", "skops")
-
-        verdict = inspect_folder(*folder_of(files | {"cache": pickle.dumps({"a": 1})}))
-
-        assert verdict.decision is Decision.QUARANTINED, verdict.summary
-        assert verdict.model_path == "model.skops"
 
 
 class TestRefused:
@@ -206,6 +228,14 @@ class TestRefused:
         assert verdict.decision is Decision.REFUSED
         assert code in {finding.code for finding in verdict.findings}, verdict.summary
 
+    def test_is_a_good_model_with_a_pickle_beside_it(self, folder_of):
+        files = mlflow_folder(harmless_skops(), "model.skops", "skops")
+
+        verdict = inspect_folder(*folder_of(files | {"cache": pickle.dumps({"a": 1})}))
+
+        assert verdict.decision is Decision.REFUSED
+        assert {finding.code for finding in verdict.findings} == {"pickle", "several_models"}
+
     def test_are_two_models(self, folder_of):
         files = {"a": harmless_skops(), "b": harmless_skops() + b""}
 
@@ -227,6 +257,21 @@ class TestRefused:
         verdict = inspect_folder(*folder_of({"m": skops_bytes}), limits=limits)
 
         assert code in {finding.code for finding in verdict.findings}
+
+    @pytest.mark.parametrize(
+        ("n_bytes", "code"), [(5 << 30, "unknown_format"), (9 << 30, "file_size")]
+    )
+    def test_is_a_disk_full_of_zeros_at_once(self, tmp_path, n_bytes, code):
+        with (tmp_path / "model.skops").open("wb") as file:
+            file.truncate(n_bytes)  # a hole: it takes no room
+        entry = FileEntry("model.skops", "0" * 64, n_bytes)
+        begin = time.monotonic()
+
+        verdict = inspect_folder(tmp_path, Manifest([entry]))
+
+        assert verdict.decision is Decision.REFUSED
+        assert code in {finding.code for finding in verdict.findings}, verdict.summary
+        assert time.monotonic() - begin < 10
 
     def test_is_a_bomb_in_a_sparse_matrix(self, folder_of):
         inner = zipped({"data.npy": bytes(40 << 20)}, zipfile.ZIP_DEFLATED)
@@ -279,7 +324,7 @@ class TestDecide:
         with pytest.raises(KeyError):
             Finding("a code that nobody knows", "a", "x")
         remarks = [code for code, decision in CODES.items() if decision == Decision.ACCEPTED]
-        assert remarks == ["faulty_document"]
+        assert remarks == ["faulty_document", "foreign_package_source"]
 
     def test_keeps_texts_short(self):
         assert len(Finding("pickle", "a", "x" * 1000).text) == 400

@@ -1,6 +1,7 @@
 """Opening verified models."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from registry.artifacts.errors import (
     DigestMismatchError,
     MissingValuesError,
     NotAllowedError,
+    TooSlowError,
     UnreadableError,
 )
 from registry.artifacts.loading import open_bytes, open_model
+from registry.artifacts.onnx_files import is_onnx
 from registry.artifacts.trusted import may_be_trusted, untrusted_types
+from tests.registry.artifacts.hostile import KINDS, arithmetic, endless_onnx
 
 
 def opened(folder_of, content: bytes, model_format: Format, **settings):
@@ -37,6 +41,31 @@ def identity(dtype, *, says="refuse"):
 
 
 class TestOnnxModel:
+    def test_ends_a_loop_without_end_when_its_time_is_over(self, folder_of):
+        model = opened(folder_of, endless_onnx(), Format.ONNX, seconds=0.3)
+        begin = time.monotonic()
+
+        with pytest.raises(TooSlowError, match=r"within 0\.3 seconds"):
+            model.predict([[1.0, 2.0]])
+
+        assert time.monotonic() - begin < 10
+
+    def test_has_the_same_answers_with_a_time_as_without(self, folder_of):
+        content = arithmetic("Add", 1.0)
+        limited, unlimited = (
+            opened(folder_of, content, Format.ONNX, seconds=seconds) for seconds in (60, None)
+        )
+
+        assert limited.predict([[1.0, 2.0]]).tolist() == [[2.0, 3.0]]
+        assert unlimited.predict([[1.0, 2.0]]).tolist() == [[2.0, 3.0]]
+
+    def test_is_not_opened_where_onnxruntime_would_read_another_graph(self, folder_of):
+        made = KINDS["ort_model_that_reads_as_onnx"].make(None)["model.onnx"]
+
+        assert is_onnx(memoryview(made))
+        with pytest.raises(UnreadableError, match="onnxruntime's own"):
+            opened(folder_of, made, Format.ONNX)
+
     @pytest.mark.parametrize("says", ["refuse", ""])
     @pytest.mark.parametrize("rows", [np.array([[np.nan, 1.0]]), [[None, 1.0]], [[np.nan, 1]]])
     def test_refuses_gaps_where_the_graph_takes_whole_numbers(self, rows, says):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from safetensors.numpy import save as save_tensors
 from skl2onnx import to_onnx
 from sklearn.linear_model import LinearRegression
@@ -25,7 +26,7 @@ from registry.artifacts.convert import convert
 from registry.artifacts.formats import inspect_folder
 from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.sandbox import Availability, ProbeStatus, is_available, probe
-from tests.registry.artifacts.hostile import joblib_bytes
+from tests.registry.artifacts.hostile import endless_onnx, joblib_bytes, onnx_bytes
 
 pytestmark = pytest.mark.skipif(
     not is_available().is_available, reason=is_available().reason or "the sandbox is there"
@@ -100,6 +101,38 @@ class TestProbe:
         answer = probed(folder_of, graph, Format.ONNX, rows=rows[:3])
 
         assert list(answer.predictions) == pipeline.predict(rows[:3]).tolist()
+
+    def test_does_not_wait_for_a_graph_that_never_ends(self, folder_of):
+        limits = SandboxLimits(cpu_seconds=2)
+
+        answer = probed(folder_of, endless_onnx(), Format.ONNX, limits=limits)
+
+        assert answer.status is ProbeStatus.KILLED, answer
+
+    @pytest.mark.parametrize(
+        ("kind", "shape"),
+        [("FLOAT", [None, 2]), ("DOUBLE", [1, 3]), ("STRING", ["n"]), ("BOOL", []),
+         ("INT8", [2, "n", 4]), ("FLOAT16", None)],
+    )  # fmt: skip
+    def test_feeds_a_graph_with_zeros_of_its_shape(self, folder_of, kind, shape):
+        dtype = getattr(TensorProto, kind)
+        x, y = (helper.make_tensor_value_info(name, dtype, shape) for name in "XY")
+        graph = helper.make_graph([helper.make_node("Identity", ["X"], ["Y"])], "g", [x], [y])
+        opsets = [helper.make_opsetid("", 17)]
+        content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+        answer = probed(folder_of, content, Format.ONNX)
+
+        assert (answer.status, answer.reason) == (ProbeStatus.OPENED, "")
+
+    def test_notes_what_a_graph_does_with_zeros(self, folder_of):
+        node = helper.make_node("Reshape", ["X", "s"], ["y"])
+        impossible = helper.make_tensor("s", TensorProto.INT64, [2], [7, 7])
+
+        answer = probed(folder_of, onnx_bytes([node], impossible), Format.ONNX)
+
+        assert answer.is_opened
+        assert "does not predict rows of zeros" in answer.reason
 
     @pytest.mark.parametrize(
         ("content", "model_format"),

@@ -65,9 +65,11 @@ def refusal(code, *words):
     assert time.monotonic() - start < 10, "it was tried again and again"
 
 
-def log_model(name, *, skops=IS_3, slope=1.0, **more):
-    """Log a linear model, whose files are others for each slope."""
+def log_model(name, *, skops=IS_3, slope=1.0, note=None, **more):
+    """Log a linear model, whose files are others for each slope, with a note in it."""
     model = LinearRegression().fit(X, Y * slope)
+    if note is not None:
+        model.note_ = note
     if IS_3:
         more |= {"name": name, "serialization_format": "skops" if skops else "cloudpickle"}
     else:

@@ -31,8 +31,15 @@ from client_side import (
 known = {}
 
 
+class Call:
+    """Pickles to a call of a program."""
+
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
 def register_through_log_model():
-    ask("admit", "all")
+    ask("admit", "with waivers")
     with run() as current:
         log_model("model", registered_model_name="fx")
     version = client.get_model_version("fx", "1")
@@ -340,7 +347,7 @@ def delete_a_version_and_a_model():
 
 
 def tell_a_waiting_client_of_quarantine():
-    ask("admit", "no pickles")
+    ask("admit", "as it is")
     client.create_registered_model("pickled")
     with run(), refusal(None, "quarantine", "pickle"):
         log_model("pickled", skops=False, slope=3.0, registered_model_name="pickled")
@@ -354,9 +361,8 @@ def tell_a_waiting_client_of_quarantine():
 
 
 def tell_a_waiting_client_of_a_refusal():
-    ask("admit", "nothing")
     with run() as current:
-        log_model("model", slope=4.0)
+        log_model("model", skops=False, slope=4.0, note=Call())
     with refusal(None, "posix.system"):
         mlflow.register_model(f"runs:/{current.info.run_id}/model", "eq")
 

@@ -12,7 +12,7 @@ from crowetrade_site.core import storage
 from crowetrade_site.core.models import AuditEvent
 from registry.models import LooseObject, ModelVersion, StoredFile
 from tests.factories.accounts import account
-from tests.factories.mlflow import ARTIFACTS, Wire, refused, said
+from tests.factories.mlflow import ARTIFACTS, Wire, model_files, refused, said
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,13 +207,18 @@ class TestFolders:
         wire.register("fx")
         version = ModelVersion.objects.get()
         folder = f"registered/{version.public_id}"
+        size = next(f["n_bytes"] for f in version.manifest["files"] if f["path"] == "MLmodel")
         reader = wire_of("auditor")
 
         assert reader.folder(folder) == [
-            {"path": "MLmodel", "is_dir": False, "file_size": 45}, {"path": "data", "is_dir": True},
+            {"path": "MLmodel", "is_dir": False, "file_size": size},
+            {"path": "data", "is_dir": True},
         ]  # fmt: skip
         assert [entry["path"] for entry in reader.folder(f"{folder}/data")] == ["model.skops"]
-        assert content(reader.get_file(f"{folder}/data/model.skops")) == b"not really"
+        assert (
+            content(reader.get_file(f"{folder}/data/model.skops"))
+            == (model_files(folder="data/", is_bare=True)["data/model.skops"])
+        )
         for path in (f"{folder}/none", f"{folder}", "registered/x", f"registered/{'0' * 32}/x"):
             refused(reader.get_file(path), 404, "RESOURCE_DOES_NOT_EXIST")
 

@@ -10,16 +10,15 @@ from django.conf import settings
 from django.utils import timezone
 
 from crowetrade_site.core import storage
-from registry import services
+from registry import jobs, services
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from tests.factories.accounts import account, token
-from tests.factories.registry import CARD, SIGNATURE, bring_evidence
+from tests.factories.registry import CARD, bring_evidence
 
 ROOT = Path(__file__).resolve().parents[3]
 SUITE = Path(__file__).with_name("client_suite.py")
 N_CHECKS = 38
-PICKLES = (".pkl", ".pickle", ".joblib")
 SECONDS = 240
 
 
@@ -29,25 +28,24 @@ class Server:
     def __init__(self, author) -> None:
         self.author = author
         self.judges = [account("validator"), account("validator")]
-        self.admits = "all"
+        self.admits = "with waivers"
 
-    def admit(self, what):
-        """Say how versions are looked at from now on."""
-        self.admits = what
+    def admit(self, how):
+        """Say what becomes of versions from now on."""
+        self.admits = how
 
     def look_at(self, version_id):
-        """Look at a version as a worker does."""
-        rows = ModelVersion.objects.filter(public_id=version_id)
-        paths = [file["path"] for file in rows.get().manifest["files"]]
-        is_pickle = any(path.endswith(PICKLES) for path in paths)
-        if self.admits == "nothing":
-            findings = [{"code": "hostile", "text": "pickle scan: posix.system"}]
-            rows.update(status=VersionStatus.REFUSED, findings=findings)
-        elif self.admits == "no pickles" and is_pickle:
-            findings = [{"code": "pickle", "text": "model.pkl is a pickle"}]
-            rows.update(status=VersionStatus.QUARANTINED, findings=findings)
-        elif self.admits != "later":
-            rows.update(status=VersionStatus.READY, signature=SIGNATURE)
+        """Look at a version with the job of the workers.
+
+        The clients of MLflow 2 write pickles alone, which end in quarantine: an administrator
+        waives it for what these checks have to load.
+        """
+        if self.admits == "later":
+            return
+        jobs.admit_version(version_id=version_id)
+        version = ModelVersion.objects.get(public_id=version_id)
+        if self.admits == "with waivers" and version.status == VersionStatus.QUARANTINED:
+            self._waive(version)
 
     def evidence(self, name, number):
         """Complete the card and hand in all that the default policy asks for."""
@@ -69,7 +67,9 @@ class Server:
 
     def waive(self, name):
         """Let a quarantined version out."""
-        version = ModelVersion.objects.get(registered_model__name=name)
+        self._waive(ModelVersion.objects.get(registered_model__name=name))
+
+    def _waive(self, version):
         at = timezone.now()
         services.grant_waiver(
             version_id=version.public_id, expires_at=at + timezone.timedelta(days=1),

@@ -237,6 +237,8 @@ class TestConvertToOnnx:
                 name: metadata.version(name) for name in ("skl2onnx", "onnx", "scikit-learn")
             },
             "opsets": {"": 21, "ai.onnx.ml": 1},
+            "ir_version": "10",
+            "producer": f"skl2onnx {metadata.version('skl2onnx')}",
         }
 
     def test_takes_a_skops_model_that_is_ready(self, version, author):
@@ -349,7 +351,7 @@ class TestRefuseMissing:
         jobs.admit_version(version_id=copied.public_id)
 
         copied.refresh_from_db()
-        assert (copied.status, copied.framework) == ("ready", {"missing_values": "refuse"})
+        assert (copied.status, copied.framework["missing_values"]) == ("ready", "refuse")
 
     def test_is_no_reason_against_a_conversion_of_all_rows(self, version, author):
         self.converted(version, author, "refuse")

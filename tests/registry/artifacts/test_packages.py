@@ -1,0 +1,75 @@
+"""Where the packages of an environment come from; what is refused is among the hostile files."""
+
+import pytest
+
+from registry.artifacts.findings import Decision
+from registry.artifacts.formats import inspect_folder
+from tests.registry.artifacts.hostile import harmless_skops
+
+
+def found(folder_of, name: str, text: str) -> dict[str, str]:
+    verdict = inspect_folder(*folder_of({"m": harmless_skops(), name: text.encode()}))
+    return {finding.code: finding.text for finding in verdict.findings}
+
+
+class TestInspectPackages:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "scikit-learn==1.9.1", "mlflow", "numpy >= 1.26, < 3", "pandas[parquet,aws]~=3.1",
+            "torch==2.1.0+cpu", "x (>=1)", "tomli; python_version < '3.11'", "# words: http://x",
+            "scikit-learn==1.9.1  # not http://x", "-r requirements.txt", "-c constraints.txt",
+            "--pre", "--only-binary :all:", "a==1 \\\n  --hash=sha256:0a \\\n  --hash=sha256:1b",
+            "",
+        ],
+    )  # fmt: skip
+    def test_says_nothing_of_names_and_versions(self, folder_of, line):
+        assert found(folder_of, "requirements.txt", f"{line}\n") == {}
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "--index-url https://pypi.corp.example/simple", "-i https://u:${KEY}@corp.example/simple",
+            "--extra-index-url=https://corp.example", "--find-links https://corp.example/wheels",
+            "alpha @ https://corp.example/alpha-1.0-py3-none-any.whl",
+            "alpha @ git+https://corp.example/alpha.git@v1.0#subdirectory=py",
+            "https://corp.example/a.whl ; python_version < '3.12'", "-e git+https://corp.example/a#egg=a",
+        ],
+    )  # fmt: skip
+    def test_remarks_on_a_source_of_the_authors_own(self, folder_of, line):
+        assert found(folder_of, "requirements.txt", line) == {"foreign_package_source": line}
+
+    def test_leaves_the_version_accepted_for_a_remark(self, folder_of):
+        files = {"m": harmless_skops(), "requirements.txt": b"-i https://corp.example/simple"}
+
+        assert inspect_folder(*folder_of(files)).decision is Decision.ACCEPTED
+
+    def test_reads_the_environments_of_conda_and_virtualenv(self, folder_of):
+        conda = "channels: [conda-forge, defaults]\ndependencies:\n- python=3.11.7\n- pip<=24\n"
+        conda += "- conda-forge::numpy>=2\n- pip:\n  - mlflow==3.17.2\nname: mlflow-env\n"
+        python = "python: 3.11.7\nbuild_dependencies:\n- pip==24.0\ndependencies:\n"
+        python += "- -r requirements.txt\n"
+
+        assert found(folder_of, "conda.yaml", conda) == {}
+        assert found(folder_of, "sub/python_env.yaml", python) == {}
+
+    def test_remarks_on_a_channel_and_a_lock_of_the_authors_own(self, folder_of):
+        channel = "channels: ['https://corp.example/conda']"
+        lock = 'version = 1\n[[package]]\nname = "a"\n'
+        lock += 'source = { registry = "https://corp.example/simple" }\n'
+        lock += '[[package]]\nname = "b"\nsource = { registry = "https://pypi.org/simple" }\n'
+        lock += 'sdist = { url = "https://files.pythonhosted.org/b.tar.gz" }\n'
+        lock += '[[package]]\nname = "c"\nsource = { virtual = "." }\n'
+
+        assert set(found(folder_of, "conda.yaml", channel)) == {"foreign_package_source"}
+        assert found(folder_of, "uv.lock", lock) == {
+            "foreign_package_source": "https://corp.example/simple"
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [("uv.lock", "= ["), ("conda.yaml", "a: ["), ("requirements.txt", "a " * 300_000),
+         ("requirements.txt", "a \\")],
+    )  # fmt: skip
+    def test_refuses_what_it_cannot_read(self, folder_of, name, text):
+        assert "unsafe_package_source" in found(folder_of, name, text)
