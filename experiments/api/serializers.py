@@ -12,6 +12,7 @@ from experiments.api.plans import PlanField
 from experiments.intake import Reason as RefusalReason
 from experiments.models import Allocation, Analysis, Arm, Experiment, Exposure
 from experiments.models.definitions import ANSWERS
+from experiments.plans.alarms import Alarm
 
 LONGEST_REASON = 500
 
@@ -117,6 +118,19 @@ class DetectabilityRow(serializers.Serializer[selectors.Detectability]):
     sentence = serializers.CharField(help_text="The same in words.")
 
 
+class AlarmRow(serializers.Serializer[Alarm]):
+    """An alarm that the experiment was resumed despite."""
+
+    metric = serializers.CharField(help_text="The guardrail; empty of the mix of units.")
+    arm = serializers.CharField(help_text="Of the guardrail; empty of the mix of units.")
+    shown = serializers.FloatField(
+        help_text="How much worse it was shown to be at the least; of the mix of units -ln p."
+    )
+    tolerated = serializers.FloatField(
+        help_text="Beyond which it pauses the experiment again, in the same unit."
+    )
+
+
 class ExperimentDetail(ExperimentRow):
     """An experiment with its plan, its shares and what was counted."""
 
@@ -132,10 +146,12 @@ class ExperimentDetail(ExperimentRow):
         help_text="Null of units, of other primary metrics than means, and of less than a month."
     )
 
+    acknowledged = AlarmRow(many=True, help_text="Alarms that it was resumed despite.")
+
     class Meta(ExperimentRow.Meta):
         fields = [
             *ExperimentRow.Meta.fields, "plan", "plan_digest", "detectability", "allocation",
-            "allocations", "tallies", "analysis_problem",
+            "allocations", "tallies", "analysis_problem", "acknowledged",
         ]  # fmt: skip
 
     @extend_schema_field(DetectabilityRow(allow_null=True))

@@ -4,7 +4,9 @@ from experiments.selectors.board import Board, get_board, history_of, write_diff
 from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
 from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.records import (
+    acknowledged,
     allocations_in_force,
+    despite,
     failure_of,
     find_experiment,
     get_analysis,
@@ -31,8 +33,10 @@ __all__ = [
     "CellsUnknown",
     "Detectability",
     "SumDiffers",
+    "acknowledged",
     "allocations_in_force",
     "compare_unit_sums",
+    "despite",
     "detectability",
     "exposed_by_allocation",
     "failure_of",
