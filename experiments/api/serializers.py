@@ -148,10 +148,16 @@ class ExperimentDetail(ExperimentRow):
 
     acknowledged = AlarmRow(many=True, help_text="Alarms that it was resumed despite.")
 
+    notes = serializers.SerializerMethodField(
+        help_text="What is to be known before any analysis: what the ramp costs, and alarms taken "
+        "back. findings.notes has those of an analysis."
+    )
+
     class Meta(ExperimentRow.Meta):
         fields = [
             *ExperimentRow.Meta.fields, "plan", "plan_digest", "detectability", "allocation",
             "allocations", "tallies", "analysis_problem", "acknowledged",
+            "notes",
         ]  # fmt: skip
 
     @extend_schema_field(DetectabilityRow(allow_null=True))
@@ -159,6 +165,10 @@ class ExperimentDetail(ExperimentRow):
         """Return what the planned time can show; null where that is not said."""
         found = selectors.detectability(selectors.plan_of(experiment))
         return None if found is None else dict(DetectabilityRow(found).data)
+
+    def get_notes(self, experiment: Experiment) -> list[str]:
+        """Return sentences for people."""
+        return selectors.plan_notes(experiment, selectors.plan_of(experiment))
 
     @extend_schema_field(AllocationRow(allow_null=True))
     def get_allocation(self, experiment: Experiment) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ from experiments.selectors.detecting import Detectability, detectability
 from experiments.selectors.records import (
     acknowledged,
     allocations_in_force,
-    despite,
     failure_of,
     find_experiment,
     get_analysis,
@@ -16,6 +15,7 @@ from experiments.selectors.records import (
     list_analyses,
     list_experiments,
     lock_experiment,
+    plan_notes,
     plan_of,
 )
 from experiments.selectors.report import render_report
@@ -36,7 +36,6 @@ __all__ = [
     "acknowledged",
     "allocations_in_force",
     "compare_unit_sums",
-    "despite",
     "detectability",
     "exposed_by_allocation",
     "failure_of",
@@ -52,6 +51,7 @@ __all__ = [
     "lock_experiment",
     "newest_periods",
     "period_table",
+    "plan_notes",
     "plan_of",
     "render_report",
     "sketches",

@@ -10,6 +10,7 @@ from crowetrade_site.core.errors import NotFound
 from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import ExperimentPlan
 from experiments.plans.alarms import Alarm, written
+from experiments.plans.ramps import ramp_note
 from experiments.plans.verdicts import nothing_yet
 from experiments.querysets import ExperimentQuerySet
 
@@ -80,9 +81,10 @@ def acknowledged(experiment: Experiment) -> list[Alarm]:
     return [Alarm(**one) for one in experiment.acknowledged]
 
 
-def despite(experiment: Experiment, plan: ExperimentPlan) -> list[str]:
-    """Return a sentence about each alarm that an experiment was resumed despite."""
-    return [written(plan, one) for one in acknowledged(experiment)]
+def plan_notes(experiment: Experiment, plan: ExperimentPlan) -> list[str]:
+    """Return what is to be known before any analysis: alarms taken back, what the ramp costs."""
+    notes = [written(plan, one) for one in acknowledged(experiment)]
+    return [*notes, *filter(None, [ramp_note(plan, experiment.started_at)])]
 
 
 def list_allocations(experiment: Experiment) -> QuerySet[Allocation]:

@@ -357,6 +357,19 @@ class TestPage:
         assert "http" not in manage("start_experiment", made.name, as_json=False)
 
 
+class TestPlanNotes:
+    def test_say_what_the_ramp_costs_from_the_draft_on(self, db, manage, tmp_path):
+        path = tmp_path / "plan.yaml"
+        steps = [{"at": f"2026-01-{day:02}T00:00:00Z", "share": share}
+                 for day, share in ((1, 0.1), (31, 1.0))]  # fmt: skip
+        path.write_text(yaml.safe_dump(plan(design="assigned", assignment={"ramp": steps})))
+
+        (said,) = manage("create_experiment", path)["notes"]
+
+        assert said.startswith("The ramp makes the standard error of the whole 1.")
+        assert manage("show_experiment", "momentum")["notes"] == [said]
+
+
 class TestDetectability:
     def test_is_told_by_the_command(self, experiment, manage):
         sentence = manage("show_experiment", "momentum", as_json=False)

@@ -28,7 +28,7 @@ class Command(DomainCommand):
         }
         counted = selectors.tallies(experiment)
         shown = selectors.detectability(plan)
-        notes = selectors.despite(experiment, plan)
+        notes = selectors.plan_notes(experiment, plan)
         notes += last.findings.get("notes", []) if last else []
         differences = selectors.write_differences(experiment, last)
         self.answer(

@@ -148,6 +148,14 @@ class TestLife:
         assert "four of five cases" in shown["sentence"]
         assert api.get(url(units)).json()["detectability"] is None
 
+    def test_has_notes_of_the_plan(self, api):
+        ramp = [{"at": "2026-01-01T00:00:00Z", "share": 0.1},
+                {"at": "2026-06-01T00:00:00Z", "share": 1.0}]  # fmt: skip
+        shown = made(api, design="assigned", assignment={"ramp": ramp})
+
+        assert shown["notes"][0].startswith("The ramp makes the standard error")
+        assert shown["acknowledged"] == []
+
     def test_is_shown_with_few_queries(self, api, owner):
         experiment = running(owner)
         api.get(url(experiment))  # the token's first use is written down
