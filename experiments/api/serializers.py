@@ -263,6 +263,65 @@ class AnalysisQuery(serializers.Serializer[Any]):
     )  # fmt: skip
 
 
+class PolicyQuery(serializers.Serializer[Any]):
+    """Which shares, of which confidence."""
+
+    share = serializers.ListField(
+        child=serializers.CharField(max_length=100), max_length=100,
+        help_text="ARM:SHARE, again for each arm that has one; they sum to 1.",
+    )  # fmt: skip
+    confidence = serializers.FloatField(default=0.95, help_text="Between 0 and 1.")
+
+    def validate_share(self, texts: list[str]) -> dict[str, float]:
+        """Return the shares by arm."""
+        shares: dict[str, float] = {}
+        for text in texts:
+            arm, _, share = text.rpartition(":")
+            if arm in shares:
+                raise serializers.ValidationError(f"The arm {arm} is named twice.")
+            try:
+                shares[arm] = float(share)
+            except ValueError:
+                raise serializers.ValidationError(
+                    f"{text!r} is no share; write ARM:SHARE, as champion:0.3."
+                ) from None
+        return shares
+
+
+class EstimateRow(serializers.Serializer[Any]):
+    """An estimate with its interval, for one look."""
+
+    method = serializers.CharField()
+    estimate = serializers.FloatField(source="difference")
+    standard_error = serializers.FloatField()
+    lower = serializers.FloatField()
+    upper = serializers.FloatField()
+    confidence = serializers.FloatField()
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class PolicyValueRow(serializers.Serializer[selectors.PolicyEvaluation]):
+    """What shares of the arms would have made, and the arms compared."""
+
+    metric = serializers.CharField()
+    shares = serializers.DictField(child=serializers.FloatField())
+    n_outcomes = serializers.IntegerField(source="value.n_outcomes")
+    n_periods = serializers.IntegerField(source="value.n_periods")
+    effective_n = serializers.FloatField(
+        source="value.effective_n", help_text="Outcomes that the weights are worth."
+    )
+    largest_weight = serializers.FloatField(source="value.largest_weight")
+    ips = EstimateRow(source="value.ips")
+    snips = EstimateRow(source="value.snips")
+    doubly_robust = EstimateRow(source="value.doubly_robust")
+    gain = EstimateRow(
+        source="value.gain", help_text="The doubly robust mean less that of outcomes as they were."
+    )
+    compared = serializers.DictField(
+        child=EstimateRow(), help_text="Each challenger less the control, by AIPW."
+    )
+
+
 class StatisticsQuery(serializers.Serializer[Any]):
     """Sums of which metric."""
 

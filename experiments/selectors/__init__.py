@@ -3,6 +3,7 @@
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
 from experiments.selectors.detecting import Detectability, detectability
+from experiments.selectors.policies import NoPolicyValue, PolicyEvaluation, evaluate_policy
 from experiments.selectors.records import (
     acknowledged,
     allocations_in_force,
@@ -32,11 +33,14 @@ __all__ = [
     "Board",
     "CellsUnknown",
     "Detectability",
+    "NoPolicyValue",
+    "PolicyEvaluation",
     "SumDiffers",
     "acknowledged",
     "allocations_in_force",
     "compare_unit_sums",
     "detectability",
+    "evaluate_policy",
     "exposed_by_allocation",
     "failure_of",
     "find_experiment",
