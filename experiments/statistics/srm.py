@@ -184,13 +184,10 @@ def _log_e_of_each(o: FloatArray, w: FloatArray, concentration: float) -> float:
 
 def _log_e_shared(o: FloatArray, w: FloatArray) -> float:
     """Return the log e-value against one tilt of an arm under all allocations."""
-    n = o.sum(axis=1)
-    log_e = [
-        tilt * count - float(n @ np.log1p(share * np.expm1(tilt)))
-        for share, count in zip(w.T, o.sum(axis=0), strict=True)
-        for tilt in _TILTS
-    ]
-    return float(logsumexp(log_e)) - math.log(len(log_e))
+    n, log_e = o.sum(axis=1), []
+    for share, count in zip(w.T, o.sum(axis=0), strict=True):
+        log_e.append(_TILTS * count - n @ np.log1p(np.outer(share, np.expm1(_TILTS))))
+    return float(logsumexp(log_e)) - math.log(_TILTS.size * len(log_e))
 
 
 def _checked(counts: ArrayLike, weights: ArrayLike) -> tuple[FloatArray, FloatArray]:
