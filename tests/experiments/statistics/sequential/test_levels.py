@@ -44,9 +44,9 @@ class TestPlannedSequence:
 HORIZON = 400
 
 
-def thin(first, every=20):
-    """Return periods of 400 units but for one of 2 in so many, from the first of these on."""
-    return [200.0**0.5 if t >= first and t % every == 10 else 1.0 for t in range(HORIZON)]
+def thin(first):
+    """Return deviations of periods of 400 units, but for one of 2 in 20 from some period on."""
+    return [200.0**0.5 if t >= first and t % 20 == 10 else 1.0 for t in range(HORIZON)]
 
 
 class TestUnequalPeriods:
@@ -60,7 +60,7 @@ class TestUnequalPeriods:
             [1.0] * 320 + [10.0] * 80,
             [1.0] * 323 + [10.0] * 77,
         ],
-        ids=["alike", "some thin", "ever thin", "five times", "ten times", "within a batch"],
+        ids=["alike", "one in 20 thin", "half thin", "five times", "ten times", "within a batch"],
     )
     def test_find_nothing_more_often_than_they_say(self, deviations):
         rng, n_paths = np.random.default_rng(SEED), 4_000
