@@ -26,7 +26,8 @@ class Command(DomainCommand):
             actor=self.actor(options),
             at=timezone.now(),
         )
-        shown = selectors.detectability(selectors.plan_of(experiment))
+        plan = selectors.plan_of(experiment)
+        shown, notes = selectors.detectability(plan), selectors.plan_notes(experiment, plan)
         self.answer(
             {
                 "id": experiment.public_id,
@@ -34,6 +35,7 @@ class Command(DomainCommand):
                 "status": experiment.status,
                 "owner": experiment.owner.get_username(),
                 "detectability": shown and asdict(shown),
+                "notes": notes,
             }
         )
         owner = experiment.owner.get_username()
@@ -41,4 +43,6 @@ class Command(DomainCommand):
         self.say(f"{experiment} is a draft, {experiment.public_id}, owned by {owner}{hint}.")
         if shown:
             self.say(shown.sentence)
+        for note in notes:
+            self.say(note)
         self.say(f"Start it: manage.py start_experiment {experiment}")

@@ -28,7 +28,8 @@ class Command(DomainCommand):
         }
         counted = selectors.tallies(experiment)
         shown = selectors.detectability(plan)
-        notes = list(last.findings.get("notes", [])) if last else []
+        notes = selectors.plan_notes(experiment, plan)
+        notes += last.findings.get("notes", []) if last else []
         differences = selectors.write_differences(experiment, last)
         self.answer(
             {
