@@ -360,7 +360,7 @@ class TestBoard:
         assert "What was asked" in report
         assert "<script" not in report
 
-    def test_shows_each_context_with_its_shares_and_says_that_it_decides_nothing(self, owner):
+    def test_shows_each_context_with_its_shares_and_says_that_it_makes_no_winner(self, owner):
         made = contextual(owner)
         add_sums(made, returns(60, lift=0.01), allocation=1)
         add_sums(made, returns(60, lift=-0.01, seed=2), allocation=2)
@@ -382,7 +382,7 @@ class TestBoard:
             "Shares of the arms where regime is turbulent",
         ]
         assert "to the arm that looks best in each regime" in board.cost_text
-        assert "it decides nothing" in report
+        assert "it makes no winner" in report
         assert "with shares of its own for each regime (calm, turbulent)" in report
         assert report.count('id="ct-allocation-0-title"') == 1
         assert report.count('id="ct-allocation-1-title"') == 1
