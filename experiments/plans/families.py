@@ -78,6 +78,6 @@ def _size(plan: ExperimentPlan, metric: MetricSpec) -> int:
 
 def _is_settled(metric: MetricSpec, one: Comparison) -> bool:
     """Whether a difference has been found; a guardrail is asked about its margin alone."""
-    if metric.role == "guardrail" or one.lower is None or one.upper is None:
+    if metric.role == "guardrail" or one.is_withheld or one.lower is None or one.upper is None:
         return False
     return one.lower > 0.0 or one.upper < 0.0

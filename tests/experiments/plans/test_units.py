@@ -128,7 +128,7 @@ class TestUnitsThatReportAgain:
             (450, "primary", 450),
             (440, "primary", 439),
             (440, "guardrail", 440),
-            (460, "guardrail", 450),
+            (460, "guardrail", 460),
         ],
     )
     def test_are_looked_at_once_the_horizon_has_come_and_guardrails_now(
