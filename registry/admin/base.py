@@ -5,17 +5,19 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
-from unfold.decorators import action
+from django.utils import timezone
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from crowetrade_site.core import roles
+from crowetrade_site.core import dialogs, roles
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
 from registry.lifecycle import MOVING_SCOPES, RequestStatus, Stage, VersionStatus
 from registry.models import Evidence
+from registry.rules.policies import GateKind
 
 MAIN_FIGURES = frozenset(
     {"probability", "sharpe", "max_drawdown", "n_bars", "n_folds", "efficiency", "n_trials",
@@ -54,13 +56,14 @@ class RemarkForm(BaseDialogForm):
 
 
 def dialog_action(
-    description: str, *, icon: str, title: str, text: str, form: type[BaseDialogForm] = ReasonForm
-) -> Any:
-    """Return unfold's action decorator with a dialog that has a form of its own."""
-    return action(
-        description=description,
-        permissions=["write"],
+    description: str, *, icon: str, title: str, text: str,
+    form: type[BaseDialogForm] = ReasonForm, permission: str = "write",
+) -> Any:  # fmt: skip
+    """Return the decorator of an action with a dialog that has a form of its own."""
+    return dialogs.dialog_action(
+        description,
         icon=icon,
+        permission=permission,
         dialog={
             "title": title, "description": text, "form_class": form,
             "form_submit_text": description,
@@ -69,10 +72,14 @@ def dialog_action(
 
 
 def with_pieces(report: Mapping[str, Any], evidence: Iterable[Evidence]) -> dict[str, Any]:
-    """Return a report whose gates have the evidence that they weighed, to link to."""
+    """Return a report whose gates have the evidence that they weighed, and their topic."""
     pieces = {piece.digest: piece for piece in evidence}
     gates = [
-        {**gate, "pieces": [pieces[digest] for digest in gate["evidence"] if digest in pieces]}
+        {
+            **gate,
+            "pieces": [pieces[digest] for digest in gate["evidence"] if digest in pieces],
+            "topic": gate["name"].partition(f"{GateKind.MANUAL}:")[2],
+        }
         for gate in report["gates"]
     ]
     return {**report, "gates": gates}
@@ -136,6 +143,15 @@ class RegistryAdmin(ServiceAdmin):
     def has_write_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Whether the viewer could do anything here; the service says what."""
         return not roles.grants(request.user).isdisjoint(MOVING_SCOPES)
+
+    def ask(self, request: HttpRequest, verb: Any, done: str, **arguments: Any) -> Any:
+        """Call a service as the viewer and say so, ``{}`` being what it answers.
+
+        What it refuses is raised: the dialog tells it.
+        """
+        answer = verb(actor=person(request), at=timezone.now(), **arguments)
+        messages.success(request, done.format(answer))
+        return answer
 
     @staticmethod
     def is_list(request: HttpRequest) -> bool:

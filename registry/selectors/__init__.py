@@ -1,7 +1,7 @@
 """Questions about registered models, versions and what was decided about them."""
 
 from registry.selectors.authors import authors_of, authors_of_each
-from registry.selectors.comparison import compare_versions, get_lineage
+from registry.selectors.comparison import Pair, compare_versions, get_lineage, side_by_side
 from registry.selectors.conversions import (
     agreement_in_words,
     get_conversion,
@@ -42,7 +42,7 @@ from registry.selectors.records import (
     newest_by_stage,
     policy_in_force,
 )
-from registry.selectors.topics import warning_of_topic
+from registry.selectors.topics import topics_asked, warning_of_topic
 from registry.selectors.trust import (
     get_trusted_type,
     list_trusted_types,
@@ -65,6 +65,7 @@ __all__ = [
     "Event",
     "Happening",
     "Judgement",
+    "Pair",
     "RegisteredPredictor",
     "Standing",
     "agreement_in_words",
@@ -110,7 +111,9 @@ __all__ = [
     "referred_to",
     "refusal_to_serve",
     "resolve",
+    "side_by_side",
     "standing_of",
+    "topics_asked",
     "trusted_no_more",
     "trusted_types_of",
     "waiting_for",
