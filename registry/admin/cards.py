@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -77,12 +78,13 @@ class RegisterForm(CardFields, BaseDialogForm):
 class CardForm(CardFields, RemarkForm):
     """Asks for the fields of a card that the viewer may change, and why."""
 
-    field_order = [*CARD_FIELDS, "reason"]
+    field_order = [*CardFields.base_fields, "reason"]
+    form_before_template = "registry/admin/closed.html"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         model = RegisteredModel.objects.select_related("owner").filter(pk=self.object_id).first()
-        self.fields["reason"].label = "Reason"
+        self.why_closed = set[str]()
         if model is None:
             return
         found = able.count_versions(model, person(self.request))
@@ -94,7 +96,15 @@ class CardForm(CardFields, RemarkForm):
             field.initial = field.to_python(value) if isinstance(value, str) else value
             if name not in may_change:
                 field.disabled = True
-                field.help_text = _why_closed(is_guarded=name in GUARDED_FIELDS)
+                self.why_closed |= {_why_closed(name)}
+
+    def get_before_template_context(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        object_id: int | str | None = None,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Say why some fields cannot be changed."""
+        return {"why_closed": sorted(self.why_closed)}
 
     @property
     def card(self) -> dict[str, Any]:
@@ -118,10 +128,13 @@ class CardForm(CardFields, RemarkForm):
         return cleaned
 
 
-def _why_closed(*, is_guarded: bool) -> str:
-    if is_guarded:  # closed to whoever opened the dialog: so a version is in use
-        return "A version is in use: validators and admins who have no part in it change this."
-    return "The owner of the model and admins change this."
+def _why_closed(name: str) -> str:
+    if name in GUARDED_FIELDS:  # closed to whoever opened the dialog: so a version is in use
+        return (
+            "A version is in staging or production: validators and admins who have no part in it "
+            f"change {', '.join(sorted(GUARDED_FIELDS))}."
+        )
+    return "The owner of the model and admins change the rest."
 
 
 class NameForm(BaseDialogForm):

@@ -148,7 +148,7 @@ def _shown(value: Any, *, is_file: bool) -> str:
         return f"{value[:SHORT]}…"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _change(pair: Pair) -> str:

@@ -84,10 +84,9 @@ class LinesField(forms.CharField):
 class JSONField(forms.JSONField):
     """JSON as a text; empty where there is none yet, and not the word null."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            widget=UnfoldAdminTextareaWidget({"rows": 5, "style": MONOSPACE}), **kwargs
-        )
+    def __init__(self, *, rows: int = 3, **kwargs: Any) -> None:
+        widget = UnfoldAdminTextareaWidget({"rows": rows, "style": MONOSPACE})
+        super().__init__(widget=widget, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         """Return what the box shows."""
@@ -118,6 +117,16 @@ class FilesInput(forms.FileInput):
 
     def __init__(self) -> None:
         super().__init__({"class": " ".join(INPUT_CLASSES)})
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Return the input, with a line of text for its own that nobody sees or sends.
+
+        Unfold's script writes the name of a chosen file into the nearest line of text, whatever
+        that is for.
+        """
+        box = super().render(name, value, attrs, renderer)
+        own = '<div><div>{}</div><input type="text" hidden disabled aria-hidden="true"></div>'
+        return format_html(own, box)
 
 
 class FilesField(forms.FileField):

@@ -44,6 +44,7 @@ class RowsForm(RemarkForm):
     )
     rows = JSONField(
         label="Probe rows (JSON)",
+        rows=6,
         help_text='A list of rows: [[1.0, 2.0], …] or [{"column": 1.0}, …]. Both models must '
         "predict the same on all of them: bit for bit, or for ONNX within 1e-5 of the usual "
         "size and with the same decisions.",
@@ -147,6 +148,7 @@ class SignatureForm(BaseDialogForm):
 
     bundle = ObjectField(
         label="Bundle (JSON)",
+        rows=8,
         help_text="Of OpenSSF model-signing: the whole file that <code>model_signing sign</code> "
         "wrote.",
     )

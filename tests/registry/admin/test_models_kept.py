@@ -164,7 +164,7 @@ class TestCard:
         model.refresh_from_db()
         assert (model.desk, model.description) == ("g10", "New words.")
         html = login(author).get(address(model, "edit_card")).content.decode()
-        assert "validators and admins who have no part in it change this" in html
+        assert "validators and admins who have no part in it change desk, limits" in html
         press(login(validator), model, "edit_card", **card_of(model, desk="g20", description="x"))
         model.refresh_from_db()
         assert (model.desk, model.description) == ("g20", "New words.")
