@@ -77,6 +77,7 @@ class VersionForm(BaseDialogForm):
     def keep(self, source: str) -> None:
         """Name where files are by now, so that a refusal does not ask for them once more."""
         self.cleaned_data["source"] = source
+        self["source"].help_text = "Your files are kept here: they are not chosen again."
         sent = self.request.POST.copy()
         sent["source"] = source
         self.data = sent

@@ -374,6 +374,7 @@ class TestVersionByForm:
         folder = StoredFile.objects.get().path.rpartition("/")[0]
         assert "kept words" in html
         assert f'value="{folder}"' in html
+        assert "Your files are kept here" in html
         press(
             login(author), model, "register_version", source=folder,
             **form | {"signature": json.dumps(SIGNATURE)},
