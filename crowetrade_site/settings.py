@@ -198,6 +198,10 @@ MODEL_MEMORY_CACHE_BYTES = env.integer("CROWETRADE_MODEL_MEMORY_MB", default=512
 MODEL_DISK_CACHE_BYTES = env.integer("CROWETRADE_MODEL_DISK_MB", default=10_240, minimum=1) * 2**20
 # files that no version refers to
 FILE_KEEP_DAYS = env.integer("CROWETRADE_FILE_KEEP_DAYS", default=30, minimum=1)
+# Aliases that stand for production versions alone, and go with them.
+PRODUCTION_ALIASES = frozenset(
+    alias.lower() for alias in env.listing("CROWETRADE_PRODUCTION_ALIASES", "champion,production")
+)
 UPLOAD_KEEP_DAYS = env.integer("CROWETRADE_UPLOAD_KEEP_DAYS", default=7, minimum=1)
 
 # Every request is counted by its own process; what costs much, for all of them, in the database.

@@ -134,8 +134,6 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[str]] = {
 }
 # Stages that a version climbs to: nothing that is compromised does.
 UP = (Stage.TESTING, Stage.STAGING, Stage.PRODUCTION)
-# Aliases that mean production: they stand for production versions alone, and go with them.
-PRODUCTION_ALIASES = ("champion", "production")
 _NOBODY: frozenset[Role] = frozenset()
 
 

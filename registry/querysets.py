@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from registry.models import ModelVersion, RegisteredModel  # noqa: F401 - the row types below
 
 _Row = TypeVar("_Row", bound=Model)
-LOADABLE = (VersionStatus.READY,)
 MOST_NAMED = 1000  # models whose versions a search takes in
 # Rows that are few enough to be read by their keys and ordered afterwards. Of so many, a page of
 # 50 takes 8 ms more than a walk that meets them everywhere, 165 less than one that meets them last.
@@ -233,6 +232,11 @@ class ModelVersionQuerySet(SearchedQuerySet["ModelVersion"]):
         return self.select_related("registered_model", "created_by").defer(
             "words", "registered_model__words"
         )
+
+    def loadable(self) -> Self:
+        """Those whose bytes are handed to whoever runs them."""
+        ready = self.filter(status=VersionStatus.READY, compromised_at=None)
+        return ready.exclude(stage=Stage.ARCHIVED)
 
     def pending(self) -> Self:
         """Those whose files nobody has looked at yet."""

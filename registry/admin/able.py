@@ -9,10 +9,15 @@ from django.db.models import Count, Q
 from crowetrade_site.core import roles
 from crowetrade_site.core.errors import DomainError
 from registry import selectors
-from registry.lifecycle import PRODUCTION_ALIASES, RULES, Stage
+from registry.lifecycle import RULES, Stage
 from registry.models import ModelAlias, ModelVersion, RegisteredModel
 from registry.services.catalog import CARD_FIELDS, GUARDED_FIELDS, IN_USE
-from registry.services.steps import require_author, require_owner
+from registry.services.steps import (
+    means_production,
+    require_author,
+    require_contributor,
+    require_owner,
+)
 
 
 def allows(rule: Callable[..., Any], *arguments: Any) -> bool:
@@ -28,7 +33,7 @@ def on_model(model: RegisteredModel, user: User) -> set[str]:
     """Return the names of what somebody could do to a model, its card and its aliases."""
     grants, is_owner = roles.grants(user), allows(require_owner, model, user)
     found = count_versions(model, user)
-    names = {"register_version"} if "models:write" in grants else set()
+    names = {"register_version"} if allows(require_contributor, model, user) else set()
     if card_fields(model, user, found):
         names.add("edit_card")
     if found["n_in_production"] and found["n_to_return"] and _may_roll_back(user):
@@ -42,7 +47,8 @@ def on_model(model: RegisteredModel, user: User) -> set[str]:
         return names
     names |= {"transfer", "tag", "untag"} if model.tags else {"transfer", "tag"}
     names |= set() if found["n_left"] else {"rename"}
-    if not found["n_left"] and not found["n_held"] and not _is_recorded(model):
+    n_kept = found["n_left"] + found["n_elsewhere"] + found["n_held"]
+    if not n_kept and not _is_recorded(model):
         names.add("remove")
     return names
 
@@ -57,7 +63,8 @@ def on_version(version: ModelVersion, user: User) -> set[str]:
     if not allows(require_author, version, user):
         return names
     names |= {"describe", "tag", "untag"} if version.tags else {"describe", "tag"}
-    is_recorded = version.left_development_at is not None or version.is_held
+    has_left = version.stage != Stage.DEVELOPMENT or version.left_development_at is not None
+    is_recorded = has_left or version.is_held
     if not is_recorded and not version.evidence.exists() and not version.copies.exists():
         names.add("remove")
     return names
@@ -97,7 +104,7 @@ def aliases_to_delete(model: RegisteredModel, user: User) -> list[str]:
         for row in aliases_of(model)
         if (
             is_in_charge
-            if row.alias.lower() in PRODUCTION_ALIASES
+            if means_production(row.alias)
             else allows(require_author, row.version, user)
         )
     ]
@@ -111,6 +118,7 @@ def count_versions(model: RegisteredModel, user: User) -> dict[str, int]:
         "n_in_use": Q(stage__in=IN_USE), "n_in_production": Q(stage=Stage.PRODUCTION),
         "n_to_return": Q(stage=Stage.ARCHIVED, was_production_at__isnull=False),
         "n_left": Q(left_development_at__isnull=False), "n_held": Q(is_held=True),
+        "n_elsewhere": ~Q(stage=Stage.DEVELOPMENT),
     }  # fmt: skip
     found: dict[str, int] = model.versions.aggregate(
         **{name: Count("pk", filter=sort) for name, sort in sorts.items()}

@@ -1,6 +1,6 @@
 """The files of a version in the admin: downloads, and short documents as text."""
 
-from typing import Any
+from typing import IO, Any
 
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponseBase
@@ -10,6 +10,8 @@ from django.utils import timezone
 from crowetrade_site.core import roles
 from crowetrade_site.core.errors import DomainError
 from registry import selectors, services
+from registry.admin.base import person
+from registry.artifacts.manifest import FileEntry
 from registry.models import ModelVersion
 
 SHOWN_SUFFIXES = (".json", ".yaml", ".yml")
@@ -18,27 +20,43 @@ MOST_BYTES = 8_192
 
 
 def download(request: HttpRequest, object_id: int) -> HttpResponseBase:
-    """Hand out one file, to whom and as the API does; a refusal is told on the version's page."""
+    """Hand out one file, to whom and as the API does; a refusal is told on the version's page.
+
+    With `inspect` whoever judges gets what is served to nobody, under a name that nothing opens.
+    """
     version = get_object_or_404(ModelVersion.objects.with_names(), pk=object_id)
+    is_inspected = "inspect" in request.GET
     try:
-        if refusal := selectors.refusal_to_serve(version, roles.roles_of(request.user)):
-            raise refusal
         entry = selectors.get_file(version, request.GET.get("path", ""))
-        file = services.open_file(version=version, entry=entry, at=timezone.now())
+        file = (_inspected if is_inspected else _served)(request, version, entry)
     except DomainError as refusal:
         messages.error(request, refusal.detail)
         return redirect("admin:registry_modelversion_change", object_id)
+    name = entry.path.rsplit("/", 1)[-1]
     return FileResponse(
-        file, as_attachment=True, filename=entry.path.rsplit("/", 1)[-1],
+        file, as_attachment=True, filename=f"{name}.untrusted" if is_inspected else name,
         content_type="application/octet-stream",
     )  # fmt: skip
+
+
+def _served(request: HttpRequest, version: ModelVersion, entry: FileEntry) -> IO[bytes]:
+    if refusal := selectors.refusal_to_serve(version, roles.roles_of(request.user)):
+        raise refusal
+    return services.open_file(version=version, entry=entry, at=timezone.now())
+
+
+def _inspected(request: HttpRequest, version: ModelVersion, entry: FileEntry) -> IO[bytes]:
+    return services.inspect_file(
+        version=version, entry=entry, actor=person(request), at=timezone.now()
+    )
 
 
 def files_of(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
     """Return what a page shows of a version's files: whether they may leave, and short texts."""
     refusal = selectors.refusal_to_serve(version, roles.roles_of(request.user))
     if refusal is not None:
-        return {"refusal": refusal.detail, "texts": []}
+        may_inspect = selectors.may_inspect(version, request.user)
+        return {"refusal": refusal.detail, "may_inspect": may_inspect, "texts": []}
     try:
         return {"refusal": "", "texts": _texts(version)}
     except DomainError as broken:

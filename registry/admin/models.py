@@ -30,6 +30,7 @@ from registry.admin.forms import TagForm
 from registry.admin.uploading import VersionForm, store_files
 from registry.lifecycle import Stage
 from registry.models import ModelVersion, RegisteredModel
+from registry.services.steps import require_contributor
 
 ABOVE = (Stage.PRODUCTION, Stage.STAGING, Stage.TESTING)
 MOST_VERSIONS = 50
@@ -118,6 +119,7 @@ class RegisteredModelAdmin(RegistryAdmin):
             "versions": newest,
             "n_more": max(0, row.n_numbers - len(newest)) if len(newest) == MOST_VERSIONS else 0,
             "aliases": able.aliases_of(row),
+            "stays": selectors.list_stays(row),
             "history": selectors.history_of(row),
         }
 
@@ -201,7 +203,8 @@ class RegisteredModelAdmin(RegistryAdmin):
     ) -> HttpResponse:
         """Store the files, and register them."""
         model = self.get_object(request, object_id)
-        if files := form.cleaned_data["files"]:
+        if model is not None and (files := form.cleaned_data["files"]):
+            require_contributor(model, person(request))  # before anything is stored
             form.keep(store_files(files, actor=person(request)))
         version = self.ask(
             request, services.register_version, "{} is registered; a worker looks at its files.",

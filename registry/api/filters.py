@@ -8,15 +8,25 @@ from django.utils import timezone
 
 from crowetrade_site.core.api.filters import AnyOfFilter
 from registry import selectors
-from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
+from registry.lifecycle import (
+    ConversionStatus,
+    ConversionTarget,
+    EvidenceStatus,
+    RequestStatus,
+    Stage,
+    VersionStatus,
+)
 from registry.models import (
+    Conversion,
     Evidence,
     ModelVersion,
     PromotionPolicy,
     PromotionRequest,
     RegisteredModel,
+    SigningBundle,
     StoredFile,
     TrustedType,
+    Waiver,
 )
 from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
 from registry.rules import names
@@ -120,6 +130,46 @@ class EvidenceFilter(django_filters.FilterSet):
     class Meta:
         model = Evidence
         fields = ["kind", "is_measured", "digest", "source"]
+
+
+class WaiverFilter(django_filters.FilterSet):
+    """Waivers by who granted them and whether they count now."""
+
+    is_standing = django_filters.BooleanFilter(
+        method="by_standing", label="Granted, not revoked, and not over."
+    )
+    granted_by = django_filters.CharFilter(field_name="granted_by__username")
+
+    class Meta:
+        model = Waiver
+        fields: list[str] = []
+
+    def by_standing(self, rows: QuerySet[Waiver], _: str, value: bool) -> QuerySet[Waiver]:
+        """Keep those that count now, or the others."""
+        standing = {"revoked_at": None, "expires_at__gt": timezone.now()}
+        return rows.filter(**standing) if value else rows.exclude(**standing)
+
+
+class SignatureFilter(django_filters.FilterSet):
+    """Signatures by key and by who attached them."""
+
+    attached_by = django_filters.CharFilter(field_name="attached_by__username")
+
+    class Meta:
+        model = SigningBundle
+        fields = ["key_id"]
+
+
+class ConversionFilter(django_filters.FilterSet):
+    """Conversions by state, format and who asked for them."""
+
+    status = AnyOfFilter(ConversionStatus)
+    target = django_filters.ChoiceFilter(choices=_choices(ConversionTarget))
+    requested_by = django_filters.CharFilter(field_name="requested_by__username")
+
+    class Meta:
+        model = Conversion
+        fields: list[str] = []
 
 
 class TrustedTypeFilter(django_filters.FilterSet):

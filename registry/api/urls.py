@@ -16,6 +16,7 @@ urlpatterns = [
     path(f"{MODEL}aliases/", models.ModelAliasesView.as_view(), name="model-aliases"),
     path(f"{MODEL}aliases/<slug:alias>/", models.ModelAliasView.as_view(), name="model-alias"),
     path(f"{MODEL}owner/", models.ModelOwnerView.as_view(), name="model-owner"),
+    path(f"{MODEL}production/", models.ModelProductionView.as_view(), name="model-production"),
     path(f"{MODEL}rollback/", models.RollBackView.as_view(), name="model-rollback"),
     path(f"{MODEL}policy/", models.ModelPolicyView.as_view(), name="model-policy"),
     path(f"{MODEL}versions/", versions.ModelVersionsView.as_view(), name="model-versions"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, HashIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Q
@@ -156,6 +156,7 @@ class ModelVersion(BaseModel):
             GinIndex(fields=["words"], name="version_words"),
             GinIndex(fields=["datasets"], name="version_datasets"),
             GinIndex(trigrams_of(F("source")), name="version_source_parts"),
+            HashIndex(fields=["source"], name="version_source"),
         ]
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:

@@ -15,6 +15,7 @@ from registry.selectors.files import (
     list_files,
     list_uploads,
     manifest_of,
+    may_inspect,
     no_longer_trusted,
     referred_to,
     refusal_to_serve,
@@ -22,6 +23,7 @@ from registry.selectors.files import (
 from registry.selectors.history import Happening, history_of, history_of_request
 from registry.selectors.judging import Judgement, facts_of, judge
 from registry.selectors.loading import RegisteredPredictor, load, resolve
+from registry.selectors.production import Stay, list_stays
 from registry.selectors.records import (
     CARD,
     PENDING_REQUESTS,
@@ -38,7 +40,9 @@ from registry.selectors.records import (
     list_models,
     list_policies,
     list_requests,
+    list_signatures,
     list_versions,
+    list_waivers,
     newest_by_stage,
     policy_in_force,
 )
@@ -68,6 +72,7 @@ __all__ = [
     "Pair",
     "RegisteredPredictor",
     "Standing",
+    "Stay",
     "agreement_in_words",
     "archived_among",
     "authors_of",
@@ -98,13 +103,17 @@ __all__ = [
     "list_models",
     "list_policies",
     "list_requests",
+    "list_signatures",
+    "list_stays",
     "list_trusted_types",
     "list_uploads",
     "list_versions",
+    "list_waivers",
     "load",
     "manifest_of",
     "may_approve",
     "may_become",
+    "may_inspect",
     "newest_by_stage",
     "no_longer_trusted",
     "policy_in_force",

@@ -16,7 +16,7 @@ from crowetrade_site.core.errors import (
     NotFound,
     Unavailable,
 )
-from crowetrade_site.core.roles import Role
+from crowetrade_site.core.roles import Role, grants
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
 from registry.lifecycle import Stage, VersionStatus
@@ -24,7 +24,7 @@ from registry.models import ModelVersion, StoredFile, Upload
 from registry.selectors.trust import trusted_no_more
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+    from django.contrib.auth.models import AnonymousUser, User
 
 # Who may have the bytes of a version out of use: to look at the record, not to trade on it.
 KEEPERS = frozenset({Role.VALIDATOR, Role.AUDITOR, Role.ADMIN})
@@ -135,6 +135,16 @@ def refusal_to_serve(version: ModelVersion, held: Collection[Role]) -> DomainErr
             "Revive it to use it."
         )
     return no_longer_trusted(version)
+
+
+def may_inspect(version: ModelVersion, reader: "User | AnonymousUser") -> bool:
+    """Say whether somebody may look at the bytes of a version that are served to nobody.
+
+    Whoever judges a version must be able to see what it is made of: through a door that warns,
+    that nothing loads from, and that leaves an entry.
+    """
+    is_unserved = VersionStatus(version.status) in _NOT_READY
+    return is_unserved and "models:approve" in grants(reader)
 
 
 def no_longer_trusted(version: ModelVersion) -> Conflict | None:

@@ -23,6 +23,8 @@ class Entry(NamedTuple):
 def get_stored_file(path: str, reader: User) -> StoredFile:
     """Return a file that was handed in, for somebody who may read it.
 
+    What nobody has looked at is read by whoever handed it in, and by nobody else.
+
     Raises
     ------
     NotFound
@@ -33,7 +35,8 @@ def get_stored_file(path: str, reader: User) -> StoredFile:
     found = StoredFile.objects.filter(path=path).first()
     if found is None:
         raise NotFound(f"There is no file {path}.")
-    if found.uploaded_by_id != reader.pk and not _reads_all(reader):
+    is_own = found.uploaded_by_id == reader.pk
+    if not is_own and (found.frozen_at is None or not _reads_all(reader)):
         raise Forbidden(
             f"Somebody else handed in {path}; once it is registered, read it through its version."
         )

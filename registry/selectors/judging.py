@@ -55,7 +55,7 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     pieces = [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
     history = _history(version, told, asked.gates)
     report = gates.evaluate(
-        target, asked, facts_of(version, at=at), pieces, at, history=history,
+        target, asked, facts_of(version, at=at, target=target), pieces, at, history=history,
         measured=policy.measured_before(target), below=policy.measured_below(target),
     )  # fmt: skip
     valid = {piece.name for piece in (*pieces, *history.twins)}
@@ -146,22 +146,36 @@ def _figure(name: str) -> Case:
     return Case(When(Exact(kind, Value("number")), then=number), output_field=FloatField())
 
 
-def facts_of(version: ModelVersion, *, at: datetime) -> gates.VersionFacts:
-    """Return what the registry itself knows of a version."""
+def facts_of(
+    version: ModelVersion, *, at: datetime, target: Stage | None = None
+) -> gates.VersionFacts:
+    """Return what the registry itself knows of a version, which shall perhaps reach a stage."""
     granted = version.waivers.filter(granted_at__lte=at, revoked_at=None)
     waiver = granted.order_by("-expires_at").first()
-    revoked = trusted_no_more(version)
+    reasons = _why_not_served(version, target)
     return gates.VersionFacts(
         digest=version.digest,
-        scan=VersionStatus.REFUSED if revoked else version.status,
+        scan=VersionStatus.REFUSED if reasons else version.status,
         is_intact=version.compromised_at is None,
         has_signature=signatures.is_described(version.signature),
         missing=_missing(version.registered_model, at),
         waived_until=waiver.expires_at if waiver else None,
-        findings=[f"{name} is trusted no more" for name in revoked]
-        or [finding["text"] for finding in version.findings],
+        findings=reasons or [finding["text"] for finding in version.findings],
         datasets=version.datasets,
     )
+
+
+_ONLY_IN_THE_SANDBOX = (
+    "it is a pickle in quarantine, which is opened in the sandbox alone and served to nobody; a "
+    "waiver does not reach production: convert it, and promote what comes of it"
+)
+
+
+def _why_not_served(version: ModelVersion, target: Stage | None) -> list[str]:
+    """Return why nobody could open a version in a stage, whatever was found in its files."""
+    if target == Stage.PRODUCTION and version.status == VersionStatus.QUARANTINED:
+        return [_ONLY_IN_THE_SANDBOX]
+    return [f"{name} is trusted no more" for name in trusted_no_more(version)]
 
 
 def _missing(model: RegisteredModel, at: datetime) -> list[str]:

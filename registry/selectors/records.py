@@ -22,6 +22,8 @@ from registry.models import (
     PromotionPolicy,
     PromotionRequest,
     RegisteredModel,
+    SigningBundle,
+    Waiver,
 )
 from registry.querysets import ModelVersionQuerySet, RegisteredModelQuerySet
 
@@ -181,6 +183,16 @@ def get_evidence(evidence_id: UUID) -> Evidence:
     if found is None:
         raise NotFound(f"There is no evidence {evidence_id}.")
     return found
+
+
+def list_waivers() -> QuerySet[Waiver]:
+    """Return all waivers, with who granted and revoked them."""
+    return Waiver.objects.select_related("granted_by", "revoked_by")
+
+
+def list_signatures() -> QuerySet[SigningBundle]:
+    """Return all signatures, with who attached them."""
+    return SigningBundle.objects.select_related("attached_by")
 
 
 def list_requests() -> QuerySet[PromotionRequest]:

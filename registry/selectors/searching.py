@@ -2,17 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Exists, OuterRef
-
-from crowetrade_site.core.errors import NotFound
-from crowetrade_site.core.prepared import Lookup
 from registry import selectors
 from registry.lifecycle import Stage, VersionStatus
-from registry.models import ModelVersion, RegisteredModel, Waiver
+from registry.models import ModelVersion, RegisteredModel, StoredFile
 from registry.querysets import ModelVersionQuerySet
 from registry.rules.filters import Clause, Order
 
@@ -40,26 +34,27 @@ class Search:
     limit: int = 100
 
 
-def list_versions_at(at: datetime) -> ModelVersionQuerySet:
-    """Return every version with its model, author, `alias_names`, and `is_waived` of a moment."""
-    standing = Waiver.objects.filter(
-        version=OuterRef("pk"), granted_at__lte=at, expires_at__gt=at, revoked_at=None
-    )  # fmt: skip
-    rows: ModelVersionQuerySet = selectors.list_versions().annotate(is_waived=Exists(standing))
-    return rows
-
-
 def list_newest(
-    models: Collection[RegisteredModel], stages: Collection[Stage] = (), *, at: datetime
+    models: Collection[RegisteredModel], stages: Collection[Stage] = ()
 ) -> list[ModelVersion]:
     """Return the newest version of each stage of each model that was not refused."""
+    rows = _of_models(models).exclude(status=VersionStatus.REFUSED)
+    return _newest(rows.filter(stage__in=stages) if stages else rows)
+
+
+def list_newest_loadable(model: RegisteredModel) -> list[ModelVersion]:
+    """Return the newest version of each stage of a model among those that are served."""
+    return _newest(_of_models([model]).loadable())
+
+
+def _of_models(models: Collection[RegisteredModel]) -> ModelVersionQuerySet:
     ids = [model.pk for model in models]
-    rows = list_versions_at(at).filter(registered_model__in=ids).only(*_LISTED)
-    if stages:
-        rows = rows.filter(stage__in=stages)
-    kept = rows.exclude(status=VersionStatus.REFUSED)
+    return selectors.list_versions().filter(registered_model__in=ids).only(*_LISTED)
+
+
+def _newest(rows: ModelVersionQuerySet) -> list[ModelVersion]:
     order = ("registered_model", "stage")
-    return list(kept.order_by(*order, "-number").distinct(*order))
+    return list(rows.order_by(*order, "-number").distinct(*order))
 
 
 def search_models(search: Search) -> list[RegisteredModel]:
@@ -70,9 +65,10 @@ def search_models(search: Search) -> list[RegisteredModel]:
     return list(rows[: search.limit])
 
 
-def search_versions(search: Search, *, at: datetime) -> list[ModelVersion]:
+def search_versions(search: Search) -> list[ModelVersion]:
     """Return the versions that a search finds, one page of them."""
-    rows = list_versions_at(at).only(*_LISTED).satisfying(search.clauses).in_order(search.order)
+    listed = selectors.list_versions().only(*_LISTED)
+    rows = listed.satisfying(search.clauses).in_order(search.order)
     if search.after:
         rows = rows.after(search.order, search.after)
     return list(rows[: search.limit])
@@ -86,42 +82,23 @@ def list_holding(sha256: str) -> list[ModelVersion]:
     return list(rows.order_by("pk"))
 
 
-_AT = datetime(1970, 1, 1, tzinfo=UTC)  # stands for the moments to come
-_BY_ID = Lookup(
-    lambda at, version_id: list_versions_at(at).filter(public_id=version_id), _AT, UUID(int=1)
-)
-_BY_NUMBER = Lookup(
-    lambda at, name, number: list_versions_at(at).filter(
-        registered_model__name=name, number=number
-    ),
-    _AT, "a name", 7,
-)  # fmt: skip
+def list_registered_at(stored: StoredFile) -> list[ModelVersion]:
+    """Return the versions that were registered with a file from the address it was handed in at.
 
-
-def get_version(version_id: UUID, *, at: datetime) -> ModelVersion:
-    """Return a version by public id, with `is_waived` of a moment.
-
-    Raises
-    ------
-    NotFound
-        There is none (404).
+    That address is what clients see as their source. Copies have a source of their own.
     """
-    found = _BY_ID.first(at, version_id)
-    if found is None:
-        raise NotFound(f"There is no model version {version_id}.")
-    return found
+    parts = stored.path.split("/")
+    folders = ["/".join(parts[:n]) for n in range(1, len(parts))]
+    sources = [*folders, *(f"{folder}/" for folder in folders)]
+    if stored.logged_model_id:
+        sources.append(f"models:/{stored.logged_model_id}")
+    rows = selectors.list_versions().filter(source__in=sources).order_by("pk")
+    return [version for version in rows if _has_of(stored, version)]
 
 
-def get_version_of(name: str, number: int, *, at: datetime) -> ModelVersion:
-    """Return a version by model and number, with `is_waived` of a moment.
-
-    Raises
-    ------
-    NotFound
-        There is no such model, or it has no such version (404).
-    """
-    found = _BY_NUMBER.first(at, name, number)
-    if found is None:
-        selectors.get_model(name)
-        raise NotFound(f"The model {name} has no version {number}.")
-    return found
+def _has_of(stored: StoredFile, version: ModelVersion) -> bool:
+    """Say whether a version names a file that ends the path of this one, with its bytes."""
+    return any(
+        entry["sha256"] == stored.sha256 and f"/{stored.path}".endswith(f"/{entry['path']}")
+        for entry in version.manifest["files"]
+    )

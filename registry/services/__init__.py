@@ -28,10 +28,10 @@ from registry.services.promotions import (
     request_promotion,
     withdraw_promotion,
 )
-from registry.services.serving import open_file
+from registry.services.serving import inspect_file, open_file
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
-from registry.services.steps import require_role
+from registry.services.steps import means_production, require_role
 from registry.services.trust import approve_type, propose_type, revoke_type
 from registry.services.uploads import (
     abandon_upload,
@@ -74,8 +74,10 @@ __all__ = [
     "execute_promotion",
     "grant_waiver",
     "hold_version",
+    "inspect_file",
     "load",
     "loose_if_refused",
+    "means_production",
     "move_version",
     "open_file",
     "propose_type",

@@ -11,11 +11,17 @@ from django.db.models import Q
 from crowetrade_site.core import audit, canonical, idempotency, roles
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, translating
 from registry import selectors
-from registry.lifecycle import PRODUCTION_ALIASES, Stage
+from registry.lifecycle import Stage
 from registry.models import ModelAlias, ModelVersion, RegisteredModel
 from registry.rules import names
 from registry.rules.errors import RuleError
-from registry.services.steps import erase, require_author, require_mover, require_owner
+from registry.services.steps import (
+    erase,
+    means_production,
+    require_author,
+    require_mover,
+    require_owner,
+)
 
 TIERS = ("", "high", "medium", "low")
 CARD_FIELDS = (
@@ -186,7 +192,12 @@ def delete_model(*, name: str, actor: User, at: datetime, reason: str = "") -> N
     """
     model = _locked(name)
     require_owner(model, actor)
-    is_recorded = Q(left_development_at__isnull=False) | Q(is_held=True) | Q(evidence__isnull=False)
+    is_recorded = (
+        ~Q(stage=Stage.DEVELOPMENT)
+        | Q(left_development_at__isnull=False)
+        | Q(is_held=True)
+        | Q(evidence__isnull=False)
+    )
     kept = model.versions.filter(is_recorded).order_by("number").first()
     if kept is not None:
         raise Conflict(f"{kept} is part of the record; archive what is no longer wanted.")
@@ -249,10 +260,13 @@ def set_alias(
 ) -> ModelAlias:
     """Let a word stand for a version; it moves if another version has it.
 
+    That takes the right over both: whoever loads by the word gets other bytes by it.
+
     Raises
     ------
     Forbidden, NotFound, InvalidInput
-        Neither author nor owner (403), no such model or version (404), no alias (422).
+        Neither author of the one and the other nor owner (403), no such model or version (404), no
+        alias (422).
     Conflict
         The alias means production and the version is not there, or the version is archived (409).
     """
@@ -261,9 +275,9 @@ def set_alias(
     model = _locked(name)
     version = selectors.get_version_of(name, number)
     _hold_still(version)
-    _require_may_alias(version, alias, actor)
-    earlier = ModelAlias.objects.filter(registered_model=model, alias=alias)
-    before = earlier.values_list("version__number", flat=True).first()
+    earlier = _alias_of(model, alias)
+    _require_may_alias(version, alias, earlier, actor)
+    before = earlier.version.number if earlier is not None else None
     row, _ = ModelAlias.objects.update_or_create(
         registered_model=model, alias=alias, defaults={"version": version}
     )
@@ -287,14 +301,10 @@ def delete_alias(*, name: str, alias: str, actor: User, at: datetime, reason: st
     """
     model = _locked(name)
     require_mover(actor)
-    row = (
-        ModelAlias.objects.filter(registered_model=model, alias=alias)
-        .select_related("version__registered_model__owner", "version__created_by")
-        .first()
-    )
+    row = _alias_of(model, alias)
     if row is None:
         return
-    if alias.lower() in PRODUCTION_ALIASES:
+    if means_production(alias):
         _require_in_charge(alias, actor)
     else:
         require_author(row.version, actor)
@@ -327,6 +337,12 @@ def _hold_still(version: ModelVersion) -> None:
     version.stage = locked.values_list("stage", flat=True).get()
 
 
+def _alias_of(model: RegisteredModel, alias: str) -> ModelAlias | None:
+    """Return a word of a model with the version that it stands for."""
+    rows = ModelAlias.objects.filter(registered_model=model, alias=alias)
+    return rows.select_related("version__registered_model__owner", "version__created_by").first()
+
+
 def _require_in_charge(alias: str, actor: User) -> None:
     able = {roles.Role.OPERATOR, roles.Role.ADMIN}
     if not able & roles.roles_of(actor):
@@ -334,10 +350,12 @@ def _require_in_charge(alias: str, actor: User) -> None:
     roles.require(actor, "models:operate")
 
 
-def _require_may_alias(version: ModelVersion, alias: str, actor: User) -> None:
+def _require_may_alias(
+    version: ModelVersion, alias: str, earlier: ModelAlias | None, actor: User
+) -> None:
     if version.stage == Stage.ARCHIVED:
         raise Conflict(f"{version} is archived; no alias may stand for it.")
-    if alias.lower() in PRODUCTION_ALIASES:
+    if means_production(alias):
         if version.stage != Stage.PRODUCTION:
             raise Conflict(
                 f"The alias {alias} means production, and {version} is in {version.stage}; "
@@ -346,6 +364,8 @@ def _require_may_alias(version: ModelVersion, alias: str, actor: User) -> None:
         _require_in_charge(alias, actor)
         return
     require_author(version, actor)
+    if earlier is not None:
+        require_author(earlier.version, actor)
 
 
 def _locked(name: str) -> RegisteredModel:

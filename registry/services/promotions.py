@@ -25,6 +25,7 @@ from registry.lifecycle import REQUESTS, RULES, RequestStatus, Stage
 from registry.models import Approval, ModelVersion, PromotionPolicy, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors import Judgement
+from registry.services.refusals import remembering_refusals
 from registry.services.steps import (
     SUPERSEDED,
     move,
@@ -93,6 +94,7 @@ def request_promotion(
         return request
 
 
+@remembering_refusals("registry.promotion.approval_refused")
 def approve_promotion(
     *, request_id: UUID, actor: User, at: datetime, comment: str = "", evidence_digest: str = ""
 ) -> PromotionRequest:
@@ -181,6 +183,7 @@ def withdraw_promotion(
     return request
 
 
+@remembering_refusals("registry.promotion.execution_refused")
 def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> PromotionRequest:
     """Carry out an approved request: judge the gates once more, and move the version.
 

@@ -33,11 +33,13 @@ logger = logging.getLogger(__name__)
 _VERBS = {"submit": "submitted", "rework": "reworked", "revoke": "revoked", "revive": "revived"}
 
 
-@transaction.atomic(durable=True)
 def move_version(
     *, version_id: UUID, target: Stage, actor: User, at: datetime, reason: str = ""
 ) -> ModelVersion:
     """Make a move that takes no request: up to testing, back, or out.
+
+    On the way up the stored files are hashed, before the transaction, which must not last as long;
+    the trail keeps the policy, the evidence and the gates by which the move was judged.
 
     Raises
     ------
@@ -45,12 +47,37 @@ def move_version(
         There is no such version (404).
     Forbidden
         The actor's roles do not allow the move (403).
-    IllegalTransition, StaleState, Conflict
-        No such move, one that takes a request or a rollback, or somebody was first (409).
+    IllegalTransition, StaleState, Conflict, Corrupted
+        No such move, one that takes a request or a rollback, somebody was first, or the stored
+        bytes are other ones than were registered (409).
     InvalidInput, GateNotMet
         A reason is missing, or a gate of testing is not met (422).
     """
-    version = selectors.get_version(version_id)
+    if target in UP:
+        version = selectors.get_version(version_id)
+        _require_may_move(version, target, actor=actor, at=at, reason=reason)
+        require_intact(version, at=at)
+    with transaction.atomic(durable=True):
+        version = selectors.get_version(version_id)
+        told = _require_may_move(version, target, actor=actor, at=at, reason=reason)
+        before = Stage(version.stage)
+        pending = version.requests.select_for_update(of=("self",)).filter(
+            status__in=selectors.PENDING_REQUESTS
+        )
+        for request in pending.order_by("pk"):
+            end_request(
+                request, RequestStatus.WITHDRAWN, actor=actor, at=at,
+                reason=f"The version went from {before} to {target}.",
+            )  # fmt: skip
+        verb = _VERBS[rule_of(before, target).name]
+        move(version, target, actor=actor, at=at, reason=reason, verb=verb, **told)
+    return version
+
+
+def _require_may_move(
+    version: ModelVersion, target: Stage, *, actor: User, at: datetime, reason: str
+) -> dict[str, Any]:
+    """Return by what a move up was judged; nothing of other moves, which no gate holds up."""
     before = Stage(version.stage)
     rule = rule_of(before, target)
     if rule.takes_request:
@@ -65,24 +92,20 @@ def move_version(
     refusal = f"Your roles do not let you {rule.name} {whose}."
     require_role(actor, rule.able(is_own=is_own), refusal)
     require_reason(rule, reason)
-    if target in UP:
-        require_sound(version)
-        report = selectors.judge(version, target, at=at).report
-        if not report.is_met:
-            raise GateNotMet(
-                f"{version} does not meet the gates of {target}: {'; '.join(report.failures)}.",
-                failures=report.failures, report=report.document(),
-            )  # fmt: skip
-    pending = version.requests.select_for_update(of=("self",)).filter(
-        status__in=selectors.PENDING_REQUESTS
-    )
-    for request in pending.order_by("pk"):
-        end_request(
-            request, RequestStatus.WITHDRAWN, actor=actor, at=at,
-            reason=f"The version went from {before} to {target}.",
+    if target not in UP:
+        return {}
+    require_sound(version)
+    judged = selectors.judge(version, target, at=at)
+    report = judged.report
+    if not report.is_met:
+        raise GateNotMet(
+            f"{version} does not meet the gates of {target}: {'; '.join(report.failures)}.",
+            failures=report.failures, report=report.document(),
         )  # fmt: skip
-    move(version, target, actor=actor, at=at, reason=reason, verb=_VERBS[rule.name])
-    return version
+    return {
+        "policy": judged.policy.digest, "evidence_digest": judged.evidence_digest,
+        "report": report.document(),
+    }  # fmt: skip
 
 
 def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> ModelVersion:
@@ -115,7 +138,8 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
         present, left = _present_and_earlier(model)
         if next((one for one in left if one not in absent), None) != earlier:
             raise StaleState(f"{model} was rolled back, or promoted, by somebody else.")
-        if failures := gates.standing(selectors.facts_of(earlier, at=at), at):
+        facts = selectors.facts_of(earlier, at=at, target=Stage.PRODUCTION)
+        if failures := gates.standing(facts, at):
             raise GateNotMet(
                 f"{earlier} cannot return: {'; '.join(failures)}.", failures=failures, report={}
             )

@@ -4,13 +4,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 
 from crowetrade_site.core import audit, roles
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, StaleState
 from registry.lifecycle import (
     MOVING_SCOPES,
-    PRODUCTION_ALIASES,
     RULES,
     SCOPES_OF_ROLE,
     STAGES,
@@ -34,6 +34,27 @@ def require_owner(model: RegisteredModel, actor: User) -> None:
     roles.require(actor, "models:write")
     if model.owner_id != actor.pk and roles.Role.ADMIN not in roles.roles_of(actor):
         raise Forbidden(f"The model {model} belongs to {model.owner.get_username()}.")
+
+
+def require_contributor(model: RegisteredModel, actor: User) -> None:
+    """Refuse whoever may not register versions of a model.
+
+    Its owner may, whoever its card names among its operators and may write models, and admins:
+    a name that people load by is not one that anybody adds to.
+
+    Raises
+    ------
+    Forbidden
+        (403)
+    """
+    roles.require(actor, "models:write")
+    is_named = actor.pk == model.owner_id or actor.get_username() in model.operators
+    if not is_named and roles.Role.ADMIN not in roles.roles_of(actor):
+        raise Forbidden(
+            f"The model {model} belongs to {model.owner.get_username()}: versions of it are "
+            "registered by its owner, by researchers whom its card names as operators, and by "
+            "admins."
+        )
 
 
 def require_author(version: ModelVersion, actor: User) -> None:
@@ -128,7 +149,7 @@ def move(
     """
     before = Stage(version.stage)
     changes: dict[str, Any] = {"stage": target, "stage_changed_at": at, "changed_at": at}
-    if before == Stage.DEVELOPMENT and target != Stage.ARCHIVED:
+    if before == Stage.DEVELOPMENT:
         changes["left_development_at"] = version.left_development_at or at
     if verb != SUPERSEDED:
         changes["was_production_at"] = at if target == Stage.PRODUCTION else None
@@ -146,10 +167,15 @@ def move(
     version.refresh_from_db()
 
 
+def means_production(alias: str) -> bool:
+    """Say whether an alias stands for production versions alone, and goes with them."""
+    return alias.lower() in settings.PRODUCTION_ALIASES
+
+
 def _hand_over(version: ModelVersion, heir: ModelVersion | None) -> dict[str, Any]:
     """Give aliases to an heir and end the others; return what the trail is told, if any."""
     names = sorted(version.aliases.values_list("alias", flat=True))
-    moved = [name for name in names if heir is not None and name.lower() in PRODUCTION_ALIASES]
+    moved = [name for name in names if heir is not None and means_production(name)]
     if moved:
         version.aliases.filter(alias__in=moved).update(version=heir)
     version.aliases.all().delete()

@@ -14,11 +14,11 @@ from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFo
 from registry import selectors, tasks
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
-from registry.lifecycle import VersionStatus
+from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion, RegisteredModel, StoredFile, Waiver
 from registry.rules import names, signatures
 from registry.rules.errors import RuleError
-from registry.services.steps import erase, require_author
+from registry.services.steps import erase, require_author, require_contributor
 
 LONGEST_WAIVER_DAYS = 365
 LONGEST_NUMBER = 9  # digits
@@ -56,7 +56,7 @@ def register_version(
     Raises
     ------
     Forbidden
-        The actor may not register versions, or the files are somebody else's (403).
+        The actor may not register versions of this model, or the files are somebody else's (403).
     NotFound
         There is no such model, or no file under the source (404).
     InvalidInput
@@ -76,6 +76,8 @@ def register_version(
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return selectors.get_version(earlier)
     model = selectors.get_model(name)
+    require_contributor(model, actor)
+    source = source.rstrip("/")  # as it is looked for, by the address of a file
     found = _find(source, actor)
     copied_from = found.version
     manifest = _frozen(found, at) if copied_from is None else selectors.manifest_of(copied_from)
@@ -165,11 +167,13 @@ def delete_version(*, version_id: UUID, actor: User, at: datetime, reason: str =
     Forbidden, NotFound
         Neither author nor owner (403), no such version (404).
     Conflict
-        It left development once, is held, was copied, or has evidence: its record stays (409).
+        It left development once, if only into the archive, is held, was copied, or has evidence:
+        its record stays (409).
     """
     version = _locked(version_id)
     require_author(version, actor)
-    is_recorded = version.left_development_at is not None or version.evidence.exists()
+    has_left = version.stage != Stage.DEVELOPMENT or version.left_development_at is not None
+    is_recorded = has_left or version.evidence.exists()
     if is_recorded or version.is_held or version.copies.exists():
         raise Conflict(f"{version} is part of the record; archive it if it is no longer wanted.")
     audit.record(

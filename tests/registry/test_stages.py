@@ -1,16 +1,20 @@
 """Moves of versions: every pair of stages, for every role."""
 
 import itertools
+import json
 from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import transaction
 
-from crowetrade_site.core import roles
+from crowetrade_site.core import roles, storage
 from crowetrade_site.core.errors import (
     Conflict,
+    Corrupted,
     Forbidden,
     GateNotMet,
     InvalidInput,
@@ -18,7 +22,7 @@ from crowetrade_site.core.errors import (
 )
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
-from registry import services
+from registry import selectors, services
 from registry.lifecycle import RequestStatus, Stage, VersionStatus
 from registry.models import ModelVersion
 from registry.services import steps
@@ -103,6 +107,33 @@ class TestMoveVersion:
 
         with pytest.raises(StaleState, match="compromised"), transaction.atomic():
             steps.move(version, TEST, actor=author, at=at, reason="", verb="submitted")
+
+    def test_up_hashes_the_stored_files(self, author, at):
+        version = model_version(author)
+        stored = Path(settings.ARTIFACT_ROOT) / storage.object_name(
+            version.manifest["files"][0]["sha256"]
+        )
+        stored.chmod(0o600)
+        stored.write_bytes(b"forged")
+
+        with pytest.raises(Corrupted, match="not what was registered"):
+            services.move_version(version_id=version.public_id, target=TEST, actor=author, at=at)
+
+        version.refresh_from_db()
+        assert (version.stage, version.compromised_at) == (DEV, at)
+        assert events(version)[-1] == "registry.version.compromised"
+
+    def test_up_tells_by_what_it_was_judged(self, author, at):
+        version = model_version(author)
+        judged = selectors.judge(version, TEST, at=at)
+
+        services.move_version(version_id=version.public_id, target=TEST, actor=author, at=at)
+
+        told = json.loads(AuditEvent.objects.latest("id").canonical)["after"]
+        assert told["policy"] == judged.policy.digest
+        assert told["evidence_digest"] == judged.evidence_digest
+        assert told["report"]["is_met"]
+        assert {gate["name"] for gate in told["report"]["gates"]} >= {"artifact_scan", "integrity"}
 
     @pytest.mark.parametrize(
         ("before", "target"), [pair for pair in AT_ONCE if pair != (DEV, TEST)]

@@ -177,7 +177,7 @@ def _entry(entry: folders.Entry) -> dict[str, Any]:
 def _find(path: str, request: Request) -> Bytes:
     registered = registered_path(path)
     if registered is None:
-        return Bytes(folders.get_stored_file(path, caller(request)).sha256, path)
+        return _stored(path, request)
     version_id, inside = registered
     held = _files_of(_loadable(version_id))
     if inside not in held:
@@ -185,8 +185,23 @@ def _find(path: str, request: Request) -> Bytes:
     return Bytes(held[inside][0], inside)
 
 
+def _stored(path: str, request: Request) -> Bytes:
+    """Return a file by the address it was handed in at, which is no way round its versions.
+
+    Clients see it as the source of every version that was registered from there.
+    """
+    stored = folders.get_stored_file(path, caller(request))
+    if stored.frozen_at is not None:
+        versions = searching.list_registered_at(stored)
+        if not versions:
+            raise Conflict(f"{path} is read through the version that has it.")
+        for version in versions:
+            require_loadable(version)
+    return Bytes(stored.sha256, path)
+
+
 def _loadable(version_id: Any) -> ModelVersion:
-    version = searching.get_version(version_id, at=timezone.now())
+    version = selectors.get_version(version_id)
     require_loadable(version)
     return version
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from django.utils import timezone
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
@@ -16,7 +15,7 @@ from rest_framework.views import APIView
 from crowetrade_site.core import roles
 from crowetrade_site.core.api.parsers import ShallowJSONParser
 from crowetrade_site.core.api.permissions import HasScope
-from registry import lifecycle
+from registry import lifecycle, selectors
 from registry.api.mlflow import errors, places, wire
 from registry.api.mlflow.authentication import KeyAuthentication
 from registry.models import ModelVersion, RegisteredModel
@@ -83,13 +82,13 @@ def asked(request: Request, kind: type[Serializer[Any]]) -> dict[str, Any]:
 
 def of_model(request: Request, model: RegisteredModel) -> Response:
     """Answer with a model."""
-    newest = searching.list_newest([model], at=timezone.now())
+    newest = searching.list_newest([model])
     shown = wire.registered_model(model, newest, places.artifacts_url(request))
     return Response({"registered_model": shown})
 
 
 def of_version(request: Request, version: ModelVersion) -> Response:
     """Answer with a version, as it stands now."""
-    now = searching.get_version(version.public_id, at=timezone.now())
+    now = selectors.get_version(version.public_id)
     shown = wire.model_version(now, places.artifacts_url(request))
     return Response({"model_version": shown})

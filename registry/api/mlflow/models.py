@@ -97,7 +97,7 @@ class SearchModelsView(MlflowView):
         """Return those that a filter finds."""
         wanted = asked(request, said.SearchedModels)
         models, token = pages.search(wanted, filters.MODELS, searching.search_models)
-        newest = searching.list_newest(models, at=timezone.now())
+        newest = searching.list_newest(models)
         show = partial(
             wire.registered_model, newest=newest, artifacts_url=places.artifacts_url(request)
         )
@@ -111,11 +111,20 @@ class LatestVersionsView(MlflowView):
     scopes = {"GET": "models:read", "POST": "models:read"}
 
     def get(self, request: Request) -> Response:
-        """Return the newest of each stage that is asked for."""
+        """Return the newest of each stage that is asked for; of all, those that are served.
+
+        Without a stage it is asked for `models:/<name>/latest`, of which the client takes the
+        highest number: not one that was registered last and waits, or was refused or revoked.
+        """
         wanted = asked(request, said.Latest)
         stages = wire.stages_of(wanted["stages"])
         model = selectors.get_model(wanted["name"])
-        newest = wire.newest_by_word(searching.list_newest([model], stages, at=timezone.now()))
+        found = (
+            searching.list_newest([model], stages)
+            if stages
+            else searching.list_newest_loadable(model)
+        )
+        newest = wire.newest_by_word(found)
         url = places.artifacts_url(request)
         return Response({"model_versions": [wire.model_version(one, url) for one in newest]})
 

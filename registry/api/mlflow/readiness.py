@@ -11,8 +11,8 @@ PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
 def status_of(version: ModelVersion) -> tuple[str, str]:
     """Return MLflow's word for the status of a version, and what a person should know of it.
 
-    A pickle in quarantine has failed to register, unless a waiver stands: a client that waits is
-    told at once, and in words.
+    A pickle in quarantine has failed to register, whatever a waiver says of its stages: clients
+    would open it without the sandbox. One that waits is told at once, and in words.
     """
     if version.compromised_at is not None:
         return FAILED, "Its stored bytes are not those that were registered."
@@ -21,10 +21,9 @@ def status_of(version: ModelVersion) -> tuple[str, str]:
             return PENDING, version.status_message or "The files have not been looked at yet."
         case VersionStatus.READY:
             return READY, ""
-        case VersionStatus.QUARANTINED if _is_waived(version):
-            return READY, "In quarantine, with a waiver."
         case VersionStatus.QUARANTINED:
-            return FAILED, f"In quarantine: {_findings(version) or 'the files hold a pickle.'}"
+            found = _findings(version) or "the files hold a pickle"
+            return FAILED, f"In quarantine: {found.rstrip('.')}. Convert it to skops or ONNX."
     return FAILED, f"Refused: {_findings(version) or 'the files may not be registered.'}"
 
 
@@ -34,25 +33,20 @@ def require_loadable(version: ModelVersion) -> None:
     Raises
     ------
     Corrupted, Forbidden, Conflict
-        Its bytes are others (409), it is in quarantine without a waiver (403), it was not looked
-        at yet, was refused, is archived, or its desk took back a type's trust (409).
+        Its bytes are others (409), it is in quarantine (403), it was not looked at yet, was
+        refused, is archived, or its desk took back a type's trust (409).
     """
     status, message = status_of(version)
     if version.compromised_at is not None:
         raise Corrupted(f"{version} cannot be loaded. {message}")
-    if version.status == VersionStatus.QUARANTINED and status != READY:
-        raise Forbidden(f"{version} cannot be loaded. {message} An admin may grant a waiver.")
+    if version.status == VersionStatus.QUARANTINED:
+        raise Forbidden(f"{version} cannot be loaded. {message}")
     if status != READY:
         raise Conflict(f"{version} cannot be loaded. {message}")
     if version.stage == Stage.ARCHIVED:
         raise Conflict(f"{version} is archived and cannot be loaded.")
     if refusal := selectors.no_longer_trusted(version):
         raise refusal
-
-
-def _is_waived(version: ModelVersion) -> bool:
-    """Read what `searching.list_versions_at` noted."""
-    return bool(vars(version)["is_waived"])
 
 
 def _findings(version: ModelVersion) -> str:

@@ -64,7 +64,7 @@ class VersionView(MlflowView):
     def get(self, request: Request) -> Response:
         """Return it."""
         wanted = asked(request, said.Numbered)
-        shown = searching.get_version_of(wanted["name"], wanted["version"], at=timezone.now())
+        shown = _version(wanted)
         return Response({"model_version": wire.model_version(shown, places.artifacts_url(request))})
 
 
@@ -102,9 +102,9 @@ class SearchVersionsView(MlflowView):
 
     def get(self, request: Request) -> Response:
         """Return those that a filter finds."""
-        wanted, at = asked(request, said.SearchedVersions), timezone.now()
+        wanted = asked(request, said.SearchedVersions)
         versions, token = pages.search(
-            wanted, filters.VERSIONS, lambda search: searching.search_versions(search, at=at),
+            wanted, filters.VERSIONS, searching.search_versions,
             lambda text: places.localized(text, request),
         )  # fmt: skip
         url = places.artifacts_url(request)
@@ -120,7 +120,7 @@ class DownloadUriView(MlflowView):
     def get(self, request: Request) -> Response:
         """Return the address of a folder that holds exactly them."""
         wanted = asked(request, said.Numbered)
-        version = searching.get_version_of(wanted["name"], wanted["version"], at=timezone.now())
+        version = _version(wanted)
         require_loadable(version)
         return Response({"artifact_uri": places.registered_url(request, version.public_id)})
 

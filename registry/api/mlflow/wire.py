@@ -71,7 +71,7 @@ def newest_by_word(versions: Iterable[ModelVersion]) -> list[ModelVersion]:
 
 
 def model_version(version: ModelVersion, artifacts_url: str) -> dict[str, Any]:
-    """Return a version; it comes from `searching.list_versions_at`."""
+    """Return a version."""
     status, message = status_of(version)
     own = {"registry.stage": version.stage, "registry.digest": version.digest}
     return {

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from crowetrade_site.core.api.rows import RowSerializer
 from registry.models import ModelAlias, RegisteredModel
 from registry.rules.names import LONGEST_TAG_KEY, LONGEST_TAG_VALUE
+from registry.selectors.production import BEGUN_BY, ENDED_BY
 from registry.services.catalog import TIERS
 
 MOST_ENTRIES = 200
@@ -105,3 +106,29 @@ class PolicyChoice(serializers.Serializer[Any]):
 
     policy = serializers.CharField(max_length=80)
     reason = serializers.CharField(max_length=500)
+
+
+class MomentQuery(serializers.Serializer[Any]):
+    """The moment that is asked about."""
+
+    at = serializers.DateTimeField(required=False, help_text="Only what was there at this moment.")
+
+
+class StayRow(serializers.Serializer[Any]):
+    """One time that a version was in production, from the entries that began and ended it."""
+
+    model = serializers.CharField()
+    version = serializers.IntegerField()
+    version_id = serializers.UUIDField()
+    digest = serializers.CharField()
+    since = serializers.DateTimeField()
+    begun = serializers.ChoiceField(BEGUN_BY)
+    begun_by = serializers.CharField()
+    begun_because = serializers.CharField(allow_blank=True)
+    request = serializers.CharField(
+        allow_blank=True, help_text="The promotion request; empty for a rollback."
+    )
+    until = serializers.DateTimeField(allow_null=True, help_text="Null: it is there still.")
+    ended = serializers.ChoiceField(ENDED_BY, allow_blank=True)
+    ended_by = serializers.CharField(allow_blank=True)
+    ended_because = serializers.CharField(allow_blank=True)

@@ -18,6 +18,7 @@ from crowetrade_site.core.api.input import caller, valid, within
 from crowetrade_site.core.api.serializers import Nothing, Reason
 from registry import selectors, services
 from registry.api import filters, serializers
+from registry.api.views.rows import of_version
 from registry.lifecycle import MOVING_SCOPES, Stage
 from registry.models import Evidence, PromotionPolicy, PromotionRequest
 
@@ -171,10 +172,7 @@ class VersionEvidenceView(ListAPIView[Evidence]):
 
     def get_queryset(self) -> QuerySet[Evidence]:
         """Return the evidence of the version that the address names."""
-        rows = selectors.list_evidence()
-        if getattr(self, "swagger_fake_view", False):  # the schema is drawn for no version
-            return rows.none()
-        return rows.filter(version=selectors.get_version(self.kwargs["version_id"]))
+        return of_version(self, selectors.list_evidence())
 
     @extend_schema(
         request=serializers.AttestRequest,

@@ -197,6 +197,19 @@ class RollBackView(APIView):
         return Response(serializers.VersionDetail(version).data)
 
 
+class ModelProductionView(APIView):
+    """What was in production when."""
+
+    scopes = {"GET": "models:read"}
+
+    @extend_schema(parameters=[serializers.MomentQuery], responses=serializers.StayRow(many=True))
+    def get(self, request: Request, model_id: UUID) -> Response:
+        """List every stay in production, newest first; with `at`, what was there at that time."""
+        asked = valid(serializers.MomentQuery(data=request.query_params))
+        stays = selectors.list_stays(selectors.get_model(model_id), at=asked.get("at"))
+        return Response(serializers.StayRow(stays, many=True).data)
+
+
 class ModelPolicyView(APIView):
     """The policy that judges a model."""
 

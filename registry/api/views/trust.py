@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -16,22 +17,23 @@ from crowetrade_site.core.api.input import caller, valid
 from crowetrade_site.core.api.serializers import Reason
 from registry import selectors, services
 from registry.api import filters, serializers
-from registry.models import TrustedType
+from registry.api.views.rows import of_version
+from registry.models import Conversion, SigningBundle, TrustedType
 
 EITHER = ("models:write", "models:approve")
 
 
-class VersionConversionsView(APIView):
-    """A model as skops or ONNX."""
+class VersionConversionsView(ListAPIView[Conversion]):
+    """A model as skops or ONNX: list what was asked for, ask for more."""
 
     scopes = {"GET": "models:read", "POST": "models:write"}
+    serializer_class = serializers.ConversionRow
+    filterset_class = filters.ConversionFilter
+    ordering_fields = ["created_at"]
 
-    @extend_schema(responses=serializers.ConversionRow(many=True))
-    def get(self, request: Request, version_id: UUID) -> Response:  # noqa: ARG002
-        """List what was asked for, newest first."""
-        version = selectors.get_version(version_id)
-        rows = selectors.list_conversions().filter(version=version).order_by("-id")
-        return Response(serializers.ConversionRow(rows, many=True).data)
+    def get_queryset(self) -> QuerySet[Conversion]:
+        """Return the conversions of the version that the address names."""
+        return of_version(self, selectors.list_conversions())
 
     @extend_schema(
         request=serializers.ConversionRequest,
@@ -64,16 +66,17 @@ class ConversionView(APIView):
         return Response(serializers.ConversionRow(found).data)
 
 
-class VersionSignaturesView(APIView):
-    """Signatures over the files of a version."""
+class VersionSignaturesView(ListAPIView[SigningBundle]):
+    """Signatures over the files of a version: list them, attach another."""
 
     scopes = {"GET": "models:read", "POST": EITHER}
+    serializer_class = serializers.SignatureRow
+    filterset_class = filters.SignatureFilter
+    ordering_fields = ["created_at", "verified_at"]
 
-    @extend_schema(responses=serializers.SignatureRow(many=True))
-    def get(self, request: Request, version_id: UUID) -> Response:  # noqa: ARG002
-        """List them."""
-        rows = selectors.get_version(version_id).signatures.select_related("attached_by")
-        return Response(serializers.SignatureRow(rows.order_by("verified_at"), many=True).data)
+    def get_queryset(self) -> QuerySet[SigningBundle]:
+        """Return the signatures of the version that the address names."""
+        return of_version(self, selectors.list_signatures())
 
     @extend_schema(request=serializers.SignatureRequest, responses={201: serializers.SignatureRow})
     def post(self, request: Request, version_id: UUID) -> Response:

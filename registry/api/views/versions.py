@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,8 +21,9 @@ from crowetrade_site.core.api.serializers import Reason
 from registry import selectors, services
 from registry.api import filters, serializers
 from registry.api.views.models import name_of
+from registry.api.views.rows import of_version
 from registry.lifecycle import MOVING_SCOPES, Stage
-from registry.models import ModelVersion
+from registry.models import ModelVersion, Waiver
 from registry.services.versions import VersionCard
 
 
@@ -157,17 +159,17 @@ class HoldVersionView(APIView):
         return Response(serializers.VersionDetail(version).data)
 
 
-class VersionWaiversView(APIView):
-    """Permissions for a quarantined version to leave development."""
+class VersionWaiversView(ListAPIView[Waiver]):
+    """Permissions for a quarantined version to leave development: list them, grant one."""
 
     scopes = {"GET": "models:read", "POST": "models:approve"}
+    serializer_class = serializers.WaiverRow
+    filterset_class = filters.WaiverFilter
+    ordering_fields = ["created_at", "granted_at", "expires_at"]
 
-    @extend_schema(responses=serializers.WaiverRow(many=True))
-    def get(self, request: Request, version_id: UUID) -> Response:  # noqa: ARG002
-        """List them."""
-        version = selectors.get_version(version_id)
-        waivers = version.waivers.select_related("granted_by", "revoked_by")
-        return Response(serializers.WaiverRow(waivers.order_by("-granted_at"), many=True).data)
+    def get_queryset(self) -> QuerySet[Waiver]:
+        """Return the waivers of the version that the address names."""
+        return of_version(self, selectors.list_waivers())
 
     @extend_schema(request=serializers.WaiverRequest, responses={201: serializers.WaiverRow})
     def post(self, request: Request, version_id: UUID) -> Response:

@@ -46,6 +46,25 @@ class TestDownload:
         assert answer["Location"] == address(version)
         assert "in quarantine" in said(answer)[0]
 
+    @pytest.mark.parametrize("status", ["pending", "quarantined", "refused"])
+    def test_lets_judges_look_at_what_nobody_is_served(self, version, author, validator, status):
+        """Under a name that nothing opens, with a warning, and on record."""
+        ModelVersion.objects.update(status=status)
+        judge, wanted = login(validator), {"path": "parameters.json", "inspect": "1"}
+
+        html = shown(judge, version)
+        answer = judge.get(address(version, "file"), wanted)
+
+        assert "?inspect=1&amp;path=parameters.json" in html
+        assert "Nobody vouches for them" in html
+        assert b"".join(answer.streaming_content) == CONTENT
+        assert answer["Content-Disposition"] == 'attachment; filename="parameters.json.untrusted"'
+        event = AuditEvent.objects.latest("id")
+        assert (event.verb, event.actor) == ("registry.version.inspected", validator.username)
+        assert "inspect=1" not in shown(login(author), version)
+        refusal = login(author).get(address(version, "file"), wanted)
+        assert "Validators and admins look" in said(refusal)[0]
+
     def test_says_that_there_is_no_such_file(self, version, author):
         assert "has no file 'other.json'" in said(fetched(login(author), version, "other.json"))[0]
 

@@ -205,7 +205,8 @@ class TestWhoMay:
         ("who", "expected"),
         [
             ("owner", {"edit_card", "register_version", "tag", "transfer", "rename", "remove"}),
-            (Role.RESEARCHER, {"register_version"}),
+            ("named", {"register_version"}),
+            (Role.RESEARCHER, set()),
             (Role.VALIDATOR, set()),
             (Role.OPERATOR, set()),
             (Role.AUDITOR, set()),
@@ -216,8 +217,9 @@ class TestWhoMay:
         ],
     )
     def test_do_what_to_a_model_without_versions(self, author, who, expected):
-        model = registered_model(author)
-        person = author if who == "owner" else account(who)
+        people = {"owner": author, "named": account(Role.RESEARCHER, "ned")}
+        model = registered_model(author, operators=["ned"])
+        person = people.get(who) or account(who)
 
         assert offered(login(person), model, BUTTONS) == expected
 

@@ -125,9 +125,10 @@ class TestDescribe:
             "version.described", "version.tagged", "version.untagged", "version.deleted",
         ]  # fmt: skip
 
-    @pytest.mark.parametrize("how", ["left", "held", "evidence", "copied"])
+    @pytest.mark.parametrize("how", ["left", "archived", "held", "evidence", "copied"])
     def test_offers_no_deletion_of_what_is_part_of_the_record(self, author, how):
-        version = model_version(author, stage=Stage.TESTING if how == "left" else Stage.DEVELOPMENT)
+        stages = {"left": Stage.TESTING, "archived": Stage.ARCHIVED}
+        version = model_version(author, stage=stages.get(how, Stage.DEVELOPMENT))
         if how == "held":
             ModelVersion.objects.update(is_held=True)
         if how == "evidence":

@@ -28,7 +28,7 @@ class TestConversions:
 
         assert answer.status_code == 202, answer.content
         assert api.get(answer["Location"]).json() == answer.json()
-        assert [row["id"] for row in api.get(base).json()] == [answer.json()["id"]]
+        assert [row["id"] for row in api.get(base).json()["results"]] == [answer.json()["id"]]
         assert (answer.json()["status"], answer.json()["n_rows"]) == ("queued", 1)
         assert answer.json()["target"] == "skops"
 
@@ -54,7 +54,10 @@ class TestConversions:
 
         assert gaps["errors"][0]["path"] == "rows.0"
         assert (answer.status_code, answer.json()["missing_values"]) == (202, "refuse")
-        assert api.get(base).json()[0]["missing_values"] == "refuse"
+        assert api.get(base).json()["results"][0]["missing_values"] == "refuse"
+        assert api.get(base, {"status": "done"}).json()["results"] == []
+        assert len(api.get(base, {"status": "queued", "target": "onnx"}).json()["results"]) == 1
+        assert api.get(base, {"requested_by": "nobody"}).json()["results"] == []
 
     def test_are_refused_for_what_is_no_pickle(self, api, version):
         base = f"/api/v1/versions/{version.public_id}/conversions/"
@@ -81,7 +84,10 @@ class TestSignatures:
         answer = api.post(self.base(version), signed, format="json")
 
         assert answer.status_code == 201, answer.content
-        assert api.get(self.base(version)).json() == [answer.json()]
+        key = answer.json()["key_id"]
+        for kept in ({}, {"key_id": key}, {"attached_by": "author"}):
+            assert api.get(self.base(version), kept).json()["results"] == [answer.json()]
+        assert api.get(self.base(version), {"key_id": "x"}).json()["results"] == []
         assert events_of(version)[-1] == "signature.attached"
 
     def test_are_kept_once_a_key(self, api, version, signed):

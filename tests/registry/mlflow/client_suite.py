@@ -348,8 +348,9 @@ def tell_a_waiting_client_of_quarantine():
     with refusal(None, "quarantine"):
         mlflow.pyfunc.load_model("models:/pickled/1")
     ask("waive", "pickled")
-    assert client.get_model_version("pickled", "1").status == "READY"
-    close(mlflow.pyfunc.load_model("models:/pickled/1").predict(X), 3 * PREDICTED)
+    assert client.get_model_version("pickled", "1").status == "FAILED_REGISTRATION"
+    with refusal(None, "quarantine"):
+        mlflow.pyfunc.load_model("models:/pickled/1")
 
 
 def tell_a_waiting_client_of_a_refusal():

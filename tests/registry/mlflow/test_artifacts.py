@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from crowetrade_site.core import storage
 from crowetrade_site.core.models import AuditEvent
@@ -105,7 +106,7 @@ class TestPut:
         refused(answer, 400, "BAD_REQUEST")
         assert not StoredFile.objects.exists()
 
-    def test_lets_the_same_person_write_again_until_a_version_has_it(self, wire, wire_of):
+    def test_lets_the_same_person_write_again_until_a_version_has_it(self, wire, wire_of, admitted):
         said(wire.put_file("desk/models/x/a.json", b"1"))
         said(wire.put_file("desk/models/x/a.json", b"2"))
         refused(
@@ -218,12 +219,61 @@ class TestFolders:
 
 
 class TestGet:
-    def test_of_others_is_for_those_who_judge(self, wire, wire_of):
+    def test_of_what_nobody_registered_is_for_whoever_handed_it_in(self, wire, wire_of):
         wire.put_file("desk/a.pkl", b"1")
 
-        refused(wire_of("researcher").get_file("desk/a.pkl"), 403, "PERMISSION_DENIED")
-        assert content(wire_of("validator").get_file("desk/a.pkl")) == b"1"
+        for role in ("researcher", "validator", "admin"):  # nobody has looked at it
+            refused(wire_of(role).get_file("desk/a.pkl"), 403, "PERMISSION_DENIED")
         refused(wire.get_file("desk/none"), 404, "RESOURCE_DOES_NOT_EXIST")
+
+    @pytest.mark.parametrize(
+        ("columns", "status", "code"),
+        [
+            ({"status": "pending"}, 409, "RESOURCE_CONFLICT"),
+            ({"status": "refused"}, 409, "RESOURCE_CONFLICT"),
+            ({"status": "quarantined"}, 403, "PERMISSION_DENIED"),
+            ({"stage": "archived"}, 409, "RESOURCE_CONFLICT"),
+            ({"compromised_at": timezone.now()}, 409, "DATA_LOSS"),
+            ({"trusted_types": ["scipy.x.Y"]}, 409, "RESOURCE_CONFLICT"),
+        ],
+    )
+    def test_of_its_source_is_no_way_round_a_version(
+        self, wire, wire_of, admitted, columns, status, code
+    ):
+        """`mv.source` is an address that clients load from as well."""
+        shown = wire.register("fx")
+        path = StoredFile.objects.get(path__endswith="model.skops").path
+        judge = wire_of("validator")
+        assert content(wire.get_file(path)) == content(judge.get_file(path)) == b"not really"
+
+        ModelVersion.objects.update(**columns)
+
+        assert shown["source"].startswith("models:/m-")
+        for reader in (wire, judge):
+            refused(reader.get_file(path), status, code)
+
+    def test_of_a_folder_is_no_way_round_a_version_either(self, wire, admitted):
+        for name in ("desk/r/model/MLmodel", "desk/r/model/sub/w.json"):
+            said(wire.put_file(name, name.encode()))
+        said(wire.put_file("desk/r/params.json", b"{}"))
+        wire.post("registered-models/create", name="fx")
+        for name, source in (("fx", "desk/r/model"), ("fx", "desk/r/model/sub")):
+            address = f"http://testserver{ARTIFACTS}/{source}"
+            said(wire.post("model-versions/create", name=name, source=address))
+        assert content(wire.get_file("desk/r/model/sub/w.json"))
+
+        ModelVersion.objects.filter(number=1).update(stage="archived")
+
+        refused(wire.get_file("desk/r/model/MLmodel"), 409, "RESOURCE_CONFLICT")
+        refused(wire.get_file("desk/r/model/sub/w.json"), 409, "RESOURCE_CONFLICT")
+        assert content(wire.get_file("desk/r/params.json")) == b"{}"
+
+    def test_of_what_was_deleted_is_refused(self, wire, admitted):
+        wire.register("fx")
+        path = StoredFile.objects.get(path__endswith="MLmodel").path
+        said(wire.delete("model-versions/delete", name="fx", version="1"))
+
+        refused(wire.get_file(path), 409, "RESOURCE_CONFLICT")
 
     def test_is_never_shown_by_a_browser(self, wire):
         wire.put_file("desk/a.html", b"<script>")

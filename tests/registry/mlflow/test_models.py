@@ -4,7 +4,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from registry.models import RegisteredModel
+from registry.models import ModelVersion, RegisteredModel
+from tests.factories.backtests import AT
 from tests.factories.mlflow import Wire, refused, said
 from tests.factories.registry import model_version, registered_model
 
@@ -160,7 +161,7 @@ class TestLatestVersions:
         answer = said(wire.send(method, f"{RM}/get-latest-versions", name="fx"))
 
         newest = {one["current_stage"]: one["version"] for one in answer["model_versions"]}
-        assert newest == {"Production": "1", "Archived": "2", "Staging": "3", "None": "5"}
+        assert newest == {"Production": "1", "Staging": "3", "None": "5"}
 
     def test_has_the_stages_that_are_asked_for_in_any_case(self, author, wire):
         model = registered_model(author, "fx")
@@ -171,10 +172,14 @@ class TestLatestVersions:
             answer = said(wire.post(f"{RM}/get-latest-versions", name="fx", stages=words))
             assert [one["version"] for one in answer["model_versions"]] == found
 
-    def test_leaves_out_what_was_refused(self, author, wire):
+    @pytest.mark.parametrize("status", ["refused", "pending", "quarantined", "compromised"])
+    def test_leaves_out_what_is_not_served(self, author, wire, status):
+        """Of these a client takes the highest number for `models:/fx/latest`."""
         model = registered_model(author, "fx")
         model_version(author, model=model)
-        model_version(author, model=model, status="refused")
+        second = model_version(author, model=model)
+        columns = {"compromised_at": AT} if status == "compromised" else {"status": status}
+        ModelVersion.objects.filter(pk=second.pk).update(**columns)
 
         answer = said(wire.post(f"{RM}/get-latest-versions", name="fx"))
 

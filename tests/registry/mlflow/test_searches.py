@@ -1,7 +1,6 @@
 """Searches over MLflow's wire: filters, orders, pages, and how much they ask."""
 
 import re
-from datetime import UTC, datetime
 
 import pytest
 from django.core import signing
@@ -228,7 +227,7 @@ class TestSources:
     def found(operator, pattern):
         clause = filters.Clause("source_path", filters.Operator(operator), pattern)
         order = filters.parse_order(["creation_timestamp ASC"], filters.VERSIONS)
-        rows = search_versions(Search([clause], order), at=datetime(2026, 6, 1, tzinfo=UTC))
+        rows = search_versions(Search([clause], order))
         return [row.source for row in rows]
 
     @pytest.mark.parametrize("most", [0, 1000])  # rows that are read by their keys
@@ -257,7 +256,7 @@ class TestSources:
             cursor.execute(f"EXPLAIN {asked.captured_queries[0]['sql']}")
             plan = " ".join(line for (line,) in cursor.fetchall())
             cursor.execute("RESET enable_seqscan")
-        assert "version_source_parts" in plan
+        assert "version_source" in plan  # of its parts, or of the whole
 
     def test_that_changed_are_found_by_what_they_are_now(self, sources):
         ModelVersion.objects.filter(source="s3://b/momentum/2").update(source="desk/zebra")

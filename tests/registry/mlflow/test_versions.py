@@ -22,6 +22,31 @@ def create(wire, author):
     return lambda source, **more: wire.post(f"{MV}/create", name="fx", source=source, **more)
 
 
+class TestStrangers:
+    def test_register_nothing_in_a_model_of_somebody_else(self, wire, wire_of, create):
+        """`register_model` creates, is told that the name is taken, and goes on."""
+        other = wire_of("researcher")
+        source = other.hand_in_model("others")
+
+        answer = other.post(f"{MV}/create", name="fx", source=source)
+
+        assert "belongs to author" in refused(answer, 403, "PERMISSION_DENIED")
+        assert not ModelVersion.objects.exists()
+
+    def test_take_over_no_alias(self, wire, author):
+        bob = account("researcher", "bob")
+        model = registered_model(author, "fx", operators=["bob"])
+        model_version(author, model=model)
+        model_version(bob, model=model)
+        said(wire.post("registered-models/alias", name="fx", alias="best", version="1"))
+
+        answer = Wire(bob).post("registered-models/alias", name="fx", alias="best", version="2")
+
+        refused(answer, 403, "PERMISSION_DENIED")
+        found = said(wire.get("registered-models/alias", name="fx", alias="best"))
+        assert found["model_version"]["version"] == "1"
+
+
 class TestCreate:
     def test_answers_at_once_and_says_that_the_client_shall_wait(self, wire, create):
         source = wire.hand_in_model()
@@ -176,7 +201,8 @@ class TestStatus:
         assert shown["status"] == word
         assert text in shown["status_message"]
 
-    def test_is_ready_while_a_waiver_stands(self, wire, author):
+    def test_is_not_ready_by_a_waiver(self, wire, author):
+        """A client opens what it gets, without a sandbox."""
         version = model_version(author, model=registered_model(author, "fx"), status="quarantined")
         at = timezone.now()
         services.grant_waiver(
@@ -184,13 +210,13 @@ class TestStatus:
             actor=account("admin"), at=at, reason="Looked at.",
         )  # fmt: skip
 
-        assert said(wire.get(f"{MV}/get", name="fx", version="1"))["model_version"]["status"] == (
-            "READY"
-        )
-        said(wire.get(f"{MV}/get-download-uri", name="fx", version="1"))
-        version.waivers.update(granted_at=at - timezone.timedelta(2), expires_at=at)
+        shown = said(wire.get(f"{MV}/get", name="fx", version="1"))["model_version"]
+        assert shown["status"] == "FAILED_REGISTRATION"
+        assert "Convert it" in shown["status_message"]
         answer = wire.get(f"{MV}/get-download-uri", name="fx", version="1")
-        assert "waiver" in refused(answer, 403, "PERMISSION_DENIED")
+        assert "quarantine" in refused(answer, 403, "PERMISSION_DENIED")
+        answer = wire.get_file(f"registered/{version.public_id}/parameters.json")
+        refused(answer, 403, "PERMISSION_DENIED")
 
 
 class TestGet:

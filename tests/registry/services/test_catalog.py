@@ -7,7 +7,7 @@ import pytest
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
-from registry import services
+from registry import selectors, services
 from registry.lifecycle import Stage
 from registry.models import RegisteredModel, Waiver
 from registry.services.versions import VersionCard
@@ -153,6 +153,48 @@ class TestAliases:
 
         assert events_of(first)[-1] == "alias.set"
         assert events_of(second)[-2:] == ["alias.moved", "alias.deleted"]
+
+    def test_are_not_taken_over_by_the_author_of_another_version(self, author):
+        """Whoever loads by the word would run somebody else's file."""
+        bob = account(Role.RESEARCHER, "bob")
+        model = registered_model(author, "beta", operators=["bob"])
+        model_version(author, model=model)
+        model_version(bob, model=model)
+        given = {"name": "beta", "alias": "challenger", "at": AT}
+        services.set_alias(**given, number=1, actor=author)
+        before = told()
+
+        with pytest.raises(Forbidden, match="registered by author"):
+            services.set_alias(**given, number=2, actor=bob)
+        assert told() == before
+        assert selectors.get_aliased("beta", "challenger").number == 1
+
+        services.set_alias(**given, number=2, actor=author)
+        with pytest.raises(Forbidden, match="registered by author"):
+            services.set_alias(**given, number=1, actor=bob)
+        services.set_alias(**given | {"alias": "bobs"}, number=2, actor=bob)
+
+    def test_of_a_deployment_mean_production_as_well(self, author, settings):
+        settings.PRODUCTION_ALIASES = frozenset({"live"})
+        model = registered_model(author, "beta")
+        model_version(author, model=model, stage=Stage.PRODUCTION)
+        second = model_version(author, model=model, stage=Stage.STAGING)
+        operator = account(Role.OPERATOR)
+        given = {"name": "beta", "alias": "Live", "at": AT}
+
+        with pytest.raises(Forbidden, match="means production"):
+            services.set_alias(**given, number=1, actor=author)
+        with pytest.raises(Conflict, match="means production"):
+            services.set_alias(**given, number=2, actor=operator)
+        services.set_alias(**given, number=1, actor=operator)
+        request = promotion(second, operator)
+        for _ in range(2):
+            services.approve_promotion(
+                request_id=request.public_id, actor=account(Role.VALIDATOR), at=AT
+            )
+        services.execute_promotion(request_id=request.public_id, actor=operator, at=AT)
+
+        assert list(model.aliases.values_list("alias", "version__number")) == [("Live", 2)]
 
     def test_never_stand_for_what_is_archived(self, model, author):
         model_version(author, model=model, stage=Stage.ARCHIVED)

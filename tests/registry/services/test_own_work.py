@@ -210,7 +210,7 @@ class TestRollBack:
         )  # fmt: skip
         present = model_version(author, model=model, stage=Stage.PRODUCTION)
 
-        with pytest.raises(GateNotMet, match="without a waiver"):
+        with pytest.raises(GateNotMet, match="served to nobody"):
             services.roll_back(
                 model_name=model.name, actor=account("operator"), at=AT, reason="Drifted."
             )

@@ -1,0 +1,95 @@
+"""Refused decisions leave a trace: who, in which role, and why."""
+
+import json
+
+import pytest
+from django.contrib.auth.models import Group
+
+from crowetrade_site.core import roles
+from crowetrade_site.core.errors import Forbidden, StaleState
+from crowetrade_site.core.models import AuditEvent
+from registry import services
+from registry.lifecycle import Stage
+from tests.factories.accounts import account
+from tests.factories.backtests import AT
+from tests.factories.clients import client
+from tests.factories.registry import events_of, model_version, promotion
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def author():
+    return account("researcher", "author")
+
+
+@pytest.fixture
+def operator():
+    return account("operator", "otto")
+
+
+@pytest.fixture
+def request_(author, operator):
+    return promotion(model_version(author, stage=Stage.STAGING), operator)
+
+
+def also(user, role):
+    user.groups.add(Group.objects.get_or_create(name=role)[0])
+    roles.forget(user)
+    return user
+
+
+class TestApproval:
+    @pytest.mark.parametrize("whose", ["request", "version"])
+    def test_of_ones_own_is_on_record(self, request_, author, operator, whose):
+        culprit = also(operator if whose == "request" else author, "validator")
+
+        answer = client(culprit).post(
+            f"/api/v1/promotions/{request_.public_id}/approve/",
+            {"evidence_digest": request_.evidence_digest}, format="json",
+        )  # fmt: skip
+
+        assert answer.status_code == 403
+        event = AuditEvent.objects.latest("id")
+        told = json.loads(event.canonical)
+        assert event.verb == "registry.promotion.approval_refused"
+        assert (event.actor, event.object_id) == (culprit.username, str(request_.public_id))
+        assert event.reason == f"Nobody approves a {whose} of their own."
+        assert "validator" in told["roles"]
+        assert told["after"]["refused_as"] == Forbidden.slug
+        assert told["after"]["version_digest"] == request_.version_digest
+
+    def test_of_what_is_no_more_is_on_record(self, request_):
+        with pytest.raises(StaleState, match="look again"):
+            services.approve_promotion(
+                request_id=request_.public_id, actor=account("validator"), at=AT,
+                evidence_digest="0" * 64,
+            )  # fmt: skip
+
+        assert events_of(request_)[-1] == "promotion.approval_refused"
+
+    def test_of_one_that_ended_is_none(self, request_):
+        judge = account("validator")
+        services.reject_promotion(request_id=request_.public_id, actor=judge, at=AT, reason="no")
+
+        answer = client(judge).post(
+            f"/api/v1/promotions/{request_.public_id}/approve/",
+            {"evidence_digest": request_.evidence_digest}, format="json",
+        )  # fmt: skip
+
+        assert answer.status_code == 409
+        assert events_of(request_)[-1] == "promotion.rejected"
+
+
+class TestExecution:
+    def test_by_who_may_not_is_on_record(self, request_, author):
+        for _ in range(2):
+            services.approve_promotion(
+                request_id=request_.public_id, actor=account("validator"), at=AT
+            )
+
+        with pytest.raises(Forbidden, match="Operators carry out"):
+            services.execute_promotion(request_id=request_.public_id, actor=author, at=AT)
+
+        assert events_of(request_)[-1] == "promotion.execution_refused"
+        assert AuditEvent.objects.latest("id").actor == "author"
