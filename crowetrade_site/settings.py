@@ -206,7 +206,10 @@ UPLOAD_KEEP_DAYS = env.integer("CROWETRADE_UPLOAD_KEEP_DAYS", default=7, minimum
 
 # Every request is counted by its own process; what costs much, for all of them, in the database.
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # The theme alone uses it, and would keep answers of the sidebar's search for five minutes: what
+    # was just made is found at once, and what somebody may no longer read no more.
+    "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "requests": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     "rates": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "core_rate",
@@ -231,7 +234,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "crowetrade_site.core.api.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "crowetrade_site.core.api.problems.exception_handler",
     "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.UserRateThrottle",
+        "crowetrade_site.core.api.throttles.RequestRateThrottle",
         "crowetrade_site.core.api.throttles.VerbRateThrottle",
     ],
     "DEFAULT_THROTTLE_RATES": {

@@ -208,9 +208,8 @@ RULES: Mapping[tuple[Stage, Stage], MoveRule] = {
 }
 
 
-def asked_from(target: Stage) -> Stage:
-    """Return the stage of a version for which a move to `target` is requested; there is one."""
-    (before,) = (
-        pair[0] for pair, rule in RULES.items() if pair[1] == target and rule.takes_request
-    )
-    return before
+# Where a version is for which a move up is requested. A rollback reaches production, too, and takes
+# no request: of a request only this says whether its version is still where it was asked for.
+ASKED_FROM: Mapping[Stage, Stage] = {
+    target: before for (before, target), rule in RULES.items() if rule.takes_request
+}

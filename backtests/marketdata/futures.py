@@ -105,7 +105,7 @@ class _Mirror:
         split = self._later.get("split")
         self._units: NDArray[np.float64] | float = 1.0
         if split is not None:
-            self._units = np.cumprod(np.where(np.isnan(split), 1.0, split), axis=0) ** 2
+            self._units = np.square(np.cumprod(np.where(np.isnan(split), 1.0, split), axis=0))
 
     def write(self, name: str, out: NDArray[np.float64]) -> None:
         """Write the mirror image of a field; spreads and dividends keep their share of a price."""

@@ -5,7 +5,7 @@ search.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -241,7 +241,7 @@ def parse(document: Any) -> Any:
     try:
         return _ADAPTER.validate_python(document)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
+        faults = _essential(error.errors(include_url=False))
     faults.sort(key=lambda fault: fault["type"] != "extra_forbidden")
     placed = [_place(fault) for fault in faults]
     told = [_sentence(*fault) for fault in placed[:_TOLD]]
@@ -249,23 +249,34 @@ def parse(document: Any) -> Any:
     raise DocumentError(" ".join(told) + more, placed) from None
 
 
+def _essential(faults: list[Any]) -> list[Any]:
+    """Leave out that a key is missing where another is a misspelling of it: it is said once."""
+    unknown = [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
+    meant = {(*loc[:-1], hints.closest(str(loc[-1]), _keys_at(loc))) for loc in unknown}
+    return [one for one in faults if one["type"] != "missing" or one["loc"] not in meant]
+
+
+def _keys_at(location: tuple[Any, ...]) -> Iterable[str]:
+    """Return the keys that are known where a fault is."""
+    known: type[Part] | None = KINDS.get(str(location[0])) if location else None
+    if location[1:2] == ("over",) and len(location) > 4:
+        known = Choices if location[3] == "Choices" else Range
+    elif location[1:2] == ("objective",) and len(location) > 3:
+        known = Objective
+    return known.model_fields if known else ()
+
+
 def _place(fault: Any) -> tuple[str, str]:
     """Return where a fault is, and what; the tags of unions are no part of the path."""
-    location = list(fault["loc"])
-    kind = location[0] if location else ""
-    known: type[Part] | None = KINDS.get(str(kind))
-    if location[1:2] == ["over"] and len(location) > 4:
-        known = Choices if location[3] == "Choices" else Range
-    elif location[1:2] == ["objective"] and len(location) > 3:
-        known = Objective
+    location = fault["loc"]
     steps = [
         str(step)
         for place, step in enumerate(location)
         if place > 0 and not (place == 3 and step in {"Choices", "Range"}) and step != "[key]"
     ]
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden" and known is not None:
-        message = f"unknown key{hints.nearest(steps[-1], known.model_fields)}"
+    if fault["type"] == "extra_forbidden" and (known := _keys_at(location)):
+        message = f"unknown key{hints.nearest(steps[-1], known)}"
     return ".".join(steps)[:200], message
 
 

@@ -72,6 +72,17 @@ class DomainCommand(BaseCommand):
         """Return the user the command acts as."""
         return services.acting_user(options.get("actor"))
 
+    def reason(self, options: dict[str, Any], *, is_demanded: bool = False) -> str:
+        """Return why, in the person's own words.
+
+        The console account is no person: the words say who sat at it. Where words are demanded and
+        there are none, there are none, and the service refuses.
+        """
+        words: str = options.get("reason", "").strip()
+        if options.get("actor") or (is_demanded and not words):
+            return words
+        return services.console_reason(words)
+
     def say(self, line: str) -> None:
         """Print a line for a person; silent under `--json`."""
         if not self.as_json:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from django.utils import timezone
 
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 from experiments import selectors
 from experiments.models import Experiment
 
@@ -30,7 +29,7 @@ class MoveCommand(DomainCommand):
         experiment = type(self).move(
             experiment_id=selectors.find_experiment(options["experiment"]).public_id,
             actor=self.actor(options),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options, is_demanded=self.needs_reason),
             at=timezone.now(),
         )
         self.answer(

@@ -15,8 +15,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from crowetrade_site.core import dialogs, roles
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
+from registry import selectors
 from registry.lifecycle import MOVING_SCOPES, RequestStatus, Stage, VersionStatus
-from registry.models import Evidence
+from registry.models import Evidence, ModelVersion
 from registry.rules.policies import GateKind
 
 MAIN_FIGURES = frozenset(
@@ -71,18 +72,29 @@ def dialog_action(
     )  # fmt: skip
 
 
-def with_pieces(report: Mapping[str, Any], evidence: Iterable[Evidence]) -> dict[str, Any]:
-    """Return a report whose gates have the evidence that they weighed, and their topic."""
-    pieces = {piece.digest: piece for piece in evidence}
-    gates = [
-        {
-            **gate,
-            "pieces": [pieces[digest] for digest in gate["evidence"] if digest in pieces],
-            "topic": gate["name"].partition(f"{GateKind.MANUAL}:")[2],
-        }
-        for gate in report["gates"]
-    ]
-    return {**report, "gates": gates}
+def with_pieces(
+    report: Mapping[str, Any], version: ModelVersion, known: Iterable[Evidence] = ()
+) -> dict[str, Any]:
+    """Return a report whose gates have the evidence that they weighed, to link to, and their topic.
+
+    Each piece with the name of another version of the same bytes, if it was handed in for one: what
+    failed there stops this one, too.
+    """
+    named = {digest for gate in report["gates"] for digest in gate["evidence"]}
+    pieces = {piece.digest: piece for piece in known}
+    if missing := named - set(pieces):
+        rows = selectors.list_evidence().filter(digest__in=missing)
+        pieces |= {piece.digest: piece for piece in rows}
+
+    def named_in(gate: Mapping[str, Any]) -> list[tuple[Evidence, str]]:
+        found = [pieces[digest] for digest in gate["evidence"] if digest in pieces]
+        return [(one, "" if one.version_id == version.pk else str(one.version)) for one in found]
+
+    def with_topic(gate: Mapping[str, Any]) -> dict[str, Any]:
+        topic = gate["name"].partition(f"{GateKind.MANUAL}:")[2]
+        return {**gate, "pieces": named_in(gate), "topic": topic}
+
+    return {**report, "gates": [with_topic(gate) for gate in report["gates"]]}
 
 
 def page_of_source(source: str) -> str:

@@ -11,7 +11,6 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 
-from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm
 from registry import selectors, services
 from registry.admin.base import (
@@ -23,12 +22,12 @@ from registry.admin.base import (
     with_pieces,
 )
 from registry.admin.files import files_of
-from registry.lifecycle import RULES, RequestStatus, Stage, asked_from
+from registry.lifecycle import ASKED_FROM, Stage
 from registry.models import ModelVersion, PromotionRequest
 
 
 class WaitingFilter(admin.SimpleListFilter):
-    """What the viewer could decide or carry out."""
+    """What the viewer could approve or carry out now."""
 
     title, parameter_name = "waiting", "waiting"
 
@@ -54,9 +53,7 @@ class ApproveForm(RemarkForm):
         super().__init__(*args, **kwargs)
         row = selectors.list_requests().filter(pk=self.object_id).first()
         self.standing = None if row is None else selectors.standing_of(row, at=timezone.now())
-        self.version_digest = "" if row is None else row.version_digest
-        version_id = None if row is None else row.version_id
-        self.evidence = selectors.list_evidence().filter(version_id=version_id)
+        self.row = row
         self.fields["reason"].label = "Comment"
         if self.standing is not None:
             self.fields["evidence_digest"].initial = self.standing.evidence_digest
@@ -67,10 +64,13 @@ class ApproveForm(RemarkForm):
         object_id: int | str | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
         """Hand the dialog the gates."""
-        report = {} if self.standing is None else with_pieces(self.standing.report, self.evidence)
+        if self.row is None or self.standing is None:
+            return {}
         return {
-            "standing": self.standing, "report": report, "version_digest": self.version_digest
-        }  # fmt: skip
+            "standing": self.standing,
+            "report": with_pieces(self.standing.report, self.row.version),
+            "version_digest": self.row.version_digest,
+        }
 
 
 class ExecuteForm(BaseDialogForm):
@@ -126,12 +126,14 @@ class PromotionRequestAdmin(RegistryAdmin):
     def page_context(self, request: HttpRequest, row: PromotionRequest) -> dict[str, Any]:
         """Hand the page its checklist and approvals."""
         standing = self._standing(row)
-        evidence = selectors.list_evidence().filter(version__digest=row.version.digest)
+        void = standing.tally.void
         return {
             "promotion": row,
-            "asked_from": asked_from(Stage(row.target)),
+            "asked_from": ASKED_FROM[Stage(row.target)],
             "standing": standing,
-            "report": with_pieces(standing.report, evidence),
+            "approvals": [(one, void.get(one.pk, "")) for one in row.approvals.all()],
+            "deciders": sorted(selectors.deciding_roles(standing.policy, row.target)),
+            "report": with_pieces(standing.report, row.version),
             "files": files_of(request, row.version),
             "is_pending": row.status in selectors.PENDING_REQUESTS,
             "history": selectors.history_of_request(row),
@@ -154,26 +156,15 @@ class PromotionRequestAdmin(RegistryAdmin):
 
     @admin.display(description="approvals")
     def approved(self, request: PromotionRequest) -> str:
-        """How many were given, of how many."""
-        given = sum(approval.lapsed_at is None for approval in request.approvals.all())
-        return f"{given} of {request.report.get('approvals_needed', '?')}"
+        """How many count, of how many; a row is judged for it where any was given."""
+        if all(one.lapsed_at is not None for one in request.approvals.all()):
+            return f"0 of {request.report['approvals_needed']}"
+        standing = self._standing(request)
+        return f"{standing.n_standing} of {standing.n_needed}"
 
     def offered(self, row: PromotionRequest, user: User) -> set[str]:
         """What the viewer could decide or carry out."""
-        if row.status not in selectors.PENDING_REQUESTS:
-            return set()
-        held, names = roles.roles_of(user), set()
-        pair = (Stage(row.version.stage), Stage(row.target))
-        rule = RULES.get(pair)
-        if "models:approve" in roles.grants(user):
-            names |= {"reject", "approve"} if self._may_approve(row, user) else {"reject"}
-        if rule and rule.executes & held and row.status == RequestStatus.APPROVED:
-            given = [one for one in row.approvals.all() if one.approver_id == user.pk]
-            is_own = any(one.lapsed_at is None for one in given)
-            names |= set() if is_own or self._standing(row).execution_refusals else {"execute"}
-        if user.pk in {row.requested_by_id, row.version.created_by_id}:
-            names.add("withdraw")
-        return names
+        return selectors.may_do(user, row, self._standing(row))
 
     @staticmethod
     def _standing(row: PromotionRequest) -> selectors.Standing:
@@ -182,18 +173,6 @@ class PromotionRequestAdmin(RegistryAdmin):
         if "_stands" not in seen:
             seen["_stands"] = selectors.standing_of(row, at=timezone.now())
         return seen["_stands"]
-
-    def _may_approve(self, row: PromotionRequest, user: User) -> bool:
-        """Whether the viewer could give an approval that is still wanted."""
-        standing = self._standing(row)
-        is_wanted = row.status == RequestStatus.OPEN or standing.is_stale
-        if not is_wanted or row.expires_at <= timezone.now():
-            return False
-        able = standing.may_approve
-        return user in able or (
-            len(able) == selectors.MOST_PEOPLE
-            and selectors.may_approve(row, standing.evidence_digest).filter(pk=user.pk).exists()
-        )
 
     def called(
         self, request: HttpRequest, verb: Any, done: str, object_id: str, **arguments: Any

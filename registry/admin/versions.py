@@ -433,7 +433,7 @@ def _gates(version: ModelVersion, evidence: list[Evidence]) -> dict[str, Any] | 
     judged = _judged(version)
     if judged is None:
         return None
-    report = with_pieces(judged.report.document(), evidence)
+    report = with_pieces(judged.report.document(), version, evidence)
     return {"target": NEXT[Stage(version.stage)], "report": report, "policy": judged.policy}
 
 

@@ -102,7 +102,7 @@ class PromotionFilter(django_filters.FilterSet):
     version = django_filters.UUIDFilter(field_name="version__public_id")
     requested_by = django_filters.CharFilter(field_name="requested_by__username")
     waiting = django_filters.BooleanFilter(
-        method="by_waiting", label="Only what the caller could decide or carry out."
+        method="by_waiting", label="Only what the caller could approve or carry out now."
     )
 
     class Meta:

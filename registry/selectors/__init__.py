@@ -46,6 +46,15 @@ from registry.selectors.records import (
     newest_by_stage,
     policy_in_force,
 )
+from registry.selectors.standing import (
+    MOST_PEOPLE,
+    Standing,
+    Tally,
+    deciding_roles,
+    may_do,
+    standing_of,
+    tally_of,
+)
 from registry.selectors.topics import topics_asked, warning_of_topic
 from registry.selectors.trust import (
     get_trusted_type,
@@ -53,14 +62,7 @@ from registry.selectors.trust import (
     trusted_no_more,
     trusted_types_of,
 )
-from registry.selectors.waiting import (
-    MOST_PEOPLE,
-    Standing,
-    count_production_versions,
-    may_approve,
-    standing_of,
-    waiting_for,
-)
+from registry.selectors.waiting import count_production_versions, waiting_for
 
 __all__ = [
     "CARD",
@@ -73,12 +75,14 @@ __all__ = [
     "RegisteredPredictor",
     "Standing",
     "Stay",
+    "Tally",
     "agreement_in_words",
     "archived_among",
     "authors_of",
     "authors_of_each",
     "compare_versions",
     "count_production_versions",
+    "deciding_roles",
     "facts_of",
     "get_aliased",
     "get_conversion",
@@ -111,8 +115,8 @@ __all__ = [
     "list_waivers",
     "load",
     "manifest_of",
-    "may_approve",
     "may_become",
+    "may_do",
     "may_inspect",
     "newest_by_stage",
     "no_longer_trusted",
@@ -122,6 +126,7 @@ __all__ = [
     "resolve",
     "side_by_side",
     "standing_of",
+    "tally_of",
     "topics_asked",
     "trusted_no_more",
     "trusted_types_of",

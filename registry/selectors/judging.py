@@ -1,7 +1,7 @@
 """The gates of a stage as they stand for a version now."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ from registry.models import (
     RegisteredModel,
 )
 from registry.rules import gates, policies, signatures
+from registry.selectors.authors import authors_of
 from registry.selectors.records import CARD, policy_in_force
 from registry.selectors.trust import trusted_no_more
 
@@ -58,11 +59,23 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
         target, asked, facts_of(version, at=at, target=target), pieces, at, history=history,
         measured=policy.measured_before(target), below=policy.measured_below(target),
     )  # fmt: skip
+    report = replace(report, results=(*_by_an_author(stored, version), *report.results))
     valid = {piece.name for piece in (*pieces, *history.twins)}
     seen = sorted(valid.intersection(report.evidence))
     card = {name: str(getattr(version.registered_model, name)) for name in CARD}
     judged_by = {"policy": stored.digest, "evidence": seen, "card": card}
     return Judgement(report, stored, canonical.digest(judged_by))
+
+
+def _by_an_author(stored: PromotionPolicy, version: ModelVersion) -> list[gates.GateResult]:
+    """Return a gate that is not met where a policy would judge the work of who stored it."""
+    if stored.stored_by_id is None or stored.stored_by_id not in authors_of(version):
+        return []
+    reason = (
+        f"{stored} was stored by {stored.stored_by}, who had a hand in this version: another "
+        "validator or admin stores it, or assigns a policy that somebody else stored"
+    )
+    return [gates.GateResult("policy", gates.Outcome.NOT_MET, reason)]
 
 
 # Reproductions and checks that failed, as `rules.repeats.has_failed` has it of one piece.

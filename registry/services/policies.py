@@ -9,7 +9,7 @@ from django.db.models import Q
 from crowetrade_site.core import audit, canonical, documents, idempotency, roles
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput
 from registry import selectors
-from registry.models import PromotionPolicy, RegisteredModel
+from registry.models import ModelVersion, PromotionPolicy, RegisteredModel
 from registry.rules.policies import Policy
 
 _LOCK = 7_404_001  # of PostgreSQL's advisory locks: numbers of policies are given one at a time
@@ -29,14 +29,15 @@ def store_policy(
         It is no policy: an unknown key or gate, a value out of range; or a gate that nothing can
         ever meet (422).
     Conflict
-        It says what the version in force says (409).
+        It says what the version in force says. What another person stored may be stored again, by
+        who then answers for it (409).
     """
     _require_judge(actor)
     if not reason.strip():
         raise InvalidInput("A new policy needs a reason.")
     if not name or len(name) > 80 or not all(c.isalnum() or c in "-_" for c in name):
         raise InvalidInput(f"{name!r} is no name of a policy: use letters, digits, '-' and '_'.")
-    if RegisteredModel.objects.filter(_of(actor), policy=name).exists():
+    if _judges_own(name, actor):
         raise Forbidden(f"Nobody stores the policy of a model of their own: {name} judges one.")
     request = canonical.digest({"verb": "store_policy", "name": name, "text": text})
     if earlier := idempotency.recall(actor, idempotency_key, request):
@@ -49,7 +50,7 @@ def store_policy(
     with transaction.get_connection().cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     newest = PromotionPolicy.objects.filter(name=name).order_by("-number").first()
-    if newest is not None and newest.digest == digest:
+    if newest is not None and newest.digest == digest and newest.stored_by_id in {None, actor.pk}:
         raise Conflict(f"The policy {newest} says the same.")
     stored = PromotionPolicy.objects.create(
         name=name, number=newest.number + 1 if newest else 1, text=text, document=document,
@@ -80,7 +81,8 @@ def assign_policy(
     if not reason.strip():
         raise InvalidInput("To assign a policy needs a reason.")
     model = selectors.get_model(model_name)
-    if RegisteredModel.objects.filter(_of(actor), pk=model.pk).exists():
+    authors = selectors.authors_of_each(model.versions.values_list("pk", flat=True))
+    if actor.pk in {model.owner_id}.union(*authors.values()):
         raise Forbidden("Nobody chooses the policy of a model of their own.")
     stored = selectors.policy_in_force(policy)
     RegisteredModel.objects.filter(pk=model.pk).update(policy=policy, updated_at=at)
@@ -91,8 +93,15 @@ def assign_policy(
     return selectors.get_model(model_name)
 
 
-def _of(actor: User) -> Q:
-    return Q(owner=actor) | Q(versions__created_by=actor)
+def _judges_own(policy: str, actor: User) -> bool:
+    """Say whether a policy judges models of somebody, or copies of what they registered.
+
+    A look at what there is already, before anything is stored. What else somebody had a hand in,
+    or registers later, is told by a gate when it is judged.
+    """
+    registered = ModelVersion.objects.filter(created_by=actor)
+    own = Q(owner=actor) | Q(versions__digest__in=registered.values("digest"))
+    return RegisteredModel.objects.filter(own, policy=policy).exists()
 
 
 def _require_judge(actor: User) -> None:

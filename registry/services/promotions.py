@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 
 from crowetrade_site.core import audit, canonical, idempotency, roles
 from crowetrade_site.core.errors import (
@@ -15,19 +14,19 @@ from crowetrade_site.core.errors import (
     GateNotMet,
     IllegalTransition,
     InvalidInput,
-    NotFound,
     StaleState,
 )
 from crowetrade_site.core.services import CONSOLE
 from registry import selectors
 from registry.jobs import require_intact
-from registry.lifecycle import REQUESTS, RULES, RequestStatus, Stage
+from registry.lifecycle import ASKED_FROM, REQUESTS, RULES, MoveRule, RequestStatus, Stage
 from registry.models import Approval, ModelVersion, PromotionPolicy, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors import Judgement
 from registry.services.refusals import remembering_refusals
 from registry.services.steps import (
     SUPERSEDED,
+    lock_version,
     move,
     require_mover,
     require_reason,
@@ -69,7 +68,7 @@ def request_promotion(
     with transaction.atomic(durable=True):
         if earlier := idempotency.recall(actor, idempotency_key, asked):
             return selectors.get_request(earlier)
-        version = selectors.get_version(version_id)
+        version = lock_version(version_id)
         judged = _require_may_request(version, target, actor=actor, at=at)
         days = Policy.model_validate(judged.policy.document).request_days
         try:
@@ -123,10 +122,10 @@ def approve_promotion(
     require_intact(request.version, at=at)
     with transaction.atomic(durable=True):
         request = _locked(request_id)
-        judged, role = _require_may_approve(
+        judged, tally, role = _require_may_approve(
             request, actor=actor, at=at, evidence_digest=evidence_digest
         )
-        _let_lapse(request, judged, at)
+        _let_lapse(request, judged, tally, at)
         Approval.objects.create(
             request=request, approver=actor, requester=request.requested_by,
             author=request.version.created_by, role=role, comment=comment, approved_at=at,
@@ -139,7 +138,7 @@ def approve_promotion(
                 "evidence_digest": judged.evidence_digest,
             },
         )  # fmt: skip
-        if _n_approvals(request) >= judged.report.approvals_needed:
+        if len(tally.standing) + 1 >= tally.n_needed:
             _complete(request, judged, actor=actor, at=at)
         request.refresh_from_db()
         return request
@@ -157,7 +156,8 @@ def reject_promotion(
         No such request (404), not an approver's role (403), no reason (422), it ended (409).
     """
     request = _locked(request_id)
-    _role_by(request.policy, request, actor)
+    in_force = selectors.policy_in_force(request.version.registered_model.policy)
+    _role_by(in_force, request, actor)
     if not reason.strip():
         raise InvalidInput("A rejection needs a reason.")
     end_request(request, RequestStatus.REJECTED, actor=actor, at=at, reason=reason)
@@ -231,8 +231,8 @@ def _taken(version: ModelVersion, target: Stage) -> Conflict:
 
 def _require_may_approve(
     request: PromotionRequest, *, actor: User, at: datetime, evidence_digest: str
-) -> tuple[Judgement, roles.Role]:
-    """Return what the actor would agree to, and by which role."""
+) -> tuple[Judgement, selectors.Tally, roles.Role]:
+    """Return what the actor would agree to, with whom, and by which role."""
     roles.require(actor, "models:approve")
     if actor.get_username() == CONSOLE:
         raise Forbidden("The console account is no person's; an approval takes a person.")
@@ -247,45 +247,45 @@ def _require_may_approve(
         raise Forbidden(f"Nobody approves under a policy of their own: {judged.policy}.")
     if evidence_digest and evidence_digest != judged.evidence_digest:
         raise StaleState("The evidence has changed since you looked; look again.")
-    if _standing(request, judged).filter(approver=actor).exists():
+    tally = selectors.tally_of(request, judged)
+    if any(one.approver_id == actor.pk for one in tally.standing):
         raise Conflict("You have approved this request already.")
-    return judged, role
+    return judged, tally, role
 
 
 def _require_may_execute(request: PromotionRequest, *, actor: User, at: datetime) -> Judgement:
-    if not _is_due(request):
-        raise Conflict(f"{request.version} is in {request.version.stage}; the request is stale.")
-    rule = RULES[Stage(request.version.stage), Stage(request.target)]
+    rule = _rule_of(request)
     require_role(actor, rule.executes, "Operators carry out promotions to production.")
     if request.approvals.filter(approver=actor, lapsed_at=None).exists():
         raise Forbidden("Nobody carries out what they approved.")
     _require_pending(request, at)
+    judged = _judge_again(request, at)
+    tally = selectors.tally_of(request, judged)
     if request.status != RequestStatus.APPROVED:
         raise IllegalTransition(
-            f"The request has {_n_approvals(request)} of "
-            f"{request.report['approvals_needed']} approvals."
+            f"The request has {len(tally.standing)} of {tally.n_needed} approvals."
         )
-    judged = _judge_again(request, at)
-    if _standing(request, judged).count() < judged.report.approvals_needed:
-        raise StaleState(
-            "The evidence changed after the approvals; they have lapsed: approve anew."
-        )
+    if tally.lacking:
+        raise StaleState(f"Too few approvals stand: {'; '.join(tally.lacking)}.")
     return judged
 
 
 def _role_by(policy: PromotionPolicy, request: PromotionRequest, actor: User) -> roles.Role:
     """Return the role by which somebody may decide about a request under a policy."""
     roles.require(actor, "models:approve")
-    target = Stage(request.target)
-    asked = Policy.model_validate(policy.document).of(target).approvals.roles
-    held = roles.roles_of(actor) & {roles.Role(name) for name in asked}
+    asked = selectors.deciding_roles(policy, request.target)
+    held = roles.roles_of(actor) & asked
     if not held:
-        raise Forbidden(f"These roles decide about {target}: {', '.join(asked)}.")
+        raise Forbidden(f"These roles decide about {request.target}: {', '.join(sorted(asked))}.")
     return min(held)
 
 
-def _is_due(request: PromotionRequest) -> bool:
-    return (Stage(request.version.stage), Stage(request.target)) in RULES
+def _rule_of(request: PromotionRequest) -> MoveRule:
+    """Return the rule of the move that was asked for, if the version is still where it was."""
+    before, target = ASKED_FROM[Stage(request.target)], Stage(request.target)
+    if request.version.stage != before:
+        raise Conflict(f"{request.version} is in {request.version.stage}; the request is stale.")
+    return RULES[before, target]
 
 
 def _require_pending(request: PromotionRequest, at: datetime) -> None:
@@ -297,7 +297,7 @@ def _require_pending(request: PromotionRequest, at: datetime) -> None:
 
 def _judge_again(request: PromotionRequest, at: datetime) -> Judgement:
     version = request.version
-    rule_of(Stage(version.stage), Stage(request.target))
+    _rule_of(request)
     require_sound(version)
     if version.digest != request.version_digest:
         raise StaleState(f"The files of {version} are not those of the request.")
@@ -315,19 +315,22 @@ def _require_met(judged: Judgement, what: str) -> None:
         )  # fmt: skip
 
 
-def _let_lapse(request: PromotionRequest, judged: Judgement, at: datetime) -> None:
-    """End approvals of other evidence, and bind the request to what there is now.
+def _let_lapse(
+    request: PromotionRequest, judged: Judgement, tally: selectors.Tally, at: datetime
+) -> None:
+    """End approvals that count no more, and bind the request to what there is now.
 
     A request that had all its approvals is open again.
     """
-    stale = request.approvals.filter(lapsed_at=None).exclude(evidence_digest=judged.evidence_digest)
-    lapsed = list(stale.values_list("approver__username", flat=True))
     changes: dict[str, object] = {}
-    if lapsed:
+    if tally.void:
+        stale = request.approvals.filter(pk__in=tally.void)
+        lapsed = list(stale.order_by("pk").values_list("approver__username", flat=True))
         stale.update(lapsed_at=at, updated_at=at)
         changes["status"] = request.status = RequestStatus.OPEN
         audit.record(
             "registry.promotion.lapsed", request, actor=None, at=at,
+            reason="; ".join(sorted(set(tally.void.values()))),
             before={"evidence_digest": request.evidence_digest, "approvals": lapsed},
             after={"evidence_digest": judged.evidence_digest},
         )  # fmt: skip
@@ -337,18 +340,9 @@ def _let_lapse(request: PromotionRequest, judged: Judgement, at: datetime) -> No
     )  # fmt: skip
 
 
-def _n_approvals(request: PromotionRequest) -> int:
-    return request.approvals.filter(lapsed_at=None).count()
-
-
-def _standing(request: PromotionRequest, judged: Judgement) -> QuerySet[Approval]:
-    return request.approvals.filter(lapsed_at=None, evidence_digest=judged.evidence_digest)
-
-
 def _complete(request: PromotionRequest, judged: Judgement, *, actor: User, at: datetime) -> None:
     """Carry out what no operator has to, and leave the rest approved."""
-    rule = RULES[Stage(request.version.stage), Stage(request.target)]
-    if not rule.executes:
+    if not _rule_of(request).executes:
         _carry_out(request, judged, actor=actor, at=at)
         return
     won = PromotionRequest.objects.filter(pk=request.pk, status=RequestStatus.OPEN).update(
@@ -425,14 +419,9 @@ def end_request(
 
 
 def _locked(request_id: UUID) -> PromotionRequest:
-    found = (
-        PromotionRequest.objects.select_for_update(of=("self",), no_key=True)
-        .select_related(
-            "version__registered_model__owner", "version__created_by", "requested_by", "policy"
-        )
-        .filter(public_id=request_id)
-        .first()
-    )
-    if found is None:
-        raise NotFound(f"There is no promotion request {request_id}.")
-    return found
+    """Return a request that nobody else decides, of a version that nobody moves, until the end."""
+    version = lock_version(selectors.get_request(request_id).version.public_id)
+    rows = PromotionRequest.objects.select_for_update(of=("self",), no_key=True)
+    request = rows.select_related("requested_by", "policy").get(public_id=request_id)
+    request.version = version
+    return request

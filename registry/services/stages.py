@@ -21,6 +21,7 @@ from registry.models import ModelVersion, RegisteredModel
 from registry.rules import gates
 from registry.services.promotions import end_request
 from registry.services.steps import (
+    lock_version,
     move,
     require_mover,
     require_reason,
@@ -58,10 +59,10 @@ def move_version(
         _require_may_move(version, target, actor=actor, at=at, reason=reason)
         require_intact(version, at=at)
     with transaction.atomic(durable=True):
-        version = selectors.get_version(version_id)
+        version = lock_version(version_id)
         told = _require_may_move(version, target, actor=actor, at=at, reason=reason)
         before = Stage(version.stage)
-        pending = version.requests.select_for_update(of=("self",)).filter(
+        pending = version.requests.select_for_update(of=("self",), no_key=True).filter(
             status__in=selectors.PENDING_REQUESTS
         )
         for request in pending.order_by("pk"):

@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
 
 from crowetrade_site.core import audit, roles
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, StaleState
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, StaleState
+from registry import selectors
 from registry.lifecycle import (
     MOVING_SCOPES,
     RULES,
@@ -94,6 +96,24 @@ def require_role(actor: User, able: Collection[roles.Role], refusal: str) -> Non
     if not held:
         raise Forbidden(refusal)
     roles.require(actor, *sorted(frozenset[str]().union(*(SCOPES_OF_ROLE[role] for role in held))))
+
+
+def lock_version(version_id: UUID) -> ModelVersion:
+    """Return a version that nobody else moves until the caller's transaction ends.
+
+    Versions are locked before requests for them, by whoever takes both: in another order two could
+    wait for each other.
+
+    Raises
+    ------
+    NotFound
+        There is none (404).
+    """
+    rows = selectors.list_versions().select_for_update(of=("self",), no_key=True)
+    found = rows.filter(public_id=version_id).first()
+    if found is None:
+        raise NotFound(f"There is no model version {version_id}.")
+    return found
 
 
 def rule_of(before: Stage, target: Stage) -> MoveRule:

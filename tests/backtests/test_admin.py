@@ -411,7 +411,7 @@ class TestQueue:
         )
 
     def test_begins_with_an_example_that_runs(self, tiny, browser):
-        from backtests.admin.runs import example_spec
+        from backtests.admin.forms import example_spec
 
         answer = self.submit(browser, example_spec())
 

@@ -275,6 +275,13 @@ class TestRun:
         assert run.reason.startswith("a hunch (by ")
         assert run.requested_by.username == "console"
 
+    @pytest.mark.parametrize(("words", "kept"), [((), ""), (("--reason", "a hunch"), "a hunch")])
+    def test_keeps_the_own_words_of_who_acts(self, tiny, spec_file, owner, words, kept):
+        call("run", spec_file, "--actor", owner.username, *words)
+
+        run = Run.objects.get()
+        assert (run.requested_by, run.reason) == (owner, kept)
+
     def test_answers_in_json(self, tiny, spec_file):
         answer = json.loads(call("run", spec_file, "--json"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.messages import get_messages
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
@@ -404,6 +404,10 @@ class TestCommand:
         event = AuditEvent.objects.get(verb="backtests.run.artifacts_expired")
         assert event.actor == "console"
         assert event.reason.startswith("the disk is full")
+
+    def test_takes_no_name_of_a_user_for_a_reason(self, db):
+        with pytest.raises(CommandError, match="Say why"):
+            call_command("prune_artifacts", stdout=StringIO())
 
     def test_is_for_operators(self, owner):
         with pytest.raises(Forbidden, match="runs:operate"):

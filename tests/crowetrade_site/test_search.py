@@ -1,7 +1,6 @@
 """The sidebar's search: what it finds, for whom, and what it costs."""
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -14,11 +13,6 @@ from tests.factories.registry import model_version, registered_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADDRESS = "/admin/search/"
-
-
-@pytest.fixture(autouse=True)
-def _no_answers_from_before():
-    cache.clear()
 
 
 @pytest.fixture
@@ -34,6 +28,22 @@ def answered(person, term):
 
 
 class TestSearch:
+    def test_finds_what_was_made_since_somebody_looked(self, version):
+        person = account(Role.RESEARCHER)
+        assert "fx-carry-2" not in answered(person, "fx-carry")
+
+        registered_model(person, "fx-carry-2")
+
+        assert "fx-carry-2" in answered(person, "fx-carry")
+
+    def test_shows_nothing_to_whom_it_was_taken_from(self, version):
+        person = account(Role.AUDITOR)
+        assert "fx-carry" in answered(person, "fx-carry")
+
+        person.groups.clear()
+
+        assert "registeredmodel" not in answered(person, "fx-carry")
+
     @pytest.mark.parametrize("role", Role)
     def test_finds_a_model_by_a_part_of_its_name(self, version, role):
         page = f"/admin/registry/registeredmodel/{version.registered_model_id}/change/"

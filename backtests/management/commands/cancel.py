@@ -8,7 +8,6 @@ from django.utils import timezone
 from backtests import selectors, services
 from backtests.lifecycle import RunStatus
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 
 
 class Command(DomainCommand):
@@ -23,7 +22,7 @@ class Command(DomainCommand):
         run = services.cancel_run(
             run_id=selectors.find_run(options["run"]).public_id,
             actor=self.actor(options),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options),
             at=timezone.now(),
         )
         self.answer(

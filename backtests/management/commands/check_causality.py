@@ -9,7 +9,6 @@ from django.utils import timezone
 from backtests import selectors, services
 from backtests.management.commands import run as running
 from backtests.models import Run
-from crowetrade_site.core.services import console_reason
 
 
 class Command(running.Command):
@@ -27,7 +26,7 @@ class Command(running.Command):
         run = services.check_causality(
             run_id=original.public_id,
             actor=self.actor(options),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options),
             at=timezone.now(),
         )
         self.say(f"{run.public_id} checks whether {original.public_id} looks ahead")

@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from backtests import services
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 
 
 class Command(DomainCommand):
@@ -23,7 +22,7 @@ class Command(DomainCommand):
         is_dry = options["dry_run"]
         found = services.collect_files(
             actor=self.actor(options), at=timezone.now(),
-            reason=console_reason(options["reason"]), is_dry=is_dry,
+            reason=self.reason(options, is_demanded=True), is_dry=is_dry,
         )  # fmt: skip
         self.answer({"is_dry": is_dry, "keep_days": settings.FILE_KEEP_DAYS, **found._asdict()})
         for path in found.forgotten:

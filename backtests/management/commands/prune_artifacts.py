@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from backtests import selectors, services
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 
 
 class Command(DomainCommand):
@@ -24,7 +23,7 @@ class Command(DomainCommand):
         pruned = services.prune_artifacts(
             actor=self.actor(options),
             at=timezone.now(),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options, is_demanded=True),
             is_dry=is_dry,
         )
         self.answer(

@@ -16,7 +16,6 @@ from backtests.lifecycle import RUNS, Priority, RunStatus
 from backtests.models import Run
 from crowetrade_site.core import documents
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 from crowetrade_site.embedded.home import home, log_dir
 from crowetrade_site.embedded.supervisor import Child, Supervisor
 
@@ -77,7 +76,7 @@ class Command(DomainCommand):
         run = services.queue_run(
             document=documents.read(options["spec"]),
             actor=self.actor(options),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options),
             priority=Priority(options["priority"]),
             at=timezone.now(),
         )

@@ -1,11 +1,17 @@
-"""Limits of verbs that cost more than others, by user."""
+"""Limits of requests by user, and of verbs that cost more than others."""
 
 from typing import Any, cast
 
 from django.core.cache import caches
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
-from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.throttling import ScopedRateThrottle, UserRateThrottle
+
+
+class RequestRateThrottle(UserRateThrottle):
+    """Count every request of a user, in the memory of the process that answers it."""
+
+    cache = caches["requests"]
 
 
 class VerbRateThrottle(ScopedRateThrottle):

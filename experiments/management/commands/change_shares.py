@@ -8,7 +8,6 @@ from django.core.management import CommandError
 from django.utils import timezone
 
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 from experiments import selectors, services
 
 
@@ -29,7 +28,7 @@ class Command(DomainCommand):
             weights=shares_of(options["shares"]),
             context=options["context"],
             actor=self.actor(options),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options, is_demanded=True),
             at=timezone.now(),
         )
         names = [arm.name for arm in sorted(experiment.arms.all(), key=lambda arm: arm.position)]

@@ -6,7 +6,6 @@ from typing import Any
 from django.utils import timezone
 
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 from experiments import selectors, services
 from experiments.models.definitions import ANSWERS
 from experiments.plans import Verdict
@@ -29,7 +28,7 @@ class Command(DomainCommand):
             verdict=Verdict(options["verdict"]),
             winner=options["winner"],
             actor=self.actor(options),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options, is_demanded=True),
             at=timezone.now(),
         )
         self.answer(

@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from crowetrade_site.core.commands import DomainCommand
 from crowetrade_site.core.errors import Conflict
-from crowetrade_site.core.services import console_reason
 from experiments import selectors, services
 from experiments.models import Experiment
 
@@ -41,7 +40,7 @@ class Command(DomainCommand):
             return
         n = services.rebuild_unit_sums(
             experiment_id=experiment.public_id, actor=self.actor(options), at=timezone.now(),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options),
         )  # fmt: skip
         self.answer({"id": experiment.public_id, "name": experiment.name, "outcomes": n})
         self.say(f"{n:,} outcomes of {experiment} are added up by unit; the next look has them.")

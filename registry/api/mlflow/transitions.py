@@ -121,9 +121,8 @@ def _require_gates(version: ModelVersion, steps: Sequence[Stage], at: datetime) 
 
 def _waiting(request: PromotionRequest, at: datetime) -> GateNotMet:
     """Return what a request still waits for."""
-    report = selectors.judge(request.version, Stage(request.target), at=at).report
-    n_given = request.approvals.filter(lapsed_at=None).count()
-    failures = [*report.failures, _four_eyes(n_given, report.approvals_needed)]
+    standing = selectors.standing_of(request, at=at)
+    failures = [*standing.refusals, _four_eyes(standing.n_standing, standing.n_needed)]
     return GateNotMet(
         f"{request.version} waits for {request.target}: {'; '.join(failures)}. Its request is "
         f"{request.public_id}; ask again when others have approved it.",

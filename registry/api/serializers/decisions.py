@@ -165,10 +165,14 @@ class StandingRow(serializers.Serializer[Standing]):
 
     report = Report()
     evidence_digest = serializers.CharField(help_text="What an approver would agree to now.")
-    n_standing = serializers.IntegerField(help_text="Approvals of exactly that.")
+    n_standing = serializers.IntegerField(
+        help_text="Approvals of exactly that, by people who may still give them."
+    )
     n_needed = serializers.IntegerField()
     may_approve = serializers.ListField(child=serializers.CharField())
-    is_stale = serializers.BooleanField(help_text="Approvals of other evidence will lapse.")
+    is_stale = serializers.BooleanField(
+        help_text="Approvals that were given count no more, and will lapse."
+    )
     refusals = serializers.ListField(
         child=serializers.CharField(),
         help_text="Why an approval and the execution would be refused now, whoever asks.",

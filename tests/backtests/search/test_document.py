@@ -51,7 +51,7 @@ class TestParse:
             ({"over": OVER}, "kind is missing; it is one of grid, random,"),
             ({"kind": "gird", "over": OVER}, "kind: 'gird' is unknown; did you mean 'grid'?"),
             ({"kind": "grid"}, "over: Field required."),
-            ({"kind": "grid", "ovr": OVER}, "ovr: unknown key; did you mean 'over'? over: Field"),
+            ({"kind": "grid", "ovr": OVER}, "ovr: unknown key; did you mean 'over'?"),
             ({"kind": "grid", "over": {}}, "over: Dictionary should have at least 1 item"),
             ({"kind": "grid", "over": OVER, "n_trials": 5}, "n_trials: unknown key; "),
             ({"kind": "random", "over": OVER}, "n_trials: Field required."),
@@ -63,7 +63,7 @@ class TestParse:
             ),
             (
                 {"kind": "grid", "over": {"a.b": {"low": 1, "hihg": 3}}},
-                "over.a.b.hihg: unknown key; did you mean 'high'? over.a.b.high: Field required.",
+                "over.a.b.hihg: unknown key; did you mean 'high'?",
             ),
             (
                 {"kind": "grid", "over": {"a": {"values": [1], "wen": {}}}},
@@ -85,6 +85,24 @@ class TestParse:
 
         assert sentence in str(refusal.value)
         assert "\n" not in str(refusal.value)
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"kind": "grid", "ovr": OVER},
+            {"kind": "random", "over": OVER, "n_trial": 9},
+            {"kind": "grid", "over": {"a.b": {"low": 1, "hihg": 3}}},
+        ],
+    )
+    def test_says_a_misspelt_key_once(self, document):
+        with pytest.raises(DocumentError) as refusal:
+            parse(document)
+
+        assert [message.split(";")[0] for _, message in refusal.value.faults] == ["unknown key"]
+
+    def test_says_what_is_missing_beside_a_key_that_is_no_misspelling_of_it(self):
+        with pytest.raises(DocumentError, match="n_trials: Field required"):
+            parse({"kind": "random", "over": OVER, "zzz": 1})
 
 
 class TestInsideASpec:

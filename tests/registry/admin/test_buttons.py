@@ -193,6 +193,24 @@ class TestPromotion:
         assert "Stopped in 0.4 s." in html
         assert request_.evidence_digest in html
 
+    def test_links_what_failed_of_a_twin(self, author, validator):
+        """What another version of the same bytes failed stops this one: it has a link there."""
+        version, twin = (
+            model_version(author, stage=Stage.STAGING, content=b"the same") for _ in range(2)
+        )
+        request = promotion(version, author, at=timezone.now())
+        measured = version.evidence.get(kind="pbo")
+        bring_evidence(
+            twin, "reproduction", days_ago=0, at=timezone.now(), is_identical=False,
+            of=measured.source.partition(":")[2],
+        )  # fmt: skip
+        link = f"{address(twin.evidence.get())}"
+
+        for page in (address(request, "approve"), address(version), address(request)):
+            html = login(validator).get(page).content.decode()
+            assert link in html, page
+            assert f"for {twin}" in html, page
+
     def test_refuses_what_changed_since_the_dialog(self, request_, validator):
         seen = request_.evidence_digest
         bring_evidence(

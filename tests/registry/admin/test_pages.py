@@ -295,14 +295,17 @@ class TestPromotionPage:
 
         html = shown(login(validator), request)
 
-        assert "Approvals were given to other evidence" in html
+        assert "Approvals count no more" in html
+        assert "the evidence changed after the approvals" in html
         assert address(request, "approve") in html
 
     def test_says_who_is_missing(self, author):
         version = model_version(author, stage=Stage.TESTING)
         request = promotion(version, author, at=timezone.now())
 
-        assert "nobody: it takes 1 validators or admins" in shown(login(author), request)
+        assert "nobody: it takes 1 approval by admin or validator, other than" in shown(
+            login(author), request
+        )
 
     def test_shows_what_waits_for_the_viewer(self, author, validator):
         version = model_version(author, stage=Stage.TESTING)

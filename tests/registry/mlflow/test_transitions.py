@@ -164,6 +164,15 @@ class TestProduction:
 
         assert "lapsed" in refused(answer, 409, "RESOURCE_CONFLICT")
 
+    def test_counts_no_approval_of_other_evidence(self, staged, wire, wire_of, judges):
+        move(wire, "Production")
+        approve(judges[0])
+        bring_evidence(staged, "pbo", "reproduction", days_ago=0, at=timezone.now())
+
+        message = refused(move(wire, "Production"), 400, "INVALID_STATE_TRANSITION")
+
+        assert "gate four_eyes: 0 of 2 approvals" in message
+
 
 class TestRights:
     def test_to_revoke_are_those_of_the_registry(self, make, wire, wire_of):

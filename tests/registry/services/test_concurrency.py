@@ -1,17 +1,22 @@
 """Many people at the same moment: one production version, numbers without gap or twin."""
 
 import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 
 from crowetrade_site.core import storage
-from crowetrade_site.core.errors import DomainError
+from crowetrade_site.core.errors import DomainError, IllegalTransition
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
 from registry.lifecycle import RequestStatus, Stage
-from registry.models import ModelVersion, PromotionRequest
+from registry.models import ModelVersion, PromotionPolicy, PromotionRequest
+from registry.services.steps import lock_version
 from registry.services.versions import VersionCard
 from tests.crowetrade_site.core.threads import in_threads
 from tests.factories.accounts import account
@@ -45,6 +50,17 @@ def together(n_threads, work):
             return refusal
 
     return in_threads(n_threads, start)
+
+
+def wait_until_blocked(work):
+    """Wait until another connection waits for a lock of ours, or has done without."""
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    for _ in range(600):
+        with connection.cursor() as cursor:
+            cursor.execute(f"{blocked} AND datname = current_database()")
+            if cursor.fetchone()[0] or work.done():
+                return
+        time.sleep(0.05)
 
 
 def approved(version, operator, judges) -> PromotionRequest:
@@ -166,6 +182,87 @@ class TestExecution:
         refused = [isinstance(answer, DomainError) for answer in (revoked, executed)]
         assert any(refused) or version.stage == Stage.ARCHIVED
         assert (version.stage == Stage.PRODUCTION) == (not refused[1] and refused[0])
+
+
+class TestRequest:
+    """What was revoked keeps no open request: a rollback's way is none for it."""
+
+    @pytest.fixture
+    def staged(self, author):
+        version = model_version(author, stage=Stage.STAGING)
+        bring_evidence(version)
+        attest_drill(version, account(Role.VALIDATOR))
+        return version
+
+    @pytest.fixture
+    def operator(self, transactional_db):
+        return account(Role.OPERATOR)
+
+    def ask(self, version, operator):
+        return services.request_promotion(
+            version_id=version.public_id, target=Stage.PRODUCTION, actor=operator, at=AT,
+            reason="go",
+        )  # fmt: skip
+
+    def revoke(self, version, operator):
+        return services.move_version(
+            version_id=version.public_id, target=Stage.ARCHIVED, actor=operator, at=AT,
+            reason="runaway",
+        )  # fmt: skip
+
+    def test_that_comes_while_a_version_is_revoked_is_refused(self, staged, operator):
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                ModelVersion.objects.filter(pk=staged.pk).update(stage=Stage.ARCHIVED)
+                asked = pool.submit(in_threads, 1, lambda _: self.ask(staged, operator))
+                wait_until_blocked(asked)
+            refusal = asked.exception(60)
+
+        assert isinstance(refusal, IllegalTransition)
+        assert not staged.requests.exists()
+
+    def test_that_comes_before_a_revocation_ends_with_it(self, staged, operator):
+        policy = PromotionPolicy.objects.get()
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                lock_version(staged.public_id)
+                staged.requests.create(
+                    target=Stage.PRODUCTION, requested_by=operator, requested_at=AT, policy=policy,
+                    version_digest=staged.digest, evidence_digest="0" * 64, report={},
+                    expires_at=AT + timedelta(days=30),
+                )  # fmt: skip
+                revoked = pool.submit(in_threads, 1, lambda _: self.revoke(staged, operator))
+                wait_until_blocked(revoked)
+            revoked.result(60)
+
+        assert staged.requests.get().status == RequestStatus.WITHDRAWN
+
+    def test_and_revocation_agree(self, staged, operator):
+        for turn in range(10):
+            ModelVersion.objects.filter(pk=staged.pk).update(stage=Stage.STAGING)
+
+            together(2, lambda n: (self.ask if n else self.revoke)(staged, operator))
+
+            pending = [RequestStatus.OPEN, RequestStatus.APPROVED]
+            staged.refresh_from_db()
+            assert staged.stage == Stage.ARCHIVED, turn
+            assert not staged.requests.filter(status__in=pending).exists(), turn
+
+    def test_is_decided_while_its_version_is_revoked_without_a_deadlock(self, staged, operator):
+        judges = [account(Role.VALIDATOR) for _ in range(3)]
+        request = self.ask(staged, operator)
+
+        def work(number):
+            if number == 3:
+                return self.revoke(staged, operator)
+            return services.approve_promotion(
+                request_id=request.public_id, actor=judges[number], at=AT
+            )
+
+        together(4, work)
+
+        request.refresh_from_db()
+        assert request.status == RequestStatus.WITHDRAWN
 
 
 class TestRegistration:

@@ -21,6 +21,7 @@ from tests.factories.registry import (
 )
 
 pytestmark = pytest.mark.django_db
+LIGHT = "staging: {approvals: {number: 1}}\nproduction: {approvals: {number: 2}}\n"
 
 
 @pytest.fixture
@@ -140,6 +141,43 @@ class TestPolicy:
         assert copied.registered_model.policy == "default"
         judge = account("validator")
         assert services.store_policy(name="default", actor=judge, **asked).number == 2
+
+    def test_of_a_copy_is_chosen_by_no_author_of_the_original(self, author, other):
+        copied = copy_of(model_version(author), other)
+        name = copied.registered_model.name
+
+        with pytest.raises(Forbidden, match="model of their own"):
+            services.assign_policy(
+                model_name=name, policy="default", actor=author, at=AT, reason="Easier."
+            )
+        with pytest.raises(Forbidden, match="model of their own"):
+            services.store_policy(name="default", text=LIGHT, actor=author, at=AT, reason="Easier.")
+
+    def test_that_was_stored_before_the_model_came_is_a_gate_not_met(self, author):
+        services.store_policy(name="default", text=LIGHT, actor=author, at=AT, reason="Easier.")
+        version = model_version(author, stage=Stage.TESTING)
+        ask = {"version_id": version.public_id, "target": Stage.STAGING, "actor": author, "at": AT}
+
+        with pytest.raises(GateNotMet, match="another validator or admin stores it") as refused:
+            services.request_promotion(**ask)
+
+        assert refused.value.extensions["report"]["gates"][0]["name"] == "policy"
+        judge = account("validator")
+        taken = services.store_policy(
+            name="default", text=LIGHT, actor=judge, at=AT, reason="I answer for it."
+        )
+        assert taken.number == 3
+        assert services.request_promotion(**ask).policy == taken
+
+    def test_is_a_gate_not_met_of_a_copy_too(self, author, other):
+        services.store_policy(name="default", text=LIGHT, actor=author, at=AT, reason="Easier.")
+        copied = copy_of(model_version(author), other)
+
+        report = selectors.judge(copied, Stage.STAGING, at=AT).report
+
+        assert [one.split(":")[0] for one in report.failures] == ["gate policy"]
+        theirs = model_version(other, stage=Stage.TESTING)
+        assert selectors.judge(theirs, Stage.STAGING, at=AT).report.is_met
 
 
 class TestCard:

@@ -21,7 +21,8 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import jobs, selectors, services
 from registry.lifecycle import RequestStatus, Stage
-from registry.models import Approval, ModelAlias, ModelVersion
+from registry.models import Approval, ModelAlias, ModelVersion, StoredFile
+from registry.selectors import waiting
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
 from tests.factories.registry import (
@@ -226,6 +227,138 @@ class TestPolicyOfOnesOwn:
         assert standing.may_approve == [judges[1]]
         assert not selectors.waiting_for(judges[0], at=AT).exists()
         assert selectors.waiting_for(judges[1], at=AT).exists()
+
+
+class TestPolicyInForce:
+    """Pages, lists and services go by the policy in force, not by that of the request."""
+
+    @pytest.fixture
+    def root(self):
+        return account(Role.ADMIN, "root")
+
+    def put_in_force(self, text, actor):
+        services.store_policy(name="default", text=text, actor=actor, at=AT, reason="Pilot.")
+
+    def offered(self, request, user):
+        row = selectors.get_request(request.public_id)
+        return selectors.may_do(user, row, selectors.standing_of(row, at=AT))
+
+    def test_is_told_with_the_standing(self, request_, judges):
+        self.put_in_force(LIGHT, judges[0])
+
+        standing = selectors.standing_of(selectors.get_request(request_.public_id), at=AT)
+
+        assert str(standing.policy) == "default v2"
+        assert judges[0] not in standing.may_approve
+        assert judges[1] in standing.may_approve
+
+    def test_is_not_of_who_stores_it_while_a_request_is_open(self, request_, judges, root):
+        self.put_in_force(LIGHT, judges[0])
+
+        assert "approve" not in self.offered(request_, judges[0])
+        assert "approve" in self.offered(request_, root)
+        assert not selectors.waiting_for(judges[0], at=AT).exists()
+        assert selectors.waiting_for(root, at=AT).get() == request_
+        with pytest.raises(Forbidden, match="policy of their own"):
+            approve(request_, judges[0])
+        assert approve(request_, root).approvals.count() == 1
+
+    def test_says_which_roles_decide(self, staged, operator, judges, root):
+        self.put_in_force(LIGHT.replace("number: 2", "number: 2, roles: [admin]"), root)
+        request = services.request_promotion(
+            version_id=staged.public_id, target=Stage.PRODUCTION, actor=operator, at=AT, reason="go"
+        )
+        assert self.offered(request, judges[1]) == set()
+
+        self.put_in_force(LIGHT.replace("number: 2", "number: 2, roles: [validator]"), judges[0])
+
+        assert self.offered(request, judges[1]) == {"approve", "reject"}
+        assert self.offered(request, root) == set()
+        with pytest.raises(Forbidden, match="decide about production: validator"):
+            services.reject_promotion(
+                request_id=request.public_id, actor=root, at=AT, reason="Mine."
+            )
+        done = services.reject_promotion(
+            request_id=request.public_id, actor=judges[1], at=AT, reason="Too few bars."
+        )
+        assert done.status == RequestStatus.REJECTED
+
+
+class TestRight:
+    """An approval counts as long as its approver could give it."""
+
+    @pytest.fixture
+    def granted(self, request_, judges):
+        for judge in judges:
+            approve(request_, judge)
+        return request_
+
+    def standing(self, request):
+        return selectors.standing_of(selectors.get_request(request.public_id), at=AT)
+
+    def take_role(self, user):
+        user.groups.clear()
+
+    def deactivate(self, user):
+        user.is_active = False
+        user.save()
+
+    def make_author(self, user):
+        """Find out that they handed the files in."""
+        source = ModelVersion.objects.get(stage=Stage.STAGING).source
+        StoredFile.objects.filter(path__startswith=source).update(uploaded_by=user)
+
+    @pytest.mark.parametrize("change", ["take_role", "deactivate", "make_author"])
+    def test_ends_with_what_gave_it(self, granted, staged, judges, operator, change):
+        getattr(self, change)(judges[0])
+
+        standing = self.standing(granted)
+
+        assert (standing.n_standing, standing.is_stale) == (1, True)
+        assert "vera may approve it no more" in standing.execution_refusals[0]
+        assert not selectors.waiting_for(operator, at=AT).exists()
+        with pytest.raises(StaleState, match="vera may approve it no more"):
+            execute(granted, operator)
+        staged.refresh_from_db()
+        assert staged.stage == Stage.STAGING
+
+    def test_of_another_takes_its_place(self, granted, judges, operator):
+        for judge in judges:
+            self.deactivate(judge)
+
+        first = approve(granted, account(Role.VALIDATOR))
+
+        assert first.status == RequestStatus.OPEN
+        assert events_of(granted)[-2:] == ["promotion.lapsed", "promotion.approved"]
+        assert approve(granted, account(Role.ADMIN)).status == RequestStatus.APPROVED
+        assert execute(granted, operator).status == RequestStatus.EXECUTED
+
+    def test_counts_again_with_what_gave_it(self, granted, judges, operator):
+        group = judges[0].groups.get()
+        self.take_role(judges[0])
+        judges[0].groups.add(group)
+
+        assert execute(granted, operator).status == RequestStatus.EXECUTED
+
+
+class TestElsewhere:
+    """A request is for a move from one stage; a rollback is none of its ways."""
+
+    def test_is_refused_to_everybody(self, request_, staged, judges, operator):
+        approve(request_, judges[0])
+        ModelVersion.objects.filter(pk=staged.pk).update(stage=Stage.ARCHIVED)
+
+        standing = selectors.standing_of(selectors.get_request(request_.public_id), at=AT)
+
+        assert standing.refusals[0] == "the version is in archived by now"
+        assert not selectors.waiting_for(judges[1], at=AT).exists()
+        with pytest.raises(Conflict, match="the request is stale"):
+            approve(request_, judges[1])
+        type(request_).objects.filter(pk=request_.pk).update(status=RequestStatus.APPROVED)
+        with pytest.raises(Conflict, match="the request is stale"):
+            execute(request_, operator)
+        staged.refresh_from_db()
+        assert staged.stage == Stage.ARCHIVED
 
 
 class TestLapse:
@@ -475,6 +608,31 @@ class TestWaitingFor:
         assert selectors.waiting_for(judges[0], at=later).get() == request_
         services.approve_promotion(request_id=request_.public_id, actor=judges[0], at=later)
         assert not selectors.waiting_for(judges[0], at=later).exists()
+
+    def test_names_others_once_approvals_went_stale(self, request_, staged, judges, operator):
+        for judge in judges:
+            approve(request_, judge)
+        other, later = account(Role.VALIDATOR), AT + timedelta(minutes=1)
+        assert not selectors.waiting_for(other, at=AT).exists()
+
+        bring_evidence(staged, "reproduction", days_ago=0, at=later)
+
+        assert not selectors.waiting_for(operator, at=later).exists()
+        assert selectors.waiting_for(other, at=later).get() == request_
+
+    def test_leaves_out_what_nobody_can_carry_on(self, request_, staged, judges):
+        assert selectors.waiting_for(judges[0], at=AT).exists()
+
+        staged.evidence.filter(kind="pbo").update(status="superseded")
+
+        assert not selectors.waiting_for(judges[0], at=AT).exists()
+
+    def test_lists_what_is_too_much_to_judge(self, request_, staged, judges, monkeypatch):
+        staged.evidence.filter(kind="pbo").update(status="superseded")
+
+        monkeypatch.setattr(waiting, "MOST_JUDGED", 0)
+
+        assert selectors.waiting_for(judges[0], at=AT).get() == request_
 
     def test_asks_for_the_roles_of_the_policy(self, staged, operator, judges):
         text = LIGHT.replace("number: 2", "number: 2, roles: [admin]")

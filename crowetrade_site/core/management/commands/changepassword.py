@@ -24,7 +24,7 @@ class Command(DomainCommand):
             password=password,
             actor=self.actor(options),
             at=timezone.now(),
-            reason=services.console_reason(),
+            reason=self.reason(options),
         )
         self.answer({"username": options["username"], "password": password})
         self.say(f"User {options['username']}, password {password} (shown this once).")

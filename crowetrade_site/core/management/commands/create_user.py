@@ -31,7 +31,7 @@ class Command(DomainCommand):
             password=password,
             actor=self.actor(options),
             at=timezone.now(),
-            reason=services.console_reason(),
+            reason=self.reason(options),
         )
         self.answer({"username": user.username, "password": password, "roles": options["role"]})
         self.say(f"User {user.username}, password {password} (shown this once).")

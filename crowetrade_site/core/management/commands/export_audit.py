@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from crowetrade_site.core import exporting
 from crowetrade_site.core.commands import DomainCommand
-from crowetrade_site.core.services import console_reason
 
 
 class Command(DomainCommand):
@@ -26,7 +25,7 @@ class Command(DomainCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         made = exporting.export(
             out=options["out"], actor=self.actor(options), at=timezone.now(),
-            reason=console_reason(options["reason"]),
+            reason=self.reason(options),
         )  # fmt: skip
         self.answer(asdict(made) | {"holds": not made.broken})
         self.say(

@@ -6,12 +6,12 @@ from django.urls import path
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
-from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
 from crowetrade_site import urls
 from crowetrade_site.core.api.input import valid
 from crowetrade_site.core.api.parsers import ShallowJSONParser
+from crowetrade_site.core.api.throttles import RequestRateThrottle
 from crowetrade_site.core.errors import GateNotMet, Unavailable
 
 handler404, handler500 = urls.handler404, urls.handler500
@@ -63,12 +63,9 @@ class NoScopesView(APIView):
         return Response({"open": True})
 
 
-class TwiceADay(SimpleRateThrottle):
+class TwiceADay(RequestRateThrottle):
     scope = "sample"
     rate = "2/day"
-
-    def get_cache_key(self, request, view):
-        return f"sample-{request.user.pk}"
 
 
 class BusyView(APIView):
