@@ -5,18 +5,20 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
-from unfold.decorators import action
+from django.utils import timezone
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from crowetrade_site.core import roles
+from crowetrade_site.core import dialogs, roles
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin
 from registry import selectors
 from registry.lifecycle import MOVING_SCOPES, RequestStatus, Stage, VersionStatus
 from registry.models import Evidence, ModelVersion
+from registry.rules.policies import GateKind
 
 MAIN_FIGURES = frozenset(
     {"probability", "sharpe", "max_drawdown", "n_bars", "n_folds", "efficiency", "n_trials",
@@ -55,13 +57,14 @@ class RemarkForm(BaseDialogForm):
 
 
 def dialog_action(
-    description: str, *, icon: str, title: str, text: str, form: type[BaseDialogForm] = ReasonForm
-) -> Any:
-    """Return unfold's action decorator with a dialog that has a form of its own."""
-    return action(
-        description=description,
-        permissions=["write"],
+    description: str, *, icon: str, title: str, text: str,
+    form: type[BaseDialogForm] = ReasonForm, permission: str = "write",
+) -> Any:  # fmt: skip
+    """Return the decorator of an action with a dialog that has a form of its own."""
+    return dialogs.dialog_action(
+        description,
         icon=icon,
+        permission=permission,
         dialog={
             "title": title, "description": text, "form_class": form,
             "form_submit_text": description,
@@ -72,9 +75,9 @@ def dialog_action(
 def with_pieces(
     report: Mapping[str, Any], version: ModelVersion, known: Iterable[Evidence] = ()
 ) -> dict[str, Any]:
-    """Return a report whose gates have the evidence that they weighed, to link to.
+    """Return a report whose gates have the evidence that they weighed, to link to, and their topic.
 
-    Each with the name of another version of the same bytes, if it was handed in for one: what
+    Each piece with the name of another version of the same bytes, if it was handed in for one: what
     failed there stops this one, too.
     """
     named = {digest for gate in report["gates"] for digest in gate["evidence"]}
@@ -87,7 +90,11 @@ def with_pieces(
         found = [pieces[digest] for digest in gate["evidence"] if digest in pieces]
         return [(one, "" if one.version_id == version.pk else str(one.version)) for one in found]
 
-    return {**report, "gates": [{**gate, "pieces": named_in(gate)} for gate in report["gates"]]}
+    def with_topic(gate: Mapping[str, Any]) -> dict[str, Any]:
+        topic = gate["name"].partition(f"{GateKind.MANUAL}:")[2]
+        return {**gate, "pieces": named_in(gate), "topic": topic}
+
+    return {**report, "gates": [with_topic(gate) for gate in report["gates"]]}
 
 
 def page_of_source(source: str) -> str:
@@ -148,6 +155,15 @@ class RegistryAdmin(ServiceAdmin):
     def has_write_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Whether the viewer could do anything here; the service says what."""
         return not roles.grants(request.user).isdisjoint(MOVING_SCOPES)
+
+    def ask(self, request: HttpRequest, verb: Any, done: str, **arguments: Any) -> Any:
+        """Call a service as the viewer and say so, ``{}`` being what it answers.
+
+        What it refuses is raised: the dialog tells it.
+        """
+        answer = verb(actor=person(request), at=timezone.now(), **arguments)
+        messages.success(request, done.format(answer))
+        return answer
 
     @staticmethod
     def is_list(request: HttpRequest) -> bool:

@@ -3,49 +3,46 @@
 import json
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm, preformatted
 from registry import selectors, services
-from registry.admin.base import RegistryAdmin, dialog_action
-from registry.lifecycle import RULES, Stage
-from registry.models import ModelVersion, PromotionPolicy, RegisteredModel
+from registry.admin import able
+from registry.admin.base import RegistryAdmin, dialog_action, person
+from registry.admin.cards import (
+    AliasForm,
+    CardForm,
+    DropAliasForm,
+    NameForm,
+    OwnerForm,
+    PolicyForm,
+    RegisterForm,
+    UntagModelForm,
+)
+from registry.admin.forms import TagForm
+from registry.admin.uploading import VersionForm, store_files
+from registry.lifecycle import Stage
+from registry.models import ModelVersion, RegisteredModel
+from registry.services.steps import require_contributor
 
 ABOVE = (Stage.PRODUCTION, Stage.STAGING, Stage.TESTING)
 MOST_VERSIONS = 50
-
-
-class PolicyForm(ReasonForm):
-    """Asks which policy shall judge, and why."""
-
-    policy = forms.ChoiceField(widget=UnfoldAdminSelectWidget())
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        names = PromotionPolicy.objects.order_by("name").values_list("name", flat=True).distinct()
-        self.fields["policy"].choices = [(name, name) for name in names]
-
-
-class OwnerForm(ReasonForm):
-    """Asks who shall own a model, and why."""
-
-    owner = forms.CharField(max_length=150, widget=UnfoldAdminTextInputWidget())
-    field_order = ["owner", "reason"]
 
 
 @admin.register(RegisteredModel)
 class RegisteredModelAdmin(RegistryAdmin):
     """Models with their cards, versions and history."""
 
-    empty_text = "A model is registered by POST /api/v1/models/, or by an MLflow client."
+    empty_text = (
+        "A researcher registers a model above, by POST /api/v1/models/, or with an MLflow client."
+    )
     list_display = [
         "name", "in_use", "owner", "desk", "tier", "n_numbers", "policy", "review_date",
         "changed_at",
@@ -84,7 +81,14 @@ class RegisteredModelAdmin(RegistryAdmin):
     readonly_fields = ["shown_limits", "shown_tags", "created_at", "public_id"]
     change_form_outer_before_template = "registry/admin/model.html"
     change_form_outer_after_template = "registry/admin/after.html"
-    actions_detail = ["roll_back", "assign_policy", "transfer"]
+    actions_list = ["register"]
+    actions_detail = [
+        "edit_card", "set_alias", "register_version", "roll_back", "assign_policy",
+        {
+            "title": "More",
+            "items": ["delete_alias", "tag", "untag", "transfer", "rename", "remove"],
+        },
+    ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RegisteredModel]:
         """Fetch the versions in use with the list; a row's page shows all of them anyway."""
@@ -114,6 +118,7 @@ class RegisteredModelAdmin(RegistryAdmin):
             "missing": [name for name in selectors.CARD if not getattr(row, name)],
             "versions": newest,
             "n_more": max(0, row.n_numbers - len(newest)) if len(newest) == MOST_VERSIONS else 0,
+            "aliases": able.aliases_of(row),
             "stays": selectors.list_stays(row),
             "history": selectors.history_of(row),
         }
@@ -139,20 +144,164 @@ class RegisteredModelAdmin(RegistryAdmin):
         """The tags as text."""
         return preformatted(json.dumps(model.tags, indent=2)) if model.tags else "–"
 
+    def has_register_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Whether the viewer may register models."""
+        return "models:write" in roles.grants(request.user)
+
     def offered(self, row: RegisteredModel, user: User) -> set[str]:
-        """A rollback where there is a way back, and policies to those who set them."""
-        held, names = roles.roles_of(user), set()
-        if RULES[Stage.ARCHIVED, Stage.PRODUCTION].allows(held, is_own=False):
-            stages = set(
-                row.versions.filter(was_production_at__isnull=False).values_list("stage", flat=True)
-            )
-            names |= {"roll_back"} if {Stage.PRODUCTION, Stage.ARCHIVED} <= stages else set()
-        if "models:approve" in roles.grants(user):
-            names.add("assign_policy")
-        is_owner = row.owner_id == user.pk and "models:write" in roles.grants(user)
-        if is_owner or roles.Role.ADMIN in held:
-            names.add("transfer")
-        return names
+        """What the services would accept, and policies to those who set them."""
+        names = able.on_model(row, user)
+        return names | {"assign_policy"} if "models:approve" in roles.grants(user) else names
+
+    def called(
+        self, request: HttpRequest, verb: Any, done: str, object_id: str, **arguments: Any
+    ) -> HttpResponse:
+        """Call a service on the model of a page, by its name, and show the page again."""
+        model = self.get_object(request, object_id)
+        self.ask(request, verb, done, name=model.name if model else "", **arguments)
+        return self.page_of(None, object_id)
+
+    @dialog_action(
+        "Register a model",
+        icon="add",
+        title="Register a model",
+        text="What the card lacks can be said later; a version needs all of it to go to testing.",
+        form=RegisterForm,
+        permission="register",
+    )
+    def register(self, request: HttpRequest, form: RegisterForm) -> HttpResponse:
+        """Register a name."""
+        model = self.ask(
+            request, services.create_model, "{} is registered, and yours.",
+            name=form.cleaned_data["name"], card=form.card,
+        )  # fmt: skip
+        return self.page_of(model)
+
+    @dialog_action(
+        "Edit card",
+        icon="edit",
+        title="Write the model card",
+        text="Only what you change is written. Approvals that were given to what it said lapse.",
+        form=CardForm,
+    )
+    def edit_card(self, request: HttpRequest, form: CardForm, object_id: str) -> HttpResponse:
+        """Write fields of the card."""
+        return self.called(
+            request, services.update_model, "The card is written.", object_id,
+            card=form.card, reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Register a version",
+        icon="upload_file",
+        title="Register the next version of this model",
+        text="Files are hashed while they are stored, then frozen; a worker looks at them.",
+        form=VersionForm,
+    )
+    def register_version(
+        self, request: HttpRequest, form: VersionForm, object_id: str
+    ) -> HttpResponse:
+        """Store the files, and register them."""
+        model = self.get_object(request, object_id)
+        if model is not None and (files := form.cleaned_data["files"]):
+            require_contributor(model, person(request))  # before anything is stored
+            form.keep(store_files(files, actor=person(request)))
+        version = self.ask(
+            request, services.register_version, "{} is registered; a worker looks at its files.",
+            name=model.name if model else "", source=form.cleaned_data["source"], card=form.card,
+            allow_duplicate=form.cleaned_data["allow_duplicate"],
+        )  # fmt: skip
+        page = reverse("admin:registry_modelversion_change", args=[version.pk])
+        return HttpResponse(headers={"HX-Redirect": page})
+
+    @dialog_action(
+        "Set alias",
+        icon="alternate_email",
+        title="Let a word stand for a version",
+        text="Whoever loads the model by this word gets that version from now on.",
+        form=AliasForm,
+    )
+    def set_alias(self, request: HttpRequest, form: AliasForm, object_id: str) -> HttpResponse:
+        """Set or move an alias."""
+        alias, number = form.cleaned_data["alias"], form.cleaned_data["number"]
+        return self.called(
+            request, services.set_alias, f"@{{}} stands for version {number}.", object_id,
+            alias=alias, number=number, reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Delete alias",
+        icon="remove_circle",
+        title="Let a word stand for no version any more",
+        text="Whoever loads the model by it is refused from now on.",
+        form=DropAliasForm,
+    )
+    def delete_alias(
+        self, request: HttpRequest, form: DropAliasForm, object_id: str
+    ) -> HttpResponse:
+        """Take an alias away."""
+        return self.called(
+            request, services.delete_alias, "The alias is gone.", object_id,
+            alias=form.cleaned_data["alias"], reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Set tag",
+        icon="sell",
+        title="Set a tag of this model",
+        text="One of this key takes the value in the place of its own.",
+        form=TagForm,
+    )
+    def tag(self, request: HttpRequest, form: TagForm, object_id: str) -> HttpResponse:
+        """Set a tag."""
+        return self.called(
+            request, services.tag_model, "The tag is set.", object_id,
+            key=form.cleaned_data["key"], value=form.cleaned_data["value"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Remove tag",
+        icon="label_off",
+        title="Take a tag off this model",
+        text="The trail keeps what it said.",
+        form=UntagModelForm,
+    )
+    def untag(self, request: HttpRequest, form: UntagModelForm, object_id: str) -> HttpResponse:
+        """Take a tag off."""
+        return self.called(
+            request, services.untag_model, "The tag is gone.", object_id,
+            key=form.cleaned_data["key"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Rename",
+        icon="drive_file_rename_outline",
+        title="Give this model another name",
+        text="Versions, evidence and history stay with it; whoever loads it by the present name is "
+        "refused from now on.",
+        form=NameForm,
+    )
+    def rename(self, request: HttpRequest, form: NameForm, object_id: str) -> HttpResponse:
+        """Rename it."""
+        return self.called(
+            request, services.rename_model, "It is called {} now.", object_id,
+            new_name=form.cleaned_data["new_name"],
+        )  # fmt: skip
+
+    @dialog_action(
+        "Delete",
+        icon="delete",
+        title="Delete this model, with its versions",
+        text="None of them ever left development, so none is part of the record. The trail keeps "
+        "that they were there.",
+    )
+    def remove(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Delete it."""
+        self.called(
+            request, services.delete_model, "The model is deleted.", object_id,
+            reason=form.cleaned_data["reason"],
+        )  # fmt: skip
+        return self.page_of(None)
 
     @dialog_action(
         "Roll back",
@@ -164,7 +313,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     def roll_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Put the earlier production version back."""
         model = self.get_object(request, object_id)
-        self.serve(
+        self.ask(
             request, services.roll_back, "The earlier version is in production again.",
             model_name=model.name if model else "", reason=form.cleaned_data["reason"],
         )  # fmt: skip
@@ -180,7 +329,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     def assign_policy(self, request: HttpRequest, form: PolicyForm, object_id: str) -> HttpResponse:
         """Assign a policy."""
         model = self.get_object(request, object_id)
-        self.serve(
+        self.ask(
             request, services.assign_policy, "The policy judges from now on.",
             model_name=model.name if model else "", policy=form.cleaned_data["policy"],
             reason=form.cleaned_data["reason"],
@@ -196,10 +345,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     )
     def transfer(self, request: HttpRequest, form: OwnerForm, object_id: str) -> HttpResponse:
         """Change the owner."""
-        model = self.get_object(request, object_id)
-        self.serve(
-            request, services.transfer_model, "The model has another owner.",
-            name=model.name if model else "", owner=form.cleaned_data["owner"],
-            reason=form.cleaned_data["reason"],
+        return self.called(
+            request, services.transfer_model, "The model has another owner.", object_id,
+            owner=form.cleaned_data["owner"], reason=form.cleaned_data["reason"],
         )  # fmt: skip
-        return self.page_of(model)

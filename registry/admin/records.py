@@ -4,21 +4,18 @@ import json
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReadOnlyAdmin, ReasonForm, preformatted
-from crowetrade_site.core.errors import DomainError
 from registry import services
-from registry.admin.base import RegistryAdmin, name_of_source, page_of_source, person
+from registry.admin.base import RegistryAdmin, dialog_action, name_of_source, page_of_source
 from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, PromotionPolicy
 
@@ -34,7 +31,7 @@ class EvidenceAdmin(ReadOnlyAdmin):
 
     empty_text = (
         "Runs of a version's file (strategy: models:/NAME/NUMBER) hand evidence in; validators "
-        "attest by POST /api/v1/versions/ID/evidence/."
+        "attest on the page of a version."
     )
     list_display = [
         "version", "kind", "topic", "is_measured", "shown_status", "short_source", "handed_in_by",
@@ -120,13 +117,15 @@ class PolicyForm(ReasonForm):
             self.fields["name"].initial, self.fields["text"].initial = newest.name, newest.text
 
 
-STORE_DIALOG = {
-    "title": "Store a policy",
-    "description": "A name that exists gets its next version, in force from then on. Stored "
-    "versions never change.",
-    "form_class": PolicyForm,
-    "form_submit_text": "Store",
-}
+def _storing(description: str, *, icon: str) -> Any:
+    return dialog_action(
+        description,
+        icon=icon,
+        title="Store a policy",
+        text="A name that exists gets its next version, in force from then on. Stored versions "
+        "never change.",
+        form=PolicyForm,
+    )
 
 
 @admin.register(PromotionPolicy)
@@ -159,28 +158,20 @@ class PromotionPolicyAdmin(RegistryAdmin):
         """The policy as it was written."""
         return preformatted(policy.text)
 
-    @action(description="Store a policy", permissions=["write"], icon="add", dialog=STORE_DIALOG)
+    @_storing("Store a policy", icon="add")
     def store(self, request: HttpRequest, form: PolicyForm) -> HttpResponse:
-        """Store a policy; a refusal is shown beside the text, which stays."""
+        """Store a policy; a refusal is told beside the text, which stays."""
         return self._stored(request, form)
 
-    @action(
-        description="Store next version", permissions=["write"], icon="edit_note",
-        dialog=STORE_DIALOG,
-    )  # fmt: skip
+    @_storing("Store next version", icon="edit_note")
     def store_next(self, request: HttpRequest, form: PolicyForm, object_id: str) -> HttpResponse:  # noqa: ARG002
         """Store the next version, beginning with the text of this one."""
         return self._stored(request, form)
 
     def _stored(self, request: HttpRequest, form: PolicyForm) -> HttpResponse:
-        try:
-            policy = services.store_policy(
-                name=form.cleaned_data["name"], text=form.cleaned_data["text"],
-                reason=form.cleaned_data["reason"], actor=person(request), at=timezone.now(),
-            )  # fmt: skip
-        except DomainError as refusal:
-            form.add_error("text", refusal.detail)
-            shown = {"dialog": STORE_DIALOG, "form": form, "form_submit_text": "Store"}
-            return render(request, "unfold/helpers/dialog.html", shown)
-        messages.success(request, f"{policy} is in force.")
+        policy = self.ask(
+            request, services.store_policy, "{} is in force.",
+            name=form.cleaned_data["name"], text=form.cleaned_data["text"],
+            reason=form.cleaned_data["reason"],
+        )  # fmt: skip
         return self.page_of(policy)

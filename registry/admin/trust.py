@@ -11,7 +11,6 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm
-from crowetrade_site.core.dialogs import dialog_action as listed_action
 from registry import services
 from registry.admin.base import RegistryAdmin, RemarkForm, dialog_action
 from registry.models import TrustedType
@@ -69,20 +68,16 @@ class TrustedTypeAdmin(RegistryAdmin):
             names.add("approve")
         return names
 
-    @listed_action(
+    @dialog_action(
         "Propose a type",
         icon="add",
-        dialog={
-            "title": "Propose a type to trust",
-            "description": "Somebody else must approve it. A type that runs what it is given is "
-            "never trusted.",
-            "form_class": TypeForm,
-            "form_submit_text": "Propose",
-        },
+        title="Propose a type to trust",
+        text="Somebody else must approve it. A type that runs what it is given is never trusted.",
+        form=TypeForm,
     )
     def propose(self, request: HttpRequest, form: TypeForm) -> HttpResponse:
-        """Propose a type."""
-        made = self.serve(
+        """Propose a type; a refusal is told beside what was typed, which stays."""
+        made = self.ask(
             request, services.propose_type, "The type is proposed; somebody else approves it.",
             desk=form.cleaned_data["desk"], name=form.cleaned_data["name"],
             reason=form.cleaned_data["reason"],

@@ -22,20 +22,23 @@ from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm, preformatted
 from crowetrade_site.core.errors import DomainError
 from registry import selectors, services
+from registry.admin import able
 from registry.admin.base import (
     STAGE_COLORS,
     STATUS_COLORS,
-    RegistryAdmin,
     RemarkForm,
     dialog_action,
     page_of_source,
+    person,
     with_pages,
     with_pieces,
 )
+from registry.admin.describing import DescribedVersions
 from registry.admin.files import download, files_of
 from registry.admin.forms import PromotionForm, RowsForm, WaiverForm
 from registry.lifecycle import RULES, ConversionTarget, Stage, VersionStatus
 from registry.models import Conversion, Evidence, ModelVersion, RegisteredModel, Waiver
+from registry.services.steps import require_author
 
 NEXT = {
     Stage.DEVELOPMENT: Stage.TESTING,
@@ -88,11 +91,11 @@ def _holding(description: str, *, icon: str, title: str, text: str, is_held: boo
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(RegistryAdmin):
+class ModelVersionAdmin(DescribedVersions):
     """Versions: their files, gates, evidence and history, and every move."""
 
     empty_text = (
-        "Hand files in by PUT /api/v1/files/PATH and register them by POST "
+        "Register a version on the page of its model, by PUT /api/v1/files/PATH and POST "
         "/api/v1/models/ID/versions/, or log a model with an MLflow client."
     )
     list_display = [
@@ -138,8 +141,12 @@ class ModelVersionAdmin(RegistryAdmin):
     change_form_outer_before_template = "registry/admin/version.html"
     change_form_outer_after_template = "registry/admin/after.html"
     actions_detail = [
-        "submit", "request_promotion", "rework", "revoke", "revive", "hold", "release", "waive",
-        "revoke_waiver", "convert",
+        "submit", "request_promotion", "attest", "compare", "rework", "revoke", "revive", "hold",
+        "release", "waive", "revoke_waiver",
+        {
+            "title": "More",
+            "items": ["describe", "tag", "untag", "sign", "convert", "remove"],
+        },
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
@@ -177,6 +184,13 @@ class ModelVersionAdmin(RegistryAdmin):
             return queryset.filter(digest=term), False
         return queryset.matching(search_term, RegisteredModel.objects.all()), False
 
+    def offered(self, row: ModelVersion, user: User) -> set[str]:
+        """Every move, and what else the roles and the state allow; asked once a request."""
+        seen: dict[str, set[str]] = vars(row)
+        if "_offered" not in seen:
+            seen["_offered"] = self._offered(row, user)
+        return seen["_offered"]
+
     def page_context(self, request: HttpRequest, row: ModelVersion) -> dict[str, Any]:
         """Hand the page its gates, evidence, requests, lineage and history."""
         requests = selectors.list_requests().filter(version=row).order_by("-id")
@@ -186,6 +200,7 @@ class ModelVersionAdmin(RegistryAdmin):
             "version": row,
             "files": files_of(request, row),
             "next": _gates(row, evidence),
+            "may_attest": "attest" in self.offered(row, person(request)),
             "waiver": _waiver(row),
             "evidence": evidence,
             "requests": list(requests[:20]),
@@ -247,8 +262,7 @@ class ModelVersionAdmin(RegistryAdmin):
         """What goes in and what comes out, as text."""
         return _pretty(version.signature)
 
-    def offered(self, row: ModelVersion, user: User) -> set[str]:
-        """Every move, and what else the roles and the state allow."""
+    def _offered(self, row: ModelVersion, user: User) -> set[str]:
         held, stage = roles.roles_of(user), Stage(row.stage)
         is_own, names = row.created_by_id == user.pk, set()
         for (before, _), rule in RULES.items():
@@ -262,18 +276,10 @@ class ModelVersionAdmin(RegistryAdmin):
         if roles.Role.ADMIN in held and row.status == VersionStatus.QUARANTINED:
             names |= set() if user.pk in selectors.authors_of(row) else {"waive"}
             names |= {"revoke_waiver"} if _waiver(row) else set()
-        is_theirs = is_own or row.registered_model.owner_id == user.pk
-        may_write = "models:write" in roles.grants(user) and (is_theirs or roles.Role.ADMIN in held)
+        may_write = able.allows(require_author, row, user)
         if may_write and any(selectors.may_become(row, target) for target in ConversionTarget):
             names.add("convert")
-        return names
-
-    def called(
-        self, request: HttpRequest, verb: Any, done: str, object_id: str, **arguments: Any
-    ) -> HttpResponse:
-        """Call a service on the row of a page, and show the page again."""
-        self.serve(request, verb, done, version_id=self.public_id(object_id), **arguments)
-        return self.page_of(None, object_id)
+        return names | able.on_version(row, user)
 
     submit = _moving(
         "Submit to testing",

@@ -1,7 +1,6 @@
 """Bytes between a request and the artefact store; none of a file is ever held in memory."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import IO, cast
 
 from django.conf import settings
@@ -12,7 +11,7 @@ from crowetrade_site.core import spool, storage
 from crowetrade_site.core.api.bodies import Body, announced_digest
 from crowetrade_site.core.api.input import caller
 from crowetrade_site.core.api.problems import TooLarge
-from crowetrade_site.core.errors import DomainError, InvalidRequest
+from crowetrade_site.core.errors import InvalidRequest
 from crowetrade_site.core.storage import Mismatched
 from registry import services
 from registry.models import StoredFile, Upload
@@ -32,9 +31,10 @@ def receive_file(request: Request, path: str) -> StoredFile:
     services.require_may_store(path=path, actor=actor, sha256=digest)
     body = Body(request, most=settings.MODEL_FILE_MAX_BYTES)
     stored = storage.put(cast("IO[bytes]", body), expect=digest)
-    with loose_if_refused(stored):
+    at = timezone.now()
+    with services.loose_if_refused(stored, at=at):
         return services.store_file(
-            path=path, sha256=stored, n_bytes=body.n_bytes, actor=actor, at=timezone.now()
+            path=path, sha256=stored, n_bytes=body.n_bytes, actor=actor, at=at
         )
 
 
@@ -64,7 +64,7 @@ def receive_part(request: Request, upload: Upload) -> int:
             arrived = spool.append(part, cast("IO[bytes]", body), offset=offset)
             if arrived == upload.n_bytes:
                 storage.take_over(part, expect=upload.sha256)
-                with loose_if_refused(upload.sha256):
+                with services.loose_if_refused(upload.sha256, at=timezone.now()):
                     _complete(request, upload)
     except Mismatched:
         services.abandon_upload(
@@ -73,16 +73,6 @@ def receive_part(request: Request, upload: Upload) -> int:
         )  # fmt: skip
         raise
     return arrived
-
-
-@contextmanager
-def loose_if_refused(digest: str) -> Iterator[None]:
-    """Have bytes collected that are stored and get no name; a crash here leaves them for ever."""
-    try:
-        yield
-    except DomainError:
-        services.release_object(sha256=digest, at=timezone.now())
-        raise
 
 
 def _complete(request: Request, upload: Upload) -> None:

@@ -1,7 +1,7 @@
 """Questions about registered models, versions and what was decided about them."""
 
 from registry.selectors.authors import authors_of, authors_of_each
-from registry.selectors.comparison import compare_versions, get_lineage
+from registry.selectors.comparison import Pair, compare_versions, get_lineage, side_by_side
 from registry.selectors.conversions import (
     agreement_in_words,
     get_conversion,
@@ -55,7 +55,7 @@ from registry.selectors.standing import (
     standing_of,
     tally_of,
 )
-from registry.selectors.topics import warning_of_topic
+from registry.selectors.topics import topics_asked, warning_of_topic
 from registry.selectors.trust import (
     get_trusted_type,
     list_trusted_types,
@@ -71,6 +71,7 @@ __all__ = [
     "Event",
     "Happening",
     "Judgement",
+    "Pair",
     "RegisteredPredictor",
     "Standing",
     "Stay",
@@ -123,8 +124,10 @@ __all__ = [
     "referred_to",
     "refusal_to_serve",
     "resolve",
+    "side_by_side",
     "standing_of",
     "tally_of",
+    "topics_asked",
     "trusted_no_more",
     "trusted_types_of",
     "waiting_for",

@@ -1,6 +1,6 @@
 """In what two versions differ, and what a version came from."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from registry.artifacts.manifest import Manifest
 from registry.models import ModelVersion
@@ -9,20 +9,44 @@ from registry.selectors.records import list_versions
 MOST_COPIES = 100
 
 
+MAPPINGS = ("signature", "framework", "parameters", "metrics", "tags")
+
+
+class Pair(NamedTuple):
+    """One thing of two versions; None where one has it not."""
+
+    name: str
+    one: Any
+    other: Any
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both have it alike."""
+        return bool(self.one == self.other)
+
+
+def side_by_side(one: ModelVersion, other: ModelVersion) -> dict[str, list[Pair]]:
+    """Return all that two versions have, thing by thing, the same and the different."""
+    one_data, other_data = (dict(zip(v.datasets, v.datasets, strict=True)) for v in (one, other))
+    return {
+        "files": _pairs(_files(one), _files(other)),
+        **{name: _pairs(getattr(one, name), getattr(other, name)) for name in MAPPINGS},
+        "datasets": _pairs(one_data, other_data),
+        "code_revision": [Pair("code_revision", one.code_revision, other.code_revision)],
+    }
+
+
 def compare_versions(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
     """Return in what two versions differ: files, schema, parameters, metrics and the rest."""
-    files = {side: {f["path"]: f["sha256"] for f in v.manifest["files"]}
-             for side, v in (("one", one), ("other", other))}  # fmt: skip
-    mappings = ("signature", "framework", "parameters", "metrics", "tags")
+    pairs = side_by_side(one, other)
     return {
         "one": str(one),
         "other": str(other),
         "is_same_files": _manifest(one).content_digest == _manifest(other).content_digest,
-        "files": _differences(files["one"], files["other"]),
-        **{name: _differences(getattr(one, name), getattr(other, name)) for name in mappings},
+        **{name: _differences(pairs[name]) for name in ("files", *MAPPINGS)},
         "datasets": {
-            "only_one": sorted(set(one.datasets) - set(other.datasets)),
-            "only_other": sorted(set(other.datasets) - set(one.datasets)),
+            "only_one": [pair.name for pair in pairs["datasets"] if pair.other is None],
+            "only_other": [pair.name for pair in pairs["datasets"] if pair.one is None],
         },
         "code_revision": [one.code_revision, other.code_revision],
     }
@@ -32,12 +56,16 @@ def _manifest(version: ModelVersion) -> Manifest:
     return Manifest.from_json(version.manifest)
 
 
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, list[Any]]:
-    return {
-        key: [one.get(key), other.get(key)]
-        for key in sorted({*one, *other})
-        if one.get(key) != other.get(key)
-    }
+def _files(version: ModelVersion) -> dict[str, str]:
+    return {file["path"]: file["sha256"] for file in version.manifest["files"]}
+
+
+def _pairs(one: dict[str, Any], other: dict[str, Any]) -> list[Pair]:
+    return [Pair(key, one.get(key), other.get(key)) for key in sorted({*one, *other})]
+
+
+def _differences(pairs: list[Pair]) -> dict[str, list[Any]]:
+    return {pair.name: [pair.one, pair.other] for pair in pairs if not pair.is_same}
 
 
 def get_lineage(version: ModelVersion) -> dict[str, Any]:

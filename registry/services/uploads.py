@@ -1,6 +1,8 @@
 """Files handed in under a path, at once or in parts, before a version refers to them."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +11,13 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from crowetrade_site.core import audit, canonical, idempotency, roles, spool, storage
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, translating
+from crowetrade_site.core.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    InvalidInput,
+    translating,
+)
 from registry import jobs, selectors
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.paths import require_safe_path
@@ -195,6 +203,16 @@ def release_object(*, sha256: str, at: datetime) -> None:
     No entry of the trail: the refusal is one of the request, and nothing was registered.
     """
     jobs.note_loose(sha256, at=at)
+
+
+@contextmanager
+def loose_if_refused(digest: str, *, at: datetime) -> Iterator[None]:
+    """Have bytes collected that are stored and get no name; a crash here leaves them for ever."""
+    try:
+        yield
+    except DomainError:
+        release_object(sha256=digest, at=at)
+        raise
 
 
 def collect_files(

@@ -121,6 +121,102 @@ class TestPromotion:
         assert story["promotion"].approvals.count() == 1
 
 
+class TestDialogs:
+    """What a test of the server alone cannot see: encodings, scripts, and what fits."""
+
+    def press(self, tab, text, *, form=True):
+        if tab.viewport_size["width"] < 1000:
+            tab.locator("span:text-is('more_horiz')").first.click()
+        tab.locator("ul a:visible", has_text=text).first.click()
+        if form:
+            tab.wait_for_selector("#dialog")
+
+    def send(self, tab):
+        tab.locator("#dialog button[type=submit]").click()
+
+    def test_take_files_and_keep_them_through_a_refusal(
+        self, tab, complaints, live_server, people, story, tmp_path
+    ):
+        paths = [tmp_path / "parameters.json", tmp_path / "notes.json"]
+        for number, path in enumerate(paths):
+            path.write_text(f'{{"number": {number}}}')
+        open_page(tab, live_server, people[0], story["model"])
+
+        self.press(tab, "Register a version")
+        tab.set_input_files("[name=files]", paths)
+        tab.fill("[name=signature]", '{"inputs": 7}')
+        self.send(tab)
+        tab.wait_for_selector("#dialog [role=alert]")
+        assert "no list of objects" in tab.inner_text("#dialog [role=alert]")
+        assert tab.input_value("[name=source]").startswith("forms/")
+        tab.fill("[name=signature]", "")
+        self.send(tab)
+        tab.wait_for_selector("text=a worker looks at its files")
+
+        made = story["model"].versions.get(number=2)
+        assert [file["path"] for file in made.manifest["files"]] == [
+            "notes.json", "parameters.json",
+        ]  # fmt: skip
+        assert complaints == []
+
+    def test_write_only_what_was_changed_of_a_card(
+        self, tab, complaints, live_server, people, story
+    ):
+        model = story["model"]
+        type(model).objects.filter(pk=model.pk).update(
+            description="One.\nTwo.", dependencies=["feed", "calendar"]
+        )
+        open_page(tab, live_server, people[0], model)
+
+        self.press(tab, "Edit card")
+        self.send(tab)
+        tab.wait_for_selector("text=Nothing was changed.")
+        tab.fill("[name=review_date]", "2031-01-02")
+        self.send(tab)
+        tab.wait_for_selector("text=The card is written.")
+
+        model.refresh_from_db()
+        assert (model.description, model.dependencies) == ("One.\nTwo.", ["feed", "calendar"])
+        assert str(model.review_date) == "2031-01-02"
+        assert complaints == []
+
+    @pytest.mark.parametrize("size", SIZES)
+    def test_reach_the_button_however_low_the_window(
+        self, tab, live_server, people, story, size, shots
+    ):
+        open_page(tab, live_server, people[0], story["model"])
+        tab.set_viewport_size({"width": size[0], "height": 600})
+
+        self.press(tab, "Edit card")
+        shots(tab, f"card-{size[0]}")
+
+        for place in ("#dialog h1", "#dialog button[type=submit]"):
+            box = tab.locator(place).first.bounding_box()
+            assert box["y"] >= 0, place
+            assert box["y"] + box["height"] <= 600, place
+
+    @pytest.mark.parametrize("mode", ["light", "dark"])
+    @pytest.mark.parametrize("size", SIZES)
+    def test_lead_to_two_versions_side_by_side(
+        self, tab, complaints, live_server, people, story, size, mode, shots
+    ):
+        tab.set_viewport_size({"width": size[0], "height": size[1]})
+        tab.add_init_script(f"localStorage.setItem('_x_adminTheme', '\"{mode}\"')")
+        model_version(people[0], model=story["model"])
+        open_page(tab, live_server, people[1], story["version"])
+
+        self.press(tab, "Compare", form=False)
+        tab.wait_for_selector(".rg-differs")
+        shots(tab, f"compare-{mode}-{size[0]}")
+
+        assert tab.evaluate(TOO_WIDE) == []
+        assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
+        inside = ".rg-beside", "e => e.scrollWidth <= e.parentElement.clientWidth"
+        assert tab.eval_on_selector(*inside)
+        assert tab.evaluate(CONTRAST) >= 4.5
+        assert complaints == []
+
+
 @pytest.fixture
 def shots(request):
     """Keep a picture of a page where CROWETRADE_SHOTS names a folder."""

@@ -26,7 +26,6 @@ from registry.api.mlflow.base import MlflowView, asked
 from registry.api.mlflow.errors import EndpointNotFound, FeatureDisabled, LengthRequired
 from registry.api.mlflow.places import registered_path
 from registry.api.mlflow.readiness import require_loadable
-from registry.api.receiving import loose_if_refused
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.paths import require_safe_path
 from registry.models import ModelVersion
@@ -104,7 +103,7 @@ class FileView(MlflowView):
         digest = _digest_of_same_size(path, body.expected)
         services.require_may_store(path=path, actor=actor, sha256=digest)
         sha256 = storage.put(cast("IO[bytes]", body))
-        with loose_if_refused(sha256):
+        with services.loose_if_refused(sha256, at=timezone.now()):
             services.store_file(
                 path=path, sha256=sha256, n_bytes=body.n_bytes, actor=actor, at=timezone.now()
             )

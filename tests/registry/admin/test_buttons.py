@@ -72,12 +72,15 @@ class TestVersion:
         version.refresh_from_db()
         assert version.stage == Stage.TESTING
 
-    def test_shows_a_refusal_as_a_message(self, author):
+    def test_tells_a_refusal_in_the_dialog_where_what_was_typed_stays(self, author):
         version = model_version(author, status=VersionStatus.PENDING)
 
-        answer = press(login(author), version, "submit", reason="")
+        answer = press(login(author), version, "submit", reason="folds are checked")
 
-        assert "does not meet the gates of testing" in said(answer)[0]
+        html = answer.content.decode()
+        assert "does not meet the gates of testing" in html
+        assert "folds are checked" in html
+        assert not said(answer)
 
     def test_requests_a_promotion(self, author):
         version = model_version(author, stage=Stage.TESTING)
