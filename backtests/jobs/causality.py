@@ -79,10 +79,12 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
             ),
             np.random.default_rng(run.public_id.int), on_progress=lease.progress,
         )  # fmt: skip
+    n_decided_ahead = len(checked.differences)
     if has_seen := spec.fills.at == SAME_CLOSE:
         checked = _with_fills_seen(base, checked)
     found = _found(original, base, market, checked) | {
-        "seed": str(run.public_id), "fills_look_ahead": int(has_seen)
+        "seed": str(run.public_id), "fills_look_ahead": int(has_seen),
+        "n_decided_ahead": n_decided_ahead,
     }  # fmt: skip
     columns: dict[str, Any] = {
         "result_digest": canonical.digest(found),

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backtests import jobs, selectors, services, tasks
-from backtests.jobs import evaluation, handing
+from backtests.jobs import evaluation, handing, measured
 from backtests.models import Chunk, Run
 from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -318,8 +318,39 @@ class TestHandInEvidence:
 
         pieces = {piece.kind: piece.figures for piece in handing.pieces_of(run)}
 
-        assert pieces["pbo"] == {"probability": 0.2, "n_trials": 12}
+        paid = {name: run.spec["costs"][name] for name in measured.PAID}
+        conditions = paid | {"fills_look_ahead": 0}
+        assert pieces["pbo"] == {"probability": 0.2, "n_trials": 12} | conditions
         assert ("deflated_sharpe" in pieces) is is_its_own
+
+    @pytest.mark.parametrize(
+        ("searched", "known"),
+        [
+            ("signals.0.fast_bars", {*measured.PAID, "fills_look_ahead"}),
+            ("costs.commission_bps", {"fills_look_ahead"}),
+            ("fills", set(measured.PAID)),
+        ],
+    )
+    def test_tells_what_every_trial_of_a_search_was_filled_at_and_paid(
+        self, data, version, author, searched, known
+    ):
+        selection = {
+            "n_trials": 2,
+            "figures": {"pbo": {"value": 0.2}, "deflated_sharpe": {"value": 0.97}},
+        }
+        study = {
+            "selection": selection, "leaders": [{"parameters": {}}], "ledger": {"n_on_this_data": 2}
+        }  # fmt: skip
+        run = as_if(bound(author, fills={"at": "same_close_with_look_ahead"}), "sweep", study=study)
+        run.spec |= {"kind": "sweep", "search": {"kind": "grid", "over": {searched: [1, 2]}}}
+
+        pieces = {piece.kind: piece.figures for piece in handing.pieces_of(run)}
+
+        conditions = {*measured.PAID, "fills_look_ahead"}
+        assert conditions.intersection(pieces["pbo"]) == known
+        assert pieces["pbo"].get("fills_look_ahead", 1) == 1
+        # its best trial is the spec itself, whatever the others were
+        assert conditions <= set(pieces["deflated_sharpe"])
 
     def test_does_not_take_a_search_for_cheap_fills(self, data, version, author):
         selection = {"n_trials": 2, "figures": {"deflated_sharpe": {"value": 0.99}}}
