@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReadOnlyAdmin, ReasonForm, preformatted
 from crowetrade_site.core.errors import DomainError
-from registry import services
+from registry import selectors, services
 from registry.admin.base import RegistryAdmin, name_of_source, page_of_source, person
 from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, PromotionPolicy
@@ -183,4 +183,6 @@ class PromotionPolicyAdmin(RegistryAdmin):
             shown = {"dialog": STORE_DIALOG, "form": form, "form_submit_text": "Store"}
             return render(request, "unfold/helpers/dialog.html", shown)
         messages.success(request, f"{policy} is in force.")
+        for warning in selectors.warnings_of_policy(policy):
+            messages.warning(request, f"{warning}.")
         return self.page_of(policy)

@@ -12,6 +12,7 @@ from registry.api.serializers.decisions import (
     PromotionDetail,
     PromotionRow,
     PromotionWanted,
+    StoredPolicy,
     TargetQuery,
 )
 from registry.api.serializers.events import EventRow, EventsPage, EventsQuery
@@ -82,6 +83,7 @@ __all__ = [
     "PromotionWanted",
     "SignatureRequest",
     "SignatureRow",
+    "StoredPolicy",
     "Tag",
     "TagKey",
     "TargetQuery",
