@@ -20,7 +20,13 @@ from registry.selectors.files import (
     refusal_to_serve,
 )
 from registry.selectors.history import Happening, history_of, history_of_request
-from registry.selectors.judging import Judgement, facts_of, judge
+from registry.selectors.judging import (
+    Judgement,
+    facts_of,
+    failed_since,
+    judge,
+    standing_against,
+)
 from registry.selectors.loading import RegisteredPredictor, load, resolve
 from registry.selectors.records import (
     CARD,
@@ -42,7 +48,7 @@ from registry.selectors.records import (
     newest_by_stage,
     policy_in_force,
 )
-from registry.selectors.topics import warning_of_topic
+from registry.selectors.topics import warning_of_topic, warnings_of_policy
 from registry.selectors.trust import (
     get_trusted_type,
     list_trusted_types,
@@ -74,6 +80,7 @@ __all__ = [
     "compare_versions",
     "count_production_versions",
     "facts_of",
+    "failed_since",
     "get_aliased",
     "get_conversion",
     "get_evidence",
@@ -110,9 +117,11 @@ __all__ = [
     "referred_to",
     "refusal_to_serve",
     "resolve",
+    "standing_against",
     "standing_of",
     "trusted_no_more",
     "trusted_types_of",
     "waiting_for",
     "warning_of_topic",
+    "warnings_of_policy",
 ]

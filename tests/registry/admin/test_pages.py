@@ -19,6 +19,7 @@ from tests.factories.backtests import AT
 from tests.factories.registry import (
     attest_drill,
     bring_evidence,
+    measure,
     model_version,
     promotion,
     registered_model,
@@ -122,10 +123,9 @@ class TestPages:
 class TestEvidence:
     def test_leads_to_what_measured_by_a_short_name(self, author):
         version, key = model_version(author), uuid4()
-        services.record_evidence(
-            version_id=version.public_id, kind="backtest", figures={"n_bars": 2520, "sharpe": 0.8},
+        measure(
+            version, "backtest", {"n_bars": 2520, "sharpe": 0.8}, source=key,
             digests={"artifact": version.digest, "data": "0" * 64},
-            source=f"backtests.run:{key}", produced_at=AT, at=AT,
         )  # fmt: skip
         page = reverse("admin:backtests_run_change", args=[key])
         browser = login(author)

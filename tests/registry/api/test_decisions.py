@@ -50,7 +50,7 @@ class TestAttest:
         [
             ("kill-switch-drill", ""),
             ("kil-swich-drill", "did you mean 'kill-switch-drill'? It asks for kill-switch-drill."),
-            ("xyz", "No gate of default v1 asks for the topic 'xyz'. It asks for kill-switch-dr"),
+            ("xyz", "No gate of default v2 asks for the topic 'xyz'. It asks for kill-switch-dr"),
         ],
     )
     def test_warns_of_a_topic_that_no_gate_asks_for(self, judge, version, topic, words):

@@ -57,10 +57,11 @@ class TestGates:
         outcomes = {gate["name"]: gate["outcome"] for gate in body["report"]["gates"]}
         assert outcomes == {
             "integrity": "met", "backtest": "met", "walk_forward": "not computed",
-            "deflated_sharpe": "not computed",
+            "deflated_sharpe": "not computed", "causality": "not computed",
+            "data_quality": "not computed",
         }  # fmt: skip
         assert not body["report"]["is_met"]
-        assert (body["policy"], body["policy_number"]) == ("default", 1)
+        assert (body["policy"], body["policy_number"]) == ("default", 2)
 
     @pytest.mark.parametrize("query", ["", "?target=archived", "?target=x"])
     def test_want_a_target(self, api, tested, query):
