@@ -3,9 +3,11 @@
 Figures that were not computed are left out: a gate that asks for one is then not computed either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from backtests.jobs.seen import days_seen
 from backtests.lifecycle import OF_A_RUN, RunKind, RunStatus
 from backtests.marketdata.soundness import quality_figures
 from backtests.models import Run
@@ -24,7 +26,7 @@ _OVERFITTING = {
 }  # fmt: skip
 
 
-def pieces_of(run: Run) -> list[Measured]:
+def pieces_of(run: Run, made_from: Sequence[str] = ()) -> list[Measured]:
     """Return what a run measured about the version whose file was its strategy.
 
     Parameters
@@ -32,6 +34,8 @@ def pieces_of(run: Run) -> list[Measured]:
     run : Run
         With dataset; one that reproduces or checks another is evidence of that alone. Any other
         that has not succeeded is none, whatever it kept.
+    made_from : sequence of str
+        Digests of the data that the version names; each figure says how much of it the run saw.
 
     Notes
     -----
@@ -48,7 +52,13 @@ def pieces_of(run: Run) -> list[Measured]:
     if run.status != RunStatus.SUCCEEDED:
         return []
     pieces = _of_strategy(run)
-    return [*pieces, *_of_data(run)] if pieces else []
+    if not pieces:
+        return []
+    seen = days_seen(run, made_from)
+    more = {} if seen is None else {"days_seen": seen}
+    return [
+        replace(piece, figures={**piece.figures, **more}) for piece in (*pieces, *_of_data(run))
+    ]
 
 
 def _of_a_run(run: Run) -> list[Measured]:

@@ -60,7 +60,7 @@ request_days: 30
 def _gate(kind, **more):
     return {
         "kind": kind, "minimum": {}, "maximum": {}, "max_age_days": None, "unseen_data": False,
-        "topic": "",
+        "datasets": [], "topic": "",
     } | more  # fmt: skip
 
 

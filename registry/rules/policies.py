@@ -42,6 +42,7 @@ UNMEASURED = frozenset({GateKind.STRESS, GateKind.KILL_DRILL})
 OF_A_RUN = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY})
 OF_OTHER_EVIDENCE = OF_A_RUN | {GateKind.DATA_QUALITY}
 _ORDER = ("production", "staging", "testing")
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -59,7 +60,10 @@ class Gate(_Strict):
     max_age_days : int, optional
         Older evidence does not count.
     unseen_data : bool
-        Evidence on data that the version was made from does not count.
+        Evidence on data that the version was made from does not count: on the same instruments in
+        the same time, under whatever digest.
+    datasets : tuple of str
+        Digests: evidence on other data does not count. Empty: it may be any.
     topic : str
         Of a manual gate: what is attested, such as ``risk-committee``.
     """
@@ -69,13 +73,14 @@ class Gate(_Strict):
     maximum: dict[str, float] = Field(default_factory=dict)
     max_age_days: Days | None = None
     unseen_data: bool = False
+    datasets: tuple[Digest, ...] = ()
     topic: Annotated[str, Field(max_length=80)] = ""
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "Gate":
         if self.kind in BUILT_IN and (self.minimum or self.maximum or self.max_age_days):
             raise ValueError(f"the gate {self.kind} has no figures and no age")
-        if self.unseen_data and self.kind in OF_NO_DATA:
+        if (self.unseen_data or self.datasets) and self.kind in OF_NO_DATA:
             raise ValueError(f"the gate {self.kind} is not measured on a dataset of its own")
         if (self.kind == GateKind.MANUAL) != bool(self.topic):
             raise ValueError("a manual gate names its topic, and no other gate does")
@@ -88,8 +93,8 @@ class Gate(_Strict):
             for name, least in self.minimum.items()
             if least > self.maximum.get(name, least)
         ]
-        if self.unseen_data and self.kind in OF_A_RUN:
-            found.append("has no data of its own that could be unseen: ask for it of its backtest")
+        if (self.unseen_data or self.datasets) and self.kind in OF_A_RUN:
+            found.append("has no data of its own to be asked for: ask for them of its backtest")
         return found
 
     @property

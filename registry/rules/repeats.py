@@ -111,14 +111,14 @@ class Failed:
 
     Attributes
     ----------
-    stopping : mapping of str to EvidenceFacts
-        By the sentence that says why it stops.
+    stopping : sequence of (str, EvidenceFacts)
+        Why each stops, in words.
     told : sequence of EvidenceFacts
         What decides nothing any more.
     """
 
     gate: Gate
-    stopping: Mapping[str, EvidenceFacts]
+    stopping: Sequence[tuple[str, EvidenceFacts]]
     told: Sequence[EvidenceFacts]
 
     def __bool__(self) -> bool:
@@ -129,8 +129,9 @@ class Failed:
         """What the gate answers where something stops."""
         if not self.stopping:
             return None
-        named = tuple(piece.name for piece in self.stopping.values())
-        return GateResult(self.gate.name, Outcome.NOT_MET, " | ".join(self.stopping), named)
+        named = tuple(piece.name for _, piece in self.stopping)
+        reason = " | ".join(why for why, _ in self.stopping)
+        return GateResult(self.gate.name, Outcome.NOT_MET, reason, named)
 
     def tell(self, result: GateResult) -> GateResult:
         """Add what decides nothing any more, whatever came after it."""
@@ -162,10 +163,10 @@ def find_failed(
         if not why:
             continue
         if how := concerns(piece, speaking, rests):
-            stopping.setdefault(piece.reproduces, (f"{why}; {how}", piece))
+            stopping.setdefault(piece.reproduces, (f"{why}; {how}", piece))  # the newest
         else:
             told.append(piece)
-    return Failed(gate, dict(stopping.values()), told)
+    return Failed(gate, tuple(stopping.values()), told)
 
 
 def _is_not_taken_back(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.rules import names
 from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
 from registry.rules.policies import OF_A_RUN, Gate, GateKind
 
@@ -16,6 +15,7 @@ LEAST_RESPONDING = 0.5  # share of a check's cuts, where the policy names no oth
 FINDINGS = (
     "of", "is_same_code", "is_identical", "n_differing", "fills_look_ahead", "n_decided_ahead",
 )  # fmt: skip
+DAYS_SEEN = "days_seen"  # of what the version was made from, by instruments and time
 CLOCKS = timedelta(minutes=5)  # between those of two machines
 
 
@@ -97,6 +97,11 @@ def of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
         return f"measured on data {short}; the version does not name the data it was made from"
     if piece.data in version.datasets:
         return f"measured on data {short}, which the version was made from: not out of sample"
+    if days := number_of(piece.figures.get(DAYS_SEEN)):
+        return (
+            f"measured on data {short}, {days:.6g} days of which the version was made from: not "
+            "out of sample"
+        )
     return f"measured on data {short}, which the version was not made from"
 
 
@@ -142,15 +147,18 @@ def _weigh_data(
 
 
 def _unknown_data(version: VersionFacts, piece: EvidenceFacts) -> str:
-    """Return why nobody can say whether data are unseen, or nothing."""
+    """Return why nobody can say whether data are unseen, or nothing.
+
+    That two digests differ says little: a bar less makes another. The worker that has the data
+    compares instruments and time.
+    """
     reasons = (
         (not version.datasets, "the version does not name the data it was made from"),
-        (
-            not all(map(names.is_digest, version.datasets)),
-            "the version does not name its data by digests",
-        ),
         (not piece.data, "the evidence does not name its data"),
-        (not names.is_digest(piece.data), "the evidence does not name its data by a digest"),
+        (
+            piece.data not in version.datasets and number_of(piece.figures.get(DAYS_SEEN)) is None,
+            "the version was made from data that the platform does not have: nobody can compare",
+        ),
     )
     return next((text for is_so, text in reasons if is_so), "")
 
@@ -192,8 +200,13 @@ def does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now:
             "the evidence does not name the bytes that were measured",
         ),
         (
-            gate.asks_unseen and piece.data in version.datasets,
+            gate.asks_unseen
+            and (piece.data in version.datasets or bool(number_of(piece.figures.get(DAYS_SEEN)))),
             "this gate takes data that the version was not made from",
+        ),
+        (
+            gate.datasets != () and piece.data not in gate.datasets,
+            "this gate takes other data than it was measured on",
         ),
         (gate.kind in OF_A_RUN and failure_of(piece) != "", failure_of(piece)),
         (

@@ -149,15 +149,16 @@ class TestPolicies:
     def test_begin_with_the_default(self, api):
         rows = api.get(f"{POLICIES}?name=default").json()["results"]
 
-        assert [(row["number"], row["stored_by"]) for row in rows] == [(1, None)]
+        assert [(row["number"], row["stored_by"]) for row in rows] == [(2, None), (1, None)]
         assert "deflated_sharpe" in rows[0]["text"]
 
     def test_get_their_next_version(self, judge):
         answer = judge.post(POLICIES, {"name": "default", "text": TEXT, "reason": "stricter"})
 
         body = answer.json()
-        assert (answer.status_code, body["number"]) == (201, 2)
+        assert (answer.status_code, body["number"]) == (201, 3)
         assert body["document"]["production"]["gates"][0]["maximum"] == {"probability": 0.4}
+        assert body["warnings"] == []
         assert judge.get(f"{POLICIES}{body['id']}/").json()["text"] == TEXT
 
     def test_are_stored_once_by_one_key(self, judge):

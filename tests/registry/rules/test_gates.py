@@ -174,23 +174,42 @@ class TestData:
     STRICT = Gate(kind="walk_forward", minimum={"sharpe": 0.0}, unseen_data=True)
     OWN, OTHER = "a" * 64, "b" * 64
 
-    def of(self, data):
-        return piece(kind="walk_forward", figures={"sharpe": 0.8}, data=data)
+    def of(self, data, **figures):
+        return piece(kind="walk_forward", figures={"sharpe": 0.8, **figures}, data=data)
 
     @pytest.mark.parametrize(
-        ("datasets", "data", "words"),
+        ("datasets", "data", "days", "words"),
         [
             (
                 [OWN],
                 OWN,
+                9,
                 "on data aaaaaaaaaaaa, which the version was made from: not out of sample",
             ),
-            ([OWN], OTHER, "on data bbbbbbbbbbbb, which the version was not made from"),
-            ([], OWN, "on data aaaaaaaaaaaa; the version does not name the data it was made from"),
+            ([OWN], OTHER, 0, "on data bbbbbbbbbbbb, which the version was not made from"),
+            (
+                [OWN],
+                OTHER,
+                9,
+                (
+                    "on data bbbbbbbbbbbb, 9 days of which the version was made from: not out of "
+                    "sample"
+                ),
+            ),
+            (
+                [],
+                OWN,
+                None,
+                "on data aaaaaaaaaaaa; the version does not name the data it was made from",
+            ),
         ],
     )
-    def test_of_the_evidence_are_told_beside_those_of_the_version(self, datasets, data, words):
-        result = judged(self.GATE, [self.of(data)], replace(SOUND, datasets=datasets))
+    def test_of_the_evidence_are_told_beside_those_of_the_version(
+        self, datasets, data, days, words
+    ):
+        evidence = self.of(data, days_seen=days)
+
+        result = judged(self.GATE, [evidence], replace(SOUND, datasets=datasets))
 
         assert (result.outcome, result.reason) == ("met", f"sharpe 0.8; measured {words}")
 
@@ -198,22 +217,34 @@ class TestData:
         assert judged(self.GATE, [self.of("")]).reason == "sharpe 0.8"
 
     @pytest.mark.parametrize(
-        ("datasets", "data", "outcome", "words"),
+        ("datasets", "data", "figures", "outcome", "words"),
         [
-            ([OWN], OTHER, "met", "sharpe 0.8"),
-            ([OWN], OWN, "not met", "this gate takes data that the version was not made from"),
-            ([], OWN, "not computed", "the version does not name the data it was made from"),
-            ([OWN], "", "not computed", "the evidence does not name its data"),
-            ([OTHER, "SPY daily"], OWN, "not computed", "the version does not name its data by d"),
-            (["A" * 64], OWN, "not computed", "the version does not name its data by digests"),
-            ([OTHER], "SPY", "not computed", "the evidence does not name its data by a digest"),
+            ([OWN], OTHER, {"days_seen": 0}, "met", "sharpe 0.8"),
+            ([OWN], OWN, {"days_seen": 9}, "not met", "this gate takes data that the version was"),
+            ([OWN], OWN, {}, "not met", "this gate takes data that the version was not made from"),
+            # the file less one bar has another digest
+            ([OWN], OTHER, {"days_seen": 9}, "not met", "this gate takes data that the version"),
+            # an invented digest
+            ([OTHER], OWN, {}, "not computed", "the version was made from data that the platform"),
+            ([], OWN, {}, "not computed", "the version does not name the data it was made from"),
+            ([OWN], "", {}, "not computed", "the evidence does not name its data"),
         ],
     )
-    def test_must_be_unseen_where_the_policy_says_so(self, datasets, data, outcome, words):
-        result = judged(self.STRICT, [self.of(data)], replace(SOUND, datasets=datasets))
+    def test_must_be_unseen_where_the_policy_says_so(self, datasets, data, figures, outcome, words):
+        evidence = self.of(data, **figures)
+
+        result = judged(self.STRICT, [evidence], replace(SOUND, datasets=datasets))
 
         assert result.outcome == outcome
         assert result.reason.startswith(words)
+
+    @pytest.mark.parametrize(
+        ("data", "outcome"), [(OWN, "met"), (OTHER, "not met"), ("", "not met")]
+    )
+    def test_must_be_those_that_a_gate_names(self, data, outcome):
+        gate = Gate(kind="walk_forward", datasets=[self.OWN])
+
+        assert judged(gate, [self.of(data)]).outcome == outcome
 
 
 class TestDataQuality:

@@ -43,6 +43,8 @@ class TestPolicy:
             {"testing": {"gates": [{"kind": "integrity", "minimum": {"x": 1}}]}},
             {"testing": {"gates": [{"kind": "manual", "topic": "x", "unseen_data": True}]}},
             {"testing": {"gates": [{"kind": "reproduction", "unseen_data": True}]}},
+            {"testing": {"gates": [{"kind": "reproduction", "datasets": ["a" * 64]}]}},
+            {"testing": {"gates": [{"kind": "pbo", "datasets": ["SPY daily"]}]}},
             {"testing": {"gates": [{"kind": "pbo"}, {"kind": "pbo"}]}},
             {"testing": {"approvals": {"roles": ["researcher"]}}},
             {"testing": {"approvals": {"number": -1}}},

@@ -139,7 +139,7 @@ class TestPolicy:
         assert services.store_policy(name="light", actor=author, **asked).number == 1
         assert copied.registered_model.policy == "default"
         judge = account("validator")
-        assert services.store_policy(name="default", actor=judge, **asked).number == 2
+        assert services.store_policy(name="default", actor=judge, **asked).number == 3
 
 
 class TestCard:
