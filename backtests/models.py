@@ -117,6 +117,9 @@ class Run(BaseModel):
     artifacts_expired_at = models.DateTimeField(null=True, blank=True)  # nobody may count on them
     artifacts_removed_at = models.DateTimeField(null=True, blank=True)  # gone from the store
 
+    # of a check: what cuts and futures are drawn from, which nobody knows before a worker begins
+    seed = models.UUIDField(null=True, blank=True)
+
     # of a run whose strategy is the file of a registered version: it speaks for that version
     tested_version = models.UUIDField(null=True, blank=True)
     tested_digest = models.CharField(max_length=64, blank=True, default="")

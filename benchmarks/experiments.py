@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.measure import table
+from benchmarks.measure import free_port, table
 
 HOST = "127.0.0.1"
 N_CLIENTS = 8
@@ -344,7 +344,7 @@ class _Site:
     def web(self, *, workers: int) -> Iterator[None]:
         # Chosen anew each time: at a fixed one a second measurement would ask the server of the
         # first, which refuses its token.
-        self.port = _free_port()
+        self.port = free_port()
         argv = (
             sys.executable, "-m", "gunicorn", "crowetrade_site.wsgi:application",
             "--bind", f"{HOST}:{self.port}", "--worker-class", "gthread", "--workers", str(workers),
@@ -367,12 +367,6 @@ class _Site:
             fields = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int) -> None:

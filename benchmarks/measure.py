@@ -1,6 +1,7 @@
 """Clocks and memory."""
 
 import resource
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,13 @@ def least_seconds(work: Callable[[], object], rounds: int = 7) -> tuple[float, f
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
     return min(walls), min(cpus)
+
+
+def free_port() -> int:
+    """Return a port of this machine at which nothing answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def peak_mb() -> float:

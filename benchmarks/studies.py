@@ -25,10 +25,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.measure import table
+from benchmarks.measure import free_port, table
 from benchmarks.peers.workloads import reference_workloads
 
-ADDRESS = "127.0.0.1:8765"
+ADDRESS = f"127.0.0.1:{free_port()}"
 MOST_BARE = 200_000  # trials that bare processes repeat
 CELERY = (sys.executable, "-m", "celery", "-A", "crowetrade_site", "worker")
 QUIET = ("--without-mingle", "--without-gossip", "--loglevel", "WARNING")
@@ -183,7 +183,7 @@ class _Site:
         """Return one row of the table, and what was seen of memory and requests."""
         for name, process in self.processes.items():
             if process.poll() is not None:
-                sys.exit(f"The process {name!r} has ended; is {ADDRESS} free?")
+                sys.exit(f"The process {name!r} has ended.")
         rounds = []
         for number in range(n_rounds if n_trials <= MOST_BARE else 1):
             spent = self._cpu()

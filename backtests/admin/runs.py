@@ -386,7 +386,7 @@ class RunAdmin(ServiceAdmin):
         "Check causality",
         icon="event_busy",
         title="Check whether this run looks ahead",
-        text="A worker computes it about ten times on other futures: what was decided before a cut "
+        text="A worker computes it 17 to 77 times, on other futures: what was decided before a cut "
         "must not change with the bars after it.",
     )
     def check_causality(

@@ -45,7 +45,7 @@ def caveats_of(run: Result) -> tuple[Caveat, ...]:
 
 
 def _look_ahead(run: Result) -> str:
-    if run.setup.fills.at != "same_close_with_look_ahead":
+    if not run.setup.fills.has_look_ahead:
         return ""
     return (
         "Look-ahead, as asked: market orders filled at the very close that they were decided on. "

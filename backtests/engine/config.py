@@ -31,7 +31,7 @@ class Fills:
         Where market orders fill: at the open or the close of the next bar in which the instrument
         trades. Bars without opens fill at the next close, and the result carries a caveat that
         says so. The last choice fills at the very close the decision saw, which nobody can; the
-        result carries a caveat.
+        result carries a caveat, unless latency puts the fill at a later close.
     intrabar : {"pessimistic", "optimistic", "path"}
         What is taken to have happened first where a bar allows several things: the stop, the
         limit, or what comes first on the way open, nearer extreme, other extreme, close (the low
@@ -64,6 +64,11 @@ class Fills:
             require_number("Fills.max_participation", self.max_participation, above=0.0, most=1.0)
         require_number("Fills.minimum_notional", self.minimum_notional, least=0.0)
         require_whole("Fills.latency_bars", self.latency_bars, least=0, most=1_000_000)
+
+    @property
+    def has_look_ahead(self) -> bool:
+        """Whether orders fill at the close that they were decided on; later ones can be had."""
+        return self.at == "same_close_with_look_ahead" and self.latency_bars == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ other ones. What was decided, ordered, filled and earned up to the cut must be t
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
+from uuid import UUID, uuid4
 
 import numpy as np
 from django.conf import settings as site
@@ -17,10 +18,16 @@ from backtests.jobs.artifacts import moment
 from backtests.jobs.backtest import REFUSALS, decide
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, load_market, market_of
-from backtests.jobs.prefixes import Checked, Difference, Played, check_prefixes, count_decisions
+from backtests.jobs.prefixes import (
+    Checked,
+    Difference,
+    Played,
+    bytes_needed,
+    check_prefixes,
+    count_decisions,
+)
 from backtests.jobs.reproduction import compared
 from backtests.jobs.settings import setup_of
-from backtests.marketdata.futures import bytes_needed
 from backtests.marketdata.panel import Panel
 from backtests.models import Run
 from backtests.runspec import RunSpec
@@ -48,8 +55,8 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
 
     The original is computed first: only where that is the recorded result to the last bit is the
     check one of that run. Else it is a reproduction that failed, and is told as one. Cuts and
-    futures come from the check's own id, which nobody chooses and which is kept with what was
-    found: the same id, the same check.
+    futures come from a seed that nobody chooses, and that nobody knows while the check waits and
+    could still be taken back; it is kept with what was found: the same seed, the same check.
 
     Raises
     ------
@@ -65,26 +72,26 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     lease.phase("loading")
     with translating(REFUSALS, InvalidInput):
         market = load_market(run, spec)
-        _require_memory(market.panel)
         lease.phase(PHASE)
         base = play(spec, market, market.panel, beat=lambda: lease.phase(PHASE))
         if base.result.digest != original.result_digest:
             return _comes_out_otherwise(original)
         if base.result.ts.size < 2:
             raise InvalidInput("The run has one bar: none comes after it that could be another.")
+        _require_memory(market.panel, base)
+        seed = _seed_of(run)
         checked = check_prefixes(
             market.panel, base,
             lambda panel: play(
                 spec, market, panel, start=base.start, beat=lambda: lease.phase(PHASE)
             ),
-            np.random.default_rng(run.public_id.int), on_progress=lease.progress,
+            np.random.default_rng(seed.int), on_progress=lease.progress,
         )  # fmt: skip
     n_decided_ahead = len(checked.differences)
-    if has_seen := spec.fills.at == SAME_CLOSE:
+    if has_seen := setup_of(spec).fills.has_look_ahead:
         checked = _with_fills_seen(base, checked)
     found = _found(original, base, market, checked) | {
-        "seed": str(run.public_id), "fills_look_ahead": int(has_seen),
-        "n_decided_ahead": n_decided_ahead,
+        "seed": str(seed), "fills_look_ahead": int(has_seen), "n_decided_ahead": n_decided_ahead,
     }  # fmt: skip
     columns: dict[str, Any] = {
         "result_digest": canonical.digest(found),
@@ -98,6 +105,14 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     if found["n_differing"]:
         columns["problem"] = LooksAhead(sentence(found)).problem()
     return columns
+
+
+def _seed_of(run: Run) -> UUID:
+    """Return what cuts and futures are drawn from, the same at each attempt."""
+    Run.objects.filter(pk=run.pk, seed=None).update(seed=uuid4())
+    run.refresh_from_db(fields=["seed"])
+    assert run.seed is not None  # noqa: S101 - it was drawn just now
+    return run.seed
 
 
 def _comes_out_otherwise(original: Run) -> dict[str, Any]:
@@ -132,11 +147,11 @@ def play(
     return Played(result, start, composed.weights, market.start)
 
 
-def _require_memory(panel: Panel) -> None:
-    """Refuse before anything is computed what would take the worker's memory."""
-    if (needed := bytes_needed(panel)) > site.CAUSALITY_MAX_BYTES:
+def _require_memory(panel: Panel, base: Played) -> None:
+    """Refuse before any other future is drawn what would take the worker's memory."""
+    if (needed := bytes_needed(panel, base)) > site.CAUSALITY_MAX_BYTES:
         raise InvalidInput(
-            f"Other bars of this run take {needed / 2**20:,.0f} MB and a check may have "
+            f"Other futures of this run take {needed / 2**20:,.0f} MB and a check may have "
             f"{site.CAUSALITY_MAX_BYTES / 2**20:,.0f}: run it on fewer instruments or a shorter "
             "window, or have CROWETRADE_CAUSALITY_MAX_MB allow more."
         )

@@ -144,8 +144,10 @@ def _conditions_of_spec(run: Run) -> dict[str, Any]:
     a gate can refuse it.
     """
     costs, fills = run.spec.get("costs") or {}, run.spec.get("fills") or {}
-    look_ahead = {"fills_look_ahead": int(fills.get("at") == "same_close_with_look_ahead")}
-    return look_ahead | {n: costs[n] for n in PAID if isinstance(costs.get(n), int | float)}
+    has_seen = fills.get("at") == "same_close_with_look_ahead" and not fills.get("latency_bars")
+    return {"fills_look_ahead": int(has_seen)} | {
+        n: costs[n] for n in PAID if isinstance(costs.get(n), int | float)
+    }
 
 
 def _out_of_sample(walk: Mapping[str, Any]) -> dict[str, Any]:

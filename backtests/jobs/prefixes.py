@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.engine import Result
-from backtests.marketdata.futures import Futures, draw_signs, may_go
+from backtests.marketdata import futures as other_futures
+from backtests.marketdata.futures import Futures, draw_signs, may_go, may_go_together
 from backtests.marketdata.panel import Panel
 
 # Spread over the run, more the more it decides; those where fewer things happen come on top.
@@ -100,35 +101,85 @@ def check_prefixes(
 
     Notes
     -----
-    Each cut is played twice, with the leaps of all prices the other way round: a choice that only
-    a rise would change, or only a fall, changes in one of the two. In the second play of every
-    second cut an instrument, where the others suffice, has no bar any more: whoever chose it
-    because it would live is found, too.
+    Each cut is played twice, the second time with all prices after it turned upside down and their
+    leaps the other way round: a choice that only a rise would change, or only a fall, or only the
+    order of instruments by what they come to, or only the shape of a bar, changes in one of the
+    two. In the second play of every second cut some instruments, where the others suffice, have no
+    bar any more: whoever chose them because they would live is found, too.
     """
     cuts, futures = choose_cuts(panel, base, rng), Futures(panel)
     found: list[Difference] = []
     n_responding = 0
     for i, cut in enumerate(cuts):
-        on_progress(i, len(cuts))
+        on_progress(2 * i, 2 * len(cuts))
         differences, responds = [], False
-        for other in map(play, _pair(panel, futures, cut + base.start, rng, is_left=bool(i % 2))):
-            differences.append(first_difference(base, other, cut))
-            responds |= _responds(base, other, cut)
+        for other in _pair(panel, futures, base, cut, rng, n_before=i):
+            difference, has_response = _compared(base, play(other), cut)
+            differences.append(difference)
+            responds |= has_response
         found += sorted((one for one in differences if one), key=lambda one: one.bar)[:1]
         n_responding += responds
-    on_progress(len(cuts), len(cuts))
+    on_progress(2 * len(cuts), 2 * len(cuts))
     return Checked(cuts, tuple(found), n_responding)
 
 
+def _compared(base: Played, other: Played, cut: int) -> tuple[Difference | None, bool]:
+    """Return the first difference up to a cut, and whether there is one after it.
+
+    What was played ends with the call: two at a time take memory, three are too many.
+    """
+    return first_difference(base, other, cut), _responds(base, other, cut)
+
+
 def _pair(
-    panel: Panel, futures: Futures, last: int, rng: np.random.Generator, *, is_left: bool
-) -> Iterator[Panel]:
-    """Give two futures after a row, one after the other: they share their memory."""
+    panel: Panel, futures: Futures, base: Played, cut: int, rng: np.random.Generator, *,
+    n_before: int,
+) -> Iterator[Panel]:  # fmt: skip
+    """Give two futures after a cut, one after the other: they share their memory."""
+    last = base.start + cut
     signs = draw_signs(rng, len(panel.symbols))
     yield futures.after(last, rng, signs=signs)
-    leaving = may_go(panel, last) if is_left else np.empty(0, np.intp)
-    gone = int(rng.choice(leaving)) if leaving.size else None
-    yield futures.after(last, rng, signs=-signs, gone=gone)
+    gone = _leaving(panel, base, cut, rng, is_half=n_before % 4 == 3) if n_before % 2 else None
+    yield futures.after(last, rng, signs=-signs, gone=gone, is_mirrored=True)
+
+
+def _leaving(
+    panel: Panel, base: Played, cut: int, rng: np.random.Generator, *, is_half: bool
+) -> NDArray[np.intp]:
+    """Draw who has no bar after a cut: half of all, or one that was traded up to it if any may go.
+
+    One of many would seldom be one that was chosen; half of all nearly always hold one.
+    """
+    leaving = may_go(panel, base.start + cut)
+    if not leaving.size:
+        return leaving
+    if is_half:
+        half = rng.permutation(leaving)[: max(leaving.size // 2, 1)]
+        return may_go_together(panel, base.start + cut, half)
+    traded = np.intersect1d(leaving, _traded(base, cut))
+    return rng.choice(traded if traded.size else leaving, 1)
+
+
+def _traded(base: Played, cut: int) -> NDArray[np.intp]:
+    """Return the columns that were filled up to a cut, or given weight before anything was."""
+    fills = base.result.fills
+    columns = fills["instrument"][fills["bar"] <= cut]
+    if columns.size or base.weights is None:
+        return np.unique(columns)
+    decided = base.weights[: base.start + cut + 1]
+    return np.flatnonzero((np.nan_to_num(decided) != 0.0).any(axis=0))
+
+
+def bytes_needed(panel: Panel, base: Played) -> int:
+    """Return what a check takes beside the panel [bytes]: its futures, and two plays at a time.
+
+    A play holds its weights, and what the engine prepares of the bars: five tables at the most. Its
+    records are copied where they are compared.
+    """
+    records = (base.result.orders, base.result.fills, base.result.actions)
+    table = 8 * len(panel) * len(panel.symbols)
+    played = 5 * table + 2 * sum(part.nbytes for part in records)
+    return other_futures.bytes_needed(panel) + 2 * played
 
 
 def choose_cuts(panel: Panel, base: Played, rng: np.random.Generator) -> tuple[int, ...]:
@@ -151,13 +202,20 @@ def _spread(base: Played, rng: np.random.Generator) -> Iterator[int]:
 
     A look at the very next bar shows nowhere else. Of a run that decides often there are more
     parts, by the root of its decisions: whoever looks ahead at few of many is met less by each.
+    After the last bar that moves the account other bars would tell nothing.
     """
-    decided, n_bars = _decided(base), int(base.result.ts.size)
+    decided, n_moved = _decided(base), _n_moved(base)
     n_parts = int(np.clip(np.sqrt(decided.size), N_CUTS, MOST_CUTS))
-    for part in np.array_split(np.arange(n_bars - 1), min(n_parts, max(n_bars - 1, 1))):
+    for part in np.array_split(np.arange(n_moved), min(n_parts, max(n_moved, 1))):
         if part.size:
             here = decided[(decided >= part[0]) & (decided <= part[-1])]
             yield int(rng.choice(here if here.size else part))
+
+
+def _n_moved(base: Played) -> int:
+    """Return how many bars have a later one that moves the account; all but one where none does."""
+    moved = np.flatnonzero(np.diff(base.result.equity))
+    return int(moved[-1]) + 1 if moved.size else int(base.result.ts.size) - 1
 
 
 def _before_the_first_fill(base: Played, rng: np.random.Generator) -> Iterator[int]:

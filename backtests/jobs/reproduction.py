@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from backtests.models import Run
 from crowetrade_site.core import provenance, storage
-from crowetrade_site.core.errors import DomainError
+from crowetrade_site.core.errors import Corrupted, DomainError, NotFound
 
 
 class NotReproduced(DomainError):
@@ -25,7 +25,7 @@ def compare(run: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
     is_same = outcome["result_digest"] == original.result_digest
     found = compared(original, is_same=is_same)
     if not is_same:
-        found["first_difference"] = first_difference(original, outcome)
+        found |= _where(original, outcome)
     columns: dict[str, Any] = {"summary": {**outcome["summary"], "reproduction": found}}
     if not is_same:
         columns["problem"] = NotReproduced(_sentence(found)).problem()
@@ -49,11 +49,21 @@ def compared(original: Run, *, is_same: bool) -> dict[str, Any]:
     }
 
 
+def _where(original: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where two results first differ; that they differ is known without their files."""
+    try:
+        return {"first_difference": first_difference(original, outcome)}
+    except (NotFound, Corrupted) as lost:
+        return {"unreadable": lost.detail}
+
+
 def _sentence(found: Mapping[str, Any]) -> str:
     where = found["first_difference"]
     code = "" if found["is_same_code"] else " The code is another than then."
     machine = ", ".join(found["environment_changes"])
     changed = f" The environment differs in {machine}." if machine else ""
+    if "unreadable" in found:
+        return f"Digests differ; where, a file would say. {found['unreadable']}{code}{changed}"
     if where is None and found["is_removed"]:
         return f"Digests differ; where, the removed files would say.{code}{changed}"
     if where is None:

@@ -123,18 +123,24 @@ def list_reproductions(run: Run) -> list[tuple[Run, str]]:
 def _outcome(reproduction: Run) -> str:
     """Return whether a reproduction came to the same bytes, or how far it is; so of a check."""
     if reproduction.kind == RunKind.CAUSALITY_CHECK:
-        checked = reproduction.summary.get("causality")
-        if "reproduction" in reproduction.summary:
-            return "checked, comes out other than it was recorded"
-        if not checked:
-            return f"causality check {reproduction.status}"
-        n = f"{checked['n_cuts']} cuts"
-        looks = f"looks ahead at {checked['n_differing']} of {n}"
-        return looks if checked["n_differing"] else f"checked, does not look ahead at any of {n}"
+        return _outcome_of_check(reproduction)
     found = reproduction.summary.get("reproduction")
     if not found:
         return f"reproduction {reproduction.status}"
     return "reproduced, identical" if found["is_identical"] else "reproduced, not identical"
+
+
+def _outcome_of_check(check: Run) -> str:
+    if "reproduction" in check.summary:
+        return "checked, comes out other than it was recorded"
+    if not (found := check.summary.get("causality")):
+        return f"causality check {check.status}"
+    n = f"{found['n_cuts']} cuts"
+    if found["n_differing"]:
+        return f"looks ahead at {found['n_differing']} of {n}"
+    if not found["n_responding"]:
+        return f"checked, tested nothing: no other bars changed anything at any of {n}"
+    return f"checked, no look-ahead found at any of {n}"
 
 
 def list_evidence_of(run: Run) -> list["Evidence"]:

@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.measure import free_port
 from benchmarks.registry import ROOT
 
-ADDRESS = ("127.0.0.1", 8766)
+ADDRESS = ("127.0.0.1", free_port())
 
 
 @contextmanager
 def web(folder: str) -> Iterator[subprocess.Popen[bytes]]:
     """Serve until the end; logs go to the folder."""
     host, port = ADDRESS
-    with socket.socket() as probe:
-        if probe.connect_ex(ADDRESS) == 0:
-            sys.exit(f"Something answers at {host}:{port} already.")
     argv = [
         *(sys.executable, "-m", "gunicorn", "crowetrade_site.wsgi:application"),
         *("--bind", f"{host}:{port}", "--no-control-socket", "--worker-class", "gthread"),

@@ -90,13 +90,21 @@ class TestCheckCausality:
         assert (found["n_differing"], found["first_difference"]) == (0, -1)
         assert 8 <= found["n_cuts"] == len(found["cuts"]) <= 37
         assert found["n_futures"] == 2 * found["n_cuts"]
-        assert (found["seed"], found["fills_look_ahead"]) == (str(made.public_id), 0)
+        assert (found["seed"], found["fills_look_ahead"]) == (str(made.seed), 0)
         assert found["n_responding"] == found["n_cuts"]
         assert found["n_bars"] == finished.summary["n_bars"]
         assert 1 < found["n_decisions"] <= found["n_bars"]
         assert made.artifacts == {}
 
-    def test_is_repeated_by_its_own_id(self, finished):
+    def test_has_no_seed_while_it_can_be_taken_back(self, finished):
+        made = services.check_causality(
+            run_id=finished.public_id, actor=finished.requested_by, at=AT
+        )
+
+        assert made.seed is None
+        assert work_off(made).seed is not None
+
+    def test_is_repeated_by_its_own_seed(self, finished):
         made = check(finished)
 
         with Lease(Run.objects.get(pk=made.pk)) as lease:
@@ -132,6 +140,16 @@ class TestCheckCausality:
         assert found["fills_look_ahead"] == 1
         assert found["n_differing"] >= 1
         assert found["difference"]["what"] == "fill"
+
+    def test_finds_nothing_where_latency_puts_fills_at_a_later_close(self, finished):
+        fills = {"at": "same_close_with_look_ahead", "latency_bars": 1}
+        run = work_off(queued(finished.requested_by, fills=fills))
+        plain = work_off(queued(finished.requested_by, fills={"at": "next_close"}))
+
+        assert run.artifacts["fills.parquet"] == plain.artifacts["fills.parquet"]
+        assert check(run).summary["causality"]["fills_look_ahead"] == 0
+        assert check(run).status == "succeeded"
+        assert not any("Look-ahead" in one["text"] for one in run.summary["caveats"])
 
     @pytest.mark.parametrize("more", [{"start": "2024-02-01"}, {"end": "2024-03-01"}, {}])
     def test_takes_the_window_of_the_run(self, finished, more):
@@ -414,8 +432,8 @@ class TestOnThePage:
         other = browser.get(page(made)).content.decode()
 
         assert f'href="{page(made)}"' in html
-        assert "Checked, does not look ahead at any of" in html
-        assert "<strong>Does not look ahead</strong> at" in other
+        assert "Checked, no look-ahead found at any of" in html
+        assert "<strong>Found no look-ahead</strong> at" in other
         assert f'href="{page(finished)}"' in other
         assert (
             "causality check of moving average cross on tiny"

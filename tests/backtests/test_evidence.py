@@ -285,6 +285,17 @@ class TestHandInEvidence:
         assert piece.figures["of"] == str(run.public_id)
         assert again.is_kept
 
+    def test_takes_one_that_failed_though_the_recorded_file_is_lost(self, data, version, author):
+        run = finished(bound(author))
+        lost = run.artifacts | {"curves.parquet": {"digest": "e" * 64, "bytes": 1}}
+        Run.objects.filter(pk=run.pk).update(result_digest="d" * 64, artifacts=lost)
+
+        again = finished(services.reproduce_run(run_id=run.public_id, actor=author, at=AT))
+
+        assert again.problem["type"].endswith("not-reproduced")
+        assert f"The artefact {'e' * 64} is not in the store." in again.problem["detail"]
+        assert Evidence.objects.get(kind="reproduction").figures["is_identical"] is False
+
     def test_takes_nothing_of_what_broke_off(self, data, version, author):
         run = finished(bound(author))
         again = services.reproduce_run(run_id=run.public_id, actor=author, at=AT)

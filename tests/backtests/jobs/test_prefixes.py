@@ -1,5 +1,7 @@
 """Planted look-ahead is found, and what only knows the past is left alone."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -8,12 +10,14 @@ from backtests.jobs.prefixes import (
     MOST_CUTS,
     N_CUTS,
     Played,
+    bytes_needed,
     check_prefixes,
     choose_cuts,
     count_decisions,
 )
+from backtests.marketdata.panel import Panel
 from tests.backtests.engine.test_strategies import ask_orders
-from tests.backtests.marketdata.test_futures import SYMBOLS, bars_panel
+from tests.backtests.marketdata.test_futures import DAY_NS, SYMBOLS, bars_panel
 
 NAN = float("nan")
 
@@ -73,7 +77,85 @@ def seldom_by_the_next_bar(close):
     return weights
 
 
+def wide_panel(seed, n_bars, n_assets, drift=None, dying=0.0):
+    """Bars of many instruments, some of which end before the others."""
+    drawn = np.random.default_rng(seed)
+    shape = (n_bars, n_assets)
+    body = drawn.normal(0.0, 0.015, shape) + (0.0 if drift is None else drift)
+    close = 50.0 * np.exp(np.cumsum(drawn.normal(0.0, 0.008, shape) + body, axis=0))
+    opened = close * np.exp(-body)
+    bars = {
+        "open": opened, "high": np.maximum(opened, close) * 1.002,
+        "low": np.minimum(opened, close) * 0.998, "close": close,
+    }  # fmt: skip
+    ends = np.where(drawn.random(n_assets) < dying, drawn.integers(n_bars // 3, n_bars - 5), n_bars)
+    over = np.arange(n_bars)[:, None] >= ends
+    for values in bars.values():
+        values[over] = NAN
+    names = tuple(f"S{i:03}" for i in range(n_assets))
+    return Panel(None, np.arange(n_bars) * DAY_NS, names, bars)
+
+
+def playing_bars(decide):
+    """Return what plays weights that a function of whole bars decides."""
+
+    def play(panel):
+        weights = decide(panel.fields)
+        bars = Bars(panel.ts, **panel.fields, symbols=panel.symbols)
+        return Played(simulate(bars, Targets(weights)), 0, weights)
+
+    return play
+
+
+def by_the_shape_of_the_next_bar(bars):
+    """Hold what closes above its open tomorrow: no leap of all its prices shows it."""
+    rises = np.zeros(bars["close"].shape)
+    rises[:-1] = bars["close"][1:] > bars["open"][1:]
+    return rises / rises.shape[1]
+
+
+def by_what_came_out_best(bars):
+    """Hold what rose most over all bars, far ahead of all others."""
+    weights = np.full(bars["close"].shape, NAN)
+    weights[::21] = 0.0
+    weights[::21, np.argmax(bars["close"][-1] / bars["close"][0])] = 1.0
+    return weights
+
+
+def by_the_past_of_survivors(bars):
+    """Hold each month what rose most lately, of those that are there at the end."""
+    close = bars["close"]
+    weights = np.full(close.shape, NAN)
+    for bar in range(60, close.shape[0], 21):
+        rose = np.where(np.isnan(close[-1]), NAN, close[bar] / close[bar - 60])
+        weights[bar] = 0.0
+        weights[bar, np.argsort(-np.nan_to_num(rose), kind="stable")[:5]] = 0.2
+    return weights
+
+
 class TestCheckPrefixes:
+    @pytest.mark.parametrize(
+        ("decide", "market"),
+        [
+            (by_the_shape_of_the_next_bar, {"n_bars": 600, "n_assets": 1}),
+            (by_the_shape_of_the_next_bar, {"n_bars": 300, "n_assets": 20}),
+            (
+                by_what_came_out_best,
+                {"n_bars": 1000, "n_assets": 2, "drift": np.array([0.0002, 0.002])},
+            ),
+            (
+                by_what_came_out_best,
+                {"n_bars": 1000, "n_assets": 20, "drift": np.r_[0.002, np.zeros(19)]},
+            ),
+            (by_the_past_of_survivors, {"n_bars": 400, "n_assets": 200, "dying": 0.4}),
+        ],
+    )
+    @pytest.mark.parametrize("seed", range(3))
+    def test_finds_what_a_leap_alone_would_not_show(self, decide, market, seed):
+        found = checked(playing_bars(decide), wide_panel(seed, **market), seed=seed + 100)
+
+        assert found.first.what == "target"
+
     @pytest.mark.parametrize(
         "decide",
         [
@@ -177,7 +259,7 @@ class TestCheckPrefixes:
         found = check_prefixes(panel, base, play, seeded, on_progress=lambda *at: told.append(at))
 
         n = len(found.cuts)
-        assert told == [(i, n) for i in range(n + 1)]
+        assert told == [(2 * i, 2 * n) for i in range(n + 1)]
 
     @pytest.mark.parametrize("seed", range(5))
     def test_finds_who_waits_for_a_low_to_come(self, seed):
@@ -234,6 +316,18 @@ class TestCheckPrefixes:
         n_cuts = sum(len(one.cuts) for one in found)
         assert sum(len(one.differences) for one in found) > 0.9 * n_cuts
 
+    def test_takes_no_more_memory_than_it_says(self):
+        panel = wide_panel(0, n_bars=1000, n_assets=60)
+        play = playing_bars(lambda bars: by_the_past(bars["close"]))
+        base = play(panel)
+        tracemalloc.start()
+
+        check_prefixes(panel, base, play, np.random.default_rng(1))
+
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert 0.4 * bytes_needed(panel, base) < peak < bytes_needed(panel, base)
+
 
 class TestChooseCuts:
     def cuts_of(self, base, panel, seed=3):
@@ -275,6 +369,18 @@ class TestChooseCuts:
             cuts = self.cuts_of(base, panel, seed)
             assert {100, 101} <= set(cuts)
             assert any(cut < 50 for cut in cuts)
+
+    def test_are_where_other_bars_can_tell(self):
+        def early(close):
+            weights = np.full(close.shape, NAN)
+            weights[5], weights[40] = 0.3, 0.0
+            return weights
+
+        panel = bars_panel(n_bars=400)
+        base = playing(early)(panel)
+
+        assert max(self.cuts_of(base, panel)) <= 41
+        assert checked(playing(early), panel).n_responding >= 0.9 * len(self.cuts_of(base, panel))
 
     def test_of_two_bars_is_the_first(self):
         panel = bars_panel(n_bars=2)
