@@ -43,7 +43,7 @@ def rows(author, validator):
     request = promotion(staged, author, validator=validator, at=timezone.now())
     services.report_tampering(version_id=made[0].public_id, path="x", found="0" * 64, at=AT)
     piece = staged.evidence.filter(is_measured=False).get()
-    return [model, *made, request, piece, PromotionPolicy.objects.get()]
+    return [model, *made, request, piece, PromotionPolicy.objects.latest("number")]
 
 
 class TestPages:
@@ -108,7 +108,7 @@ class TestPages:
             ("promotionrequest", "waiting=me", 0),
             ("promotionrequest", "status__exact=open", 1),
             ("evidence", "kind__exact=backtest", 1),
-            ("promotionpolicy", "q=default", 1),
+            ("promotionpolicy", "q=default", 2),
         ],
     )
     def test_filter_and_search(self, rows, author, name, query, n_rows):
