@@ -186,6 +186,7 @@ class ModelVersionAdmin(RegistryAdmin):
             "version": row,
             "files": files_of(request, row),
             "next": _gates(row, evidence),
+            "failed": _failed(row),
             "waiver": _waiver(row),
             "evidence": evidence,
             "requests": list(requests[:20]),
@@ -429,6 +430,12 @@ def _gates(version: ModelVersion, evidence: list[Evidence]) -> dict[str, Any] | 
         return None
     report = with_pieces(judged.report.document(), evidence)
     return {"target": NEXT[Stage(version.stage)], "report": report, "policy": judged.policy}
+
+
+def _failed(version: ModelVersion) -> list[str]:
+    """Return what is known by now against a version that is, or could be again, in production."""
+    is_asked = version.stage == Stage.PRODUCTION or version.was_production_at is not None
+    return selectors.failed_since(version, at=timezone.now()) if is_asked else []
 
 
 def _pretty(document: Any) -> SafeString:

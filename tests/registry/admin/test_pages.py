@@ -175,6 +175,18 @@ class TestModelPage:
 
 
 class TestVersionPage:
+    def test_says_what_is_known_by_now_against_a_version_in_production(self, author):
+        version = model_version(author, stage=Stage.PRODUCTION)
+        found = {"of": "r1", "n_cuts": 9, "n_differing": 3, "n_responding": 9}
+        words = "Known by now, and no rollback returns to it"
+
+        assert words not in shown(login(author), version)
+        measure(version, "causality", found)
+
+        html = shown(login(author), version)
+        assert words in html
+        assert "at 3 of 9 cuts" in html
+
     def test_shows_gates_evidence_files_and_lineage(self, author, validator):
         version = model_version(author, stage=Stage.STAGING)
         bring_evidence(version, "reproduction", at=timezone.now())
