@@ -194,6 +194,8 @@ def _store(
             figures__contains={"of": figures.get("of")},
             digests__contains={"code": digests["code"]} if digests.get("code") else {},
         )
+    if kind == GateKind.CAUSALITY and figures.get("n_differing") == 0:  # it takes no proof back
+        older = older.filter(figures__contains={"n_differing": 0})
     if kind == GateKind.DATA_QUALITY:  # of one import of data, it says nothing of another
         which = {name: digests[name] for name in ("data", "quality") if digests.get(name)}
         older = older.filter(digests__contains=which)

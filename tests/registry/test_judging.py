@@ -164,7 +164,7 @@ class TestSameBytes:
 
         result = lines(copy)["causality"]
 
-        assert failed.status == "superseded"
+        assert failed.status == "valid"
         assert (result.outcome, result.evidence) == ("not met", (failed.digest,))
         assert (
             "; of r1, of the same files and code as r2, which is evidence of: back" in result.reason

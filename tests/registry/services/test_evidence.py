@@ -128,6 +128,19 @@ class TestRecord:
         old.refresh_from_db()
         assert old.status == "superseded"
 
+    def test_of_a_proven_look_ahead_is_superseded_by_another_proof_alone(self, version):
+        found, clean, again = (
+            measure(version, kind="causality", figures={"of": "r", "n_differing": n})
+            for n in (7, 0, 2)
+        )
+
+        for piece, status in ((found, "superseded"), (clean, "superseded"), (again, "valid")):
+            piece.refresh_from_db()
+            assert piece.status == status
+        measure(version, kind="causality", figures={"of": "r", "n_differing": 0})
+        again.refresh_from_db()
+        assert again.status == "valid"
+
     def test_waits_where_it_is_dated_in_the_future(self, version):
         with pytest.raises(Unavailable, match="check the clocks"):
             measure(version, produced_at=timezone.now() + timedelta(minutes=30))
