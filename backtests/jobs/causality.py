@@ -87,10 +87,11 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
             ),
             np.random.default_rng(seed.int), on_progress=lease.progress,
         )  # fmt: skip
+    n_decided_ahead = len(checked.differences)
     if has_seen := setup_of(spec).fills.has_look_ahead:
         checked = _with_fills_seen(base, checked)
     found = _found(original, base, market, checked) | {
-        "seed": str(seed), "fills_look_ahead": int(has_seen)
+        "seed": str(seed), "fills_look_ahead": int(has_seen), "n_decided_ahead": n_decided_ahead,
     }  # fmt: skip
     columns: dict[str, Any] = {
         "result_digest": canonical.digest(found),

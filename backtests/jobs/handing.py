@@ -86,8 +86,9 @@ def _hand_in(run: Run) -> list[dict[str, str]]:
         The version's file is not, or no longer, the strategy that the run computed (409).
     """
     assert run.tested_version is not None  # noqa: S101 - only such runs are due
-    _require_same(run, selectors.get_version(run.tested_version))
-    pieces = pieces_of(run)
+    version = selectors.get_version(run.tested_version)
+    _require_same(run, version)
+    pieces = pieces_of(run, version.datasets)
     if not pieces:
         return []
     stored = registry.record_measurements(

@@ -3,14 +3,18 @@
 Figures that were not computed are left out: a gate that asks for one is then not computed either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from backtests.jobs.seen import days_seen
 from backtests.lifecycle import OF_A_RUN, RunKind, RunStatus
 from backtests.marketdata.soundness import quality_figures
 from backtests.models import Run
+from backtests.runspec.study import SECTIONS, search_of
 from registry.services import Measured
 
+PAID = ("commission_bps", "half_spread_bps")
 _SELECTION = {
     "probability": "deflated_sharpe", "probability_all_trials": "deflated_sharpe_all",
     "best_sharpe": "best_sharpe", "holm_p_value": "holm_p_value", "p_value": "p_value",
@@ -22,7 +26,7 @@ _OVERFITTING = {
 }  # fmt: skip
 
 
-def pieces_of(run: Run) -> list[Measured]:
+def pieces_of(run: Run, made_from: Sequence[str] = ()) -> list[Measured]:
     """Return what a run measured about the version whose file was its strategy.
 
     Parameters
@@ -30,6 +34,8 @@ def pieces_of(run: Run) -> list[Measured]:
     run : Run
         With dataset; one that reproduces or checks another is evidence of that alone. Any other
         that has not succeeded is none, whatever it kept.
+    made_from : sequence of str
+        Digests of the data that the version names; each figure says how much of it the run saw.
 
     Notes
     -----
@@ -46,7 +52,13 @@ def pieces_of(run: Run) -> list[Measured]:
     if run.status != RunStatus.SUCCEEDED:
         return []
     pieces = _of_strategy(run)
-    return [*pieces, *_of_data(run)] if pieces else []
+    if not pieces:
+        return []
+    seen = days_seen(run, made_from)
+    more = {} if seen is None else {"days_seen": seen}
+    return [
+        replace(piece, figures={**piece.figures, **more}) for piece in (*pieces, *_of_data(run))
+    ]
 
 
 def _of_a_run(run: Run) -> list[Measured]:
@@ -85,11 +97,13 @@ def _searched(run: Run, study: Mapping[str, Any]) -> list[Measured]:
     pieces = []
     overfitting = _chosen(selection["figures"], _OVERFITTING)
     if "probability" in overfitting:
-        pieces.append(Measured("pbo", overfitting | counted, _sentence(run)))
+        overfitting |= counted | _conditions(run)
+        pieces.append(Measured("pbo", overfitting, _sentence(run)))
     deflated = _chosen(selection["figures"], _SELECTION)
     if "probability" in deflated and _is_best_the_version(run, study):
         deflated |= {"n_trials_on_this_data": study["ledger"]["n_on_this_data"]}
-        pieces.append(Measured("deflated_sharpe", deflated | counted, _sentence(run)))
+        deflated |= counted | _conditions_of_spec(run)
+        pieces.append(Measured("deflated_sharpe", deflated, _sentence(run)))
     return pieces
 
 
@@ -101,8 +115,8 @@ def _is_best_the_version(run: Run, study: Mapping[str, Any]) -> bool:
 
 
 def _account(run: Run) -> dict[str, Any]:
-    """Return the figures of a run's account, and the costs that it paid."""
-    summary, costs = run.summary, run.spec.get("costs") or {}
+    """Return the figures of a run's account, and the conditions that it traded under."""
+    summary = run.summary
     figures = {
         name: metric["value"]
         for name, metric in summary["metrics"].items()
@@ -110,12 +124,29 @@ def _account(run: Run) -> dict[str, Any]:
     }
     counted = ("n_bars", "n_instruments", "n_fills", "n_trades")
     figures |= {name: summary[name] for name in counted}
-    # an upper bound that nobody can trade, said where a gate can refuse it
-    moment = (run.spec.get("fills") or {}).get("at")
-    figures["fills_look_ahead"] = int(moment == "same_close_with_look_ahead")
-    paid = ("commission_bps", "half_spread_bps")
-    return figures | {
-        name: costs[name] for name in paid if isinstance(costs.get(name), int | float)
+    return figures | _conditions(run)
+
+
+def _conditions(run: Run) -> dict[str, Any]:
+    """Return what every trial of a run was filled at and paid; nothing of what was searched."""
+    found = _conditions_of_spec(run)
+    over = search_of(run.spec).get("over") or {} if run.spec["kind"] in SECTIONS else {}
+    searched = {path.partition(".")[0] for path in over}
+    if "fills" in searched:
+        del found["fills_look_ahead"]
+    return found if "costs" not in searched else {n: v for n, v in found.items() if n not in PAID}
+
+
+def _conditions_of_spec(run: Run) -> dict[str, Any]:
+    """Return how a spec is filled, and what it pays.
+
+    `fills_look_ahead` is 1 where the figures are an upper bound that nobody can trade, said where
+    a gate can refuse it.
+    """
+    costs, fills = run.spec.get("costs") or {}, run.spec.get("fills") or {}
+    has_seen = fills.get("at") == "same_close_with_look_ahead" and not fills.get("latency_bars")
+    return {"fills_look_ahead": int(has_seen)} | {
+        n: costs[n] for n in PAID if isinstance(costs.get(n), int | float)
     }
 
 
@@ -141,8 +172,8 @@ def _reproduction(run: Run) -> dict[str, Any]:
 def _causality(run: Run) -> dict[str, Any]:
     found = run.summary["causality"]
     names = (
-        "of", "is_same_code", "n_cuts", "n_differing", "n_responding", "n_bars", "n_decisions",
-        "first_difference", "fills_look_ahead",
+        "of", "is_same_code", "n_cuts", "n_differing", "n_decided_ahead", "n_responding", "n_bars",
+        "n_decisions", "first_difference", "fills_look_ahead",
     )  # fmt: skip
     share = {"responding_share": found["n_responding"] / found["n_cuts"]}
     return {name: found[name] for name in names if name in found} | share

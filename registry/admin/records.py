@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReadOnlyAdmin, ReasonForm, preformatted
-from registry import services
+from registry import selectors, services
 from registry.admin.base import RegistryAdmin, dialog_action, name_of_source, page_of_source
 from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, PromotionPolicy
@@ -174,4 +174,6 @@ class PromotionPolicyAdmin(RegistryAdmin):
             name=form.cleaned_data["name"], text=form.cleaned_data["text"],
             reason=form.cleaned_data["reason"],
         )  # fmt: skip
+        for warning in selectors.warnings_of_policy(policy):
+            messages.warning(request, f"{warning}.")
         return self.page_of(policy)

@@ -201,6 +201,7 @@ class ModelVersionAdmin(DescribedVersions):
             "files": files_of(request, row),
             "next": _gates(row, evidence),
             "may_attest": "attest" in self.offered(row, person(request)),
+            "failed": _failed(row),
             "waiver": _waiver(row),
             "evidence": evidence,
             "requests": list(requests[:20]),
@@ -435,6 +436,12 @@ def _gates(version: ModelVersion, evidence: list[Evidence]) -> dict[str, Any] | 
         return None
     report = with_pieces(judged.report.document(), version, evidence)
     return {"target": NEXT[Stage(version.stage)], "report": report, "policy": judged.policy}
+
+
+def _failed(version: ModelVersion) -> list[str]:
+    """Return what is known by now against a version that is, or could be again, in production."""
+    is_asked = version.stage == Stage.PRODUCTION or version.was_production_at is not None
+    return selectors.failed_since(version, at=timezone.now()) if is_asked else []
 
 
 def _pretty(document: Any) -> SafeString:

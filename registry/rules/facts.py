@@ -13,6 +13,7 @@ class Outcome(StrEnum):
     MET = "met"
     NOT_MET = "not met"
     NOT_COMPUTED = "not computed"
+    TOLD = "told"  # no gate asks, and nothing stops: it is neither met nor unmet
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class EvidenceFacts:
         Of the artifact that it speaks of; empty where it names none.
     is_current : bool
         Whether code and data are still those that it was measured with.
+    arrived : int
+        The registry's own order of arrival: what is newest and what supersedes goes by it, and by
+        no clock of a worker. `produced_at` says how old evidence is.
+    is_superseded : bool
+        Whether newer evidence has taken its place: a failure that is may still stop.
     source : str
         What was computed, or who attests; it ends with an identifier of its own.
     reproduces : str
@@ -34,6 +40,8 @@ class EvidenceFacts:
     quality : str
         Digest of what the import of that dataset found: the same bars may have come from other
         files. Empty where it names none.
+    code : str
+        Digest of the code that measured it; empty where it names none.
     computed : str
         What was computed, by the digests of data, spec and code: where these and the bytes agree,
         two runs are the same computation. Empty where it does not name all of them.
@@ -48,10 +56,13 @@ class EvidenceFacts:
     produced_at: datetime
     expires_at: datetime | None = None
     is_current: bool = True
+    arrived: int = 0
+    is_superseded: bool = False
     source: str = ""
     reproduces: str = ""
     data: str = ""
     quality: str = ""
+    code: str = ""
     computed: str = ""
 
 
@@ -104,23 +115,35 @@ class History:
         Measured evidence that newer one has superseded, the newest of each kind.
     older : mapping of str to Older
         By kind: what was superseded before these.
-    failed : sequence of EvidenceFacts
-        Superseded reproductions and checks that failed, of all versions of the same bytes.
-    twins : sequence of EvidenceFacts
-        Valid reproductions and checks of the other versions of the same bytes.
+    repeats : sequence of EvidenceFacts
+        Reproductions and checks of the other versions of the same bytes, and those of this one
+        that were superseded.
     """
 
     earlier: Sequence[EvidenceFacts] = ()
     older: Mapping[str, Older] = field(default_factory=dict)
-    failed: Sequence[EvidenceFacts] = ()
-    twins: Sequence[EvidenceFacts] = ()
+    repeats: Sequence[EvidenceFacts] = ()
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What one gate answered, and why."""
+    """What one gate answered, and why.
+
+    Attributes
+    ----------
+    evidence : tuple of str
+        What the answer rests on.
+    told : tuple of str
+        What failed and decides nothing any more; whoever agrees to the answer has seen it.
+    """
 
     name: str
     outcome: Outcome
     reason: str
     evidence: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+    @property
+    def is_in_the_way(self) -> bool:
+        """Whether a version does not go up by it."""
+        return self.outcome not in (Outcome.MET, Outcome.TOLD)

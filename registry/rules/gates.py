@@ -10,9 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from registry.rules.facts import EvidenceFacts, GateResult, History, Older, Outcome, VersionFacts
-from registry.rules.policies import OF_A_RUN, OF_NO_DATA, Gate, GateKind, StagePolicy
-from registry.rules.repeats import Resting, find_failed, resting_on, tell_failed, weigh_repeats
-from registry.rules.weighing import newest_of, of_data, of_kind, weigh_one, weigh_quality
+from registry.rules.policies import OF_A_RUN, OF_NO_DATA, Gate, GateKind, Policy
+from registry.rules.repeats import Failed, Rest, data_of, find_failed, resting_on, weigh_repeats
+from registry.rules.weighing import (
+    newest_of,
+    number_of,
+    of_data,
+    of_kind,
+    order_of,
+    weigh_one,
+    weigh_quality,
+)
 
 __all__ = [
     "EvidenceFacts",
@@ -41,8 +49,8 @@ class GateReport:
 
     @property
     def is_met(self) -> bool:
-        """Whether every gate is met."""
-        return all(result.outcome == Outcome.MET for result in self.results)
+        """Whether every gate is met; what is only told is in nobody's way."""
+        return not any(result.is_in_the_way for result in self.results)
 
     @property
     def failures(self) -> list[str]:
@@ -50,7 +58,7 @@ class GateReport:
         return [
             f"gate {result.name}: {result.reason}"
             for result in self.results
-            if result.outcome != Outcome.MET
+            if result.is_in_the_way
         ]
 
     def document(self) -> dict[str, Any]:
@@ -62,39 +70,51 @@ class GateReport:
             "gates": [
                 {
                     "name": result.name, "outcome": str(result.outcome), "reason": result.reason,
-                    "evidence": list(result.evidence),
+                    "evidence": [*result.evidence, *result.told],
                 }
                 for result in self.results
             ],
         }  # fmt: skip
 
 
-def standing(version: VersionFacts, now: datetime) -> list[str]:
-    """Return a sentence for each gate that no policy leaves out and that is not met."""
-    return [f"gate {one.name}: {one.reason}" for _, one in _unmet(version, now)]
+def standing(
+    stage: str, policy: Policy, version: VersionFacts, evidence: Sequence[EvidenceFacts],
+    now: datetime, *, history: History = _NO_HISTORY,
+) -> list[GateResult]:  # fmt: skip
+    """Return what stands against a version whatever a policy asks for.
+
+    Files that were not looked at, may not be opened or have other bytes; and reproductions and
+    checks that failed of what a stage, or one below, rests on.
+    """
+    rests = resting_on(stage, policy, version, evidence, now)
+    failed = _failures(version, evidence, history, rests).values()
+    return [*_unmet(version, now), *(one.stops for one in failed if one.stops is not None)]
 
 
-def _unmet(version: VersionFacts, now: datetime) -> list[tuple[GateKind, GateResult]]:
-    judged = [(kind, GateResult(str(kind), *judge(version, now))) for kind, judge in _ALWAYS]
-    return [(kind, one) for kind, one in judged if one.outcome != Outcome.MET]
+def _unmet(version: VersionFacts, now: datetime) -> list[GateResult]:
+    judged = [GateResult(str(kind), *judge(version, now)) for kind, judge in _ALWAYS]
+    return [one for one in judged if one.outcome != Outcome.MET]
+
+
+def _failures(
+    version: VersionFacts, evidence: Sequence[EvidenceFacts], history: History,
+    rests: Sequence[Rest],
+) -> dict[GateKind, Failed]:  # fmt: skip
+    """Return what failed of the same bytes under whatever number, by kind."""
+    seen = [*evidence, *history.repeats]
+    asked = [Gate(kind=kind) for kind in sorted(OF_A_RUN)]
+    return {gate.kind: find_failed(gate, version, of_kind(gate, seen), rests) for gate in asked}
 
 
 def evaluate(
-    stage: str,
-    policy: StagePolicy,
-    version: VersionFacts,
-    evidence: Sequence[EvidenceFacts],
-    now: datetime,
-    *,
-    history: History = _NO_HISTORY,
-    measured: Sequence[Gate] = (),
-    below: Sequence[Gate] = (),
-) -> GateReport:
+    stage: str, policy: Policy, version: VersionFacts, evidence: Sequence[EvidenceFacts],
+    now: datetime, *, history: History = _NO_HISTORY,
+) -> GateReport:  # fmt: skip
     """Judge every gate of a stage, and those that no policy leaves out.
 
     Whether the files were looked at, may be opened and have their bytes is asked at every stage,
     and told where it is not so: a waiver ends, and a type is trusted no more, after the first. So
-    it is with reproductions and checks that failed of runs that this stage or one below rests on.
+    it is with reproductions and checks that failed of what this stage or one below rests on.
 
     Parameters
     ----------
@@ -106,69 +126,42 @@ def evaluate(
         What was superseded decides nothing, and each gate tells its figures, so that nobody
         measures until one is good enough unseen; what failed of the same bytes under another
         number stops as it does here.
-    measured : sequence of Gate
-        Of the stage before: reproductions are of what these rest on, where this one measures
-        nothing.
-    below : sequence of Gate
-        Measured gates of all stages before: a reproduction of what they rest on must not fail.
     """
-    resting = resting_on(policy.measured or measured, below, version, evidence, now)
-    failures = _Failures(version, evidence, history, resting, now)
-    asked = []
-    for gate in policy.gates:
-        result = failures.of(gate) or _judge(gate, version, evidence, resting, now)
-        asked.append(failures.told(gate, _with_earlier(result, gate, history)))
-    own = {gate.kind for gate in policy.gates}
-    unasked = [failures.unasked(Gate(kind=kind)) for kind in sorted(OF_A_RUN - own)]
-    results = (
-        *(one for kind, one in _unmet(version, now) if kind not in own),
-        *(one for one in unasked if one is not None),
-        *asked,
+    asked = policy.of(stage)
+    rests = resting_on(stage, policy, version, evidence, now)
+    failures = _failures(version, evidence, history, rests)
+    results = []
+    for gate in asked.gates:
+        failed = failures.pop(gate.kind, None)
+        result = (failed and failed.stops) or _judge(gate, version, evidence, rests, now)
+        result = _with_earlier(result, gate, history)
+        results.append(failed.tell(result) if failed else result)
+    own = {gate.name for gate in asked.gates}
+    unasked = [
+        *(one for one in _unmet(version, now) if one.name not in own),
+        *(_unasked(failed) for failed in failures.values() if failed),
+    ]
+    results = [*unasked, *results]
+    named = tuple(sorted({name for one in results for name in (*one.evidence, *one.told)}))
+    return GateReport(stage, tuple(results), asked.approvals.number, named)
+
+
+def _unasked(failed: Failed) -> GateResult:
+    """Return what failed where the policy has no such gate; never met, since nobody asked."""
+    none = GateResult(
+        failed.gate.name, Outcome.TOLD, "no gate asks for it, and none of what gates rest on failed"
     )
-    named = tuple(sorted({name for result in results for name in result.evidence}))
-    return GateReport(stage, results, policy.approvals.number, named)
-
-
-@dataclass(frozen=True)
-class _Failures:
-    """Reproductions and checks that failed, of a version's bytes under whatever number."""
-
-    version: VersionFacts
-    evidence: Sequence[EvidenceFacts]
-    history: History
-    resting: Resting
-    now: datetime
-
-    def of(self, gate: Gate) -> GateResult | None:
-        """Return what failed of runs that are relied on; None where nothing did."""
-        if gate.kind not in OF_A_RUN:
-            return None
-        seen = of_kind(gate, [*self.evidence, *self.history.twins])
-        return find_failed(gate, self.version, seen, self.resting, self.now)
-
-    def told(self, gate: Gate, result: GateResult) -> GateResult:
-        """Add what failed and decides nothing any more."""
-        if gate.kind not in OF_A_RUN:
-            return result
-        past = self.history
-        seen = [*self.evidence, *past.twins, *past.earlier, *past.failed]
-        return tell_failed(result, self.version, of_kind(gate, seen))
-
-    def unasked(self, gate: Gate) -> GateResult | None:
-        """Return what failed where the policy has no such gate; None where nothing ever did."""
-        none = GateResult(gate.name, Outcome.MET, "none of a run that gates rest on has failed")
-        told = self.told(gate, self.of(gate) or none)
-        return None if told is none else told
+    return failed.tell(failed.stops or none)
 
 
 def _with_earlier(result: GateResult, gate: Gate, history: History) -> GateResult:
     """Tell what the figures were that the gate asks for, whenever they were measured before."""
     of_gate = (piece for piece in history.earlier if piece.kind == gate.kind)
-    before = sorted(of_gate, key=lambda piece: piece.produced_at)
+    before = sorted(of_gate, key=order_of)
     older = history.older.get(gate.kind)
     told = []
     for name in (*gate.minimum, *gate.maximum):
-        values = [v for p in before if isinstance(v := p.figures.get(name), int | float)]
+        values = [v for p in before if (v := number_of(p.figures.get(name))) is not None]
         words = ", ".join(f"{value:.6g}" for value in values)
         if older is not None and name in older.extremes:
             least, most = older.extremes[name]
@@ -182,8 +175,8 @@ def _with_earlier(result: GateResult, gate: Gate, history: History) -> GateResul
 
 
 def _judge(
-    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts],
-    resting: Resting, now: datetime,
+    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts], rests: Sequence[Rest],
+    now: datetime,
 ) -> GateResult:  # fmt: skip
     built_in = {
         GateKind.ARTIFACT_SCAN: _scan,
@@ -194,7 +187,7 @@ def _judge(
     if built_in is not None:
         outcome, reason = built_in(version, now)
         return GateResult(gate.name, outcome, reason)
-    return _weigh(gate, version, evidence, resting, now)
+    return _weigh(gate, version, evidence, rests, now)
 
 
 def _scan(version: VersionFacts, now: datetime) -> tuple[Outcome, str]:
@@ -233,17 +226,17 @@ def _card(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
 
 
 def _weigh(
-    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts],
-    resting: Resting, now: datetime,
+    gate: Gate, version: VersionFacts, evidence: Sequence[EvidenceFacts], rests: Sequence[Rest],
+    now: datetime,
 ) -> GateResult:  # fmt: skip
     """Take the newest evidence that counts; none is no answer."""
     pieces = of_kind(gate, evidence)
     if not pieces:
         return GateResult(gate.name, Outcome.NOT_COMPUTED, "no evidence")
     if gate.kind in OF_A_RUN:
-        return weigh_repeats(gate, version, pieces, resting, now)
+        return weigh_repeats(gate, version, pieces, rests, now)
     if gate.kind == GateKind.DATA_QUALITY:
-        return weigh_quality(gate, version, pieces, resting.data, now)
+        return weigh_quality(gate, version, pieces, data_of(rests), now)
     newest = newest_of(pieces)
     told = "" if gate.kind in OF_NO_DATA else of_data(version, newest)
     result = weigh_one(gate, version, newest, now)

@@ -36,10 +36,13 @@ BUILT_IN = frozenset(
     }
 )  # fmt: skip
 OF_NO_DATA = BUILT_IN | {GateKind.MANUAL, GateKind.EXPERIMENT, GateKind.REPRODUCTION}
+# No job of the platform measures these yet.
+UNMEASURED = frozenset({GateKind.STRESS, GateKind.KILL_DRILL})
 # Told of runs that are evidence by something else, and of their data: nothing rests on these alone.
 OF_A_RUN = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY})
 OF_OTHER_EVIDENCE = OF_A_RUN | {GateKind.DATA_QUALITY}
 _ORDER = ("production", "staging", "testing")
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -57,7 +60,10 @@ class Gate(_Strict):
     max_age_days : int, optional
         Older evidence does not count.
     unseen_data : bool
-        Evidence on data that the version was made from does not count.
+        Evidence on data that the version was made from does not count: on the same instruments in
+        the same time, under whatever digest.
+    datasets : tuple of str
+        Digests: evidence on other data does not count. Empty: it may be any.
     topic : str
         Of a manual gate: what is attested, such as ``risk-committee``.
     """
@@ -67,17 +73,34 @@ class Gate(_Strict):
     maximum: dict[str, float] = Field(default_factory=dict)
     max_age_days: Days | None = None
     unseen_data: bool = False
+    datasets: tuple[Digest, ...] = ()
     topic: Annotated[str, Field(max_length=80)] = ""
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "Gate":
         if self.kind in BUILT_IN and (self.minimum or self.maximum or self.max_age_days):
             raise ValueError(f"the gate {self.kind} has no figures and no age")
-        if self.unseen_data and self.kind in OF_NO_DATA:
+        if (self.unseen_data or self.datasets) and self.kind in OF_NO_DATA:
             raise ValueError(f"the gate {self.kind} is not measured on a dataset of its own")
         if (self.kind == GateKind.MANUAL) != bool(self.topic):
             raise ValueError("a manual gate names its topic, and no other gate does")
         return self
+
+    def refusals(self) -> list[str]:
+        """Return why no evidence can ever meet it, or what it asks for in vain."""
+        found = [
+            f"asks for {name} of at least {least:.6g} and at most {self.maximum[name]:.6g}"
+            for name, least in self.minimum.items()
+            if least > self.maximum.get(name, least)
+        ]
+        if (self.unseen_data or self.datasets) and self.kind in OF_A_RUN:
+            found.append("has no data of its own to be asked for: ask for them of its backtest")
+        return found
+
+    @property
+    def asks_unseen(self) -> bool:
+        """Whether its evidence must be of other data; a reproduction or check has its run's."""
+        return self.unseen_data and self.kind not in OF_A_RUN
 
     @property
     def name(self) -> str:
@@ -127,26 +150,36 @@ class Policy(_Strict):
             raise ValueError("production needs at least two approvals")
         return self
 
-    def never_met(self) -> list[str]:
-        """Return a sentence for each gate that nothing can ever meet, as the others are asked for.
+    def refusals(self) -> list[str]:
+        """Return why a policy is not stored: what nothing can ever meet, or says nothing.
 
         No rule of the document itself: policies that were stored before stay readable.
         """
+        each = [(stage, self.of(stage)) for stage in _ORDER]
+        return [
+            *(f"{gate.name} of {stage} {why}" for stage, asked in each
+              for gate in asked.gates for why in gate.refusals()),
+            *(f"nobody has a role that decides about {stage}: name one in its approvals"
+              for stage, asked in each if not asked.approvals.roles),
+            *(why for stage, _ in each for why in self._never_met(stage)),
+        ]  # fmt: skip
+
+    def _never_met(self, stage: str) -> list[str]:
+        """Return a sentence for each gate that the others make impossible."""
         found = []
-        for stage in _ORDER:
-            kinds = {gate.kind for gate in self.of(stage).gates}
-            measured = {g.kind for g in (*self.of(stage).measured, *self.measured_below(stage))}
-            if GateKind.CAUSALITY in kinds and GateKind.BACKTEST not in measured:
-                found.append(
-                    f"the gate causality of {stage} can never be met: it is of a backtest that "
-                    "decides a gate, so that stage or one below needs a gate of the kind backtest"
-                )
-            if GateKind.REPRODUCTION in kinds and not measured:
-                found.append(
-                    f"the gate reproduction of {stage} can never be met: it is of a run that "
-                    "decides a gate, so that stage or one below needs one that a run is measured "
-                    "for, such as backtest"
-                )
+        kinds = {gate.kind for gate in self.of(stage).gates}
+        measured = {gate.kind for gate in (*self.of(stage).measured, *self.measured_below(stage))}
+        if GateKind.CAUSALITY in kinds and GateKind.BACKTEST not in measured:
+            found.append(
+                f"the gate causality of {stage} can never be met: it is of a backtest that "
+                "decides a gate, so that stage or one below needs a gate of the kind backtest"
+            )
+        if GateKind.REPRODUCTION in kinds and not measured:
+            found.append(
+                f"the gate reproduction of {stage} can never be met: it is of a run that "
+                "decides a gate, so that stage or one below needs one that a run is measured "
+                "for, such as backtest"
+            )
         return found
 
     def of(self, stage: str) -> StagePolicy:
@@ -156,9 +189,10 @@ class Policy(_Strict):
         }.get(stage)  # fmt: skip
         return StagePolicy() if found is None else found
 
-    def measured_before(self, stage: str) -> tuple[Gate, ...]:
-        """Return the measured gates of the nearest stage below that has any."""
-        return next((asked for one in self._below(stage) if (asked := one.measured)), ())
+    def deciding(self, stage: str) -> tuple[Gate, ...]:
+        """Return the measured gates of a stage, or of the nearest below that has any."""
+        asked = (one.measured for one in (self.of(stage), *self._below(stage)))
+        return next((gates for gates in asked if gates), ())
 
     def measured_below(self, stage: str) -> tuple[Gate, ...]:
         """Return the measured gates of every stage below."""

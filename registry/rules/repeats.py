@@ -1,209 +1,235 @@
 """Reproductions and causality checks: of which runs they must be, and what one that failed means.
 
 One good reproduction suffices, of a run that decides a gate of the stage that is asked for; one
-good check, of a backtest that decides one there or below. One that failed stops a version wherever
-its run is relied on: at this stage, or at one below. So it does where what is relied on is the same
-computation, run once more or for another version of the same bytes: neither makes it another.
+good check, of a backtest that decides one there or below. What failed stops first:
+
+- A **reproduction** is of a computation: it stops where that is relied on, at this stage or at one
+  below, until the run that is relied on is itself reproduced.
+- A **check** that found a difference is a proof, and one that found none is only the absence of
+  one, at cuts that every check draws anew. So nothing takes it back, and it is of the version's
+  files and the code that ran them, whatever the run's data, capital or costs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
-from registry.rules.policies import Gate, GateKind
+from registry.rules.policies import Gate, GateKind, Policy
 from registry.rules.weighing import (
-    age_of,
     does_not_count,
-    is_identical,
-    looks_ahead,
+    failure_of,
+    is_measured_of,
     newest_of,
     of_kind,
+    order_of,
+    sees_fills_alone,
     weigh_one,
 )
 
-Kinds = Mapping[str, Sequence[str]]
-
 
 @dataclass(frozen=True)
-class Resting:
-    """The runs that measured gates rest on, and by which kinds of evidence.
+class Rest:
+    """The newest measurement for a gate: what rose by it rests on it, whether it counts or not.
 
     Attributes
     ----------
-    deciding : mapping of str to sequence of str
-        By run: evidence that counts for this stage's own gates, or those of the nearest below.
-    checkable : mapping of str to sequence of str
-        By run: backtests that count for gates of this stage or of any below. No other kind of run
-        can be checked for causality.
-    relied_on : mapping of str to sequence of str
-        By run: the newest measurement for gates of this stage and of all below. Too old, ended or
-        of other code it counts no more, and what rose by it still rests on it.
-    data : frozenset of (str, str)
-        Digests of the data that this was measured on, and of what their imports found.
-    computed : mapping of str to str
-        By what was computed: a run of `relied_on` that computed it.
+    is_own : bool
+        Whether it is for the stage that is asked for, or where that measures nothing for the
+        nearest below; else for any below.
+    counts : bool
+        Whether it counts for its gate now.
     """
 
-    deciding: Kinds
-    checkable: Kinds
-    relied_on: Kinds
-    data: frozenset[tuple[str, str]]
-    computed: Mapping[str, str]
+    piece: EvidenceFacts
+    is_own: bool
+    counts: bool
 
-    def of(self, kind: GateKind) -> Kinds:
-        """Return the runs of which a good reproduction, or check, meets its gate."""
-        return self.deciding if kind == GateKind.REPRODUCTION else self.checkable
+    @property
+    def run(self) -> str:
+        """The identifier of what was computed."""
+        return self.piece.source.rpartition(":")[2]
 
 
 def resting_on(
-    own: Sequence[Gate], below: Sequence[Gate], version: VersionFacts,
-    evidence: Sequence[EvidenceFacts], now: datetime,
-) -> Resting:  # fmt: skip
-    """Return the runs that gates rest on: those that decide, and those that are relied on."""
-    deciding: dict[str, list[str]] = {}
-    checkable: dict[str, list[str]] = {}
-    relied_on: dict[str, list[str]] = {}
-    data: set[tuple[str, str]] = set()
-    computed: dict[str, str] = {}
-    for gate in own:
-        newest = _newest_for(gate, evidence)
-        if newest and not does_not_count(gate, version, newest, now):
-            _note(deciding, newest)
-    for gate in (*own, *below):
-        newest = _newest_for(gate, evidence)
-        if newest and _is_measured_of(version, newest):
-            _note(relied_on, newest)
-            data |= {(newest.data, newest.quality)} if newest.data else set()
-            if newest.computed and _run_of(newest):
-                computed[newest.computed] = _run_of(newest)
-            if gate.kind == GateKind.BACKTEST and not does_not_count(gate, version, newest, now):
-                _note(checkable, newest)
-    return Resting(deciding, checkable, relied_on, frozenset(data), computed)
+    stage: str, policy: Policy, version: VersionFacts, evidence: Sequence[EvidenceFacts],
+    now: datetime,
+) -> list[Rest]:  # fmt: skip
+    """Return what the measured gates of a stage, and of all below, rest on."""
+    own = [(gate, True) for gate in policy.deciding(stage)]
+    below = [(gate, False) for gate in policy.measured_below(stage)]
+    rests = []
+    for gate, is_own in (*own, *below):
+        pieces = of_kind(gate, evidence)
+        if pieces and is_measured_of(version, newest := newest_of(pieces)):
+            counts = not does_not_count(gate, version, newest, now)
+            rests.append(Rest(newest, is_own, counts))
+    return rests
 
 
-def _newest_for(gate: Gate, evidence: Sequence[EvidenceFacts]) -> EvidenceFacts | None:
-    pieces = of_kind(gate, evidence)
-    return newest_of(pieces) if pieces else None
+def data_of(rests: Iterable[Rest]) -> set[tuple[str, str]]:
+    """Return the digests of the data of measurements, and of what their imports found."""
+    return {(rest.piece.data, rest.piece.quality) for rest in rests if rest.piece.data}
 
 
-def _run_of(piece: EvidenceFacts) -> str:
-    return piece.source.rpartition(":")[2]
-
-
-def _note(runs: dict[str, list[str]], piece: EvidenceFacts) -> None:
-    run = _run_of(piece)
-    if run and piece.kind not in runs.setdefault(run, []):
-        runs[run].append(piece.kind)
-
-
-def _is_measured_of(version: VersionFacts, piece: EvidenceFacts) -> bool:
-    return piece.is_measured and piece.version_digest == version.digest
+def _kinds(rests: Iterable[Rest]) -> dict[str, list[str]]:
+    """Return by run of which kinds its evidence is."""
+    kinds: dict[str, set[str]] = {}
+    for rest in rests:
+        if rest.run:
+            kinds.setdefault(rest.run, set()).add(rest.piece.kind)
+    return {run: sorted(of_run) for run, of_run in kinds.items()}
 
 
 def weigh_repeats(
-    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], resting: Resting,
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], rests: Sequence[Rest],
     now: datetime,
 ) -> GateResult:  # fmt: skip
-    """Take the newest of each run that gates rest on, none of which failed: one must be good."""
-    wanted = resting.of(gate.kind)
-    newest = [p for p in _newest_by_run(version, pieces, resting) if p.reproduces in wanted]
-    if not newest:
+    """Ask for one that is good, of a run that decides; what failed has stopped before."""
+    wanted = _kinds(rest for rest in rests if rest.counts and _may_meet(gate, rest))
+    of_wanted = [piece for piece in pieces if piece.reproduces in wanted]
+    if not of_wanted:
         return _of_other_runs(gate, newest_of(pieces), wanted)
-    weighed = [_of_run(weigh_one(gate, version, p, now), p, wanted, p.reproduces) for p in newest]
+    # what says nothing of its run hides none that does
+    of_wanted.sort(key=lambda piece: (_speaks(version, piece), order_of(piece)), reverse=True)
+    weighed = [
+        _saying(weigh_one(gate, version, piece, now), _of(piece, wanted[piece.reproduces]))
+        for piece in of_wanted
+    ]
     return next((result for result in weighed if result.outcome == Outcome.MET), weighed[0])
 
 
-def find_failed(
-    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], resting: Resting,
-    now: datetime,
-) -> GateResult | None:  # fmt: skip
-    """Return every run that is relied on of which the newest that speaks failed; None if none."""
-    newest = _newest_that_speaks(version, pieces)
-    failed = [
-        (piece, run)
-        for piece in sorted(newest.values(), key=age_of, reverse=True)
-        if has_failed(piece) and (run := _stops(piece, newest, resting))
-    ]
-    if not failed:
-        return None
-    told = [
-        _of_run(weigh_one(gate, version, piece, now), piece, resting.relied_on, run)
-        for piece, run in failed
-    ]
-    return GateResult(
-        gate.name, Outcome.NOT_MET, " | ".join(result.reason for result in told),
-        tuple(piece.name for piece, _ in failed),
-    )  # fmt: skip
+def _may_meet(gate: Gate, rest: Rest) -> bool:
+    """Whether a good reproduction, or check, of a run can meet its gate."""
+    is_checked = gate.kind == GateKind.CAUSALITY
+    return rest.piece.kind == GateKind.BACKTEST if is_checked else rest.is_own
 
 
-def _newest_that_speaks(
-    version: VersionFacts, pieces: Sequence[EvidenceFacts]
-) -> dict[str, EvidenceFacts]:
-    newest: dict[str, EvidenceFacts] = {}
-    for piece in sorted((p for p in pieces if _speaks(version, p)), key=age_of):
-        newest[piece.reproduces] = piece
-    return newest
+@dataclass(frozen=True)
+class Failed:
+    """What failed of a version's bytes, under whatever number.
 
-
-def _stops(piece: EvidenceFacts, newest: Mapping[str, EvidenceFacts], resting: Resting) -> str:
-    """Return the run that is relied on and that a failure is of; empty where it is of none.
-
-    Of the same computation under another number it is taken back by a later good one of the run
-    that is relied on, as it would be of its own.
+    Attributes
+    ----------
+    stopping : sequence of (str, EvidenceFacts)
+        Why each stops, in words.
+    told : sequence of EvidenceFacts
+        What decides nothing any more.
     """
-    if piece.reproduces in resting.relied_on:
-        return piece.reproduces
-    run = resting.computed.get(piece.computed, "")
-    own = newest.get(run)
-    is_taken_back = own is not None and not has_failed(own) and age_of(own) > age_of(piece)
-    return "" if is_taken_back else run
+
+    gate: Gate
+    stopping: Sequence[tuple[str, EvidenceFacts]]
+    told: Sequence[EvidenceFacts]
+
+    def __bool__(self) -> bool:
+        return bool(self.stopping or self.told)
+
+    @property
+    def stops(self) -> GateResult | None:
+        """What the gate answers where something stops."""
+        if not self.stopping:
+            return None
+        named = tuple(piece.name for _, piece in self.stopping)
+        reason = " | ".join(why for why, _ in self.stopping)
+        return GateResult(self.gate.name, Outcome.NOT_MET, reason, named)
+
+    def tell(self, result: GateResult) -> GateResult:
+        """Add what decides nothing any more, whatever came after it."""
+        if not self.told:
+            return result
+        is_check = self.gate.kind == GateKind.CAUSALITY
+        word = "looking ahead" if is_check else "not identical"
+        runs = ", ".join(sorted({piece.reproduces for piece in self.told}))
+        told = _saying(result, f"{word} before, and deciding nothing now: {runs}")
+        return replace(told, told=tuple(sorted(piece.name for piece in self.told)))
 
 
-def tell_failed(
-    result: GateResult, version: VersionFacts, pieces: Sequence[EvidenceFacts]
-) -> GateResult:
-    """Tell of which other runs a reproduction or check failed, whatever came after it."""
-    runs = {
+def find_failed(
+    gate: Gate, version: VersionFacts, pieces: Sequence[EvidenceFacts], rests: Sequence[Rest]
+) -> Failed:
+    """Tell failures that stop from those that are only told: one verdict for each run.
+
+    Parameters
+    ----------
+    pieces : sequence of EvidenceFacts
+        Of the gate's kind, of all versions of the same bytes, superseded ones too.
+    """
+    speaking = sorted((p for p in pieces if _speaks(version, p)), key=order_of, reverse=True)
+    concerns = _is_proof_against if gate.kind == GateKind.CAUSALITY else _is_not_taken_back
+    stopping: dict[str, tuple[str, EvidenceFacts]] = {}
+    told = []
+    for piece in speaking:
+        why = failure_of(piece)
+        if not why:
+            continue
+        if how := concerns(piece, speaking, rests):
+            stopping.setdefault(piece.reproduces, (f"{why}; {how}", piece))  # the newest
+        else:
+            told.append(piece)
+    return Failed(gate, tuple(stopping.values()), told)
+
+
+def _is_not_taken_back(
+    failed: EvidenceFacts, speaking: Sequence[EvidenceFacts], rests: Sequence[Rest]
+) -> str:
+    """Say of which run that is relied on it is, unless that was reproduced since."""
+    if failed.is_superseded:
+        return ""
+    reproduced = {
         piece.reproduces
-        for piece in pieces
-        if _speaks(version, piece) and has_failed(piece) and piece.name not in result.evidence
+        for piece in speaking
+        if not failure_of(piece) and order_of(piece) > order_of(failed)
     }
-    if not runs:
-        return result
-    is_check = result.name == GateKind.CAUSALITY
-    word = "looking ahead" if is_check else "not identical"
-    told = f"{word} before, and deciding nothing now: {', '.join(sorted(runs))}"
-    return replace(result, reason=f"{result.reason}; {told}")
+    return _nearest(failed, [rest for rest in rests if rest.run not in reproduced])
 
 
-def has_failed(piece: EvidenceFacts) -> bool:
-    """Say whether a reproduction is not identical, or a check found that its run looks ahead."""
-    return looks_ahead(piece) if piece.kind == GateKind.CAUSALITY else not is_identical(piece)
+def _is_proof_against(
+    found: EvidenceFacts, _speaking: Sequence[EvidenceFacts], rests: Sequence[Rest]
+) -> str:
+    """Say what it is a proof against: what is relied on, or what the code in force makes of it.
+
+    Fills at the close that decided them are of the run's settings, and no fault of the files.
+    """
+    if near := _nearest(found, rests):
+        return near
+    is_of_fills = sees_fills_alone(found)
+    for rest in rests:
+        is_alike = not is_of_fills or rest.piece.figures.get("fills_look_ahead") == 1
+        if rest.run and rest.piece.code == found.code and is_alike:
+            as_what = f", of the same files and code as {rest.run}"
+            return _of(found, _kinds(rests)[rest.run], as_what)
+    if found.is_current and not is_of_fills:
+        return f"of {found.reproduces}, of the same files by the code in force"
+    return ""
+
+
+def _nearest(piece: EvidenceFacts, rests: Sequence[Rest]) -> str:
+    """Say of which run that is relied on something is, or of which it is the same computation."""
+    kinds = _kinds(rests)
+    if piece.reproduces in kinds:
+        return _of(piece, kinds[piece.reproduces])
+    for rest in rests:
+        if rest.run and piece.computed and piece.computed == rest.piece.computed:
+            return _of(piece, kinds[rest.run], f", the same computation as {rest.run}")
+    return ""
 
 
 def _speaks(version: VersionFacts, piece: EvidenceFacts) -> bool:
-    """Whether a reproduction says something of its run: by the run's own code, of these bytes."""
-    is_same_code = piece.figures.get("is_same_code") is not False
-    return _is_measured_of(version, piece) and is_same_code
+    """Whether something is said of a run of these bytes: a reproduction, by the run's own code.
+
+    A check first came to the run's own result, to the last bit, by whatever code.
+    """
+    by_its_code = piece.figures.get("is_same_code") is not False
+    return is_measured_of(version, piece) and (by_its_code or piece.kind == GateKind.CAUSALITY)
 
 
-def _newest_by_run(
-    version: VersionFacts, pieces: Sequence[EvidenceFacts], resting: Resting
-) -> list[EvidenceFacts]:
-    """Return the newest piece of each run, newest first; what says nothing of it hides none."""
-    by_run: dict[str, list[EvidenceFacts]] = {}
-    for piece in pieces:
-        if piece.reproduces in {**resting.deciding, **resting.checkable, **resting.relied_on}:
-            by_run.setdefault(piece.reproduces, []).append(piece)
-    newest = [
-        newest_of([piece for piece in of_run if _speaks(version, piece)] or of_run)
-        for of_run in by_run.values()
-    ]
-    return sorted(newest, key=age_of, reverse=True)
+def _of(piece: EvidenceFacts, kinds: Sequence[str], as_what: str = "") -> str:
+    return f"of {piece.reproduces}{as_what}, which is evidence of: {', '.join(kinds)}"
 
 
-def _of_other_runs(gate: Gate, newest: EvidenceFacts, wanted: Kinds) -> GateResult:
+def _of_other_runs(
+    gate: Gate, newest: EvidenceFacts, wanted: Mapping[str, Sequence[str]]
+) -> GateResult:
     was, verb, run = (
         ("reproduced", "reproduce", "a run")
         if gate.kind == GateKind.REPRODUCTION
@@ -217,10 +243,5 @@ def _of_other_runs(gate: Gate, newest: EvidenceFacts, wanted: Kinds) -> GateResu
     return GateResult(gate.name, Outcome.NOT_MET, reason, (newest.name,))
 
 
-def _of_run(result: GateResult, piece: EvidenceFacts, kinds: Kinds, run: str) -> GateResult:
-    named = ", ".join(sorted(kinds[run]))
-    which = piece.reproduces
-    if run != which:
-        which += f", the same computation as {run}"
-    reason = f"{result.reason}; of {which}, which is evidence of: {named}"
-    return replace(result, reason=reason)
+def _saying(result: GateResult, more: str) -> GateResult:
+    return replace(result, reason=f"{result.reason}; {more}")

@@ -6,13 +6,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from registry.rules import names
 from registry.rules.facts import EvidenceFacts, GateResult, Outcome, VersionFacts
-from registry.rules.policies import Gate, GateKind
+from registry.rules.policies import OF_A_RUN, Gate, GateKind
 
 RESPONDING_SHARE = "responding_share"
 LEAST_RESPONDING = 0.5  # share of a check's cuts, where the policy names no other
-_CLOCKS = timedelta(minutes=5)  # between those of two machines
+# What is read of a reproduction or a check to say whether it failed, and of what.
+FINDINGS = (
+    "of", "is_same_code", "is_identical", "n_differing", "fills_look_ahead", "n_decided_ahead",
+)  # fmt: skip
+DAYS_SEEN = "days_seen"  # of what the version was made from, by instruments and time
+CLOCKS = timedelta(minutes=5)  # between those of two machines
 
 
 def is_identical(piece: EvidenceFacts) -> bool:
@@ -24,6 +28,30 @@ def looks_ahead(piece: EvidenceFacts) -> bool:
     """Say whether a causality check found anything, or does not say that it found nothing."""
     n_differing = piece.figures.get("n_differing")
     return isinstance(n_differing, bool) or n_differing != 0
+
+
+def sees_fills_alone(piece: EvidenceFacts) -> bool:
+    """Say whether all that a check found are fills at the close that decided them.
+
+    Checks from before this was counted apart do not say so, and are taken by their setting.
+    """
+    figures = piece.figures
+    return figures.get("fills_look_ahead") == 1 and not figures.get("n_decided_ahead")
+
+
+def failure_of(piece: EvidenceFacts) -> str:
+    """Say how a reproduction or a check failed; nothing where it did not."""
+    if piece.kind == GateKind.REPRODUCTION:
+        return "" if is_identical(piece) else "what was computed again is not identical"
+    if not looks_ahead(piece):
+        return ""
+    if sees_fills_alone(piece):
+        return "it looks ahead: orders are filled at the close that decided them"
+    n_differing, n_cuts = piece.figures.get("n_differing"), piece.figures.get("n_cuts", "?")
+    return (
+        "it looks ahead: what was decided before a cut changed with the bars after it, at "
+        f"{n_differing} of {n_cuts} cuts"
+    )
 
 
 def saw_nothing(piece: EvidenceFacts) -> bool:
@@ -45,14 +73,19 @@ def of_kind(gate: Gate, evidence: Sequence[EvidenceFacts]) -> list[EvidenceFacts
     return [piece for piece in evidence if piece.kind == gate.kind and piece.topic == gate.topic]
 
 
-def age_of(piece: EvidenceFacts) -> tuple[datetime, str]:
-    """Return what evidence is ordered by; the name decides between twins."""
-    return piece.produced_at, piece.name
+def order_of(piece: EvidenceFacts) -> tuple[int, datetime, str]:
+    """Return what evidence is ordered by: its arrival; time and name where nobody says."""
+    return piece.arrived, piece.produced_at, piece.name
 
 
 def newest_of(pieces: Sequence[EvidenceFacts]) -> EvidenceFacts:
     """Return the newest of some evidence."""
-    return max(pieces, key=age_of)
+    return max(pieces, key=order_of)
+
+
+def is_measured_of(version: VersionFacts, piece: EvidenceFacts) -> bool:
+    """Say whether a worker measured these bytes."""
+    return piece.is_measured and piece.version_digest == version.digest
 
 
 def of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
@@ -64,6 +97,11 @@ def of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
         return f"measured on data {short}; the version does not name the data it was made from"
     if piece.data in version.datasets:
         return f"measured on data {short}, which the version was made from: not out of sample"
+    if days := number_of(piece.figures.get(DAYS_SEEN)):
+        return (
+            f"measured on data {short}, {days:.6g} days of which the version was made from: not "
+            "out of sample"
+        )
     return f"measured on data {short}, which the version was not made from"
 
 
@@ -97,7 +135,7 @@ def _weigh_data(
         return GateResult(gate.name, Outcome.NOT_COMPUTED, why)
     newest = newest_of(of_import)
     result, told = weigh_one(gate, version, newest, now), [of_data(version, newest)]
-    others = {p.quality: p for p in sorted(pieces, key=age_of) if p.data == digest}
+    others = {p.quality: p for p in sorted(pieces, key=order_of) if p.data == digest}
     faults = {
         fault
         for other in others.values()
@@ -109,15 +147,18 @@ def _weigh_data(
 
 
 def _unknown_data(version: VersionFacts, piece: EvidenceFacts) -> str:
-    """Return why nobody can say whether data are unseen, or nothing."""
+    """Return why nobody can say whether data are unseen, or nothing.
+
+    That two digests differ says little: a bar less makes another. The worker that has the data
+    compares instruments and time.
+    """
     reasons = (
         (not version.datasets, "the version does not name the data it was made from"),
-        (
-            not all(map(names.is_digest, version.datasets)),
-            "the version does not name its data by digests",
-        ),
         (not piece.data, "the evidence does not name its data"),
-        (not names.is_digest(piece.data), "the evidence does not name its data by a digest"),
+        (
+            piece.data not in version.datasets and number_of(piece.figures.get(DAYS_SEEN)) is None,
+            "the version was made from data that the platform does not have: nobody can compare",
+        ),
     )
     return next((text for is_so, text in reasons if is_so), "")
 
@@ -126,7 +167,7 @@ def weigh_one(
     gate: Gate, version: VersionFacts, newest: EvidenceFacts, now: datetime
 ) -> GateResult:
     """Say whether a piece of evidence counts, and is within the bounds."""
-    if gate.unseen_data and (unknown_data := _unknown_data(version, newest)):
+    if gate.asks_unseen and (unknown_data := _unknown_data(version, newest)):
         return GateResult(gate.name, Outcome.NOT_COMPUTED, unknown_data, (newest.name,))
     if why := does_not_count(gate, version, newest, now):
         return GateResult(gate.name, Outcome.NOT_MET, why, (newest.name,))
@@ -159,17 +200,15 @@ def does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now:
             "the evidence does not name the bytes that were measured",
         ),
         (
-            gate.unseen_data and piece.data in version.datasets,
+            gate.asks_unseen
+            and (piece.data in version.datasets or bool(number_of(piece.figures.get(DAYS_SEEN)))),
             "this gate takes data that the version was not made from",
         ),
         (
-            gate.kind == GateKind.REPRODUCTION and not is_identical(piece),
-            "what was computed again is not identical",
+            gate.datasets != () and piece.data not in gate.datasets,
+            "this gate takes other data than it was measured on",
         ),
-        (
-            gate.kind == GateKind.CAUSALITY and looks_ahead(piece),
-            "it looks ahead: what was decided before a cut changed with the bars after it",
-        ),
+        (gate.kind in OF_A_RUN and failure_of(piece) != "", failure_of(piece)),
         (
             gate.kind == GateKind.CAUSALITY and saw_nothing(piece),
             "the check tested nothing: other bars changed nothing after any cut either",
@@ -185,10 +224,27 @@ def does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now:
             piece.expires_at is not None and piece.expires_at <= now,
             f"the evidence ended at {piece.expires_at}",
         ),
-        (age < -_CLOCKS, "the evidence is dated in the future; check the clocks"),
-        (age > oldest, f"the evidence is {age.days} days old, {gate.max_age_days} may be"),
+        (age < -CLOCKS, "the evidence is dated in the future; check the clocks"),
+        (age > oldest, f"the evidence is {_in_words(age)} old, {gate.max_age_days} may be"),
     )
     return next((text for is_so, text in reasons if is_so), "")
+
+
+def _in_words(age: timedelta) -> str:
+    """Return an age in days and begun hours: 30 days and a minute are more than 30 days."""
+    days, hours = divmod(math.ceil(age / timedelta(hours=1)), 24)
+    return f"{days} days" + (f" and {hours} h" if hours else "")
+
+
+def number_of(value: Any) -> float | None:
+    """Return a figure as a number; None where it is none, or none that float64 can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return None if math.isnan(number) else number
 
 
 def _against_figures(gate: Gate, figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -197,8 +253,8 @@ def _against_figures(gate: Gate, figures: Mapping[str, Any]) -> tuple[list[str],
     bounds = [(name, least, "at least") for name, least in gate.minimum.items()]
     bounds += [(name, most, "at most") for name, most in gate.maximum.items()]
     for name, bound, word in bounds:
-        value = figures.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        value = number_of(figures.get(name))
+        if value is None:
             unknown.append(name)
         elif (value < bound) if word == "at least" else (value > bound):
             faults.append(f"{name} is {value:.6g}, {word} {bound:.6g} is asked")

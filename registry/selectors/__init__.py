@@ -21,7 +21,13 @@ from registry.selectors.files import (
     refusal_to_serve,
 )
 from registry.selectors.history import Happening, history_of, history_of_request
-from registry.selectors.judging import Judgement, facts_of, judge
+from registry.selectors.judging import (
+    Judgement,
+    facts_of,
+    failed_since,
+    judge,
+    standing_against,
+)
 from registry.selectors.loading import RegisteredPredictor, load, resolve
 from registry.selectors.production import Stay, list_stays
 from registry.selectors.records import (
@@ -55,7 +61,7 @@ from registry.selectors.standing import (
     standing_of,
     tally_of,
 )
-from registry.selectors.topics import topics_asked, warning_of_topic
+from registry.selectors.topics import topics_asked, warning_of_topic, warnings_of_policy
 from registry.selectors.trust import (
     get_trusted_type,
     list_trusted_types,
@@ -84,6 +90,7 @@ __all__ = [
     "count_production_versions",
     "deciding_roles",
     "facts_of",
+    "failed_since",
     "get_aliased",
     "get_conversion",
     "get_evidence",
@@ -125,6 +132,7 @@ __all__ = [
     "refusal_to_serve",
     "resolve",
     "side_by_side",
+    "standing_against",
     "standing_of",
     "tally_of",
     "topics_asked",
@@ -132,4 +140,5 @@ __all__ = [
     "trusted_types_of",
     "waiting_for",
     "warning_of_topic",
+    "warnings_of_policy",
 ]

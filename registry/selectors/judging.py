@@ -31,6 +31,7 @@ from registry.models import (
     RegisteredModel,
 )
 from registry.rules import gates, policies, signatures
+from registry.rules.weighing import FINDINGS
 from registry.selectors.authors import authors_of
 from registry.selectors.records import CARD, policy_in_force
 from registry.selectors.trust import trusted_no_more
@@ -51,19 +52,14 @@ def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     """Judge every gate that a version must pass to reach a stage."""
     stored = policy_in_force(version.registered_model.policy)
     policy = policies.Policy.model_validate(stored.document)
-    asked = policy.of(target)
     told = _told(version)
-    pieces = [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
-    history = _history(version, told, asked.gates)
+    history = _history(version, told, policy.of(target).gates)
     report = gates.evaluate(
-        target, asked, facts_of(version, at=at, target=target), pieces, at, history=history,
-        measured=policy.measured_before(target), below=policy.measured_below(target),
-    )  # fmt: skip
+        target, policy, facts_of(version, at=at, target=target), _valid(told), at, history=history
+    )
     report = replace(report, results=(*_by_an_author(stored, version), *report.results))
-    valid = {piece.name for piece in (*pieces, *history.twins)}
-    seen = sorted(valid.intersection(report.evidence))
     card = {name: str(getattr(version.registered_model, name)) for name in CARD}
-    judged_by = {"policy": stored.digest, "evidence": seen, "card": card}
+    judged_by = {"policy": stored.digest, "evidence": list(report.evidence), "card": card}
     return Judgement(report, stored, canonical.digest(judged_by))
 
 
@@ -78,10 +74,32 @@ def _by_an_author(stored: PromotionPolicy, version: ModelVersion) -> list[gates.
     return [gates.GateResult("policy", gates.Outcome.NOT_MET, reason)]
 
 
-# Reproductions and checks that failed, as `rules.repeats.has_failed` has it of one piece.
-_FAILED = Q(kind=policies.GateKind.REPRODUCTION) & ~Q(figures__contains={"is_identical": True}) | Q(
-    kind=policies.GateKind.CAUSALITY
-) & ~Q(figures__contains={"n_differing": 0})
+def standing_against(version: ModelVersion, *, at: datetime) -> list[str]:
+    """Return what stands against a version of production, whatever its policy asks for."""
+    return [f"gate {one.name}: {one.reason}" for one in _standing(version, at)]
+
+
+def failed_since(version: ModelVersion, *, at: datetime) -> list[str]:
+    """Return the reproductions and checks among that: what failed of what production rests on."""
+    return [
+        f"gate {one.name}: {one.reason}"
+        for one in _standing(version, at)
+        if one.name in policies.OF_A_RUN
+    ]
+
+
+def _standing(version: ModelVersion, at: datetime) -> list[gates.GateResult]:
+    stored = policy_in_force(version.registered_model.policy)
+    policy = policies.Policy.model_validate(stored.document)
+    told = _told(version)
+    facts = facts_of(version, at=at, target=Stage.PRODUCTION)
+    return gates.standing(
+        Stage.PRODUCTION, policy, facts, _valid(told), at, history=_history(version, told)
+    )
+
+
+def _valid(told: Sequence[Evidence]) -> list[gates.EvidenceFacts]:
+    return [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
 
 
 def _told(version: ModelVersion) -> list[Evidence]:
@@ -93,35 +111,31 @@ def _told(version: ModelVersion) -> list[Evidence]:
 
 
 def _history(
-    version: ModelVersion, told: Sequence[Evidence], asked: Sequence[policies.Gate]
+    version: ModelVersion, told: Sequence[Evidence], asked: Sequence[policies.Gate] = ()
 ) -> gates.History:
     """Return what no gate is met by and each tells; failures of the same bytes whatever comes."""
     earlier = [row for row in told if row.status == EvidenceStatus.SUPERSEDED]
-    repeats = _repeats(version)
-    failed = [row for row in repeats if row.status == EvidenceStatus.SUPERSEDED]
-    valid = [row for row in repeats if row.status == EvidenceStatus.VALID]
+    known = {row.pk for row in told if row.status == EvidenceStatus.VALID}
     return gates.History(
         earlier=[_facts(row) for row in earlier], older=_older(version, earlier, asked),
-        failed=[_facts(row) for row in failed],
-        twins=[_facts(row) for row in valid if row.version_id != version.pk],
+        repeats=[_facts(row) for row in _repeats(version) if row.pk not in known],
     )  # fmt: skip
 
 
 def _repeats(version: ModelVersion) -> list[Evidence]:
     """Return reproductions and checks of all versions of the same bytes.
 
-    The valid ones, and of each run the newest that failed and was superseded, so that their number
-    is that of runs.
+    The valid ones, and of each run by each code the newest of every finding that was superseded, so
+    that their number is that of runs; which findings are failures the rules know.
     """
-    speaks = ~Q(figures__contains={"is_same_code": False})
-    failed = Case(When(_FAILED & speaks, then=Value(True)), default=Value(False))
     rows = Evidence.objects.filter(
         version__digest=version.digest, kind__in=sorted(policies.OF_A_RUN), is_measured=True
-    ).annotate(has_failed=failed)
-    by_run = ["kind", KeyTransform("of", "figures"), "status", "has_failed"]
-    place = Window(RowNumber(), partition_by=by_run, order_by="-id")  # type: ignore[arg-type] # strings and expressions
-    newest = Q(status=EvidenceStatus.SUPERSEDED, has_failed=True, place=1)
-    return list(rows.annotate(place=place).filter(Q(status=EvidenceStatus.VALID) | newest))
+    )
+    alike: list[Any] = ["kind", "status", KeyTextTransform("code", "digests")]
+    alike += [KeyTextTransform(name, "figures") for name in FINDINGS]
+    place = Window(RowNumber(), partition_by=alike, order_by="-id")
+    newest = Q(status=EvidenceStatus.VALID) | Q(place=1)
+    return list(rows.annotate(place=place).filter(newest))
 
 
 def _older(
@@ -210,10 +224,13 @@ def _facts(piece: Evidence) -> gates.EvidenceFacts:
         produced_at=piece.produced_at,
         expires_at=piece.expires_at,
         is_current=piece.digests.get("code") in {None, "", provenance.code_digest()},
+        arrived=piece.pk,
+        is_superseded=piece.status == EvidenceStatus.SUPERSEDED,
         source=piece.source,
         reproduces=str(piece.figures.get("of", "")),
         data=str(piece.digests.get("data", "")),
         quality=str(piece.digests.get("quality", "")),
+        code=str(piece.digests.get("code", "")),
         computed=_computed(piece),
     )
 

@@ -16,7 +16,6 @@ from registry.services.conversions import convert_version
 from registry.services.evidence import (
     Measured,
     attest_evidence,
-    record_evidence,
     record_measurements,
 )
 from registry.services.loading import load, remembering_other_bytes
@@ -82,7 +81,6 @@ __all__ = [
     "open_file",
     "propose_type",
     "read_parameters_with",
-    "record_evidence",
     "record_measurements",
     "register_version",
     "reject_promotion",

@@ -1,5 +1,6 @@
 """Evidence: measured by a worker, or attested by a person."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +11,14 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from crowetrade_site.core import audit, canonical, idempotency, roles
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, translating
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, Unavailable, translating
 from registry import selectors
 from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, ModelVersion
 from registry.rules import names
 from registry.rules.errors import RuleError
 from registry.rules.policies import BUILT_IN, OF_A_RUN, GateKind
+from registry.rules.weighing import CLOCKS, number_of
 from registry.services.steps import require_sound
 
 LONGEST_SUMMARY = 10_000
@@ -65,6 +67,7 @@ def attest_evidence(
         raise InvalidInput(f"A summary has at most {LONGEST_SUMMARY} characters.")
     if expires_at is not None and expires_at <= at:
         raise InvalidInput("The evidence would have ended already.")
+    _require_numbers(figures or {})
     request = canonical.digest(
         {
             "verb": "attest_evidence", "version": str(version_id), "topic": topic,
@@ -86,12 +89,13 @@ def attest_evidence(
 
 
 @transaction.atomic(durable=True)
-def record_evidence(
-    *, version_id: UUID, kind: str, figures: Mapping[str, Any], digests: Mapping[str, str],
-    source: str, produced_at: datetime, at: datetime, environment: str = "", summary: str = "",
-    expires_at: datetime | None = None,
-) -> Evidence:  # fmt: skip
-    """Take over what a worker measured; called by jobs, not by people.
+def record_measurements(
+    *, version_id: UUID, pieces: Sequence[Measured], digests: Mapping[str, str], source: str,
+    produced_at: datetime, at: datetime, environment: str = "", expires_at: datetime | None = None,
+) -> list[Evidence]:  # fmt: skip
+    """Take over all that one computation measured, once; called by jobs, not by people.
+
+    What the source has handed in before is returned as it is, so that a job may ask twice.
 
     Parameters
     ----------
@@ -103,43 +107,22 @@ def record_evidence(
     Raises
     ------
     NotFound, InvalidInput, Conflict
-        No such version (404), no such kind, other bytes or no digest of data (422), the same was
-        handed in before (409).
-    """
-    version = _measurable(version_id, [kind], digests)
-    digests = _with_plain_data(digests)
-    piece, superseded = _store(
-        version, kind=kind, is_measured=True, figures=dict(figures), digests=dict(digests),
-        source=source, summary=summary, actor=None, at=at, produced_at=produced_at,
-        expires_at=expires_at, environment=environment,
-    )  # fmt: skip
-    _tell("measured", version, [piece], superseded, actor=None, at=at)
-    return piece
-
-
-@transaction.atomic(durable=True)
-def record_measurements(
-    *, version_id: UUID, pieces: Sequence[Measured], digests: Mapping[str, str], source: str,
-    produced_at: datetime, at: datetime, environment: str = "",
-) -> list[Evidence]:  # fmt: skip
-    """Take over all that one computation measured, once; called by jobs, not by people.
-
-    What the source has handed in before is returned as it is, so that a job may ask twice.
-
-    Raises
-    ------
-    NotFound, InvalidInput, Conflict
         No such version (404), no such kind, other bytes or no digest of data (422), the version is
         compromised (409).
+    Unavailable
+        It is dated in the future: a clock is wrong, and the job comes back (503).
     """
     version = _measurable(version_id, [piece.kind for piece in pieces], digests)
+    _require_past(produced_at)
+    for piece in pieces:
+        _require_numbers(piece.figures)
     digests = _with_plain_data(digests)
     known = {piece.kind: piece for piece in version.evidence.filter(source=source)}
     stored = [
         _store(
             version, kind=piece.kind, is_measured=True, figures=dict(piece.figures),
             digests=dict(digests), source=source, summary=piece.summary, actor=None, at=at,
-            produced_at=produced_at, expires_at=None, environment=environment,
+            produced_at=produced_at, expires_at=expires_at, environment=environment,
         )
         for piece in pieces
         if piece.kind not in known
@@ -163,6 +146,20 @@ def _measurable(version_id: UUID, kinds: Sequence[str], digests: Mapping[str, st
     return version
 
 
+def _require_past(produced_at: datetime) -> None:
+    """Refuse what is dated in the future, by the clock of the database, which all workers share.
+
+    No refusal for good: a failure that a fast worker found would never be heard of.
+    """
+    with transaction.get_connection().cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    if produced_at > now + CLOCKS:
+        raise Unavailable(
+            f"The evidence is dated {produced_at - now} in the future: check the clocks."
+        )
+
+
 def _with_plain_data(digests: Mapping[str, str]) -> dict[str, str]:
     """Return digests, that of the data as those of versions are: gates compare them."""
     if not digests.get("data"):
@@ -176,7 +173,10 @@ def _store(
     digests: dict[str, str], source: str, summary: str, actor: User | None, at: datetime,
     produced_at: datetime, expires_at: datetime | None, environment: str = "",
 ) -> tuple[Evidence, list[str]]:  # fmt: skip
-    """Write evidence; return it, and the digests of what it supersedes: same kind and subject."""
+    """Write evidence; return it, and the digests of what it supersedes: same kind and subject.
+
+    What came in before is superseded, whatever the clocks of those who measured it say.
+    """
     digest = canonical.digest(
         {
             "version": str(version.public_id), "kind": kind, "is_measured": is_measured,
@@ -186,9 +186,7 @@ def _store(
     )  # fmt: skip
     if Evidence.objects.filter(digest=digest).exists():
         raise Conflict(f"This evidence of {version} was handed in before.")
-    older = version.evidence.filter(
-        kind=kind, status=EvidenceStatus.VALID, produced_at__lte=produced_at
-    )
+    older = version.evidence.filter(kind=kind, status=EvidenceStatus.VALID)
     if kind == GateKind.MANUAL:
         older = older.filter(figures__topic=figures["topic"])
     if kind in OF_A_RUN:  # of one run and by one code, it says nothing of another
@@ -196,6 +194,8 @@ def _store(
             figures__contains={"of": figures.get("of")},
             digests__contains={"code": digests["code"]} if digests.get("code") else {},
         )
+    if kind == GateKind.CAUSALITY and figures.get("n_differing") == 0:  # it takes no proof back
+        older = older.filter(figures__contains={"n_differing": 0})
     if kind == GateKind.DATA_QUALITY:  # of one import of data, it says nothing of another
         which = {name: digests[name] for name in ("data", "quality") if digests.get(name)}
         older = older.filter(digests__contains=which)
@@ -209,6 +209,24 @@ def _store(
         expires_at=expires_at, handed_in_by=actor, environment=environment,
     )  # fmt: skip
     return piece, superseded
+
+
+def _require_numbers(figures: Mapping[str, Any]) -> None:
+    """Refuse numbers that neither gates nor pages can compute with."""
+    if name := next((name for name, value in figures.items() if not _fits_float64(value)), ""):
+        raise InvalidInput(f"The figure {name!r} holds a number that float64 cannot: leave it out.")
+
+
+def _fits_float64(value: Any) -> bool:
+    """Whether gates and pages can compute with a figure, and with all that it holds."""
+    if isinstance(value, Mapping):
+        return all(map(_fits_float64, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_fits_float64, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    number = number_of(value)
+    return number is not None and math.isfinite(number)
 
 
 def _tell(

@@ -27,7 +27,7 @@ def store_policy(
         Only validators and admins set policies, and none that judges a model of their own (403).
     InvalidInput
         It is no policy: an unknown key or gate, a value out of range; or a gate that nothing can
-        ever meet (422).
+        ever meet, or a stage that nobody decides about (422).
     Conflict
         It says what the version in force says. What another person stored may be stored again, by
         who then answers for it (409).
@@ -43,8 +43,8 @@ def store_policy(
     if earlier := idempotency.recall(actor, idempotency_key, request):
         return selectors.get_policy(earlier)
     policy = documents.parse(Policy, documents.loads(text, name="The policy"))
-    if never_met := policy.never_met():
-        raise InvalidInput(f"The policy asks for what nothing can meet: {'; '.join(never_met)}.")
+    if refusals := policy.refusals():
+        raise InvalidInput(f"The policy asks for what nothing can meet: {'; '.join(refusals)}.")
     document = policy.model_dump(mode="json")
     digest = canonical.digest(document)
     with transaction.get_connection().cursor() as cursor:

@@ -18,7 +18,6 @@ from registry import selectors
 from registry.jobs import Absent, require_intact
 from registry.lifecycle import RULES, UP, RequestStatus, Stage
 from registry.models import ModelVersion, RegisteredModel
-from registry.rules import gates
 from registry.services.promotions import end_request
 from registry.services.steps import (
     lock_version,
@@ -113,7 +112,9 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
     """Put the version that was in production before back there, and archive the present one.
 
     Versions that a later one superseded may return, the newest first. One whose bytes are missing
-    in the store is passed over, which the trail says: stopping does not wait for a backup.
+    in the store is passed over, which the trail says: stopping does not wait for a backup. So is
+    one that is known by now to look ahead, or whose evidence was not reproduced: it would be put
+    into production by nobody who knew.
 
     Raises
     ------
@@ -127,20 +128,19 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
         The stored bytes of the earlier version are other ones than were registered, or those of
         every earlier one are missing (409).
     GateNotMet
-        The earlier version may not be opened any more (422).
+        The earlier version may not be opened any more, or something failed of every one (422).
     """
     require_mover(actor)
     rule = RULES[Stage.ARCHIVED, Stage.PRODUCTION]
     require_role(actor, rule.of_any, "Validators, operators and admins roll back.")
     require_reason(rule, reason)
     model = selectors.get_model(model_name)
-    earlier, absent = _first_whole(model, at)
+    earlier, passed_over = _first_sound(model, at)
     with transaction.atomic(durable=True):
         present, left = _present_and_earlier(model)
-        if next((one for one in left if one not in absent), None) != earlier:
+        if next((one for one in left if one not in passed_over), None) != earlier:
             raise StaleState(f"{model} was rolled back, or promoted, by somebody else.")
-        facts = selectors.facts_of(earlier, at=at, target=Stage.PRODUCTION)
-        if failures := gates.standing(facts, at):
+        if failures := selectors.standing_against(earlier, at=at):
             raise GateNotMet(
                 f"{earlier} cannot return: {'; '.join(failures)}.", failures=failures, report={}
             )
@@ -149,7 +149,9 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
             heir=earlier, replaced_by=str(earlier.public_id),
         )  # fmt: skip
         told: dict[str, Any] = (
-            {"passed_over": [str(one.public_id) for one in absent]} if absent else {}
+            {"passed_over": {str(one.public_id): why for one, why in passed_over.items()}}
+            if passed_over
+            else {}
         )
         move(
             earlier, Stage.PRODUCTION, actor=actor, at=at, reason=reason, verb="restored",
@@ -158,21 +160,33 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
     return earlier
 
 
-def _first_whole(model: RegisteredModel, at: datetime) -> tuple[ModelVersion, list[ModelVersion]]:
-    """Return the newest earlier version whose bytes are there, and those that it passes over."""
+def _first_sound(
+    model: RegisteredModel, at: datetime
+) -> tuple[ModelVersion, dict[ModelVersion, str]]:
+    """Return the newest earlier version that may return, and why those before it may not."""
     _, left = _present_and_earlier(model)
-    absent = []
+    passed_over: dict[ModelVersion, str] = {}
+    failures: list[str] = []
     for one in left:
         try:
             require_intact(one, at=at)
         except Absent as missing:
-            logger.error(  # noqa: TRY400 - the reason is in the sentence
-                "A rollback passes over a version", extra={"reason": missing.detail}
-            )
-            absent.append(one)
+            why = missing.detail
         else:
-            return one, absent
-    raise Absent(f"The bytes of {absent[0]} are not in the artefact store, nor those before.")
+            failed = selectors.failed_since(one, at=at)
+            if not failed:
+                return one, passed_over
+            failures += failed
+            why = "; ".join(failed)
+        logger.error("A rollback passes over a version", extra={"reason": why})
+        passed_over[one] = why
+    if failures:
+        raise GateNotMet(
+            f"No earlier version of {model} can return: "
+            f"{' '.join(f'{one}: {why}.' for one, why in passed_over.items())}",
+            failures=failures, report={},
+        )  # fmt: skip
+    raise Absent(f"The bytes of {left[0]} are not in the artefact store, nor those before.")
 
 
 def _present_and_earlier(model: RegisteredModel) -> tuple[ModelVersion, list[ModelVersion]]:

@@ -280,7 +280,7 @@ class TestEvidence:
     def test_is_handed_in_of_what_looks_ahead(self, peeking, measured):
         piece = self.handed_in(measured)
 
-        assert piece.figures["n_differing"] > 0
+        assert piece.figures["n_decided_ahead"] == piece.figures["n_differing"] > 0
         assert piece.figures["first_difference"] >= 0
 
     def test_says_where_fills_are_at_the_close_that_decided_them(self, measured):
@@ -299,6 +299,7 @@ class TestEvidence:
         assert [one.figures["fills_look_ahead"] for one in told] == [0, 1]
         assert piece.figures["fills_look_ahead"] == 1
         assert piece.figures["n_differing"] >= 1
+        assert piece.figures["n_decided_ahead"] == 0
 
     def test_is_handed_in_as_a_failed_reproduction_where_it_comes_out_otherwise(self, measured):
         Run.objects.filter(pk=measured.pk).update(result_digest="d" * 64)

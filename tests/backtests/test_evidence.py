@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backtests import jobs, selectors, services, tasks
-from backtests.jobs import evaluation, handing
+from backtests.jobs import evaluation, handing, measured
+from backtests.jobs.seen import days_seen
 from backtests.models import Chunk, Run
 from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -329,8 +330,62 @@ class TestHandInEvidence:
 
         pieces = {piece.kind: piece.figures for piece in handing.pieces_of(run)}
 
-        assert pieces["pbo"] == {"probability": 0.2, "n_trials": 12}
+        paid = {name: run.spec["costs"][name] for name in measured.PAID}
+        conditions = paid | {"fills_look_ahead": 0}
+        assert pieces["pbo"] == {"probability": 0.2, "n_trials": 12} | conditions
         assert ("deflated_sharpe" in pieces) is is_its_own
+
+    @pytest.mark.parametrize(
+        ("searched", "known"),
+        [
+            ("signals.0.fast_bars", {*measured.PAID, "fills_look_ahead"}),
+            ("costs.commission_bps", {"fills_look_ahead"}),
+            ("fills", set(measured.PAID)),
+        ],
+    )
+    def test_tells_what_every_trial_of_a_search_was_filled_at_and_paid(
+        self, data, version, author, searched, known
+    ):
+        selection = {
+            "n_trials": 2,
+            "figures": {"pbo": {"value": 0.2}, "deflated_sharpe": {"value": 0.97}},
+        }
+        study = {
+            "selection": selection, "leaders": [{"parameters": {}}], "ledger": {"n_on_this_data": 2}
+        }  # fmt: skip
+        run = as_if(bound(author, fills={"at": "same_close_with_look_ahead"}), "sweep", study=study)
+        run.spec |= {"kind": "sweep", "search": {"kind": "grid", "over": {searched: [1, 2]}}}
+
+        pieces = {piece.kind: piece.figures for piece in handing.pieces_of(run)}
+
+        conditions = {*measured.PAID, "fills_look_ahead"}
+        assert conditions.intersection(pieces["pbo"]) == known
+        assert pieces["pbo"].get("fills_look_ahead", 1) == 1
+        # its best trial is the spec itself, whatever the others were
+        assert conditions <= set(pieces["deflated_sharpe"])
+
+    def test_says_how_much_of_its_data_the_version_was_made_from(
+        self, data, version, author, tmp_path
+    ):
+        start = data.last_at.date() - timedelta(days=9)
+        run = work_off(bound(author, start=str(start)))
+        shorter = bars_dataset(tmp_path, author, "shorter", n_days=299)
+        others = bars_dataset(tmp_path, author, "others", n_days=300, symbols=("X", "Y"))
+        before = bars_dataset(tmp_path, author, "before", n_days=100)
+
+        def seen(*made_from):
+            pieces = handing.pieces_of(run, [one.digest for one in made_from])
+            (days,) = {piece.figures.get("days_seen") for piece in pieces}
+            return days
+
+        # the same file less one bar is the same data under another digest
+        assert 0 < seen(shorter) < seen(data) <= 10
+        assert seen(others, before) == 0
+        assert seen(others, data) == seen(data)
+        assert seen() is None
+        assert days_seen(run, [data.digest, "f" * 64]) is None
+        run.summary = {}  # of a search, which keeps no account
+        assert days_seen(run, [data.digest]) == 10
 
     def test_does_not_take_a_search_for_cheap_fills(self, data, version, author):
         selection = {"n_trials": 2, "figures": {"deflated_sharpe": {"value": 0.99}}}

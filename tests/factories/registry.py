@@ -11,8 +11,8 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
 from registry.lifecycle import EvidenceStatus, Stage, VersionStatus
-from registry.models import ModelVersion, PromotionRequest, RegisteredModel
-from registry.rules.policies import GateKind
+from registry.models import Evidence, ModelVersion, PromotionRequest, RegisteredModel
+from registry.rules.policies import OF_A_RUN, OF_OTHER_EVIDENCE, GateKind
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
@@ -24,10 +24,12 @@ CARD: dict[str, Any] = {
 }  # fmt: skip
 SIGNATURE = {"inputs": [{"name": "x", "type": "double"}], "outputs": [{"type": "double"}]}
 FIGURES: dict[str, dict[str, Any]] = {
-    GateKind.BACKTEST: {"n_bars": 2520},
-    GateKind.WALK_FORWARD: {"sharpe": 0.8},
-    GateKind.DEFLATED_SHARPE: {"probability": 0.97},
-    GateKind.PBO: {"probability": 0.2},
+    GateKind.BACKTEST: {"n_bars": 2520, "fills_look_ahead": 0},
+    GateKind.WALK_FORWARD: {"sharpe": 0.8, "fills_look_ahead": 0},
+    GateKind.DEFLATED_SHARPE: {"probability": 0.97, "fills_look_ahead": 0},
+    GateKind.PBO: {"probability": 0.2, "fills_look_ahead": 0},
+    GateKind.DATA_QUALITY: {"n_errors": 0},
+    GateKind.CAUSALITY: {"n_cuts": 9, "n_differing": 0, "n_responding": 9},  # of the backtest
     GateKind.REPRODUCTION: {"is_identical": True},  # of the run before it
 }
 
@@ -69,22 +71,37 @@ def model_version(
     return version
 
 
+def measure(
+    version: ModelVersion, kind: str, figures: dict[str, Any], *, source: Any = "1",
+    at: datetime = AT, **more: Any,
+) -> Evidence:  # fmt: skip
+    """Hand in one piece of measured evidence, as the job of a run does."""
+    given = {"digests": {"artifact": version.digest}, "produced_at": at, "at": at}
+    stored = services.record_measurements(
+        version_id=version.public_id, pieces=[services.Measured(kind, figures)],
+        source=f"backtests.run:{source}", **given | more,
+    )  # fmt: skip
+    return next(piece for piece in stored if piece.kind == kind)
+
+
 def bring_evidence(
     version: ModelVersion, *kinds: str, days_ago: int = 1, at: datetime = AT, **figures: Any
 ) -> None:
     """Hand in measured evidence of these kinds, or of all that the default policy asks for."""
     for kind in kinds or tuple(FIGURES):
-        own = {"of": _newest_run(version)} if kind == GateKind.REPRODUCTION else {}
-        services.record_evidence(
-            version_id=version.public_id, kind=kind, figures=FIGURES[kind] | own | figures,
-            digests={"artifact": version.digest}, source=f"backtests.run:{next(_numbers)}",
+        own = {"of": _run_for(version, kind)} if kind in OF_A_RUN else {}
+        measure(
+            version, kind, FIGURES[kind] | own | figures, source=next(_numbers),
             produced_at=at - timedelta(days=days_ago), at=at,
         )  # fmt: skip
 
 
-def _newest_run(version: ModelVersion) -> str:
+def _run_for(version: ModelVersion, kind: str) -> str:
+    """Return the newest run that a reproduction, or a check, can be of."""
     measured = version.evidence.filter(status=EvidenceStatus.VALID, is_measured=True)
-    newest = measured.exclude(kind=GateKind.REPRODUCTION).order_by("-id").first()
+    if kind == GateKind.CAUSALITY:
+        measured = measured.filter(kind=GateKind.BACKTEST)
+    newest = measured.exclude(kind__in=OF_OTHER_EVIDENCE).order_by("-id").first()
     return "" if newest is None else newest.source.rpartition(":")[2]
 
 

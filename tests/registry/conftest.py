@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _default_policy(request):
-    """Store the first policy again where a flush took it away."""
+    """Store the default policy again where a flush took it away."""
     if "django_db" not in request.keywords:
         return
     request.getfixturevalue("transactional_db" if _is_transactional(request) else "db")
@@ -16,7 +16,8 @@ def _default_policy(request):
     from registry.models import PromotionPolicy
 
     if not PromotionPolicy.objects.exists():
-        import_module("registry.migrations.0002_default_policy").store(apps, None)
+        for name in ("0002_default_policy", "0015_default_policy_bounds_look_ahead"):
+            import_module(f"registry.migrations.{name}").store(apps, None)
 
 
 def _is_transactional(request):

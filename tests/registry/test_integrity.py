@@ -185,7 +185,7 @@ class TestPromotions:
 
         restored = AuditEvent.objects.get(verb="registry.version.restored")
         told = json.loads(restored.canonical)["after"]
-        assert told["passed_over"] == [str(missing.public_id)]
+        assert list(told["passed_over"]) == [str(missing.public_id)]
         missing.refresh_from_db()
         assert missing.compromised_at is None
         with pytest.raises(Corrupted, match="not in the artefact store"):

@@ -12,6 +12,7 @@ from registry.lifecycle import EvidenceStatus, Stage
 from registry.models import Evidence
 from registry.selectors import judging
 from registry.services.versions import VersionCard
+from tests.factories import registry
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
 from tests.factories.registry import model_version
@@ -45,15 +46,17 @@ def version(author):
     return model_version(author)
 
 
-def measure(version, kind="backtest", source="r1", *, minutes=0, quality="", **figures):
+def measure(
+    version, kind="backtest", source="r1", *, minutes=0, quality="", spec=SPEC, **figures
+):  # fmt: skip
     digests = {
-        "artifact": version.digest, "data": DATA, "spec": SPEC, "code": provenance.code_digest(),
+        "artifact": version.digest, "data": DATA, "code": provenance.code_digest(),
         "quality": quality,
     }  # fmt: skip
     given = {"n_bars": 500} if kind == "backtest" else {}
-    return services.record_evidence(
-        version_id=version.public_id, kind=kind, figures=given | figures, digests=digests,
-        source=f"backtests.run:{source}", produced_at=AT + timedelta(minutes=minutes), at=AT,
+    return registry.measure(
+        version, kind, given | figures, digests=digests | {"spec": spec}, source=source,
+        produced_at=AT + timedelta(minutes=minutes),
     )  # fmt: skip
 
 
@@ -151,6 +154,32 @@ class TestSameBytes:
 
         assert result.outcome == "met"
         assert result.reason.endswith("; not identical before, and deciding nothing now: r1")
+
+    def test_do_not_begin_anew_by_another_spec_of_them_nor_by_another_check(self, version, copy):
+        failed = measure(version, "causality", "c1", of="r1", **GOOD | {"n_differing": 3})
+        measure(version, "causality", "c2", minutes=1, of="r1", **GOOD)
+        measure(copy, source="r2", spec="6" * 64)
+        measure(copy, "causality", "c3", spec="6" * 64, of="r2", **GOOD)
+        failed.refresh_from_db()
+
+        result = lines(copy)["causality"]
+
+        assert failed.status == "valid"
+        assert (result.outcome, result.evidence) == ("not met", (failed.digest,))
+        assert (
+            "; of r1, of the same files and code as r2, which is evidence of: back" in result.reason
+        )
+
+    def test_are_judged_anew_by_whoever_approved_when_a_failure_is_told(self, version, copy):
+        measure(version)
+        before = selectors.judge(version, Stage.PRODUCTION, at=AT).evidence_digest
+        failed = measure(copy, "reproduction", "q1", spec="6" * 64, of="r9", is_identical=False)
+
+        judged = selectors.judge(version, Stage.PRODUCTION, at=AT)
+
+        assert judged.report.is_met
+        assert failed.digest in judged.report.evidence
+        assert judged.evidence_digest != before
 
     def test_give_no_good_check_away(self, version, copy):
         measure(version)

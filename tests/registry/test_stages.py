@@ -29,6 +29,7 @@ from registry.services import steps
 from tests.factories.registry import (
     attest_drill,
     bring_evidence,
+    measure,
     model_version,
     registered_model,
 )
@@ -265,6 +266,24 @@ class TestRollBack:
         assert [services.roll_back(**asked).pk for _ in range(2)] == [first.pk, oldest.pk]
         second.refresh_from_db()
         assert second.was_production_at is None
+
+    def test_passes_over_what_is_known_to_look_ahead(self, author, make_user, at):
+        model, first, _, operator = self.in_production_twice(author, make_user, at)
+        found = {"of": "r1", "n_cuts": 9, "n_differing": 3, "n_responding": 9}
+        measure(first, "causality", found)
+        asked = {"model_name": model.name, "actor": operator, "at": at, "reason": "drifted"}
+
+        with pytest.raises(GateNotMet, match=r"No earlier version of .* it looks ahead"):
+            services.roll_back(**asked)
+        oldest = model_version(author, model=model, stage=OLD)
+        ModelVersion.objects.filter(pk=oldest.pk).update(
+            was_production_at=at - timedelta(days=999), left_development_at=at
+        )
+        assert services.roll_back(**asked).pk == oldest.pk
+
+        told = json.loads(AuditEvent.objects.latest("id").canonical)["after"]["passed_over"]
+        assert list(told) == [str(first.public_id)]
+        assert "3 of 9 cuts" in told[str(first.public_id)]
 
     def test_restores_nothing_that_was_revived_and_archived(self, author, make_user, at):
         model, first, _, operator = self.in_production_twice(author, make_user, at)

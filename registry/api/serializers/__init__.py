@@ -12,6 +12,7 @@ from registry.api.serializers.decisions import (
     PromotionDetail,
     PromotionRow,
     PromotionWanted,
+    StoredPolicy,
     TargetQuery,
 )
 from registry.api.serializers.events import EventRow, EventsPage, EventsQuery
@@ -86,6 +87,7 @@ __all__ = [
     "SignatureRequest",
     "SignatureRow",
     "StayRow",
+    "StoredPolicy",
     "Tag",
     "TagKey",
     "TargetQuery",

@@ -70,7 +70,7 @@ class GateRow(serializers.Serializer[Any]):
     name = serializers.CharField()
     outcome = serializers.ChoiceField(
         [(str(outcome), str(outcome)) for outcome in Outcome],
-        help_text="What was not computed is not met.",
+        help_text="What was not computed is not met; what is told is in nobody's way.",
     )
     reason = serializers.CharField()
     evidence = serializers.ListField(
@@ -213,6 +213,22 @@ class PolicyRow(RowSerializer[PromotionPolicy]):
             "id", "name", "number", "digest", "text", "document", "reason", "stored_by",
             "created_at",
         ]  # fmt: skip
+
+
+class StoredPolicy(PolicyRow):
+    """What was stored, and what of it nobody brings."""
+
+    warnings = serializers.SerializerMethodField(
+        help_text="Gates that nothing on the platform measures, and figures that no evidence of "
+        "their kind has had."
+    )
+
+    class Meta(PolicyRow.Meta):
+        fields = [*PolicyRow.Meta.fields, "warnings"]
+
+    def get_warnings(self, policy: PromotionPolicy) -> list[str]:
+        """Hold the gates against what is measured."""
+        return selectors.warnings_of_policy(policy)
 
 
 class PolicyRequest(serializers.Serializer[Any]):

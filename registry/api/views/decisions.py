@@ -200,7 +200,7 @@ class PoliciesView(ListAPIView[PromotionPolicy]):
 
     @extend_schema(
         request=serializers.PolicyRequest,
-        responses={201: serializers.PolicyRow},
+        responses={201: serializers.StoredPolicy},
         parameters=[IDEMPOTENCY_KEY],
     )
     def post(self, request: Request) -> Response:
@@ -211,7 +211,7 @@ class PoliciesView(ListAPIView[PromotionPolicy]):
                 actor=caller(request), at=timezone.now(),
                 idempotency_key=idempotency_key(request), **wanted,
             )  # fmt: skip
-        return Response(serializers.PolicyRow(policy).data, status.HTTP_201_CREATED)
+        return Response(serializers.StoredPolicy(policy).data, status.HTTP_201_CREATED)
 
 
 class PolicyView(APIView):

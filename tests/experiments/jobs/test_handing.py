@@ -15,7 +15,7 @@ from registry import services as registering
 from registry.lifecycle import Stage
 from registry.models import Evidence
 from registry.rules import gates
-from registry.rules.policies import Gate, StagePolicy
+from registry.rules.policies import Gate, Policy, StagePolicy
 from tests.factories.accounts import account
 from tests.factories.experiments import AT, add_sums, returns, running
 from tests.factories.registry import model_version
@@ -50,7 +50,8 @@ def evidence_of(version):
 
 
 def gate_result(version, **bounds):
-    policy = StagePolicy(gates=(Gate(kind="experiment", **bounds),))
+    asked = StagePolicy(gates=(Gate(kind="experiment", **bounds),), approvals={"number": 1})
+    policy = Policy(staging=asked, production={"approvals": {"number": 2}})
     at = timezone.now()
     facts = registry.facts_of(version, at=at)
     from registry.selectors.judging import _facts

@@ -414,7 +414,7 @@ class TestPolicy:
         assert said(answer) == ["light v1 is in force."]
 
     def test_begins_with_the_text_of_its_page(self, validator):
-        policy = PromotionPolicy.objects.get()
+        policy = PromotionPolicy.objects.latest("number")
 
         html = login(validator).get(address(policy, "store_next")).content.decode()
 

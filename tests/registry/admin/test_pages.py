@@ -19,6 +19,7 @@ from tests.factories.backtests import AT
 from tests.factories.registry import (
     attest_drill,
     bring_evidence,
+    measure,
     model_version,
     promotion,
     registered_model,
@@ -42,7 +43,7 @@ def rows(author, validator):
     request = promotion(staged, author, validator=validator, at=timezone.now())
     services.report_tampering(version_id=made[0].public_id, path="x", found="0" * 64, at=AT)
     piece = staged.evidence.filter(is_measured=False).get()
-    return [model, *made, request, piece, PromotionPolicy.objects.get()]
+    return [model, *made, request, piece, PromotionPolicy.objects.latest("number")]
 
 
 class TestPages:
@@ -107,7 +108,7 @@ class TestPages:
             ("promotionrequest", "waiting=me", 0),
             ("promotionrequest", "status__exact=open", 1),
             ("evidence", "kind__exact=backtest", 1),
-            ("promotionpolicy", "q=default", 1),
+            ("promotionpolicy", "q=default", 2),
         ],
     )
     def test_filter_and_search(self, rows, author, name, query, n_rows):
@@ -122,10 +123,9 @@ class TestPages:
 class TestEvidence:
     def test_leads_to_what_measured_by_a_short_name(self, author):
         version, key = model_version(author), uuid4()
-        services.record_evidence(
-            version_id=version.public_id, kind="backtest", figures={"n_bars": 2520, "sharpe": 0.8},
+        measure(
+            version, "backtest", {"n_bars": 2520, "sharpe": 0.8}, source=key,
             digests={"artifact": version.digest, "data": "0" * 64},
-            source=f"backtests.run:{key}", produced_at=AT, at=AT,
         )  # fmt: skip
         page = reverse("admin:backtests_run_change", args=[key])
         browser = login(author)
@@ -175,6 +175,18 @@ class TestModelPage:
 
 
 class TestVersionPage:
+    def test_says_what_is_known_by_now_against_a_version_in_production(self, author):
+        version = model_version(author, stage=Stage.PRODUCTION)
+        found = {"of": "r1", "n_cuts": 9, "n_differing": 3, "n_responding": 9}
+        words = "Known by now, and no rollback returns to it"
+
+        assert words not in shown(login(author), version)
+        measure(version, "causality", found)
+
+        html = shown(login(author), version)
+        assert words in html
+        assert "at 3 of 9 cuts" in html
+
     def test_shows_gates_evidence_files_and_lineage(self, author, validator):
         version = model_version(author, stage=Stage.STAGING)
         bring_evidence(version, "reproduction", at=timezone.now())

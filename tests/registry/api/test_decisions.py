@@ -50,7 +50,7 @@ class TestAttest:
         [
             ("kill-switch-drill", ""),
             ("kil-swich-drill", "did you mean 'kill-switch-drill'? It asks for kill-switch-drill."),
-            ("xyz", "No gate of default v1 asks for the topic 'xyz'. It asks for kill-switch-dr"),
+            ("xyz", "No gate of default v2 asks for the topic 'xyz'. It asks for kill-switch-dr"),
         ],
     )
     def test_warns_of_a_topic_that_no_gate_asks_for(self, judge, version, topic, words):
@@ -149,15 +149,16 @@ class TestPolicies:
     def test_begin_with_the_default(self, api):
         rows = api.get(f"{POLICIES}?name=default").json()["results"]
 
-        assert [(row["number"], row["stored_by"]) for row in rows] == [(1, None)]
+        assert [(row["number"], row["stored_by"]) for row in rows] == [(2, None), (1, None)]
         assert "deflated_sharpe" in rows[0]["text"]
 
     def test_get_their_next_version(self, judge):
         answer = judge.post(POLICIES, {"name": "default", "text": TEXT, "reason": "stricter"})
 
         body = answer.json()
-        assert (answer.status_code, body["number"]) == (201, 2)
+        assert (answer.status_code, body["number"]) == (201, 3)
         assert body["document"]["production"]["gates"][0]["maximum"] == {"probability": 0.4}
+        assert body["warnings"] == []
         assert judge.get(f"{POLICIES}{body['id']}/").json()["text"] == TEXT
 
     def test_are_stored_once_by_one_key(self, judge):

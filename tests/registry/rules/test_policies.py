@@ -43,6 +43,8 @@ class TestPolicy:
             {"testing": {"gates": [{"kind": "integrity", "minimum": {"x": 1}}]}},
             {"testing": {"gates": [{"kind": "manual", "topic": "x", "unseen_data": True}]}},
             {"testing": {"gates": [{"kind": "reproduction", "unseen_data": True}]}},
+            {"testing": {"gates": [{"kind": "reproduction", "datasets": ["a" * 64]}]}},
+            {"testing": {"gates": [{"kind": "pbo", "datasets": ["SPY daily"]}]}},
             {"testing": {"gates": [{"kind": "pbo"}, {"kind": "pbo"}]}},
             {"testing": {"approvals": {"roles": ["researcher"]}}},
             {"testing": {"approvals": {"number": -1}}},
@@ -95,24 +97,58 @@ class TestNeverMet:
             }
         )
 
-        found = policy.never_met()
+        found = policy.refusals()
 
         assert [sentence.removeprefix("the gate ").split(" can ")[0] for sentence in found] == named
 
 
-class TestMeasuredBefore:
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("stage", "more", "words"),
+        [
+            (
+                "staging",
+                {"gates": [{"kind": "pbo", "minimum": {"x": 2}, "maximum": {"x": 1}}]},
+                "pbo of staging asks for x of at least 2 and at most 1",
+            ),
+            ("testing", {"approvals": {"roles": []}}, "nobody has a role that decides about test"),
+            ("staging", {"approvals": {"number": 1, "roles": []}}, "nobody has a role"),
+            (
+                "staging",
+                {"gates": [{"kind": "backtest"}, {"kind": "causality", "unseen_data": True}]},
+                "causality of staging has no data of its own",
+            ),
+        ],
+    )
+    def test_name_what_is_asked_for_in_vain(self, stage, more, words):
+        policy = Policy.model_validate(LEAST | {stage: LEAST.get(stage, {}) | more})
+
+        (found,) = policy.refusals()
+
+        assert found.startswith(words)
+
+    def test_are_none_of_a_figure_that_is_one_value(self):
+        gates = [{"kind": "pbo", "minimum": {"x": 1}, "maximum": {"x": 1, "y": 0}}]
+
+        policy = Policy.model_validate(LEAST | {"testing": {"gates": gates}})
+
+        assert policy.refusals() == []
+
+
+class TestDeciding:
     @pytest.mark.parametrize(
         ("stage", "kinds"),
-        [("production", ["backtest"]), ("staging", ["pbo"]), ("testing", []), ("archived", [])],
-    )
-    def test_is_of_the_nearest_stage_below(self, stage, kinds):
+        [("production", ["backtest"]), ("staging", ["backtest"]), ("testing", ["pbo"]),
+         ("archived", [])],
+    )  # fmt: skip
+    def test_is_of_the_stage_or_the_nearest_below(self, stage, kinds):
         gates = {"testing": ["pbo", "reproduction"], "staging": ["backtest", "experiment"]}
         asked = {name: {"gates": [{"kind": k} for k in of]} for name, of in gates.items()}
         policy = Policy.model_validate(
             {**LEAST, **asked, "staging": LEAST["staging"] | asked["staging"]}
         )
 
-        assert [str(gate.kind) for gate in policy.measured_before(stage)] == kinds
+        assert [str(gate.kind) for gate in policy.deciding(stage)] == kinds
 
 
 class TestMeasuredBelow:

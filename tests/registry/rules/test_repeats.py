@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.rules.gates import EvidenceFacts, History, Outcome, evaluate
-from registry.rules.policies import Gate, StagePolicy
-from tests.registry.rules.test_gates import DIGEST, NOW, SOUND, piece
+from registry.rules.gates import EvidenceFacts, History, Outcome, evaluate, standing
+from registry.rules.policies import Gate
+from tests.registry.rules.test_gates import DIGEST, NOW, SOUND, asking, piece
 
 
 class TestReproduction:
@@ -23,9 +23,9 @@ class TestReproduction:
         given = {"kind": "reproduction", "figures": {"is_identical": True}, "reproduces": run}
         return piece(**given | more)
 
-    def judged(self, *evidence, gates=GATES, measured=()):
-        policy = StagePolicy(gates=gates)
-        return evaluate("production", policy, SOUND, evidence, NOW, measured=measured).results[-1]
+    def judged(self, *evidence, gates=GATES, below=()):
+        policy = asking(production=gates, staging=below)
+        return evaluate("production", policy, SOUND, evidence, NOW).results[-1]
 
     def test_counts_of_a_run_that_evidence_rests_on_and_says_which(self):
         result = self.judged(self.WALK, self.PBO, self.of("r1"))
@@ -112,7 +112,7 @@ class TestReproduction:
         assert result.reason.endswith("; reproduce one of: r1")
 
     def test_rests_on_the_gates_before_where_its_stage_measures_nothing(self):
-        met = self.judged(self.WALK, self.of("r1"), gates=(self.GATE,), measured=self.GATES)
+        met = self.judged(self.WALK, self.of("r1"), gates=(self.GATE,), below=self.GATES)
         alone = self.judged(self.WALK, self.of("r1"), gates=(self.GATE,))
 
         assert met.outcome == Outcome.MET
@@ -123,8 +123,8 @@ class TestReproduction:
         below = (Gate(kind="backtest", max_age_days=180),)
         given = [piece(name="b", source="backtests.run:r0") if backtest is None else backtest]
         given += [self.WALK, self.of("r1", name="good", produced_at=NOW), *evidence]
-        policy = StagePolicy(gates=own)
-        return evaluate("production", policy, SOUND, given, NOW, below=below, **more).results[-1]
+        policy = asking(production=own, staging=below)
+        return evaluate("production", policy, SOUND, given, NOW, **more).results[-1]
 
     def test_that_failed_of_a_run_that_a_stage_below_rests_on_stops_this_one(self):
         result = self.relying(self.of("r0", name="f", figures={"is_identical": False}))
@@ -141,10 +141,7 @@ class TestReproduction:
         backtest = piece(name="b", source="backtests.run:r0")
         below = (Gate(kind="backtest"),)
 
-        policy = StagePolicy(gates=self.GATES)
-        *_, result = evaluate(
-            "production", policy, SOUND, [backtest, self.WALK, self.of("r0")], NOW, below=below
-        ).results
+        result = self.judged(backtest, self.WALK, self.of("r0"), below=below)
 
         assert result.outcome == Outcome.NOT_MET
         assert result.reason.endswith("; reproduce one of: r1")
@@ -216,9 +213,9 @@ class TestReproduction:
         assert result.reason.endswith("; not identical before, and deciding nothing now: r0")
 
     def test_that_failed_and_was_superseded_by_a_good_one_is_told(self):
-        failed = self.of("r0", name="f", figures={"is_identical": False})
+        failed = self.of("r0", name="f", figures={"is_identical": False}, is_superseded=True)
 
-        result = self.relying(self.of("r0", name="g"), history=History(earlier=[failed]))
+        result = self.relying(self.of("r0", name="g"), history=History(repeats=[failed]))
 
         assert result.outcome == Outcome.MET
         assert result.reason.endswith("; not identical before, and deciding nothing now: r0")
@@ -255,9 +252,8 @@ class TestEveryReproduction:
     ]
 
     def judged(self, evidence):
-        policy = StagePolicy(gates=self.GATES)
-        given = [*self.RUNS, *evidence]
-        return evaluate("production", policy, SOUND, given, NOW, below=self.BELOW).results[-1]
+        policy = asking(production=self.GATES, staging=self.BELOW)
+        return evaluate("production", policy, SOUND, [*self.RUNS, *evidence], NOW).results[-1]
 
     @given(st.lists(repeats, max_size=6, unique_by=lambda one: one.name))
     def test_meets_the_gate_only_where_none_that_is_relied_on_has_failed(self, evidence):
@@ -296,10 +292,10 @@ class TestCausality:
         given = {"name": "c", "kind": "causality", "figures": self.GOOD, "reproduces": run}
         return piece(**given | more)
 
-    def judged(self, *evidence, gates=GATES, below=()):
-        policy = StagePolicy(gates=gates)
+    def judged(self, *evidence, gates=GATES, below=(), **more):
+        policy = asking(staging=gates, testing=below)
         given = [self.BACKTEST, self.WALK, *evidence]
-        return evaluate("staging", policy, SOUND, given, NOW, below=below).results[-1]
+        return evaluate("staging", policy, SOUND, given, NOW, **more).results[-1]
 
     def test_is_met_by_a_check_of_the_backtest_that_counts(self):
         result = self.judged(self.of("r1"))
@@ -386,6 +382,138 @@ class TestCausality:
         assert "responded at 4 of 9 cuts" in lenient.reason
 
 
+checks = st.builds(
+    EvidenceFacts,
+    name=st.text("abc", min_size=1, max_size=3),
+    kind=st.just("causality"),
+    topic=st.just(""),
+    is_measured=st.just(True),
+    figures=st.fixed_dictionaries(
+        {"n_cuts": st.just(9), "n_differing": st.integers(0, 2), "n_responding": st.just(9)}
+    ),
+    version_digest=st.just(DIGEST),
+    produced_at=st.integers(-200, 0).map(lambda days: NOW + timedelta(days=days)),
+    arrived=st.integers(0, 9),
+    is_superseded=st.booleans(),
+    reproduces=st.sampled_from(["r0", "r1"]),
+)
+
+
+class TestEveryCheck:
+    @given(st.lists(checks, max_size=6, unique_by=lambda one: one.name))
+    def test_meets_the_gate_only_where_none_ever_found_anything(self, evidence):
+        rests = piece(name="B", kind="backtest", source="backtests.run:r1")
+        policy = asking(staging=(Gate(kind="backtest"), Gate(kind="causality")))
+        valid = [one for one in evidence if not one.is_superseded]
+        history = History(repeats=[one for one in evidence if one.is_superseded])
+
+        result = evaluate("staging", policy, SOUND, [rests, *valid], NOW, history=history)
+
+        found = any(one.figures["n_differing"] for one in evidence)
+        is_checked = any(one.reproduces == "r1" for one in valid)
+        assert result.is_met == (is_checked and not found)
+
+
+class TestLookAhead:
+    """One difference is a proof, and a later check without one only the absence of one."""
+
+    GATES = (Gate(kind="backtest"), Gate(kind="causality"))
+    BACKTEST = piece(name="b", source="backtests.run:r1", code="c", figures={"fills_look_ahead": 0})
+
+    def of(self, run, n_differing=0, **more):
+        figures = {"n_cuts": 40, "n_differing": n_differing, "n_responding": 40}
+        figures |= {"fills_look_ahead": 0} | more.pop("figures", {})
+        given = {"name": f"{run}-{n_differing}", "kind": "causality", "reproduces": run}
+        return piece(**given | {"figures": figures, "code": "c"} | more)
+
+    def judged(self, *evidence, repeats=(), gates=GATES, rests=(BACKTEST,)):
+        policy, history = asking(staging=gates), History(repeats=repeats)
+        return evaluate("staging", policy, SOUND, [*rests, *evidence], NOW, history=history)
+
+    def test_is_cleared_by_no_later_check_of_the_run(self):
+        again = self.of("r1", produced_at=NOW, arrived=9)
+
+        for found in (self.of("r1", 7), self.of("r1", 7, is_superseded=True)):
+            result = self.judged(again, repeats=[found]).results[-1]
+
+            assert (result.outcome, result.evidence) == ("not met", ("r1-7",))
+            assert result.reason == (
+                "it looks ahead: what was decided before a cut changed with the bars after it, at "
+                "7 of 40 cuts; of r1, which is evidence of: backtest"
+            )
+
+    def test_is_evaded_by_no_run_of_the_same_files(self):
+        """A capital one dollar larger is another computation, and decides by the same code."""
+        other = self.of("r0", 7, computed="data:other:c", is_current=False)
+
+        result = self.judged(self.of("r1"), repeats=[other]).results[-1]
+
+        assert (result.outcome, result.evidence) == ("not met", ("r0-7",))
+        assert result.reason.endswith(
+            "; of r0, of the same files and code as r1, which is evidence of: backtest"
+        )
+
+    def test_is_evaded_by_no_policy_of_other_gates(self):
+        walk = piece(name="w", kind="walk_forward", source="backtests.run:r2", code="c")
+
+        report = self.judged(self.of("r0", 7), gates=(Gate(kind="walk_forward"),), rests=[walk])
+
+        assert not report.is_met
+        assert report.results[0].reason.endswith(
+            "; of r0, of the same files and code as r2, which is evidence of: walk_forward"
+        )
+
+    def test_of_the_code_in_force_stops_where_nothing_is_relied_on(self):
+        report = self.judged(self.of("r0", 7), gates=(), rests=[])
+
+        (failure,) = report.failures
+        assert failure.startswith("gate causality: it looks ahead: ")
+        assert failure.endswith("; of r0, of the same files by the code in force")
+
+    def test_of_other_code_is_told_and_approved_with_the_rest(self):
+        other = self.of("r0", 7, code="old", is_current=False)
+
+        report = self.judged(self.of("r1"), repeats=[other])
+
+        assert report.is_met
+        assert report.results[-1].told == ("r0-7",)
+        assert "r0-7" in report.evidence
+        assert report.results[-1].reason.endswith(
+            "; looking ahead before, and deciding nothing now: r0"
+        )
+
+    def test_by_other_code_is_one_of_the_run_that_it_came_to(self):
+        found = self.of("r1", 7, code="new", is_current=False, figures={"is_same_code": False})
+
+        assert not self.judged(found).is_met
+
+    @pytest.mark.parametrize(("fills", "is_met"), [(0, True), (1, False)])
+    def test_of_fills_alone_is_of_runs_that_are_filled_alike(self, fills, is_met):
+        rests = [replace(self.BACKTEST, figures={"fills_look_ahead": fills})]
+        found = self.of("r0", 7, figures={"fills_look_ahead": 1, "n_decided_ahead": 0})
+
+        report = self.judged(self.of("r1"), repeats=[found], rests=rests)
+
+        assert report.is_met is is_met
+        assert is_met or "filled at the close that decided them" in report.failures[0]
+
+    def test_of_decisions_is_of_the_files_however_they_are_filled(self):
+        found = self.of("r0", 7, figures={"fills_look_ahead": 1, "n_decided_ahead": 2})
+
+        assert not self.judged(self.of("r1"), repeats=[found]).is_met
+
+    @pytest.mark.parametrize("more", [{"version_digest": "e" * 64}, {"is_measured": False}])
+    def test_of_other_bytes_or_attested_is_no_proof(self, more):
+        assert self.judged(self.of("r1"), repeats=[self.of("r0", 7, **more)]).is_met
+
+    def test_is_told_where_a_stored_gate_asks_for_unseen_data(self):
+        gates = (Gate(kind="backtest"), Gate(kind="causality", unseen_data=True))
+
+        result = self.judged(self.of("r1", 7), gates=gates).results[-1]
+
+        assert result.reason.startswith("it looks ahead: ")
+
+
 class TestUnasked:
     """Failures of what is relied on stop, whether or not the policy has a gate for them."""
 
@@ -396,10 +524,9 @@ class TestUnasked:
         bad = {"n_cuts": 9, "n_differing": 3, "n_responding": 9, "is_identical": False}
         return piece(**{"name": "f", "kind": kind, "figures": bad, "reproduces": run} | more)
 
-    def judged(self, *evidence, history=None):
-        policy = StagePolicy(gates=self.GATES)
-        given = [self.BACKTEST, *evidence]
-        return evaluate("staging", policy, SOUND, given, NOW, history=history or History())
+    def judged(self, *evidence):
+        policy = asking(staging=self.GATES)
+        return evaluate("staging", policy, SOUND, [self.BACKTEST, *evidence], NOW)
 
     @pytest.mark.parametrize("kind", ["causality", "reproduction"])
     def test_of_what_is_relied_on_stop(self, kind):
@@ -412,77 +539,79 @@ class TestUnasked:
         assert not report.is_met
 
     @pytest.mark.parametrize("kind", ["causality", "reproduction"])
-    def test_of_what_decides_nothing_any_more_are_told(self, kind):
-        report = self.judged(self.of(kind, "r0"))
+    def test_of_what_decides_nothing_any_more_are_told_and_no_gate_is_met(self, kind):
+        report = self.judged(self.of(kind, "r0", code="old", is_current=False))
 
+        told = report.results[0]
         assert report.is_met
-        assert report.results[0].reason.startswith("none of a run that gates rest on has failed; ")
-        assert report.results[0].reason.endswith("before, and deciding nothing now: r0")
+        assert (told.name, told.outcome, told.told) == (kind, "told", ("f",))
+        assert told.reason.startswith("no gate asks for it, and none of what gates rest on failed;")
+        assert told.reason.endswith("before, and deciding nothing now: r0")
+        assert report.document()["gates"][0]["evidence"] == ["f"]
+        assert report.evidence == ("b", "f")
 
     def test_are_no_line_where_there_are_none(self):
         good = self.of("causality", figures={"n_cuts": 9, "n_differing": 0, "n_responding": 9})
 
         assert [one.name for one in self.judged(good).results] == ["backtest"]
 
-    def test_stop_every_stage_above(self):
-        report = evaluate(
-            "production", StagePolicy(), SOUND, [self.BACKTEST, self.of("causality")], NOW,
-            measured=self.GATES, below=self.GATES,
-        )  # fmt: skip
+    def test_stop_every_stage_above_and_a_rollback(self):
+        policy, given = asking(staging=self.GATES), [self.BACKTEST, self.of("causality")]
+
+        report = evaluate("production", policy, SOUND, given, NOW)
 
         assert [(one.name, one.outcome) for one in report.results] == [("causality", "not met")]
+        assert standing("production", policy, SOUND, given, NOW) == list(report.results)
 
 
 class TestSameBytes:
     """The same computation does not begin anew under another number, nor by running once more."""
 
     SAME = "data:spec:code"
-    GATES = (Gate(kind="backtest"), Gate(kind="causality"))
+    GATES = (Gate(kind="backtest"), Gate(kind="reproduction"))
     BACKTEST = piece(name="b", source="backtests.run:r2", computed=SAME)
-    BAD = {"n_cuts": 9, "n_differing": 3, "n_responding": 9}
 
-    def of(self, run, n_differing=0, **more):
-        figures = self.BAD | {"n_differing": n_differing}
-        given = {"name": run, "kind": "causality", "figures": figures, "reproduces": run}
-        return piece(**given | {"computed": self.SAME} | more)
+    def of(self, run, *, is_identical=True, **more):
+        given = {"name": run, "kind": "reproduction", "figures": {"is_identical": is_identical}}
+        return piece(**given | {"reproduces": run, "computed": self.SAME} | more)
 
-    def judged(self, *evidence, twins=(), failed=()):
-        history = History(twins=twins, failed=failed)
-        policy, given = StagePolicy(gates=self.GATES), [self.BACKTEST, *evidence]
+    def judged(self, *evidence, repeats=()):
+        policy, given = asking(staging=self.GATES), [self.BACKTEST, *evidence]
+        history = History(repeats=repeats)
         return evaluate("staging", policy, SOUND, given, NOW, history=history).results[-1]
 
     def test_a_failure_of_the_same_computation_stops(self):
-        for result in (self.judged(self.of("r1", 3)), self.judged(twins=[self.of("r1", 3)])):
+        failed = self.of("r1", is_identical=False)
+
+        for result in (self.judged(failed), self.judged(repeats=[failed])):
             assert (result.outcome, result.evidence) == ("not met", ("r1",))
             assert result.reason.endswith(
                 "; of r1, the same computation as r2, which is evidence of: backtest"
             )
 
-    def test_a_later_good_check_of_the_run_itself_takes_it_back(self):
-        before = self.of("r1", 3, produced_at=NOW - timedelta(days=2))
+    def test_a_later_good_one_of_the_run_itself_takes_it_back(self):
+        before = self.of("r1", is_identical=False, produced_at=NOW - timedelta(days=2))
 
-        result = self.judged(self.of("r2"), twins=[before])
+        result = self.judged(self.of("r2"), repeats=[before])
 
         assert (result.outcome, result.evidence) == ("met", ("r2",))
-        assert result.reason.endswith("; looking ahead before, and deciding nothing now: r1")
+        assert result.reason.endswith("; not identical before, and deciding nothing now: r1")
 
-    def test_an_earlier_one_does_not(self):
-        earlier = self.of("r2", produced_at=NOW - timedelta(days=2))
+    def test_one_that_came_in_earlier_does_not_whatever_its_clock_says(self):
+        fast = self.of("r2", produced_at=NOW, arrived=1)
 
-        assert self.judged(earlier, twins=[self.of("r1", 3)]).evidence == ("r1",)
+        result = self.judged(fast, repeats=[self.of("r1", is_identical=False, arrived=2)])
 
-    def test_good_checks_of_twins_meet_no_gate(self):
-        assert self.judged(twins=[self.of("r1")]).outcome == Outcome.NOT_COMPUTED
+        assert result.evidence == ("r1",)
 
-    def test_a_failure_of_another_computation_is_told(self):
-        for other in (self.of("r1", 3, computed="other"), self.of("r1", 3, computed="")):
-            result = self.judged(self.of("r2"), twins=[other])
+    def test_good_ones_of_twins_meet_no_gate(self):
+        assert self.judged(repeats=[self.of("r1")]).outcome == Outcome.NOT_COMPUTED
 
-            assert result.outcome == Outcome.MET
-            assert result.reason.endswith("; looking ahead before, and deciding nothing now: r1")
-
-    def test_a_failure_that_was_superseded_is_told(self):
-        result = self.judged(self.of("r2"), failed=[self.of("r1", 3)])
+    @pytest.mark.parametrize(
+        "more", [{"computed": "other"}, {"computed": ""}, {"is_superseded": True}]
+    )
+    def test_a_failure_that_is_of_another_or_was_superseded_is_told(self, more):
+        result = self.judged(self.of("r2"), repeats=[self.of("r1", is_identical=False, **more)])
 
         assert result.outcome == Outcome.MET
-        assert result.reason.endswith("; looking ahead before, and deciding nothing now: r1")
+        assert result.reason.endswith("; not identical before, and deciding nothing now: r1")

@@ -1,22 +1,26 @@
 """Evidence, measured and attested."""
 
 from datetime import timedelta
+from itertools import count
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from crowetrade_site.core import roles
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
 from registry.models import Evidence
+from tests.factories import registry
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
 from tests.factories.registry import events_of, model_version
 
 pytestmark = pytest.mark.django_db
+sources = count(1)
 
 
 @pytest.fixture
@@ -39,12 +43,9 @@ def attest(version, actor, **more):
     return services.attest_evidence(version_id=version.public_id, **given | more)
 
 
-def measure(version, **more):
-    given = {
-        "kind": "backtest", "figures": {"n_bars": 500}, "digests": {"artifact": version.digest},
-        "source": "backtests.run:1", "produced_at": AT, "at": AT,
-    }  # fmt: skip
-    return services.record_evidence(version_id=version.public_id, **given | more)
+def measure(version, kind="backtest", figures=None, **more):
+    source = {"source": next(sources)}
+    return registry.measure(version, kind, figures or {"n_bars": 500}, **source | more)
 
 
 class TestAttest:
@@ -84,6 +85,12 @@ class TestAttest:
         with pytest.raises(InvalidInput):
             attest(version, validator, **more)
 
+    @pytest.mark.parametrize("figure", [10**400, -(10**400), {"of": [1.0, 10**400]}, float("inf")])
+    def test_refuses_numbers_that_nothing_computes_with(self, version, validator, figure):
+        with pytest.raises(InvalidInput, match="'seconds' holds a number that float64 cannot"):
+            attest(version, validator, figures={"seconds": figure})
+        assert not Evidence.objects.exists()
+
     @pytest.mark.parametrize("role", [Role.RESEARCHER, Role.OPERATOR, Role.AUDITOR])
     def test_is_for_those_who_judge(self, version, role):
         with pytest.raises(Forbidden):
@@ -113,12 +120,32 @@ class TestRecord:
         assert events_of(version)[1:] == ["evidence.measured"]
         assert AuditEvent.objects.latest("id").actor == "system"
 
-    def test_supersedes_what_is_older(self, version):
-        old = measure(version, produced_at=AT - timedelta(days=1))
+    @pytest.mark.parametrize("minutes", [-30, 30])
+    def test_supersedes_what_came_in_before_whatever_clocks_say(self, version, minutes):
+        old = measure(version, produced_at=AT + timedelta(minutes=minutes))
         measure(version)
 
         old.refresh_from_db()
         assert old.status == "superseded"
+
+    def test_of_a_proven_look_ahead_is_superseded_by_another_proof_alone(self, version):
+        found, clean, again = (
+            measure(version, kind="causality", figures={"of": "r", "n_differing": n})
+            for n in (7, 0, 2)
+        )
+
+        for piece, status in ((found, "superseded"), (clean, "superseded"), (again, "valid")):
+            piece.refresh_from_db()
+            assert piece.status == status
+        measure(version, kind="causality", figures={"of": "r", "n_differing": 0})
+        again.refresh_from_db()
+        assert again.status == "valid"
+
+    def test_waits_where_it_is_dated_in_the_future(self, version):
+        with pytest.raises(Unavailable, match="check the clocks"):
+            measure(version, produced_at=timezone.now() + timedelta(minutes=30))
+
+        assert measure(version, produced_at=timezone.now() + timedelta(minutes=3)).pk
 
     @pytest.mark.parametrize(
         ("kind", "of", "one", "other"),
@@ -151,11 +178,9 @@ class TestRecord:
         with pytest.raises(InvalidInput):
             measure(version, **more)
 
-    def test_refuses_what_was_handed_in_before(self, version):
-        measure(version)
-
-        with pytest.raises(Conflict):
-            measure(version)
+    def test_of_one_source_is_taken_once(self, version):
+        assert measure(version, source="r").pk == measure(version, source="r").pk
+        assert events_of(version)[1:] == ["evidence.measured"]
 
     def test_of_none_is_not_found(self, version):
         version.public_id = uuid4()

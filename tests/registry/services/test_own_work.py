@@ -140,7 +140,7 @@ class TestPolicy:
         assert services.store_policy(name="light", actor=author, **asked).number == 1
         assert copied.registered_model.policy == "default"
         judge = account("validator")
-        assert services.store_policy(name="default", actor=judge, **asked).number == 2
+        assert services.store_policy(name="default", actor=judge, **asked).number == 3
 
     def test_of_a_copy_is_chosen_by_no_author_of_the_original(self, author, other):
         copied = copy_of(model_version(author), other)

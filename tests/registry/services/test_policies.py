@@ -12,7 +12,7 @@ from registry.models import PromotionPolicy
 from registry.rules.policies import Policy
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
-from tests.factories.registry import events_of, model_version, registered_model
+from tests.factories.registry import bring_evidence, events_of, model_version, registered_model
 
 pytestmark = pytest.mark.django_db
 TEXT = "staging: {approvals: {number: 1}}\nproduction: {approvals: {number: 2}}\n"
@@ -67,7 +67,7 @@ class TestStore:
     def test_refuses_what_is_no_policy(self, judge, more):
         with pytest.raises(InvalidInput):
             store(judge, **more)
-        assert PromotionPolicy.objects.count() == 1
+        assert not PromotionPolicy.objects.exclude(name="default").exists()
 
     @pytest.mark.parametrize("role", [Role.RESEARCHER, Role.OPERATOR, Role.AUDITOR])
     def test_is_for_those_who_judge(self, role):
@@ -132,3 +132,22 @@ class TestAssign:
             with pytest.raises(refusal):
                 services.assign_policy(**given | more)
         assert AuditEvent.objects.count() == before
+
+
+class TestWarnings:
+    def test_name_what_nobody_brings_and_the_nearest_figure(self):
+        version = model_version(account(Role.RESEARCHER, "someone"))
+        bring_evidence(version, "walk_forward")
+        stored = services.store_policy(
+            name="odd", actor=account(Role.ADMIN, "odd"), at=AT, reason="For this test.",
+            text="testing: {gates: [{kind: stress}, {kind: pbo, minimum: {pob: 1}}]}\n"
+            "staging:\n"
+            "  gates: [{kind: walk_forward, minimum: {sharp: 1, sharpe: 1}}]\n"
+            "  approvals: {number: 1}\n"
+            "production: {approvals: {number: 2}}\n",
+        )  # fmt: skip
+
+        stress, sharp = selectors.warnings_of_policy(stored)
+        assert stress.startswith("stress of testing: nothing on the platform measures it")
+        assert sharp.startswith("walk_forward of staging: no evidence of the kind has a figure ")
+        assert sharp.endswith("'sharp'; did you mean 'sharpe'?")

@@ -73,7 +73,7 @@ def execute(request, who, at=AT):
 class TestRequest:
     def test_keeps_policy_bytes_and_evidence(self, request_, staged):
         assert request_.version_digest == staged.digest
-        assert str(request_.policy) == "default v1"
+        assert str(request_.policy) == "default v2"
         assert request_.report["is_met"]
         assert request_.expires_at == AT + timedelta(days=30)
         assert events_of(request_) == ["promotion.requested"]

@@ -11,7 +11,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("registry", "0014_missing_values_of_conversions")]
+    dependencies = [("registry", "0015_default_policy_bounds_look_ahead")]
     operations = [
         AddIndexConcurrently(
             model_name="modelversion",
