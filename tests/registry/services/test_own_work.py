@@ -166,7 +166,7 @@ class TestPolicy:
         taken = services.store_policy(
             name="default", text=LIGHT, actor=judge, at=AT, reason="I answer for it."
         )
-        assert taken.number == 3
+        assert taken.number == 4
         assert services.request_promotion(**ask).policy == taken
 
     def test_is_a_gate_not_met_of_a_copy_too(self, author, other):

@@ -248,7 +248,7 @@ class TestPolicyInForce:
 
         standing = selectors.standing_of(selectors.get_request(request_.public_id), at=AT)
 
-        assert str(standing.policy) == "default v2"
+        assert str(standing.policy) == "default v3"
         assert judges[0] not in standing.may_approve
         assert judges[1] in standing.may_approve
 
