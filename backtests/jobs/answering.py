@@ -6,6 +6,7 @@ platform judges a running experiment.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,11 @@ from experiments.plans.observed import Observed
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.power import detectable_information_ratio, years_to_detect
+from experiments.statistics.sequential import Sequence as Intervals
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 METRIC = "return"
 MOST_PERIODS = 100_000  # that a plan can have
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -88,7 +91,7 @@ def answer(plan: ExperimentPlan, paired: Paired) -> tuple[Findings, Decision, in
     is the one at the end.
     """
     findings = analyze(plan, Observed({METRIC: table_of(plan, paired)}))
-    ended = _first_decision(plan, findings, paired.returns)
+    ended = first_decision(plan, paired.returns)
     if ended is not None:
         return findings, ended[1], ended[0]
     return findings, _decide(plan, findings), None
@@ -102,45 +105,81 @@ def _decide(plan: ExperimentPlan, findings: Findings) -> Decision:
     )  # fmt: skip
 
 
-def _first_decision(
-    plan: ExperimentPlan, findings: Findings, returns: FloatArray
-) -> tuple[int, Decision] | None:
+def first_decision(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Decision] | None:
     """Return the first look that ends the experiment, by the plan's own rules at every look.
 
+    Parameters
+    ----------
+    plan : ExperimentPlan
+        From `plan_of`.
+    returns : float64 array, shape (n_periods, n_arms)
+        The control first.
+
+    Notes
+    -----
     The intervals after a period come from the periods until then alone, so that this is what the
-    platform would have seen day by day.
+    platform would have seen day by day. The rules are asked only at looks that may end it: of a
+    thousand looks these are a few.
+    """
+    try:
+        looks, seen = _intervals(plan, returns)
+    except StatisticsError:
+        return None  # the analysis at the end says why
+    for k in np.flatnonzero(_may_end(plan, looks, seen)).tolist():
+        decision = _decide(plan, _look(plan, seen, k, int(looks[k])))
+        if decision.ends:
+            return int(looks[k]), decision
+    return None
+
+
+def _intervals(plan: ExperimentPlan, returns: FloatArray) -> tuple[IntArray, dict[str, Intervals]]:
+    """Return the looks, and the interval of each challenger at them, as pages would show it.
+
+    A running interval that has become empty stays what it was before, as in an analysis.
     """
     horizon, method = plan.analysis.horizon_periods, plan.analysis.method
     confidence, seen = confidence_of(plan), {}
     for at, arm in enumerate(plan.ordered_arms[1:], start=1):
         differences = returns[:, at] - returns[:, 0]
         kept = differences if method == "asymptotic" else differences[:horizon]
-        try:
-            seen[arm.name] = intervals_of(plan.analysis, kept, confidence, bound=None).running()
-        except StatisticsError:
-            return None  # the analysis at the end says why
-    looks = next(iter(seen.values())).periods
-    for k, n in enumerate(looks.tolist()):
-        comparisons = [
-            Comparison(
-                name, plan.control.name, confidence, estimate=float(one.mean[k]),
-                lower=_finite(one.lower[k]), upper=_finite(one.upper[k]),
-            )
-            for name, one in seen.items()
-        ]  # fmt: skip
-        decision = _decide(plan, _look(findings, comparisons, n))
-        if decision.ends:
-            return n, decision
-    return None
+        found = intervals_of(plan.analysis, kept, confidence, bound=None).running()
+        n_fit = int(
+            np.count_nonzero(found.lower <= found.upper)
+        )  # none fits after one that does not
+        last = np.minimum(np.arange(found.mean.size), n_fit - 1)
+        seen[arm.name] = replace(found, mean=found.mean[last], lower=found.lower[last],
+                                 upper=found.upper[last])  # fmt: skip
+    return next(iter(seen.values())).periods, seen
 
 
-def _look(findings: Findings, comparisons: list[Comparison], n_periods: int) -> Findings:
-    primary = findings.primary
+def _may_end(
+    plan: ExperimentPlan, looks: IntArray, seen: Mapping[str, Intervals]
+) -> NDArray[np.bool_]:
+    """Return at which looks the rules may end it: what they ask of intervals, and the horizon."""
+    lower = np.stack([one.lower for one in seen.values()])
+    upper = np.stack([one.upper for one in seen.values()])
+    may = ((lower > 0.0) | (upper < 0.0)).any(axis=0) | (looks >= plan.analysis.horizon_periods)
+    region = plan.analysis.region_of_equivalence
+    if region is not None:
+        may |= ((lower >= -region) & (upper <= region)).all(axis=0)
+    return may
+
+
+def _look(plan: ExperimentPlan, seen: Mapping[str, Intervals], k: int, n_periods: int) -> Findings:
+    """Return what the platform would have found at one look, as far as the rules read it."""
+    primary, confidence = plan.primary, confidence_of(plan)
+    comparisons = [
+        Comparison(
+            name, plan.control.name, confidence, estimate=float(one.mean[k]),
+            lower=_finite(one.lower[k]), upper=_finite(one.upper[k]),
+        )
+        for name, one in seen.items()
+    ]  # fmt: skip
     metric = MetricFindings(
-        primary.name, primary.role, primary.kind, primary.direction, primary.method,
+        primary.name, primary.role, primary.kind, primary.direction, plan.analysis.method,
         comparisons=comparisons,
     )  # fmt: skip
-    return Findings(n_periods, findings.horizon, None, [metric])
+    return Findings(n_periods, plan.analysis.horizon_periods, None, [metric])
 
 
 def pairing_of(paired: Paired) -> list[dict[str, Any]]:
