@@ -6,8 +6,7 @@ platform judges a running experiment.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +17,16 @@ from experiments.plans import Comparison, Decision, ExperimentPlan, Findings, Me
 from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
 from experiments.plans.families import confidence_of
-from experiments.plans.methods import intervals_of
+from experiments.plans.methods import futile_looks, intervals_of
 from experiments.plans.observed import Observed
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.power import detectable_information_ratio, years_to_detect
-from experiments.statistics.sequential import Sequence as Intervals
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 METRIC = "return"
 MOST_PERIODS = 100_000  # that a plan can have
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -105,6 +104,16 @@ def _decide(plan: ExperimentPlan, findings: Findings) -> Decision:
     )  # fmt: skip
 
 
+class _Seen(NamedTuple):
+    """A challenger at all looks, as pages would show it."""
+
+    periods: IntArray
+    mean: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    is_futile: BoolArray
+
+
 def first_decision(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Decision] | None:
     """Return the first look that ends the experiment, by the plan's own rules at every look.
 
@@ -132,40 +141,47 @@ def first_decision(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Deci
     return None
 
 
-def _intervals(plan: ExperimentPlan, returns: FloatArray) -> tuple[IntArray, dict[str, Intervals]]:
+def _intervals(plan: ExperimentPlan, returns: FloatArray) -> tuple[IntArray, dict[str, _Seen]]:
     """Return the looks, and the interval of each challenger at them, as pages would show it.
 
     A running interval that has become empty stays what it was before, as in an analysis.
     """
     horizon, method = plan.analysis.horizon_periods, plan.analysis.method
-    confidence, seen = confidence_of(plan), {}
+    confidence = confidence_of(plan)
+    seen: dict[str, _Seen] = {}
     for at, arm in enumerate(plan.ordered_arms[1:], start=1):
         differences = returns[:, at] - returns[:, 0]
         kept = differences if method == "asymptotic" else differences[:horizon]
-        found = intervals_of(plan.analysis, kept, confidence, bound=None).running()
-        n_fit = int(
-            np.count_nonzero(found.lower <= found.upper)
-        )  # none fits after one that does not
+        plain = intervals_of(plan.analysis, kept, confidence, bound=None)
+        found = plain.running()
+        n_fit = int(np.count_nonzero(found.lower <= found.upper))  # those after it fit no more
         last = np.minimum(np.arange(found.mean.size), n_fit - 1)
-        seen[arm.name] = replace(found, mean=found.mean[last], lower=found.lower[last],
-                                 upper=found.upper[last])  # fmt: skip
+        seen[arm.name] = _Seen(
+            found.periods, found.mean[last], found.lower[last], found.upper[last],
+            futile_looks(plan.analysis, plain),
+        )  # fmt: skip
     return next(iter(seen.values())).periods, seen
 
 
-def _may_end(
-    plan: ExperimentPlan, looks: IntArray, seen: Mapping[str, Intervals]
-) -> NDArray[np.bool_]:
+def _may_end(plan: ExperimentPlan, looks: IntArray, seen: Mapping[str, _Seen]) -> BoolArray:
     """Return at which looks the rules may end it: what they ask of intervals, and the horizon."""
     lower = np.stack([one.lower for one in seen.values()])
     upper = np.stack([one.upper for one in seen.values()])
-    may = ((lower > 0.0) | (upper < 0.0)).any(axis=0) | (looks >= plan.analysis.horizon_periods)
+    may: BoolArray = _gives_up(plan, seen) | (looks >= plan.analysis.horizon_periods)
+    may |= ((lower > 0.0) | (upper < 0.0)).any(axis=0)
     region = plan.analysis.region_of_equivalence
     if region is not None:
         may |= ((lower >= -region) & (upper <= region)).all(axis=0)
     return may
 
 
-def _look(plan: ExperimentPlan, seen: Mapping[str, Intervals], k: int, n_periods: int) -> Findings:
+def _gives_up(plan: ExperimentPlan, seen: Mapping[str, _Seen]) -> BoolArray:
+    """Return at which looks the plan ends because an answer is unlikely."""
+    is_futile: BoolArray = np.logical_and.reduce([one.is_futile for one in seen.values()])
+    return is_futile if plan.analysis.futility == "stop" else np.zeros_like(is_futile)
+
+
+def _look(plan: ExperimentPlan, seen: Mapping[str, _Seen], k: int, n_periods: int) -> Findings:
     """Return what the platform would have found at one look, as far as the rules read it."""
     primary, confidence = plan.primary, confidence_of(plan)
     comparisons = [
@@ -179,7 +195,8 @@ def _look(plan: ExperimentPlan, seen: Mapping[str, Intervals], k: int, n_periods
         primary.name, primary.role, primary.kind, primary.direction, plan.analysis.method,
         comparisons=comparisons,
     )  # fmt: skip
-    return Findings(n_periods, plan.analysis.horizon_periods, None, [metric])
+    gives_up = bool(_gives_up(plan, seen)[k])
+    return Findings(n_periods, plan.analysis.horizon_periods, None, [metric], gives_up=gives_up)
 
 
 def pairing_of(paired: Paired) -> list[dict[str, Any]]:

@@ -312,7 +312,7 @@ def _answered(
     kept = [
         {name: getattr(one, name) for name in (
             "arm", "against", "confidence", "estimate", "lower", "upper", "probability_better",
-            "expected_loss", "because",
+            "expected_loss", "because", "p_value",
         )}
         for one in findings.primary.comparisons
     ]  # fmt: skip

@@ -55,7 +55,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    notes += _after_the_plan(plan, n_periods)
+    notes += _after_the_plan(plan, n_periods) + _futile(primary)
     notes += _repeated(plan, observed) + context_notes(plan, table, observed)
     return Findings(
         n_periods=n_periods,
@@ -70,6 +70,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         n_late=observed.n_late,
         notes=list(dict.fromkeys(notes)),
         contexts=context_findings(plan, observed),
+        gives_up=plan.analysis.futility == "stop" and _is_futile(primary),
     )
 
 
@@ -111,6 +112,20 @@ def _after_the_plan(plan: ExperimentPlan, n_periods: int) -> list[str]:
         f"figures of {named} alone."
     )
     return [said]
+
+
+def _is_futile(primary: MetricFindings) -> bool:
+    """Say whether an answer is unlikely of every challenger."""
+    return bool(primary.comparisons) and all(one.is_futile for one in primary.comparisons)
+
+
+def _futile(primary: MetricFindings) -> list[str]:
+    """Return a note on challengers of which an answer is unlikely by the end."""
+    return [
+        f"{one.arm}: at the newest planned look the difference from {one.against} was within the "
+        "futility bound. An answer by the end is unlikely; going on makes none of them less sure."
+        for one in primary.comparisons if one.is_futile
+    ]  # fmt: skip
 
 
 def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:

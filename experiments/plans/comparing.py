@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from experiments.plans.differences import differences_of, period_values
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
-from experiments.plans.methods import RARE, intervals_of
+from experiments.plans.methods import RARE, bound_of, futile_looks, intervals_of, p_value_of
 from experiments.plans.mixes import why_arrivals_fail, why_mix_fails
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
@@ -163,7 +163,7 @@ def _compared(
                 because="The differences do not vary: there is no interval.",
             )  # fmt: skip
         plain = intervals_of(
-            plan.analysis, differences, confidence, bound=_bound(metric),
+            plan.analysis, differences, confidence, bound=bound_of(plan, metric, table),
             is_guardrail=metric.role == "guardrail",
         )  # fmt: skip
         effect = _effect_of(differences)
@@ -236,6 +236,8 @@ def _told(
         **_bayesian(plan.analysis, metric, effect),
         because=" ".join(told),
         path=_path(ends, seen),
+        p_value=None if metric.role == "guardrail" else p_value_of(plain),
+        is_futile=metric.role == "primary" and bool(futile_looks(plan.analysis, plain)[-1:].any()),
     )  # fmt: skip
 
 
@@ -326,13 +328,6 @@ def _by_sketch(
             )  # fmt: skip
         comparisons.append(one)
     return figures, comparisons
-
-
-def _bound(metric: MetricSpec) -> float | None:
-    """Return how far a difference can be from 0, where it is known."""
-    if metric.kind == "proportion":
-        return 1.0
-    return None if metric.bound is None else 2.0 * metric.bound
 
 
 def _path(ends: IntArray, seen: Intervals) -> Path:

@@ -127,8 +127,10 @@ def _on_primary(
         reason = f"Every challenger is worse than {control} on {metric.name}."
         return Decision(Verdict.WINNER, reason, control, states)
     is_withheld = any(one.is_withheld for one, _ in known)
-    if findings.n_periods >= findings.horizon and not is_withheld:
+    if findings.gives_up or (findings.n_periods >= findings.horizon and not is_withheld):
         reason = f"The {findings.horizon:,} planned periods are over without an answer."
+        if findings.gives_up:
+            reason = "All differences are within the futility bound: an answer is unlikely."
         return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
     if findings.n_seen >= MOST_WAITING * findings.horizon:
         reason = _waited_long(findings, is_withheld=is_withheld)

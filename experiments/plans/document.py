@@ -29,9 +29,12 @@ _UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 # Keys that plans have learned since some were frozen: left out of the document where they say what
 # those meant without them, so that a plan has the digest that it always had.
 _LEARNED: Final[dict[str, dict[str, Any]]] = {
-    "analysis": {"correction_over": "metric"},
+    "analysis": {
+        "correction_over": "metric", "look_shares": None, "spending": "obrien_fleming",
+        "spending_exponent": None, "futility": None,
+    },
     "allocation": {"window": None, "context": None},
-}
+}  # fmt: skip
 
 Design = Literal["shadow", "assigned"]
 
@@ -152,12 +155,12 @@ class ExperimentPlan(Section):
                 f"{metric.name}: a covariate is for units that were assigned by chance; arms of a "
                 "shadow experiment differ in it for good"
             )
-        if self.analysis.method != "empirical_bernstein" or metric.kind == "quantile":
+        if self.analysis.method != "betting" or metric.kind == "quantile":
             return
         if metric.kind == "ratio" or metric.covariate:
             raise ValueError(f"{metric.name}: a ratio or an adjusted mean has no bound")
         if metric.bound is None and metric.kind != "proportion":
-            raise ValueError(f"empirical_bernstein needs the bound of {metric.name}")
+            raise ValueError(f"betting needs the bound of {metric.name}")
 
     @property
     def control(self) -> ArmSpec:

@@ -64,6 +64,12 @@ class Comparison:
         gives up per observation by choosing the challenger, >= 0.
     posterior_mean, posterior_deviation : float or None
         Of the normal posterior of the difference.
+    p_value : float or None
+        Against no difference, of this comparison alone; None of a guardrail, whose question is its
+        margin, and where the method or the time has none. Anytime-valid where the intervals hold at
+        every look (planned_sequence, asymptotic): the chance that it ever falls to p is at most p.
+    is_futile : bool
+        The newest look makes an answer unlikely by the end.
     because : str
         Why something is missing; empty otherwise.
     is_withheld : bool
@@ -83,6 +89,8 @@ class Comparison:
     because: str = ""
     is_withheld: bool = False
     path: Path | None = None
+    p_value: float | None = None
+    is_futile: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -188,6 +196,8 @@ class Findings:
         Outcomes up to here are in [UTC ns].
     contexts : sequence of ContextFindings
         Of a plan whose shares depend on a context.
+    gives_up : bool
+        The plan ends where every comparison is futile, and that is so.
     """
 
     n_periods: int
@@ -202,15 +212,19 @@ class Findings:
     n_late: int = 0
     notes: Sequence[str] = field(default=())
     contexts: Sequence[ContextFindings] = field(default=())
+    gives_up: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings as a document of plain values.
 
-        Without contexts it does not speak of any, so that it has the digest that it always had.
+        What a plan may ask for since is left out where it has not: its document, and its digest,
+        are then what they always were.
         """
         whole = asdict(self)
         if not self.contexts:
             del whole["contexts"]
+        if not self.gives_up:
+            del whole["gives_up"]
         return whole
 
     @property

@@ -4,6 +4,7 @@ What concerns one part alone is checked here; what parts mean for each other, by
 """
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from unicodedata import is_normalized
 
@@ -31,13 +32,13 @@ Value = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_seen)
 MOST_PERIODS = 100_000
 MOST_CONTEXTS = 8
 _LEAST_PERIODS = 20
+_LEAST_APART, _LEAST_BATCHES = 10, 4  # looks of a schedule; before its first, for an error
 _ONE_LOOK = ("fixed_horizon", "group_sequential")
 
+Spending = Literal["obrien_fleming", "pocock", "power"]
 MetricKind = Literal["mean", "proportion", "ratio", "quantile"]
 Role = Literal["primary", "secondary", "guardrail"]
-Method = Literal[
-    "planned_sequence", "asymptotic", "group_sequential", "empirical_bernstein", "fixed_horizon"
-]
+Method = Literal["planned_sequence", "asymptotic", "group_sequential", "betting", "fixed_horizon"]
 PolicyKind = Literal[
     "fixed", "thompson_normal", "thompson_beta", "top_two_thompson", "ucb1", "kl_ucb_gaussian",
     "epsilon_greedy", "softmax", "leader",
@@ -100,7 +101,8 @@ class MetricSpec(Section):
     bound: Positive | None = Field(
         default=None,
         description="Outcomes are cut at plus and minus this, and the target is the mean of what "
-        "was cut. The method empirical_bernstein needs it.",
+        "was cut. The method betting needs it, of a mean; an arm of a shadow experiment then has "
+        "one outcome a period.",
     )
     covariate: bool = Field(
         default=False,
@@ -135,8 +137,8 @@ class AnalysisSpec(Section):
         default="planned_sequence",
         description="planned_sequence holds at every look up to the horizon, under dependence and "
         "heavy tails. asymptotic holds for ever and is wider. group_sequential holds at the "
-        "planned looks; empirical_bernstein for bounded outcomes, without asymptotics; "
-        "fixed_horizon at one look, at the end.",
+        "planned looks; betting (the hedged capital of a gambler) for outcomes within bounds that "
+        "do not depend on each other, without asymptotics; fixed_horizon at one look, at the end.",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     horizon_periods: int = Field(
@@ -157,7 +159,32 @@ class AnalysisSpec(Section):
         "10, fewer where the horizon is below 220.",
     )
     n_looks: int = Field(
-        default=5, ge=2, le=50, description="Of group_sequential: looks at equal distances."
+        default=5,
+        ge=2,
+        le=50,
+        description="Of group_sequential: looks, at equal distances unless look_shares says where.",
+    )
+    look_shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=50,
+        description="Of group_sequential: shares of the horizon after which one looks, ascending "
+        "to 1.",
+    )
+    spending: Spending = Field(
+        default="obrien_fleming",
+        description="Of group_sequential: how the error is spent. obrien_fleming hardly any early, "
+        "so that the last look costs next to nothing; pocock about alike at all looks; power as "
+        "share ** spending_exponent.",
+    )
+    spending_exponent: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        default=None, description="Of the spending power; 2 by default."
+    )
+    futility: Literal["advise", "stop"] | None = Field(
+        default=None,
+        description="Of group_sequential: what happens at a look that makes an answer unlikely by "
+        "the end. It is said, or the experiment ends as inconclusive. The bound of an answer does "
+        "not count on it: who goes on all the same is no less sure.",
     )
     correction: Literal["bonferroni", "holm", "none"] = Field(
         default="bonferroni",
@@ -181,6 +208,46 @@ class AnalysisSpec(Section):
         description="Standard deviation of the differences one expects, for the Bayesian figures; "
         "by default they say nothing beyond the data.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_counted(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("look_shares"), list | tuple):
+            return {"n_looks": len(given["look_shares"]), **given}
+        return given
+
+    @model_validator(mode="after")
+    def _scheduled(self) -> Self:
+        asked = {
+            "look_shares": self.look_shares is not None, "futility": self.futility is not None,
+            "spending": self.spending != "obrien_fleming",
+            "spending_exponent": self.spending_exponent is not None,
+        }  # fmt: skip
+        named = ", ".join(name for name, is_asked in asked.items() if is_asked)
+        if named and self.method != "group_sequential":
+            raise ValueError(f"{named}: of the method group_sequential alone")
+        if self.spending_exponent is not None and self.spending != "power":
+            raise ValueError("spending_exponent is of the spending power alone")
+        if self.look_shares is not None:
+            self._require_looks(self.look_shares)
+        return self
+
+    def _require_looks(self, shares: tuple[float, ...]) -> None:
+        if self.n_looks != len(shares):
+            raise ValueError(f"n_looks is {self.n_looks}, look_shares has {len(shares)}: leave one")
+        if list(shares) != sorted(set(shares)) or shares[-1] != 1.0:
+            raise ValueError("look_shares must ascend to 1, which is the horizon")
+        looks = [round(share * self.horizon_periods) for share in shares]
+        apart = min(later - look for look, later in pairwise(looks))
+        if apart < _LEAST_APART:
+            raise ValueError(
+                f"look_shares has looks {apart} periods apart; {_LEAST_APART} are the least"
+            )
+        if looks[0] < _LEAST_BATCHES * self.batch:
+            raise ValueError(
+                f"look_shares has a look after {looks[0]} periods, taken {self.batch} at a time; "
+                f"it takes {_LEAST_BATCHES} times that many"
+            )
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
@@ -211,12 +278,19 @@ class AnalysisSpec(Section):
         return max(usual if self.minimum_periods is None else self.minimum_periods, least)
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of the horizon after which a group sequential plan looks."""
+        if self.look_shares is not None:
+            return self.look_shares
+        return tuple(k / self.n_looks for k in range(1, self.n_looks + 1))
+
+    @property
     def first_look(self) -> int:
         """Periods after which the method has its first interval, of all but guardrails."""
         first = {
             "fixed_horizon": self.horizon_periods,
-            "group_sequential": -(-self.horizon_periods // self.n_looks),
-            "empirical_bernstein": 1,
+            "group_sequential": max(1, round(self.shares[0] * self.horizon_periods)),
+            "betting": 1,
         }
         return first.get(self.method, self.start)
 

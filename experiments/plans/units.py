@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from experiments.plans.document import ExperimentPlan
+from experiments.plans.methods import design_of
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.statistics.checks import IntArray
@@ -32,7 +33,7 @@ from experiments.statistics.clusters import (
     clustered_means,
 )
 from experiments.statistics.errors import NotComputedError
-from experiments.statistics.sequential import Sequence, schedule
+from experiments.statistics.sequential import Sequence
 from experiments.statistics.sequential.boundaries import MixtureBoundary, PlannedBoundary
 from experiments.statistics.sequential.running import student_reach
 from experiments.statistics.summaries import PeriodTable
@@ -94,8 +95,8 @@ def why_withheld(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -
     """Return why units that report again get no answer; None where they get one."""
     if plan.allocation.policy != "fixed":
         return ": a policy moves the shares by what units reported before"
-    if plan.analysis.method == "empirical_bernstein":
-        return ": empirical_bernstein takes outcomes one by one"
+    if plan.analysis.method == "betting":
+        return ": betting takes outcomes one by one"
     if _misses_outcomes(plan, metric, observed):
         return (
             ": some outcomes came before they were added up by unit, which manage.py "
@@ -225,8 +226,7 @@ def _looks(
     """
     horizon = asked.horizon_periods
     if asked.method == "group_sequential" and not is_guardrail:
-        shares = np.arange(1, asked.n_looks + 1) / asked.n_looks
-        scheduled = schedule(shares, confidence=confidence).boundary(horizon)
+        scheduled = design_of(asked, confidence).boundary(horizon)
         looks = np.array(scheduled.looks, dtype=np.int64)
         looks = looks[looks <= n_periods]
         return looks, scheduled.reach(looks)

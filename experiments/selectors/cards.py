@@ -10,9 +10,16 @@ from experiments.plans.wording import (
     write_confidence,
     write_difference,
     write_interval,
+    write_p_value,
     write_share,
 )
 from experiments.selectors import drawings
+
+P_NAMES = {
+    "planned_sequence": "Anytime-valid p-value",
+    "asymptotic": "Anytime-valid p-value",
+    "fixed_horizon": "p-value of the one look",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class ComparisonRow:
     guardrail: str = ""
     because: str = ""
     is_known: bool = False  # whether there is an interval
+    p_value: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class MetricCard:
     role: str
     about: str
     rows: Sequence[ComparisonRow]
+    p_name: str = ""  # of the p-values; empty where the method has none
     drawing: Drawing | None = None
     drawings: Sequence[tuple[str, Drawing]] = field(default=())  # by name: with all there are
 
@@ -65,9 +74,16 @@ def card_of(
     drawn = drawings.draw_sequence(plan, metric, found)
     posterior = drawings.draw_posteriors(metric, found) if metric.role == "primary" else None
     return MetricCard(
-        metric.name, metric.role, ", ".join(about), rows, drawn,
+        metric.name, metric.role, ", ".join(about), rows, _p_name(metric, found), drawn,
         drawings.named({metric.name: drawn, "posterior": posterior}),
     )  # fmt: skip
+
+
+def _p_name(metric: MetricSpec, found: Mapping[str, Any]) -> str:
+    """Return what the p-values of a metric are; empty where there are none."""
+    if metric.role == "guardrail":
+        return ""
+    return P_NAMES.get(found["method"], "")
 
 
 def comparison_row(
@@ -83,4 +99,5 @@ def comparison_row(
         guardrail=guardrail,
         because=one["because"],
         is_known=one["lower"] is not None,
+        p_value=write_p_value(one.get("p_value")),
     )

@@ -113,7 +113,7 @@ class TestSpec:
             ({"policies": [{"kind": "leader", "window": 10**9}]}, "more than 10,000"),
             ({"policies": ["thompson_beta"]}, "rewards from 0 to 1"),
             ({"analysis": {"methd": "asymptotic"}}, "replay.analysis.methd: unknown key"),
-            ({"analysis": {"method": "empirical_bernstein"}}, "needs the bound"),
+            ({"analysis": {"method": "betting"}}, "needs the bound"),
             ({"repetitions": 100_000, "policies": [
                 {"kind": "epsilon_greedy", "epsilon": at / 100} for at in range(12)
             ] }, None),

@@ -200,7 +200,7 @@ class TestExperimentPlan:
             ),
             ({"analysis": {"horizon_periods": 500, "confidence": 1.0}}, "less than 1"),
             (
-                {"analysis": {"horizon_periods": 500, "method": "empirical_bernstein"}},
+                {"analysis": {"horizon_periods": 500, "method": "betting"}},
                 "needs the bound",
             ),
             ({"analysis": {"horizon_periods": 100, "minimum_periods": 200}}, "no room"),

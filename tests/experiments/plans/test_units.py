@@ -203,7 +203,7 @@ class TestUnitsThatReportAgain:
         [
             ({"with_units": False}, "before they were added up by unit"),
             ({"allocation": {"policy": "leader"}, "counted_by": "outcome"}, "a policy moves"),
-            ({"method": "empirical_bernstein"}, "takes outcomes one by one"),
+            ({"method": "betting"}, "takes outcomes one by one"),
         ],
     )
     def test_get_none_where_it_would_not_hold(self, changes, why):
