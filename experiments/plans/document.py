@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from experiments.plans.policies import OF_SHARES
 from experiments.plans.sections import (
     AllocationSpec,
     AnalysisSpec,
@@ -33,7 +34,7 @@ _LEARNED: Final[dict[str, dict[str, Any]]] = {
         "correction_over": "metric", "look_shares": None, "spending": "obrien_fleming",
         "spending_exponent": None, "futility": None,
     },
-    "allocation": {"window": None, "context": None},
+    "allocation": {"window": None, "context": None, "policy_settings": {}},
 }  # fmt: skip
 
 Design = Literal["shadow", "assigned"]
@@ -130,14 +131,24 @@ class ExperimentPlan(Section):
             raise ValueError("allocation.weights leaves the control nothing to be compared with")
         if self.design == "shadow":
             self._require_shadow()
-        if self.allocation.policy == "thompson_beta" and self.primary.kind != "proportion":
-            raise ValueError(
-                "allocation.policy thompson_beta needs a primary metric of zeros and "
-                "ones: kind proportion"
-            )
-        if self.allocation.policy != "fixed" and self.primary.kind == "ratio":
-            raise ValueError("a policy follows a mean or a proportion, not a ratio")
+        self._require_policy()
         return self
+
+    def _require_policy(self) -> None:
+        """Refuse a policy that the primary metric has no rewards for."""
+        policy, metric = self.allocation.policy, self.primary
+        if policy in OF_SHARES and metric.kind != "proportion":
+            raise ValueError(
+                f"allocation.policy {policy} needs a primary metric of zeros and ones: kind "
+                "proportion"
+            )
+        if policy != "fixed" and metric.kind == "ratio":
+            raise ValueError("a policy follows a mean or a proportion, not a ratio")
+        if policy == "exp3" and metric.kind == "mean" and metric.bound is None:
+            raise ValueError(
+                f"allocation.policy exp3 needs the range of its rewards: a bound of {metric.name}, "
+                "or the kind proportion"
+            )
 
     def _require_shadow(self) -> None:
         """Refuse what only units have."""

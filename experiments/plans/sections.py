@@ -10,6 +10,8 @@ from unicodedata import is_normalized
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from experiments.plans.policies import SETTINGS, PolicyKind, settings_of
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -39,10 +41,6 @@ Spending = Literal["obrien_fleming", "pocock", "power"]
 MetricKind = Literal["mean", "proportion", "ratio", "quantile"]
 Role = Literal["primary", "secondary", "guardrail"]
 Method = Literal["planned_sequence", "asymptotic", "group_sequential", "betting", "fixed_horizon"]
-PolicyKind = Literal[
-    "fixed", "thompson_normal", "thompson_beta", "top_two_thompson", "ucb1", "kl_ucb_gaussian",
-    "epsilon_greedy", "softmax", "leader",
-]  # fmt: skip
 
 
 class Section(BaseModel):
@@ -326,7 +324,11 @@ class AllocationSpec(Section):
     policy: PolicyKind = Field(
         default="fixed",
         description="fixed keeps the weights; the others follow the primary metric, refreshed by "
-        "the worker.",
+        "the worker. An object with the name as kind and settings beside it is taken, too.",
+    )
+    policy_settings: dict[str, Any] = Field(
+        default={},
+        description="Of the policy, such as the temperature of softmax; by default its own.",
     )
     weights: dict[Name, Share] | None = Field(
         default=None, description="The first shares, which sum to 1; equal by default."
@@ -358,6 +360,22 @@ class AllocationSpec(Section):
         description="Shares by context: each follows the outcomes of the units that came in it, "
         "within the same floor, cap and max_step. All begin with the weights.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _policy_with_settings(cls, given: Any) -> Any:
+        """Take a policy apart that is written as a replay writes it, and complete its settings."""
+        if not isinstance(given, dict):
+            return given
+        policy, settings = given.get("policy", "fixed"), given.get("policy_settings", {})
+        if isinstance(policy, dict):
+            if settings:
+                raise ValueError("policy has its settings already: leave policy_settings out")
+            settings = {name: value for name, value in policy.items() if name != "kind"}
+            policy = policy.get("kind", "")
+        if policy in SETTINGS and isinstance(settings, dict):
+            settings = settings_of(policy, settings)
+        return {**given, "policy": policy, "policy_settings": settings}
 
 
 class RampStep(Section):
