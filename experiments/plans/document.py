@@ -16,6 +16,7 @@ from experiments.plans.sections import (
     AnalysisSpec,
     ArmSpec,
     AssignmentSpec,
+    AssumptionSpec,
     Duration,
     MetricSpec,
     Name,
@@ -73,6 +74,11 @@ class ExperimentPlan(Section):
         description="How late an outcome may come: a period is analyzed once one this much newer "
         "has been seen. Counted by exposure: the longest time from a unit's exposure to its "
         "outcome.",
+    )
+    assumptions: AssumptionSpec | None = Field(
+        default=None,
+        description="What is thought beforehand: how long the experiment takes, and what it can "
+        "show, follows from it. No analysis reads it.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63)
 
@@ -132,7 +138,32 @@ class ExperimentPlan(Section):
         if self.design == "shadow":
             self._require_shadow()
         self._require_policy()
+        if self.assumptions is not None:
+            self._require_assumptions(self.assumptions)
         return self
+
+    def _require_assumptions(self, asked: AssumptionSpec) -> None:
+        """Refuse assumptions that say nothing of this experiment, or lack what sizes it."""
+        is_shadow, is_proportion = self.design == "shadow", self.primary.kind == "proportion"
+        if self.primary.kind == "ratio":
+            raise ValueError("assumptions size a mean or a proportion, not a ratio")
+        if is_shadow and is_proportion:
+            raise ValueError("assumptions size a shadow experiment whose primary metric is a mean")
+        wants_baseline = is_proportion and not is_shadow
+        if wants_baseline is (asked.baseline is None) or wants_baseline is bool(asked.deviation):
+            needed, other = ("baseline", "deviation")[:: 1 if wants_baseline else -1]
+            raise ValueError(
+                f"assumptions of a {self.primary.kind} have a {needed}, and no {other}"
+            )
+        if is_shadow is bool(asked.units_per_period):
+            verb = "have no" if is_shadow else "need"
+            raise ValueError(f"assumptions of the design {self.design} {verb} units_per_period")
+        if not is_shadow and asked.autocorrelation:
+            raise ValueError("assumptions.autocorrelation is of the design shadow")
+        if asked.baseline is not None:
+            sign = 1.0 if self.primary.direction == "increase" else -1.0
+            if not 0.0 < asked.baseline + sign * asked.effect < 1.0:
+                raise ValueError("assumptions: baseline and effect leave no proportion")
 
     def _require_policy(self) -> None:
         """Refuse a policy that the primary metric has no rewards for."""
@@ -225,6 +256,8 @@ class ExperimentPlan(Section):
         """Return the document that is stored, with its defaults."""
         counted_by = "exposure" if self.counts_by_exposure else "outcome"
         whole = self.model_dump(mode="json") | {"counted_by": counted_by}
+        if self.assumptions is None:
+            del whole["assumptions"]
         for part, learned in _LEARNED.items():
             for key, usual in learned.items():
                 if whole[part][key] == usual:

@@ -293,6 +293,33 @@ class AnalysisSpec(Section):
         return first.get(self.method, self.start)
 
 
+class AssumptionSpec(Section):
+    """What is thought of the primary metric beforehand: it sizes the experiment, and no more."""
+
+    effect: Positive = Field(
+        description="Difference of the primary metric that is worth seeing, in its unit."
+    )
+    deviation: Positive | None = Field(
+        default=None,
+        description="Of a mean: standard deviation of the outcomes of one period about each other "
+        "(assigned), or of the period's difference of two arms (shadow).",
+    )
+    baseline: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Of a proportion: that of the control."
+    )
+    units_per_period: Positive | None = Field(
+        default=None,
+        description="Of an assigned experiment: units that come in a period; of them "
+        "assignment.share takes part.",
+    )
+    autocorrelation: Annotated[float, Field(gt=-1, lt=1)] = Field(
+        default=0.0, description="Of a shadow experiment: of neighboring differences."
+    )
+    power: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        default=0.8, description="Chance of seeing the effect."
+    )
+
+
 class ContextSpec(Section):
     """What a unit comes in, such as the regime of the market: each has shares of its own."""
 

@@ -2,7 +2,7 @@
 
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
-from experiments.selectors.detecting import Detectability, detectability
+from experiments.selectors.detecting import Detectability, detectability, what_it_shows
 from experiments.selectors.records import (
     allocations_in_force,
     failure_of,
@@ -53,5 +53,6 @@ __all__ = [
     "sketches",
     "tallies",
     "unit_table",
+    "what_it_shows",
     "write_differences",
 ]

@@ -11,6 +11,7 @@ from crowetrade_site.core import documents
 from crowetrade_site.core.commands import DomainCommand
 from crowetrade_site.core.services import CONSOLE
 from experiments import selectors, services
+from experiments.plans.sizing import size_of
 
 
 class Command(DomainCommand):
@@ -26,19 +27,21 @@ class Command(DomainCommand):
             actor=self.actor(options),
             at=timezone.now(),
         )
-        shown = selectors.detectability(selectors.plan_of(experiment))
+        plan = selectors.plan_of(experiment)
+        sizing, shown = size_of(plan), selectors.detectability(plan)
         self.answer(
             {
                 "id": experiment.public_id,
                 "name": experiment.name,
                 "status": experiment.status,
                 "owner": experiment.owner.get_username(),
+                "sizing": sizing and asdict(sizing),
                 "detectability": shown and asdict(shown),
             }
         )
         owner = experiment.owner.get_username()
         hint = "; --actor NAME makes it somebody's" if owner == CONSOLE else ""
         self.say(f"{experiment} is a draft, {experiment.public_id}, owned by {owner}{hint}.")
-        if shown:
-            self.say(shown.sentence)
+        if said := selectors.what_it_shows(plan):
+            self.say(said)
         self.say(f"Start it: manage.py start_experiment {experiment}")
