@@ -236,7 +236,7 @@ def _told(
         **_bayesian(plan.analysis, metric, effect),
         because=" ".join(told),
         path=_path(ends, seen),
-        p_value=None if metric.role == "guardrail" else p_value_of(plain),
+        p_value=None if metric.margin is not None else p_value_of(plain),
         is_futile=metric.role == "primary" and bool(futile_looks(plan.analysis, plain)[-1:].any()),
     )  # fmt: skip
 

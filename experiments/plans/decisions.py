@@ -59,8 +59,9 @@ def decide(
     margin; no difference, where all intervals lie inside the region of equivalence, whether or not
     they hold 0; a challenger whose interval lies above 0 (of several, the one with the best
     estimate); the control, where every challenger's lies below; inconclusive, where the planned
-    periods are over. Where intervals are withheld that waits for as many periods again: what is
-    missing may come, and the end is for good.
+    periods are over. Where the primary metric asks for no more than being no worse, less than its
+    margin takes the place of 0. Where intervals are withheld that waits for as many periods again:
+    what is missing may come, and the end is for good.
     """
     states = guardrail_states(findings)
     mismatch = findings.mismatch
@@ -118,13 +119,15 @@ def _on_primary(
         largest = write_difference(_written(metric, units), region)
         reason = f"No difference of {metric.name} is larger than {largest}."
         return Decision(Verdict.NO_DIFFERENCE, reason, guardrails=states)
-    winners = [one for one, better in known if better is not None and better[0] > 0.0]
+    least = -(metric.margin or 0.0)
+    winners = [one for one, better in known if better is not None and better[0] > least]
     if winners:
         best = max(winners, key=lambda one: _signed(metric, one.estimate))
         reason = f"{_sentence(metric, best, units)}{_unguarded(findings, best.arm, units)}"
         return Decision(Verdict.WINNER, reason, best.arm, states)
-    if known and all(better is not None and better[1] < 0.0 for _, better in known):
-        reason = f"Every challenger is worse than {control} on {metric.name}."
+    if known and all(better is not None and better[1] < least for _, better in known):
+        more = " by more than the margin" if metric.margin is not None else ""
+        reason = f"Every challenger is worse than {control} on {metric.name}{more}."
         return Decision(Verdict.WINNER, reason, control, states)
     is_withheld = any(one.is_withheld for one, _ in known)
     if findings.gives_up or (findings.n_periods >= findings.horizon and not is_withheld):
@@ -179,8 +182,13 @@ def _is_nothing(comparison: Comparison, region: float) -> bool:
 def _sentence(metric: MetricFindings, best: Comparison, units: Mapping[str, str]) -> str:
     word = "more" if metric.direction == "increase" else "less"
     written = _written(metric, units)
+    said = f"{best.arm} has {word} {metric.name} than {best.against}"
+    better = _improvement(metric, best)
+    if metric.margin is not None and better is not None and better[0] <= 0.0:
+        least = write_difference(written, metric.margin)
+        said = f"{best.arm} is no worse than {best.against} on {metric.name} by {least} or more"
     return (
-        f"{best.arm} has {word} {metric.name} than {best.against}: "
+        f"{said}: "
         f"{write_difference(written, best.estimate)}, {write_confidence(best.confidence)} "
         f"interval {write_interval(written, best.lower, best.upper)}."
     )

@@ -137,6 +137,10 @@ class ExperimentPlan(Section):
             raise ValueError("allocation.weights leaves the control nothing to be compared with")
         if self.design == "shadow":
             self._require_shadow()
+        if self.primary.margin is not None and self.analysis.region_of_equivalence is not None:
+            raise ValueError(
+                "region_of_equivalence is for the question superior: non_inferior has its margin"
+            )
         self._require_policy()
         if self.assumptions is not None:
             self._require_assumptions(self.assumptions)
@@ -258,6 +262,9 @@ class ExperimentPlan(Section):
         whole = self.model_dump(mode="json") | {"counted_by": counted_by}
         if self.assumptions is None:
             del whole["assumptions"]
+        for metric in whole["metrics"]:
+            if metric["question"] == "superior":
+                del metric["question"]
         for part, learned in _LEARNED.items():
             for key, usual in learned.items():
                 if whole[part][key] == usual:

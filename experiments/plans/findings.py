@@ -65,8 +65,8 @@ class Comparison:
     posterior_mean, posterior_deviation : float or None
         Of the normal posterior of the difference.
     p_value : float or None
-        Against no difference, of this comparison alone; None of a guardrail, whose question is its
-        margin, and where the method or the time has none. Anytime-valid where the intervals hold at
+        Against no difference, of this comparison alone; None where the question is a margin, and
+        where the method or the time has none. Anytime-valid where the intervals hold at
         every look (planned_sequence, asymptotic): the chance that it ever falls to p is at most p.
     is_futile : bool
         The newest look makes an answer unlikely by the end.
@@ -109,7 +109,8 @@ class MetricFindings:
     direction : str
         ``increase`` or ``decrease``: which way is better.
     margin : float or None
-        Of a guardrail: how much worse is still tolerated [unit of the metric].
+        Of a guardrail, and of a primary metric that asks for no more than being no worse: how much
+        worse is still tolerated [unit of the metric].
     """
 
     name: str

@@ -88,10 +88,15 @@ class MetricSpec(Section):
     direction: Literal["increase", "decrease"] = Field(
         default="increase", description="Which way is better."
     )
+    question: Literal["superior", "non_inferior"] = Field(
+        default="superior",
+        description="Of the primary metric: whether a challenger must be better to win, or no "
+        "worse by more than the margin, as one that is cheaper or simpler need not be better.",
+    )
     margin: Positive | None = Field(
         default=None,
-        description="Of a guardrail: how much worse than the control is still tolerated, in the "
-        "metric's unit.",
+        description="Of a guardrail, and of the question non_inferior: how much worse than the "
+        "control is still tolerated, in the metric's unit.",
     )
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="Of a metric of kind quantile: which one."
@@ -111,9 +116,12 @@ class MetricSpec(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.role == "guardrail") is (self.margin is None):
-            verb = "needs" if self.role == "guardrail" else "has no"
-            raise ValueError(f"a metric that is {self.role} {verb} margin")
+        if self.question == "non_inferior" and self.role != "primary":
+            raise ValueError(f"the question non_inferior is of the primary metric, not {self.role}")
+        if (self.role == "guardrail" or self.question == "non_inferior") is (self.margin is None):
+            verb = "has no" if self.margin is not None else "needs"
+            asked = f" and asks {self.question}" if self.role == "primary" else ""
+            raise ValueError(f"a metric that is {self.role}{asked} {verb} margin")
         if (self.kind == "quantile") is (self.quantile is None):
             verb = "needs" if self.kind == "quantile" else "has no"
             raise ValueError(f"a metric of kind {self.kind} {verb} quantile")

@@ -191,7 +191,7 @@ def _difference(
 
 def _state(metric: MetricSpec, status: str) -> str:
     """Return where a guardrail stands, and how much worse is tolerated; empty of other metrics."""
-    if metric.margin is None:
+    if metric.role != "guardrail":
         return ""
     return f"; {status or 'open'}, worse by {write_difference(metric, metric.margin)} is tolerated"
 

@@ -81,7 +81,7 @@ def card_of(
 
 def _p_name(metric: MetricSpec, found: Mapping[str, Any]) -> str:
     """Return what the p-values of a metric are; empty where there are none."""
-    if metric.role == "guardrail":
+    if metric.margin is not None:
         return ""
     return P_NAMES.get(found["method"], "")
 

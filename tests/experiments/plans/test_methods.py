@@ -208,6 +208,22 @@ class TestPValue:
         assert found.metrics[1].comparisons[0].p_value is None
 
 
+class TestNonInferior:
+    def test_has_a_verdict_where_the_arms_are_as_good_as_each_other(self):
+        metric = {"name": "return", "role": "primary", "margin": 0.0005}
+        observed = Observed({"return": shadow_table(drawn(lift=0.0))})
+        asked = planned(metrics=[metric | {"question": "non_inferior"}])
+
+        found = analyze(asked, observed)
+
+        one = found.primary.comparisons[0]
+        assert one.lower < 0.0 < one.upper
+        assert one.p_value is None
+        assert decide(found, control="champion").winner == "challenger"
+        assert "question" not in planned().document()["metrics"][0]
+        assert asked.document()["metrics"][0]["question"] == "non_inferior"
+
+
 class TestFutility:
     def plan(self, futility: str | None) -> ExperimentPlan:
         return planned(
