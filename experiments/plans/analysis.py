@@ -11,13 +11,14 @@ import numpy as np
 
 from experiments.plans.comparing import in_time, metric_findings, sentence
 from experiments.plans.contexts import context_findings, context_notes, n_compared
-from experiments.plans.differences import FloatArray, IntArray, arm_effects
+from experiments.plans.differences import FloatArray, IntArray, arm_effects, factor_of
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import confidence_of, stepped_down
 from experiments.plans.findings import Cost, Findings, MetricFindings, Mismatch
 from experiments.plans.observed import Observed
 from experiments.plans.sections import MetricSpec
 from experiments.plans.units import REPEATED, is_repeated, why_withheld
+from experiments.plans.wording import write_value
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.srm import anytime_sample_ratio
 from experiments.statistics.summaries import PeriodTable
@@ -51,6 +52,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         f"{one.arm}: {one.because}" for one in primary.comparisons
         if one.because and (one.is_known or one.is_withheld or n_periods >= first_look)
     ]  # fmt: skip
+    notes += _adjusted(plan, table)
     notes += _unpaired(plan, table) + _selected(plan, observed)
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
@@ -136,6 +138,29 @@ def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:
     if not is_repeated(plan, plan.primary, observed):
         return []
     return [REPEATED] if why_withheld(plan, plan.primary, observed) is None else []
+
+
+def _adjusted(plan: ExperimentPlan, table: PeriodTable) -> list[str]:
+    """Return notes where the answer is not that of the figures of the arms."""
+    metric = plan.primary
+    if metric.factor_mean is None:
+        return []
+    expected = write_value(metric, metric.factor_mean)
+    said = (
+        f"Differences of {metric.name} are without what the arms differ in their exposure to x, "
+        f"about its expected value of {expected} a period; the figures of the arms are with it."
+    )
+    notes, n_arms = [said], len(plan.arms)
+    for at, arm in enumerate(plan.ordered_arms[1:] if table.n_rows else [], start=1):
+        _, n = table.pivot("n", n_arms)
+        _, is_same = factor_of(table, n_arms, at)
+        n_other = int(np.count_nonzero(~is_same & (n[:, [0, at]] > 0.0).all(axis=1)))
+        if n_other:
+            notes.append(
+                f"In {n_other:,} periods {arm.name} reports another x than {plan.control.name}, "
+                "and it is to be the same for all arms: they are left out."
+            )
+    return notes
 
 
 def _unpaired(plan: ExperimentPlan, table: PeriodTable) -> list[str]:

@@ -23,6 +23,7 @@ from experiments.plans.units import (
     clustered_sequence,
     figures_by_unit,
     is_repeated,
+    why_not_once,
     why_withheld,
 )
 from experiments.statistics.bayesian import normal_effect
@@ -87,7 +88,8 @@ def _by_sums(
         found = [
             _of_a_mix(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
         ]
-        return _arm_figures(plan, metric, table), found
+        not_once = why_not_once(plan, metric, observed)
+        return _arm_figures(plan, metric, table), [_unless(not_once, one) for one in found]
     why = why_withheld(plan, metric, observed)
     if why is not None:
         because = WITHHELD.format(why=why)

@@ -37,6 +37,7 @@ _LEARNED: Final[dict[str, dict[str, Any]]] = {
     },
     "allocation": {"window": None, "context": None, "policy_settings": {}},
 }  # fmt: skip
+_LEARNED_OF_METRICS: Final[dict[str, Any]] = {"question": "superior", "factor_mean": None}
 
 Design = Literal["shadow", "assigned"]
 
@@ -74,6 +75,14 @@ class ExperimentPlan(Section):
         description="How late an outcome may come: a period is analyzed once one this much newer "
         "has been seen. Counted by exposure: the longest time from a unit's exposure to its "
         "outcome.",
+    )
+    units: Literal["once", "repeated"] | None = Field(
+        default=None,
+        description="Of an assigned experiment that counts by outcome: whether a unit reports "
+        "once, so that arms are compared within periods, or in period after period, so that they "
+        "are compared by their means over all outcomes with errors by unit. Where outcomes say "
+        "otherwise of the first, nothing is concluded. By default what is compared follows the "
+        "outcomes: more than 1.1 of a unit on average are taken for repeated.",
     )
     assumptions: AssumptionSpec | None = Field(
         default=None,
@@ -137,6 +146,8 @@ class ExperimentPlan(Section):
             raise ValueError("allocation.weights leaves the control nothing to be compared with")
         if self.design == "shadow":
             self._require_shadow()
+        if self.units is not None:
+            self._require_units()
         if self.primary.margin is not None and self.analysis.region_of_equivalence is not None:
             raise ValueError(
                 "region_of_equivalence is for the question superior: non_inferior has its margin"
@@ -145,6 +156,20 @@ class ExperimentPlan(Section):
         if self.assumptions is not None:
             self._require_assumptions(self.assumptions)
         return self
+
+    def _require_units(self) -> None:
+        """Refuse to say how often units report where it makes no difference or no answer."""
+        if self.design == "shadow" or self.counts_by_exposure:
+            raise ValueError(
+                "units is of an assigned experiment that counts by outcome: counted by exposure "
+                "each unit is in one period"
+            )
+        if self.units == "repeated" and self.allocation.policy != "fixed":
+            raise ValueError("units that report again get no answer while a policy moves shares")
+        if self.units == "repeated" and self.analysis.method == "betting":
+            raise ValueError(
+                "betting takes outcomes one by one, and units that report again differ"
+            )
 
     def _require_assumptions(self, asked: AssumptionSpec) -> None:
         """Refuse assumptions that say nothing of this experiment, or lack what sizes it."""
@@ -200,6 +225,11 @@ class ExperimentPlan(Section):
             raise ValueError(
                 f"{metric.name}: a covariate is for units that were assigned by chance; arms of a "
                 "shadow experiment differ in it for good"
+            )
+        if metric.factor_mean is not None and self.design != "shadow":
+            raise ValueError(
+                f"{metric.name}: factor_mean is of the design shadow; within a period of an "
+                "assigned experiment what all units share is in no difference"
             )
         if self.analysis.method != "betting" or metric.kind == "quantile":
             return
@@ -260,11 +290,13 @@ class ExperimentPlan(Section):
         """Return the document that is stored, with its defaults."""
         counted_by = "exposure" if self.counts_by_exposure else "outcome"
         whole = self.model_dump(mode="json") | {"counted_by": counted_by}
-        if self.assumptions is None:
-            del whole["assumptions"]
+        for key in ("assumptions", "units"):
+            if whole[key] is None:
+                del whole[key]
         for metric in whole["metrics"]:
-            if metric["question"] == "superior":
-                del metric["question"]
+            for key, usual in _LEARNED_OF_METRICS.items():
+                if metric[key] == usual:
+                    del metric[key]
         for part, learned in _LEARNED.items():
             for key, usual in learned.items():
                 if whole[part][key] == usual:

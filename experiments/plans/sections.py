@@ -109,8 +109,17 @@ class MetricSpec(Section):
     )
     covariate: bool = Field(
         default=False,
-        description="Outcomes carry x, a figure known before the assignment (the market's return, "
-        "a past result); it takes away variance (CUPED).",
+        description="Of an assigned experiment: outcomes carry x, a figure of the unit from before "
+        "its assignment, such as its result of last month; it takes away variance (CUPED). The "
+        "market's return is no such figure: it is the same for both arms of a period, whose "
+        "difference has nothing of it to take off.",
+    )
+    factor_mean: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Of a shadow experiment: outcomes carry x, a factor of the period that is the "
+        "same for every arm, such as the market's return, and this is what it is expected to be. "
+        "What arms differ in their exposure to it is taken off about that value, with an exposure "
+        "estimated from earlier periods alone.",
     )
     unit: str = Field(default="", max_length=40, description="Written behind its values.")
 
@@ -127,6 +136,8 @@ class MetricSpec(Section):
             raise ValueError(f"a metric of kind {self.kind} {verb} quantile")
         if self.kind == "ratio" and self.covariate:
             raise ValueError("a ratio's denominator takes the covariate's place: leave one out")
+        if self.factor_mean is not None and (self.kind != "mean" or self.covariate or self.bound):
+            raise ValueError("factor_mean is of a mean, without a covariate and without a bound")
         if self.kind == "quantile" and self.role != "secondary":
             raise ValueError(
                 f"a quantile cannot be {self.role}: its interval holds at one look only"
