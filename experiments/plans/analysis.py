@@ -5,6 +5,7 @@ million outcomes is analyzed in milliseconds. The unit of analysis is the period
 of one share its shocks.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from experiments.plans.families import confidence_of, stepped_down
 from experiments.plans.findings import Cost, Findings, MetricFindings, Mismatch
 from experiments.plans.observed import Observed
 from experiments.plans.sections import MetricSpec
+from experiments.plans.standing import standing_of
 from experiments.plans.units import REPEATED, is_repeated, why_withheld
 from experiments.plans.wording import write_value
 from experiments.statistics.errors import StatisticsError
@@ -44,8 +46,13 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     computed says why.
     """
     metrics = _all_metrics(plan, observed)
-    primary = next(one for one in metrics if one.role == "primary")
     table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
+    metrics = [
+        replace(one, standing=standing_of(plan, table, observed, one.comparisons))
+        if one.role == "primary" else one
+        for one in metrics
+    ]  # fmt: skip
+    primary = next(one for one in metrics if one.role == "primary")
     n_periods = n_compared(plan, table, observed)
     first_look = plan.analysis.first_look
     notes = [

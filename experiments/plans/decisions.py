@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 
 from experiments.plans.findings import Comparison, Findings, MetricFindings
 from experiments.plans.verdicts import Decision, GuardrailState, Verdict, nothing_yet
-from experiments.plans.wording import write_confidence, write_difference, write_interval
+from experiments.plans.wording import (
+    write_confidence,
+    write_difference,
+    write_interval,
+    write_share,
+)
 from experiments.statistics.guardrails import (
     EquivalenceStatus,
     GuardrailStatus,
@@ -123,7 +128,8 @@ def _on_primary(
     winners = [one for one, better in known if better is not None and better[0] > least]
     if winners:
         best = max(winners, key=lambda one: _signed(metric, one.estimate))
-        reason = f"{_sentence(metric, best, units)}{_unguarded(findings, best.arm, units)}"
+        reason = f"{_sentence(metric, best, units)}{_rivals(metric, best)}"
+        reason += _unguarded(findings, best.arm, units)
         return Decision(Verdict.WINNER, reason, best.arm, states)
     if known and all(better is not None and better[1] < least for _, better in known):
         more = " by more than the margin" if metric.margin is not None else ""
@@ -192,6 +198,20 @@ def _sentence(metric: MetricFindings, best: Comparison, units: Mapping[str, str]
         f"{write_difference(written, best.estimate)}, {write_confidence(best.confidence)} "
         f"interval {write_interval(written, best.lower, best.upper)}."
     )
+
+
+def _rivals(metric: MetricFindings, best: Comparison) -> str:
+    """Return a sentence on challengers that may be better still; empty where none is."""
+    rivals = metric.may_be_best(best.arm)
+    if not rivals:
+        return ""
+    named = " or ".join([best.arm, *rivals])
+    chances = ", ".join(
+        f"{one.arm} {write_share(one.probability_best)}"
+        for one in metric.standing
+        if one.arm in {best.arm, *rivals}
+    )
+    return f" Which is the best of all, {named}, the data do not tell: {chances}."
 
 
 def _written(metric: MetricFindings, units: Mapping[str, str]) -> _Written:

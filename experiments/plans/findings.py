@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+UNSURE = 0.05  # chance to be the best that is not nothing
+
 
 @dataclass(frozen=True, slots=True)
 class ArmFigures:
@@ -99,6 +101,24 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmStanding:
+    """One of several arms beside all others.
+
+    Attributes
+    ----------
+    probability_best : float
+        Bayesian, with the plan's prior.
+    expected_loss : float
+        What one gives up per observation by choosing it rather than the best, >= 0 [unit of the
+        metric].
+    """
+
+    arm: str
+    probability_best: float
+    expected_loss: float
+
+
+@dataclass(frozen=True, slots=True)
 class MetricFindings:
     """All that is known of one metric.
 
@@ -111,6 +131,8 @@ class MetricFindings:
     margin : float or None
         Of a guardrail, and of a primary metric that asks for no more than being no worse: how much
         worse is still tolerated [unit of the metric].
+    standing : sequence of ArmStanding
+        Of a primary metric with several challengers, control first; empty where it is not known.
     """
 
     name: str
@@ -121,6 +143,15 @@ class MetricFindings:
     arms: Sequence[ArmFigures] = field(default=())
     comparisons: Sequence[Comparison] = field(default=())
     margin: float | None = None
+    standing: Sequence[ArmStanding] = field(default=())
+
+    def may_be_best(self, arm: str) -> list[str]:
+        """Return the other challengers that the data do not tell from the best of all."""
+        challengers = {one.arm for one in self.comparisons} - {arm}
+        return [
+            one.arm for one in self.standing
+            if one.arm in challengers and one.probability_best >= UNSURE
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

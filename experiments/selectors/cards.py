@@ -46,6 +46,7 @@ class MetricCard:
     about: str
     rows: Sequence[ComparisonRow]
     p_name: str = ""  # of the p-values; empty where the method has none
+    standing: str = ""  # which of several arms is the best
     drawing: Drawing | None = None
     drawings: Sequence[tuple[str, Drawing]] = field(default=())  # by name: with all there are
 
@@ -74,7 +75,8 @@ def card_of(
     drawn = drawings.draw_sequence(plan, metric, found)
     posterior = drawings.draw_posteriors(metric, found) if metric.role == "primary" else None
     return MetricCard(
-        metric.name, metric.role, ", ".join(about), rows, _p_name(metric, found), drawn,
+        metric.name, metric.role, ", ".join(about), rows, _p_name(metric, found),
+        _standing(metric, found), drawn,
         drawings.named({metric.name: drawn, "posterior": posterior}),
     )  # fmt: skip
 
@@ -84,6 +86,19 @@ def _p_name(metric: MetricSpec, found: Mapping[str, Any]) -> str:
     if metric.margin is not None:
         return ""
     return P_NAMES.get(found["method"], "")
+
+
+def _standing(metric: MetricSpec, found: Mapping[str, Any]) -> str:
+    """Return in words which of several arms is the best of all; empty where it is not known."""
+    rows = sorted(found.get("standing", ()), key=lambda one: -one["probability_best"])
+    if not rows:
+        return ""
+    told = "; ".join(
+        f"{one['arm']} {write_share(one['probability_best'])}, expected loss "
+        f"{write_difference(metric, one['expected_loss'])}"
+        for one in rows
+    )
+    return f"Chance to be the best of all arms, and what choosing it gives up on average: {told}."
 
 
 def comparison_row(
