@@ -11,18 +11,17 @@ import argparse
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.simulate_bandits import print_markdown
 from experiments.bandits import LinearThompson, ThompsonGaussian
-from experiments.plans import ExperimentPlan, Findings
+from experiments.plans import ExperimentPlan, Findings, Verdict
 from experiments.plans.allocating import next_weights
 from experiments.plans.analysis import analyze
-from experiments.plans.differences import differences_of
-from experiments.plans.methods import intervals_of
+from experiments.plans.decisions import decide
 from experiments.plans.observed import Observed
 from experiments.simulation import Regimes, compare_regimes
 from experiments.statistics.summaries import PeriodTable
@@ -62,9 +61,7 @@ def main() -> None:
     n_apart = max(2, asked.experiments // 5)
     print(f"\nThe same, {n_apart:,} experiments a row.\n")
     print_markdown(effect_rows(n_apart))
-    print(
-        f"\nPeriods of one regime, 60 units, effects of ±0.5 that come to 0, {n_apart:,} a row.\n"
-    )
+    print(f"\nPeriods of one regime, 60 units, effects of ±0.5 and of none, {n_apart:,} a row.\n")
     print_markdown(lasting_rows(n_apart))
     print(f"\n{time.perf_counter() - begun:.0f} s")
 
@@ -120,8 +117,11 @@ class Scene:
     level : float
         What both make more in turbulent times.
     is_common : bool
-        Whether a period's units all come in one regime, which stays by nine of ten; else three of
-        ten are turbulent in every period.
+        Whether a period's units all come in one regime; else three of ten are turbulent in every
+        period.
+    stay : int
+        Of a common regime: periods for which it stays on average; 1 where it comes anew in each, 0
+        where it changes once, at any time.
     n_units : int
         A period.
     n_periods, batch : int
@@ -131,6 +131,7 @@ class Scene:
     effects: tuple[float, float] = (0.0, 0.0)
     level: float = 0.0
     is_common: bool = False
+    stay: int = 10
     n_units: int = 60
     n_periods: int = N_PERIODS
     batch: int = 1
@@ -138,11 +139,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One experiment that was simulated: what was found and given up, and what periods differed."""
+    """One experiment that was simulated: what was found and given up, and what periods' effects."""
 
     findings: Findings
     regret: float
-    differences: FloatArray
+    effects: FloatArray  # of each period, in the mix that came in it
 
 
 ALIKE = {
@@ -157,7 +158,14 @@ APART = {
     "3/14 better in calm, half worse in turbulent: nothing in all": Scene((1.5 / 7, -0.5)),
 }
 
-LASTING = ((80, 1), (80, 3), (1_200, 10), (1_200, 40))  # horizon, batch; a regime stays for ten
+STAYS = {
+    1: "comes anew in every period",
+    10: "stays for 10 periods",
+    100: "stays for 100",
+    200: "stays for 200",
+    0: "changes once",
+}
+LASTING = ((80, 1), (220, 10))  # horizon, batch
 
 
 def null_rows(n_experiments: int) -> list[Row]:
@@ -170,7 +178,7 @@ def null_rows(n_experiments: int) -> list[Row]:
                 "arms are alike": name,
                 "a difference is found": rate([has_difference(one.findings) for one in found]),
                 "within some context": rate([has_difference_within(one.findings) for one in found]),
-                "no interval": rate([is_withheld(one.findings) for one in found]),
+                "target missed": rate([is_missed(one) for one in found]),
                 "estimate": with_error([estimate_of(one) for one in found]),
             }
         )
@@ -190,37 +198,59 @@ def effect_rows(n_experiments: int) -> list[Row]:
                     "shares": "by context" if is_seen else "one for all",
                     "regret": with_error([one.regret for one in found]),
                     "estimate": with_error([estimate_of(one) for one in found]),
-                    "found better": rate([is_better(one.findings) for one in found]),
-                    "found worse": rate([is_worse(one.findings) for one in found]),
-                    "no interval": rate([is_withheld(one.findings) for one in found]),
+                    "interval above 0": rate([is_better(one.findings) for one in found]),
+                    "below 0": rate([is_worse(one.findings) for one in found]),
+                    "target missed": rate([is_missed(one) for one in found]),
+                    "nothing concluded": rate([is_withheld(one.findings) for one in found]),
                 }
             )
     return rows
 
 
 def lasting_rows(n_experiments: int) -> list[Row]:
-    """Return how often regimes that last make a difference of none, by the plan's batch."""
+    """Return how often intervals miss the average effect of what was seen, of regimes that last."""
     rows: list[Row] = []
     for n_periods, batch in LASTING:
-        scene = Scene((0.5, -0.5), 1.0, is_common=True, n_periods=n_periods, batch=batch)
-        plan = plan_of(is_seen=True, scene=scene)
-        found = [simulated(plan, scene, seed) for seed in range(n_experiments)]
-        rows.append(
-            {
-                "horizon_periods": n_periods,
-                "batch_periods": batch,
-                "a difference is found": rate([has_difference(one.findings) for one in found]),
-                "no interval": rate([is_withheld(one.findings) for one in found]),
-                "found if none were withheld": rate([_would_find(plan, one) for one in found]),
-            }
-        )
+        for stay, said in STAYS.items():
+            scene = Scene(
+                (0.5, -0.5), 1.0, is_common=True, stay=stay, n_periods=n_periods, batch=batch
+            )
+            alike = replace(scene, effects=(0.0, 0.0))
+            plan = plan_of(is_seen=True, scene=scene)
+            found = [simulated(plan, scene, seed) for seed in range(n_experiments)]
+            none = [simulated(plan, alike, seed).findings for seed in range(n_experiments)]
+            rows.append(
+                {
+                    "periods, batch": f"{n_periods}, {batch}",
+                    "a regime": said,
+                    "target missed": rate([is_missed(one) for one in found]),
+                    "width": with_error([_width(one.findings) for one in found]),
+                    "of arms alike: a winner": rate([has_winner(one) for one in none]),
+                    "width of these": with_error([_width(one) for one in none]),
+                }
+            )
     return rows
 
 
-def _would_find(plan: ExperimentPlan, one: Outcome) -> bool:
-    """Return whether the differences of periods alone leave 0 out at some look."""
-    seen = intervals_of(plan.analysis, one.differences, plan.analysis.confidence, bound=None)
-    return bool(np.any((seen.lower > 0.0) | (seen.upper < 0.0)))
+def is_missed(one: Outcome) -> bool:
+    """Return whether the interval of some look misses the average effect by then."""
+    path = one.findings.primary.comparisons[0].path
+    assert path is not None  # noqa: S101 - drawn of every experiment
+    target = np.cumsum(one.effects) / np.arange(1, one.effects.size + 1)
+    return any(
+        lower is not None and upper is not None and not lower <= target[at // DAY_NS - 1] <= upper
+        for at, lower, upper in zip(path.at, path.lower, path.upper, strict=True)
+    )
+
+
+def has_winner(found: Findings) -> bool:
+    """Return whether the experiment would be concluded with a winner."""
+    return decide(found, control="champion").verdict == Verdict.WINNER
+
+
+def _width(found: Findings) -> float:
+    one = found.primary.comparisons[0]
+    return math.nan if one.lower is None or one.upper is None else one.upper - one.lower
 
 
 def estimate_of(one: Outcome) -> float:
@@ -271,15 +301,17 @@ def simulated(plan: ExperimentPlan, scene: Scene, seed: int) -> Outcome:
             _decide(plan, tables[0].merged(*tables[1:]), numbers, in_force, weights)
     whole = tables[0].merged(*tables[1:])
     seen = Observed({"return": whole}, weights=weights, contexts=numbers)
-    _, differences = differences_of(plan, plan.primary, whole, 1, numbers)
-    return Outcome(analyze(plan, seen), regret, differences)
+    return Outcome(analyze(plan, seen), regret, effects[regimes].mean(axis=1))
 
 
 def _regimes(scene: Scene, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the regime of each unit, shape (n_periods, n_units)."""
     if not scene.is_common:
         return (rng.random((scene.n_periods, scene.n_units)) < 0.3).astype(np.int64)
-    leaves = rng.random(scene.n_periods) < 0.1
+    if scene.stay == 0:
+        leaves = np.arange(scene.n_periods) == rng.integers(scene.n_periods)
+    else:
+        leaves = rng.random(scene.n_periods) < (0.5 if scene.stay == 1 else 1.0 / scene.stay)
     return np.repeat((np.cumsum(leaves) % 2)[:, np.newaxis], scene.n_units, axis=1)
 
 
@@ -315,7 +347,7 @@ def is_worse(found: Findings) -> bool:
 
 
 def is_withheld(found: Findings) -> bool:
-    """Return whether there is no interval, since none would hold."""
+    """Return whether nothing may be concluded."""
     return found.primary.comparisons[0].is_withheld
 
 

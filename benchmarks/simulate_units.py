@@ -93,9 +93,7 @@ WORLDS = {
     "by one; 50 more in a context where the challenger has half": World(1.0, n_other=50),
     "by one; 100 more, of whom it has 15 %": World(1.0, n_other=100, share=0.15),
     "by one; 50 more, of whom it has 2 %": World(1.0, n_other=50, share=0.02),
-    "by one; each of 200 in either context by chance, where effects are 1 and −1": World(
-        1.0, n_other=100, apart=1.0
-    ),
+    "by one; 100 in either context, where effects are 1 and −1": World(1.0, n_other=100, apart=1.0),
 }
 
 
@@ -145,7 +143,7 @@ def drawn(world: World, rng: np.random.Generator) -> tuple[PeriodTable, UnitTabl
         context[N_UNITS:] = 2
         arm_of[N_UNITS:] = rng.random(world.n_other) < world.share
     if world.apart:
-        context = rng.integers(1, 3, n_units)
+        context = rng.permutation(1 + np.arange(n_units) % 2)
     period, unit = _cells(world, n_units, rng)
     shocks = world.shock * rng.standard_normal(N_PERIODS)
     effects = world.effect * rng.standard_normal(N_PERIODS)

@@ -254,7 +254,7 @@ class AnalysisDetail(AnalysisRow):
     findings = serializers.JSONField(
         help_text="Metrics with arms, comparisons and intervals; null with because where a figure "
         "was not computed. Where shares depend on a context, contexts has the primary metric "
-        "within each, which decides nothing."
+        "within each, which makes no winner."
     )
     decision = serializers.JSONField(help_text="verdict, reason, winner, guardrails")
     analysis_problem = serializers.JSONField(

@@ -5,17 +5,25 @@ million outcomes is analyzed in milliseconds. The unit of analysis is the period
 of one share its shocks.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from experiments.plans.comparing import in_time, metric_findings, sentence
-from experiments.plans.contexts import context_findings, context_notes, n_compared
+from experiments.plans.comparing import in_time, metric_findings, sentence, unless
+from experiments.plans.contexts import context_findings, context_notes, n_compared, of_the_plan
 from experiments.plans.differences import FloatArray, IntArray, arm_effects, factor_of
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import confidence_of, stepped_down
-from experiments.plans.findings import Cost, Findings, MetricFindings, Mismatch
+from experiments.plans.findings import (
+    ContextFindings,
+    Cost,
+    Findings,
+    MetricFindings,
+    Mismatch,
+)
+from experiments.plans.mixes import why_divided
 from experiments.plans.observed import Observed
 from experiments.plans.sections import MetricSpec
 from experiments.plans.standing import standing_of
@@ -45,8 +53,9 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     confidence sequence may be, so that it does not matter when anybody looked. What cannot be
     computed says why.
     """
-    metrics = _all_metrics(plan, observed)
     table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
+    within = context_findings(plan, of_the_plan(plan, table, observed))
+    metrics = [_undivided(plan, one, within) for one in _all_metrics(plan, observed)]
     metrics = [
         replace(one, standing=standing_of(plan, table, observed, one.comparisons))
         if one.role == "primary" else one
@@ -78,7 +87,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         method=plan.analysis.method,
         n_late=observed.n_late,
         notes=list(dict.fromkeys(notes)),
-        contexts=context_findings(plan, observed),
+        contexts=within,
         gives_up=plan.analysis.futility == "stop" and _is_futile(primary),
     )
 
@@ -101,6 +110,21 @@ def _all_metrics(plan: ExperimentPlan, observed: Observed) -> list[MetricFinding
     return found
 
 
+def _undivided(
+    plan: ExperimentPlan, metric: MetricFindings, within: Sequence[ContextFindings]
+) -> MetricFindings:
+    """Return the primary metric without an answer where that depends on the context."""
+    if metric.role != "primary":
+        return metric
+    reasons = [why_divided(plan, one.arm, within) for one in metric.comparisons]
+    return replace(
+        metric,
+        comparisons=[
+            unless(why, one) for why, one in zip(reasons, metric.comparisons, strict=True)
+        ],
+    )
+
+
 def _after_the_plan(plan: ExperimentPlan, n_periods: int) -> list[str]:
     """Return a note where periods came after the planned ones, which change the answer no more.
 
@@ -110,15 +134,14 @@ def _after_the_plan(plan: ExperimentPlan, n_periods: int) -> list[str]:
     if n_periods <= horizon or plan.analysis.method == "asymptotic":
         return []
     parts = [
+        *(["guardrails"] if any(metric.role == "guardrail" for metric in plan.metrics) else []),
         *(["quantiles"] if any(metric.kind == "quantile" for metric in plan.metrics) else []),
-        *(["contexts"] if plan.allocation.context is not None else []),
         *(["the cost"] if plan.design == "assigned" else []),
     ]
     named = " and ".join(filter(None, [", ".join(["arms", *parts[:-1]]), *parts[-1:]]))
     said = (
-        f"The answer is that of the {horizon:,} planned periods: no difference and no interval, of "
-        f"guardrails neither, takes in more. The {n_periods - horizon:,} after them are in the "
-        f"figures of {named} alone."
+        f"The answer is that of the {horizon:,} planned periods. The {n_periods - horizon:,} after "
+        f"them are in the figures of {named} alone."
     )
     return [said]
 

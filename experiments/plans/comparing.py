@@ -6,16 +6,23 @@ of quantiles by sketches. What cannot be computed says why.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.plans.differences import differences_of, period_values
+from experiments.plans.differences import (
+    ContextDifferences,
+    differences_by_context,
+    differences_of,
+    period_values,
+)
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
+from experiments.plans.looks import looks_of, or_newest, sequence_of
 from experiments.plans.methods import RARE, bound_of, futile_looks, intervals_of, p_value_of
-from experiments.plans.mixes import why_arrivals_fail, why_mix_fails
+from experiments.plans.mixes import is_mix, why_undecided, why_units_undecided
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.plans.units import (
@@ -29,18 +36,23 @@ from experiments.plans.units import (
 from experiments.statistics.bayesian import normal_effect
 from experiments.statistics.clusters import UnitTable
 from experiments.statistics.dependent import mean_of_series
-from experiments.statistics.errors import StatisticsError
+from experiments.statistics.errors import NotComputedError, StatisticsError
 from experiments.statistics.estimates import Estimate
 from experiments.statistics.posteriors import Normal
 from experiments.statistics.quantiles import quantile_difference
 from experiments.statistics.sequential import Sequence as Intervals
 from experiments.statistics.sketches import QuantileSketch
+from experiments.statistics.strata import stratified_looks
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 MOST_POINTS = 400  # of a path that is kept
+ONE_MEAN = (
+    "betting is on one mean of all periods, and those of contexts may differ: there "
+    "is no interval over several of them."
+)
 
 
 def metric_findings(
@@ -86,10 +98,10 @@ def _by_sums(
     challengers = list(enumerate(confidences, start=1))
     if not is_repeated(plan, metric, observed):
         found = [
-            _of_a_mix(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
+            _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
         ]
         not_once = why_not_once(plan, metric, observed)
-        return _arm_figures(plan, metric, table), [_unless(not_once, one) for one in found]
+        return _arm_figures(plan, metric, table), [unless(not_once, one) for one in found]
     why = why_withheld(plan, metric, observed)
     if why is not None:
         because = WITHHELD.format(why=why)
@@ -125,54 +137,84 @@ def in_time(plan: ExperimentPlan, table: PeriodTable, watermark: int | None) -> 
     return merged if watermark is None else merged.ended(watermark, plan.period_ns)
 
 
-def _of_a_mix(
-    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
-    contexts: Mapping[int, str],
-) -> Comparison:  # fmt: skip
-    """Return one challenger less the control, without an interval where none would hold.
-
-    A guardrail keeps its own: a pause for nothing is taken back, a loss is not.
-    """
-    one = _compared(plan, metric, table, arm, confidence, contexts)
-    if metric.role == "guardrail" or not one.is_known:
-        return one
-    return _unless(why_mix_fails(plan, table, arm, contexts), one)
-
-
-def _unless(why: str | None, one: Comparison) -> Comparison:
-    """Return a comparison, or its estimate alone where there is a reason."""
-    if why is None:
-        return one
-    return Comparison(
-        one.arm, one.against, one.confidence, estimate=one.estimate, because=why, is_withheld=True
-    )
-
-
 def _compared(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
     contexts: Mapping[int, str],
 ) -> Comparison:  # fmt: skip
-    """Return one challenger less the control."""
-    name, control = plan.ordered_arms[arm].name, plan.control.name
+    """Return one challenger less the control, of the periods that the plan's answer is about.
+
+    Guardrails have no end: what is lost after the planned periods is lost as well.
+    """
+    asked, is_guardrail = plan.analysis, metric.role == "guardrail"
     try:
-        periods, differences = differences_of(plan, metric, table, arm, contexts)
-        if plan.analysis.method != "asymptotic":
-            horizon = plan.analysis.horizon_periods
-            periods, differences = periods[:horizon], differences[:horizon]
-        if differences.size and bool(np.all(differences == differences[0])):
-            return Comparison(
-                name, control, confidence, estimate=float(differences[0]),
-                because="The differences do not vary: there is no interval.",
-            )  # fmt: skip
-        plain = intervals_of(
-            plan.analysis, differences, confidence, bound=bound_of(plan, metric, table),
-            is_guardrail=metric.role == "guardrail",
-        )  # fmt: skip
-        effect = _effect_of(differences)
+        found = differences_by_context(plan, metric, table, arm, contexts)
+        if asked.method != "asymptotic" and not is_guardrail:
+            found = found.first(asked.horizon_periods)
+        if len(found.contexts) > 1:
+            return _over_contexts(plan, metric, found, arm, confidence)
+        bound = bound_of(plan, metric, table)
+        one = _of_one_series(
+            plan, metric, found, arm, confidence, is_mix=is_mix(contexts), bound=bound
+        )
     except StatisticsError as error:
-        return Comparison(name, control, confidence, because=sentence(error))
+        name = plan.ordered_arms[arm].name
+        return Comparison(name, plan.control.name, confidence, because=sentence(error))
+    return unless(why_undecided(plan, arm, found), one) if is_mix(contexts) else one
+
+
+def _of_one_series(
+    plan: ExperimentPlan, metric: MetricSpec, found: ContextDifferences, arm: int,
+    confidence: float, *, is_mix: bool, bound: float | None,
+) -> Comparison:  # fmt: skip
+    """Return a comparison by one series of differences, the periods of which count alike."""
+    periods, differences = found.by_period()
+    if differences.size and bool(np.all(differences == differences[0])):
+        return Comparison(
+            plan.ordered_arms[arm].name, plan.control.name, confidence,
+            estimate=float(differences[0]),
+            because="The differences do not vary: there is no interval.",
+        )  # fmt: skip
+    plain = intervals_of(
+        plan.analysis, differences, confidence, bound=bound,
+        is_guardrail=metric.role == "guardrail",
+    )  # fmt: skip
     ends = (periods + plan.period_ns)[plain.periods - 1]
-    return _told(plan, metric, arm, plain, ends, effect, n=differences.size)
+    effect = _effect_of(differences)
+    return _told(plan, metric, arm, plain, ends, effect, n=differences.size, moves=is_mix)
+
+
+def _over_contexts(
+    plan: ExperimentPlan, metric: MetricSpec, found: ContextDifferences, arm: int,
+    confidence: float,
+) -> Comparison:  # fmt: skip
+    """Return a comparison over periods of several contexts, whose effects may differ."""
+    asked = plan.analysis
+    n = int(np.count_nonzero(found.is_compared.any(axis=1)))
+    if n == 0:
+        raise NotComputedError("no period has outcomes of both arms yet")
+    if asked.method == "betting":
+        estimate = float(found.by_period()[1].mean())
+        return Comparison(
+            plan.ordered_arms[arm].name, plan.control.name, confidence, estimate=estimate,
+            because=ONE_MEAN, is_withheld=True,
+        )  # fmt: skip
+    is_guardrail = metric.role == "guardrail"
+    looks, reach = looks_of(asked, confidence, n, is_guardrail=is_guardrail)
+    looks, reach = or_newest(asked, looks, reach, n)
+    seen = stratified_looks(found.differences, found.traffic, looks, batch=asked.batch)
+    plain = sequence_of(asked.method, confidence, seen.looks, reach)
+    ends = found.period[seen.rows] + plan.period_ns
+    error = float(seen.looks.error[-1])
+    effect = (float(plain.mean[-1]), error) if math.isfinite(error) else None
+    one = _told(plan, metric, arm, plain, ends, effect, n=n, moves=True)
+    return unless(why_undecided(plan, arm, found), one)
+
+
+def unless(why: str | None, one: Comparison) -> Comparison:
+    """Return a comparison, or one that decides nothing where there is a reason."""
+    if why is None or not one.is_known:
+        return one
+    return replace(one, because=f"{why} {one.because}".strip(), is_withheld=True)
 
 
 def _compared_by_unit(
@@ -188,11 +230,12 @@ def _compared_by_unit(
     plain = found.sequence
     effect = None if found.error is None else (float(plain.mean[-1]), found.error)
     ends = found.ends + plan.period_ns
-    n = int(plain.periods[-1])
-    one = _told(plan, metric, arm, plain, ends, effect, n=n, lacks=found.lacks)
-    if metric.role == "guardrail" or not one.is_known:
+    n, moves = int(plain.periods[-1]), is_mix(contexts)
+    one = _told(plan, metric, arm, plain, ends, effect, n=n, lacks=found.lacks, moves=moves)
+    if not moves:
         return one
-    return _unless(why_arrivals_fail(plan, units, contexts), one)
+    table = table.ended(int(ends[-1]), plan.period_ns)
+    return unless(why_units_undecided(plan, arm, table, contexts), one)
 
 
 def _withheld(
@@ -210,14 +253,15 @@ def _withheld(
 
 def _told(
     plan: ExperimentPlan, metric: MetricSpec, arm: int, plain: Intervals, ends: IntArray,
-    effect: tuple[float, float] | None, *, n: int, lacks: str = "",
+    effect: tuple[float, float] | None, *, n: int, lacks: str = "", moves: bool,
 ) -> Comparison:  # fmt: skip
     """Return a comparison by intervals at some looks.
 
     A guardrail is asked how things stand now; the primary metric what fits all looks so far, so
-    that an answer of yesterday is one today, whoever looked.
+    that an answer of yesterday is one today, whoever looked. Over contexts what is asked `moves`
+    with what came: each interval is of its own time, and is not cut to those before it.
     """
-    seen = plain if metric.role == "guardrail" else plain.running()
+    seen = plain if moves or metric.role == "guardrail" else plain.running()
     known = np.isfinite(seen.lower) & np.isfinite(seen.upper)
     fits = known & (seen.lower <= seen.upper)
     at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
@@ -235,7 +279,7 @@ def _told(
         estimate=shown if shown is not None and math.isfinite(shown) else None,
         lower=None if at is None else float(seen.lower[at]),
         upper=None if at is None else float(seen.upper[at]),
-        **_bayesian(plan.analysis, metric, effect),
+        **_bayesian(plan.analysis, metric, None if at is None else effect),
         because=" ".join(told),
         path=_path(ends, seen),
         p_value=None if metric.margin is not None else p_value_of(plain),

@@ -91,13 +91,23 @@ def decide(
 def guardrail_states(findings: Findings) -> list[GuardrailState]:
     """Return where each guardrail stands for each challenger."""
     return [
-        GuardrailState(metric.name, comparison.arm, _guarded(metric, comparison))
+        _state(metric, comparison)
         for metric in findings.guardrails
         for comparison in metric.comparisons
     ]
 
 
+def _state(metric: MetricFindings, comparison: Comparison) -> GuardrailState:
+    status = _guarded(metric, comparison)
+    because = comparison.because if status == GuardrailStatus.OPEN else ""
+    return GuardrailState(metric.name, comparison.arm, status, because)
+
+
 def _guarded(metric: MetricFindings, comparison: Comparison) -> GuardrailStatus:
+    """Return where a guardrail stands; what allows no conclusion may breach, but never hold.
+
+    A pause for nothing is taken back, a loss is not.
+    """
     interval = _interval(comparison)
     if interval is None or metric.margin is None:
         return GuardrailStatus.OPEN
@@ -105,6 +115,8 @@ def _guarded(metric: MetricFindings, comparison: Comparison) -> GuardrailStatus:
         interval, direction="increase" if metric.direction == "increase" else "decrease",
         margin=metric.margin,
     )  # fmt: skip
+    if comparison.is_withheld and judged.status == GuardrailStatus.HELD:
+        return GuardrailStatus.OPEN
     return judged.status
 
 
@@ -127,27 +139,40 @@ def _on_primary(
     least = -(metric.margin or 0.0)
     winners = [one for one, better in known if better is not None and better[0] > least]
     if winners:
-        best = max(winners, key=lambda one: _signed(metric, one.estimate))
-        reason = f"{_sentence(metric, best, units)}{_rivals(metric, best)}"
-        reason += _unguarded(findings, best.arm, units)
+        breached = {one.arm for one in states if one.status == GuardrailStatus.BREACHED}
+        best = max(
+            winners, key=lambda one: (one.arm not in breached, _signed(metric, one.estimate))
+        )
+        said = _sentence(metric, best, units, is_mix=bool(findings.contexts))
+        reason = f"{said}{_rivals(metric, best)}{_unguarded(findings, best.arm, units)}"
         return Decision(Verdict.WINNER, reason, best.arm, states)
     if known and all(better is not None and better[1] < least for _, better in known):
         more = " by more than the margin" if metric.margin is not None else ""
         reason = f"Every challenger is worse than {control} on {metric.name}{more}."
         return Decision(Verdict.WINNER, reason, control, states)
-    is_withheld = any(one.is_withheld for one, _ in known)
-    if findings.gives_up or (findings.n_periods >= findings.horizon and not is_withheld):
-        reason = f"The {findings.horizon:,} planned periods are over without an answer."
+    why = _why_not(metric)
+    waits = any(one.is_withheld and not one.is_known for one in metric.comparisons)
+    is_over = findings.n_periods >= findings.horizon
+    if findings.gives_up or (is_over and not waits):
+        reason = f"The {findings.horizon:,} planned periods are over without an answer. {why}"
         if findings.gives_up:
             reason = "All differences are within the futility bound: an answer is unlikely."
-        return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
+        return Decision(Verdict.INCONCLUSIVE, reason.strip(), guardrails=states)
     if findings.n_seen >= MOST_WAITING * findings.horizon:
-        reason = _waited_long(findings, is_withheld=is_withheld)
+        reason = _waited_long(findings, is_withheld=waits)
         return Decision(Verdict.INCONCLUSIVE, reason, guardrails=states)
     reason = f"{findings.n_periods:,} of {findings.horizon:,} planned periods; no answer so far."
+    if is_over:
+        reason = f"The {findings.horizon:,} planned periods are over; no answer so far."
     if findings.is_early:
         reason = nothing_yet(findings.n_periods, findings.first_look)
-    return Decision(Verdict.CONTINUE, reason, guardrails=states)
+    return Decision(Verdict.CONTINUE, f"{reason} {why}".strip(), guardrails=states)
+
+
+def _why_not(metric: MetricFindings) -> str:
+    """Return why nothing may be concluded; empty where nothing stands in the way."""
+    withheld = [one for one in metric.comparisons if one.is_withheld]
+    return " ".join(dict.fromkeys(one.because for one in withheld))
 
 
 def _waited_long(findings: Findings, *, is_withheld: bool) -> str:
@@ -175,17 +200,21 @@ def _open(metric: MetricFindings, one: Comparison, units: Mapping[str, str]) -> 
     return (
         f"Its guardrail {metric.name} is open: {write_confidence(one.confidence)} interval "
         f"{interval}, and worse by {write_difference(written, metric.margin)} is tolerated."
+        f"{f' {one.because}' if one.is_withheld else ''}"
     )
 
 
 def _is_nothing(comparison: Comparison, region: float) -> bool:
     interval = _interval(comparison)
-    if interval is None:
+    if interval is None or comparison.is_withheld:
         return False
     return judge_equivalence(interval, region=region) == EquivalenceStatus.EQUIVALENT
 
 
-def _sentence(metric: MetricFindings, best: Comparison, units: Mapping[str, str]) -> str:
+def _sentence(
+    metric: MetricFindings, best: Comparison, units: Mapping[str, str], *, is_mix: bool
+) -> str:
+    seen = " over the periods that were seen" if is_mix else ""
     word = "more" if metric.direction == "increase" else "less"
     written = _written(metric, units)
     said = f"{best.arm} has {word} {metric.name} than {best.against}"
@@ -194,7 +223,7 @@ def _sentence(metric: MetricFindings, best: Comparison, units: Mapping[str, str]
         least = write_difference(written, metric.margin)
         said = f"{best.arm} is no worse than {best.against} on {metric.name} by {least} or more"
     return (
-        f"{said}: "
+        f"{said}{seen}: "
         f"{write_difference(written, best.estimate)}, {write_confidence(best.confidence)} "
         f"interval {write_interval(written, best.lower, best.upper)}."
     )
@@ -221,7 +250,7 @@ def _written(metric: MetricFindings, units: Mapping[str, str]) -> _Written:
 def _improvement(metric: MetricFindings, comparison: Comparison) -> tuple[float, float] | None:
     """Return the interval of what a challenger is better by; None where there is none."""
     interval = _interval(comparison)
-    if interval is None:
+    if interval is None or comparison.is_withheld:
         return None
     if metric.direction == "increase":
         return interval.lower, interval.upper

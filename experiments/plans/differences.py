@@ -1,19 +1,75 @@
 """Sums by period to one figure a period: what an arm made, and what a challenger had more."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.sections import MetricSpec
-from experiments.statistics.clusters import UnitTable
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 _FEWEST_FOR_SLOPE = 10  # periods
+
+
+@dataclass(frozen=True, slots=True)
+class ContextDifferences:
+    """What a challenger had more in each period, by context.
+
+    Attributes
+    ----------
+    period : int64 array, shape (n_periods,)
+        Beginnings of the periods with outcomes of any arm [UTC ns].
+    contexts : tuple of str
+        Those that had any.
+    differences : float64 array, shape (n_periods, n_contexts)
+        In the metric's unit; NaN where a context lacks an arm in the period.
+    traffic : float64 array, shape (n_periods, n_contexts)
+        Outcomes of all arms.
+    """
+
+    period: IntArray
+    contexts: tuple[str, ...]
+    differences: FloatArray
+    traffic: FloatArray
+
+    @property
+    def is_compared(self) -> NDArray[np.bool_]:
+        """Whether a context was compared in a period, (n_periods, n_contexts)."""
+        return np.isfinite(self.differences)
+
+    def first(self, n: int) -> "ContextDifferences":
+        """Return the periods up to the one after which so many were compared."""
+        compared = np.flatnonzero(self.is_compared.any(axis=1))
+        if compared.size <= n:
+            return self
+        end = int(compared[n - 1]) + 1
+        return replace(
+            self, period=self.period[:end], differences=self.differences[:end],
+            traffic=self.traffic[:end],
+        )  # fmt: skip
+
+    def left_out(self) -> dict[str, float]:
+        """Return by context which share of its outcomes came where it was not compared."""
+        missing = np.where(self.is_compared, 0.0, self.traffic).sum(axis=0)
+        whole = self.traffic.sum(axis=0)
+        return {
+            name: float(part / all_)
+            for name, part, all_ in zip(self.contexts, missing, whole, strict=True)
+            if all_ > 0.0
+        }
+
+    def by_period(self) -> tuple[IntArray, FloatArray]:
+        """Return the periods in which any was compared, and their differences by traffic."""
+        kept = self.is_compared.any(axis=1)
+        there = self.is_compared[kept]
+        weight = np.where(there, self.traffic[kept], 0.0)
+        weight = weight / weight.sum(axis=1, keepdims=True)
+        values = np.where(there, self.differences[kept], 0.0)
+        return self.period[kept], (weight * values).sum(axis=1)
 
 
 def differences_of(
@@ -40,105 +96,70 @@ def differences_of(
     differences : float64 array, shape (n,)
         Of period totals (shadow), or of means within a period (assigned), in the metric's unit.
     """
+    return differences_by_context(plan, metric, table, arm, contexts).by_period()
+
+
+def differences_by_context(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int,
+    contexts: Mapping[int, str] | None = None,
+) -> ContextDifferences:  # fmt: skip
+    """Return what a challenger had more in each period and context; see `differences_of`."""
     n_arms = len(plan.arms)
     if plan.design == "assigned":
         return _within_allocations(metric, table, arm, n_arms, contexts or {})
     periods, n = table.pivot("n", n_arms)
     values = period_values(plan, metric, table, n_arms)
     both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0) & np.isfinite(values[:, [0, arm]]).all(axis=1)
-    if metric.factor_mean is None:
-        return periods[both], values[both, arm] - values[both, 0]
-    x, is_same = factor_of(table, n_arms, arm)
-    both &= is_same
-    differences = values[both, arm] - values[both, 0]
-    return periods[both], beyond_factor(differences, x[both], metric.factor_mean)
+    x, expected = None, metric.factor_mean
+    if expected is not None:
+        x, is_same = factor_of(table, n_arms, arm)
+        both &= is_same
+    differences = values[:, arm] - values[:, 0]
+    if x is not None and expected is not None:
+        differences[both] = beyond_factor(differences[both], x[both], expected)
+    found = np.where(both, differences, np.nan)[:, np.newaxis]
+    return ContextDifferences(periods, ("",), found, n.sum(axis=1, keepdims=True))
 
 
 def _within_allocations(
     metric: MetricSpec, table: PeriodTable, arm: int, n_arms: int, contexts: Mapping[int, str]
-) -> tuple[IntArray, FloatArray]:
-    """Return one difference a period: those under each allocation, weighed.
+) -> ContextDifferences:
+    """Return one difference a period and context: those under each allocation, weighed.
 
     Within a period under one allocation nobody had looked at its outcomes, so the difference of
     two arms' means is not biased, whoever changed the shares before: of periods counted by exposure
     always, of those counted by outcome as long as how late one comes does not depend on it. Shocks
-    that all units share cancel.
+    that all units share cancel. Allocations of one context count by what they tell, ``n_1 n_0 /
+    (n_1 + n_0)``.
     """
     cells = _cells(table, n_arms)
     n, total, x_total = cells.n, cells.total, cells.x_total
     below = x_total if metric.kind == "ratio" else n
     both = (n[:, [0, arm]] > 0.0).all(axis=1) & (below[:, [0, arm]] != 0.0).all(axis=1)
-    weight = _weights_of(cells, arm, both, contexts)
-    periods, place = np.unique(cells.period[both], return_inverse=True)
-    whole = np.bincount(place, weight, periods.size)
+    weight = n[both, arm] * n[both, 0] / (n[both, arm] + n[both, 0])
+    periods, row = np.unique(cells.period, return_inverse=True)
+    whose = [contexts.get(number, "") for number in cells.allocation.tolist()]
+    names, column = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)
+    shape = (periods.size, names.size)
+    place = row.reshape(-1) * names.size + column.reshape(-1)
+    traffic = np.bincount(place, n.sum(axis=1), periods.size * names.size).reshape(shape)
+    at = place[both]
+    whole = np.bincount(at, weight, periods.size * names.size)
 
-    def by_period(above: FloatArray, under: FloatArray) -> FloatArray:
+    def within(above: FloatArray, under: FloatArray) -> FloatArray:
         values = above[both] / under[both]
-        weighed = np.bincount(place, weight * (values[:, arm] - values[:, 0]), periods.size)
-        return weighed / whole
+        made = np.bincount(at, weight * (values[:, arm] - values[:, 0]), whole.size)
+        return (made / whole).reshape(shape)
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        differences = by_period(total, below)
+        found = ContextDifferences(
+            periods, tuple(names.tolist()), within(total, below), traffic.astype(np.float64)
+        )
         if metric.covariate:
-            differences = differences - _explained(by_period(x_total, n), differences)
-    return periods, differences
-
-
-def _weights_of(
-    cells: "_Cells", arm: int, both: NDArray[np.bool_], contexts: Mapping[int, str]
-) -> FloatArray:
-    """Return what each cell with outcomes of both arms counts for in its period.
-
-    Allocations of one context count by what they tell, ``n_1 n_0 / (n_1 + n_0)``; contexts by their
-    traffic, the outcomes of all arms, for by what they tell a context would count for less the
-    further its shares are from equal, and that is what a policy learns.
-    """
-    n_one, n_control = cells.n[both, arm], cells.n[both, 0]
-    weight = n_one * n_control / (n_one + n_control)
-    if not weight.size or len(set(contexts.values())) < 2:
-        return weight
-    whose = [contexts.get(number, "") for number in cells.allocation.tolist()]
-    _, of = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)
-    _, at = np.unique(np.stack([cells.period, of]), axis=1, return_inverse=True)
-    group = at.reshape(-1)
-    traffic = np.bincount(group, cells.n.sum(axis=1))[group[both]]
-    return weight / np.bincount(group[both], weight, group.max() + 1)[group[both]] * traffic
-
-
-def uncompared_shares(
-    table: PeriodTable, arm: int, n_arms: int, contexts: Mapping[int, str]
-) -> dict[str, float]:
-    """Return by context which share of its outcomes lies where it lacks an arm in the period.
-
-    What lacks the challenger or the control there is in no difference, and the context counts for
-    that much less than its traffic.
-    """
-    cells = _cells(table, n_arms)
-    both = (cells.n[:, [0, arm]] > 0.0).all(axis=1)
-    whose = np.array([contexts.get(number, "") for number in cells.allocation.tolist()], np.str_)
-    values, of = np.unique(whose, return_inverse=True)
-    keys, at = np.unique(np.stack([cells.period, of]), axis=1, return_inverse=True)
-    traffic = np.bincount(at.reshape(-1), cells.n.sum(axis=1))
-    lacks = np.bincount(at.reshape(-1), both) == 0.0
-    whole = np.bincount(keys[1], traffic, values.size)
-    missing = np.bincount(keys[1], traffic * lacks, values.size)
-    return {str(v): float(m / w) for v, m, w in zip(values, missing, whole, strict=True) if w > 0}
-
-
-def traffic_by_period(
-    table: PeriodTable | UnitTable, n: FloatArray, contexts: Mapping[int, str]
-) -> tuple[list[str], FloatArray]:
-    """Return the contexts that have traffic, and how much by period, (n_periods, n_contexts).
-
-    `n` is of each row: its outcomes, or the units that came. Periods without any are left out.
-    """
-    is_some = n > 0.0
-    numbers = table.allocation[is_some].tolist()
-    names, of = np.unique([contexts.get(number, "") for number in numbers], return_inverse=True)
-    periods, at = np.unique(table.period[is_some], return_inverse=True)
-    flat = at.reshape(-1) * names.size + of.reshape(-1)
-    found = np.bincount(flat, n[is_some], periods.size * names.size)
-    return names.tolist(), found.reshape(periods.size, names.size).astype(np.float64)
+            x = replace(found, differences=within(x_total, n))
+            slope = _slope(x.by_period()[1], found.by_period()[1])
+            found = replace(found, differences=found.differences - slope * x.differences)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,14 +269,13 @@ def beyond_factor(differences: FloatArray, x: FloatArray, expected: float) -> Fl
     return np.asarray(differences - before * moved)
 
 
-def _explained(x: FloatArray, differences: FloatArray) -> FloatArray:
-    """Return what differences of the covariate explain of those of the metric (CUPED).
+def _slope(x: FloatArray, differences: FloatArray) -> float:
+    """Return the slope of the metric's differences on those of the covariate (CUPED).
 
     Units met their arms by chance after the covariate was there, so that its differences are 0 on
     average and taking them off changes no mean.
     """
     spread = float(np.var(x)) if x.size else 0.0
     if x.size < 3 or spread <= 1e-24 * float(np.mean(x * x) + 1e-300):
-        return np.zeros_like(differences)
-    slope = float(np.cov(x, differences)[0, 1] / np.var(x, ddof=1))
-    return slope * x
+        return 0.0
+    return float(np.cov(x, differences)[0, 1] / np.var(x, ddof=1))

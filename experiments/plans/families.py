@@ -78,7 +78,7 @@ def _size(plan: ExperimentPlan, metric: MetricSpec) -> int:
 
 def _is_settled(metric: MetricSpec, one: Comparison) -> bool:
     """Whether a difference has been found; a guardrail is asked about its margin alone."""
-    if metric.role == "guardrail" or one.lower is None or one.upper is None:
+    if metric.role == "guardrail" or one.is_withheld or one.lower is None or one.upper is None:
         return False
     edge = metric.margin or 0.0
     if metric.direction == "increase":

@@ -62,8 +62,9 @@ class Comparison:
     confidence : float
         Of this interval, correction for several included.
     probability_better, expected_loss : float or None
-        Bayesian, with the plan's prior; they never end an experiment alone. The loss is what one
-        gives up per observation by choosing the challenger, >= 0.
+        Bayesian, with the plan's prior, at looks that the method allows; they never end an
+        experiment. The loss is what one gives up per observation by choosing the challenger on
+        average, ``E[max(-d, 0)]``, nothing where it is better.
     posterior_mean, posterior_deviation : float or None
         Of the normal posterior of the difference.
     p_value : float or None
@@ -75,7 +76,8 @@ class Comparison:
     because : str
         Why something is missing; empty otherwise.
     is_withheld : bool
-        There are outcomes enough, but no interval of them would hold.
+        There are outcomes enough, but nothing may be concluded, for the reason in `because`. Where
+        there is an interval all the same it is of the periods that were seen.
     """
 
     arm: str
@@ -189,12 +191,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class ContextFindings:
-    """The primary metric among the units that came in one context: explored, and decided by never.
+    """The primary metric among the units that came in one context: explored, never a winner.
 
     Attributes
     ----------
     n_periods : int
         Periods of this context in which a challenger was compared with the control.
+    n_left_out : int
+        Periods with outcomes in it in which none was.
     n_exposed : int
         Units that met an arm in it.
     shares : mapping of str to float
@@ -206,6 +210,7 @@ class ContextFindings:
 
     context: str
     n_periods: int
+    n_left_out: int
     n_exposed: int
     shares: dict[str, float]
     arms: Sequence[ArmFigures]

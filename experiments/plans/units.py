@@ -16,13 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from experiments.plans.document import ExperimentPlan
-from experiments.plans.methods import design_of
+from experiments.plans.looks import looks_of, or_newest, sequence_of
 from experiments.plans.observed import Observed
-from experiments.plans.sections import AnalysisSpec, MetricSpec
+from experiments.plans.sections import MetricSpec
 from experiments.statistics.checks import IntArray
 from experiments.statistics.clusters import (
     FEWEST_EFFECTIVE,
@@ -34,14 +32,10 @@ from experiments.statistics.clusters import (
 )
 from experiments.statistics.errors import NotComputedError
 from experiments.statistics.sequential import Sequence
-from experiments.statistics.sequential.boundaries import MixtureBoundary, PlannedBoundary
-from experiments.statistics.sequential.running import student_reach
+from experiments.statistics.sequential.running import Looks
 from experiments.statistics.summaries import PeriodTable
 
-FloatArray = NDArray[np.float64]
-
 MOST_REPEATED = 1.1  # outcomes of a unit, on average, that are taken for one each
-MOST_LOOKS = 400
 REPEATED = (
     "The same units report in period after period. How sure an interval is depends on how many "
     "units there are, not on how many outcomes: further periods of the same units narrow it less "
@@ -165,19 +159,21 @@ def clustered_sequence(
         There is nothing to compute yet.
     """
     asked, is_guardrail = plan.analysis, metric.role == "guardrail"
-    n_periods = n_since_both(table, arm)
+    n_periods = periods_since_both(table, arm).size
     if n_periods == 0:
         raise NotComputedError("one of the two arms has no outcomes yet")
-    looks, reach = _looks(asked, confidence, n_periods, is_guardrail=is_guardrail)
-    last = min(n_periods, asked.horizon_periods) if asked.method != "asymptotic" else n_periods
-    told = looks if looks.size else np.array([last], dtype=np.int64)  # an estimate at least
+    looks, reach = looks_of(asked, confidence, n_periods, is_guardrail=is_guardrail)
+    told, reach = or_newest(asked, looks, reach, n_periods)
     found = clustered_differences(
         table, units, arm, told, is_ratio=metric.kind == "ratio", is_adjusted=metric.covariate,
         batch=asked.batch, groups=contexts,
     )  # fmt: skip
-    wide = student_reach(reach if looks.size else np.array([np.inf]), found.freedom)
+    sequence = sequence_of(
+        f"{asked.method}, by unit", confidence,
+        Looks(found.periods, found.difference, found.error, found.freedom), reach,
+    )  # fmt: skip
     return Clustered(
-        _sequence(asked, confidence, found, wide), found.period, _known(found.error[-1]),
+        sequence, found.period, _known(found.error[-1]),
         _lacking(plan, found, arm) if looks.size else "",
     )  # fmt: skip
 
@@ -222,63 +218,14 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def n_since_both(table: PeriodTable, arm: int) -> int:
+def periods_since_both(table: PeriodTable, arm: int) -> IntArray:
     """Return the periods with outcomes of a challenger or the control, once both had some.
 
     Their means are over all periods, so that no single one has to have both.
     """
     if not table.n_rows:
-        return 0
-    _, n = table.pivot("n", max(int(table.arm.max()), arm) + 1)
+        return np.zeros(0, dtype=np.int64)
+    periods, n = table.pivot("n", max(int(table.arm.max()), arm) + 1)
     pair = n[:, [0, arm]]
     has_both = (np.cumsum(pair, axis=0) > 0.0).all(axis=1)
-    return int(np.count_nonzero(has_both & (pair > 0.0).any(axis=1)))
-
-
-def _looks(
-    asked: AnalysisSpec, confidence: float, n_periods: int, *, is_guardrail: bool
-) -> tuple[IntArray, FloatArray]:
-    """Return the looks that have come, and their half widths [normal standard errors].
-
-    They are the same whenever one asks, so that an answer of yesterday is one today. A guardrail is
-    asked how things stand now: the newest period is one of its looks.
-    """
-    horizon = asked.horizon_periods
-    if asked.method == "group_sequential" and not is_guardrail:
-        scheduled = design_of(asked, confidence).boundary(horizon)
-        looks = np.array(scheduled.looks, dtype=np.int64)
-        looks = looks[looks <= n_periods]
-        return looks, scheduled.reach(looks)
-    if asked.method == "fixed_horizon" and not is_guardrail:
-        looks = np.array([horizon] if n_periods >= horizon else [], dtype=np.int64)
-        return looks, np.full(looks.size, ndtri((1.0 + confidence) / 2.0))
-    step = -(-horizon // MOST_LOOKS)
-    if asked.method == "asymptotic":
-        start = asked.start
-        looks = _stepped(start, step, n_periods, horizon, is_guardrail=is_guardrail)
-        return looks, MixtureBoundary.tuned(confidence, horizon / 2).reach(looks)
-    start = max(asked.start, 10 * asked.batch)
-    last = min(n_periods, horizon)
-    looks = _stepped(start, step, last, horizon, is_guardrail=is_guardrail)
-    return looks, PlannedBoundary(confidence, horizon, start).reach(looks)
-
-
-def _stepped(start: int, step: int, last: int, horizon: int, *, is_guardrail: bool) -> IntArray:
-    """Return looks a step apart, and those that must not be passed over: the horizon, and now."""
-    wanted = [horizon, last] if is_guardrail else [horizon]
-    more = [look for look in wanted if start <= look <= last]
-    return np.union1d(np.arange(start, last + 1, step), np.array(more, dtype=np.int64))
-
-
-def _sequence(
-    asked: AnalysisSpec, confidence: float, found: ClusteredLooks, wide: FloatArray
-) -> Sequence:
-    half = wide * found.error
-    is_known = np.isfinite(half)
-    half = np.where(is_known, half, np.inf)
-    return Sequence(
-        f"{asked.method}, by unit", confidence, found.periods, found.difference,
-        np.where(is_known, found.difference - half, -np.inf),
-        np.where(is_known, found.difference + half, np.inf),
-        np.full(half.size, np.nan),
-    )  # fmt: skip
+    return periods[has_both & (pair > 0.0).any(axis=1)]

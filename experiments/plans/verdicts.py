@@ -25,11 +25,14 @@ class GuardrailState:
     ----------
     status : str
         ``held``, ``breached`` or ``open``.
+    because : str
+        Of an open one: why nothing is known, or nothing may be concluded; empty otherwise.
     """
 
     metric: str
     arm: str
     status: str
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,10 +183,15 @@ def _difference(
     """Return a challenger less the control in a line."""
     about = f"{one['arm']} less {plan.control.name}, {f'{role} {metric.name}'.strip()}: "
     estimate = write_difference(metric, one["estimate"])
+    is_withheld, because = one.get("is_withheld", False), one["because"]
     if one["lower"] is None or one["upper"] is None:
-        return f"{about}{estimate}, no interval yet"
+        lacks = "no interval" if is_withheld else "no interval yet"
+        return (
+            f"{about}{estimate}, {lacks}: {because}" if because else f"{about}{estimate}, {lacks}"
+        )
     interval = write_interval(metric, one["lower"], one["upper"])
-    return f"{about}{estimate}, {write_confidence(one['confidence'])} interval {interval}"
+    why = f"; nothing is concluded: {because}" if is_withheld else ""
+    return f"{about}{estimate}, {write_confidence(one['confidence'])} interval {interval}{why}"
 
 
 def _state(metric: MetricSpec, status: str) -> str:

@@ -29,6 +29,7 @@ class ComparisonRow:
     arm: str
     estimate: str
     interval: str
+    confidence: str  # of the interval; empty where there is none
     chance: str
     loss: str
     guardrail: str = ""
@@ -70,8 +71,8 @@ def card_of(
         comparison_row(metric, one, guardrail=states.get((metric.name, one["arm"]), ""))
         for one in found["comparisons"]
     ]
-    if found["comparisons"]:
-        about.append(f"{write_confidence(found['comparisons'][0]['confidence'])} intervals")
+    if plan.allocation.context is not None:
+        about.append("over the periods that were seen")
     drawn = drawings.draw_sequence(plan, metric, found)
     posterior = drawings.draw_posteriors(metric, found) if metric.role == "primary" else None
     return MetricCard(
@@ -105,14 +106,16 @@ def comparison_row(
     metric: MetricSpec, one: Mapping[str, Any], *, guardrail: str = ""
 ) -> ComparisonRow:
     """Return a challenger beside the control, written out."""
+    is_known = one["lower"] is not None
     return ComparisonRow(
         arm=one["arm"],
         estimate=write_difference(metric, one["estimate"]),
         interval=write_interval(metric, one["lower"], one["upper"]),
+        confidence=write_confidence(one["confidence"]) if is_known else "",
         chance=write_share(one["probability_better"]),
         loss=write_difference(metric, one["expected_loss"]),
         guardrail=guardrail,
         because=one["because"],
-        is_known=one["lower"] is not None,
+        is_known=is_known,
         p_value=write_p_value(one.get("p_value")),
     )

@@ -54,13 +54,14 @@ def _of_context(
     differences = {each["arm"]: each for each in found.get("comparisons", [])}
     figures = {each["arm"]: each for each in found.get("arms", [])}
     units, periods = found.get("n_exposed", 0), found.get("n_periods", 0)
+    seen = f"{units:,} units, {periods:,} periods compared, {found.get('n_left_out', 0):,} left out"
     rows = []
     for at, (arm, weight) in enumerate(zip(plan.ordered_arms, weights, strict=True)):
         one = differences.get(arm.name)
         rows.append(
             ContextRow(
                 context="" if at else context,
-                about="" if at else f"{units:,} units, {periods:,} periods compared",
+                about="" if at else seen,
                 arm=arm.name,
                 share=write_share(weight),
                 n=f"{figures[arm.name]['n']:,.0f}" if arm.name in figures else "0",

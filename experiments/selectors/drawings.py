@@ -62,15 +62,16 @@ def draw_sequence(plan: ExperimentPlan, metric: MetricSpec, found: Found) -> Dra
         levels.append((sign * metric.margin, "margin"))
     return draw_curves(
         along, curves, title=f"{metric.name}: difference from {plan.control.name}",
-        said=_said(found["method"], is_guardrail=metric.role == "guardrail"),
+        said=_said(plan, metric, found["method"]),
         write=lambda value: write_difference(metric, value), levels=levels,
         write_along=write_time_of(along[0], along[-1]),
     )  # fmt: skip
 
 
-def _said(method: str, *, is_guardrail: bool) -> str:
-    """Return what is drawn; intervals of guardrails are asked one by one."""
-    is_cut = _SAID[method] is _ALL_LOOKS and not is_guardrail
+def _said(plan: ExperimentPlan, metric: MetricSpec, method: str) -> str:
+    """Return what is drawn; intervals of guardrails, and over contexts, are each of their time."""
+    moves = metric.role == "guardrail" or plan.allocation.context is not None
+    is_cut = _SAID[method] is _ALL_LOOKS and not moves
     return f"{_SAID[method]}{_CUT if is_cut else ''}."
 
 

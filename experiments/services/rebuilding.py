@@ -15,17 +15,14 @@ from experiments.selectors.configuration import configuration_of_live, keep_batc
 from experiments.services import unit_sums, writing
 from experiments.services.steps import require_may_run
 
-_FORGET = """
-WITH gone AS (
-    DELETE FROM experiments_unitstatistic WHERE metric_id = ANY(%s) RETURNING counted
-)
-SELECT coalesce(sum(counted), 0)::int8 FROM gone
+_SUMMED = """
+SELECT coalesce(sum(counted), 0)::int8 FROM experiments_unitstatistic WHERE metric_id = ANY(%s)
 """
 
 
 @transaction.atomic(durable=True)
 def rebuild_unit_sums(*, experiment_id: UUID, actor: User, at: datetime, reason: str = "") -> int:
-    """Add up all outcomes of an experiment by unit anew; return how many there are.
+    """Add up outcomes of an experiment by unit anew; return how many: quantiles have no sums.
 
     What was there is replaced: of an experiment whose first outcomes came before sums by unit were
     kept, or whose sums are not those of its outcomes. Again, it gives the same. Batches of this
@@ -47,18 +44,20 @@ def rebuild_unit_sums(*, experiment_id: UUID, actor: User, at: datetime, reason:
     setup = configuration_of_live(experiment_id)
     raw.require_unit_sums(setup)
     raw.avoid_nested_loops()
-    n_kept = raw.require_all_kept(setup)
-    n_before = _forget(setup.metric_ids.tolist())
+    raw.require_all_kept(setup)
+    metric_ids = setup.metric_ids.tolist()
+    n_before = _n_summed(metric_ids)
+    for table in ("experiments_unittotal", "experiments_unitstatistic"):
+        writing.run(f"DELETE FROM {table} WHERE metric_id = ANY(%s)", metric_ids)  # noqa: S608
     for taken, units in raw.counted_outcomes(setup):
         unit_sums.add(setup, taken, units, at)
+    n_after = _n_summed(metric_ids)
     audit.record(
         "experiments.experiment.unit_sums_rebuilt", experiment, actor=actor, at=at, reason=reason,
-        before={"outcomes": n_before}, after={"outcomes": n_kept},
+        before={"outcomes": n_before}, after={"outcomes": n_after},
     )  # fmt: skip
-    return n_kept
+    return n_after
 
 
-def _forget(metric_ids: list[int]) -> int:
-    """Delete the sums and totals of metrics; return how many outcomes were in them."""
-    writing.run("DELETE FROM experiments_unittotal WHERE metric_id = ANY(%s)", metric_ids)
-    return int(writing.rows(_FORGET, metric_ids)[0][0])
+def _n_summed(metric_ids: list[int]) -> int:
+    return int(writing.rows(_SUMMED, metric_ids)[0][0])

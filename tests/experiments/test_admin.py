@@ -292,7 +292,7 @@ class TestActions:
 
         newest = made.allocations.order_by("-number").first()
         assert (newest.number, newest.context, newest.weights) == (3, "turbulent", [0.3, 0.7])
-        assert "it decides nothing" in shown
+        assert "it makes no winner" in shown
         assert shown.count("70.0 %") == 1
 
     @pytest.mark.parametrize(

@@ -334,7 +334,7 @@ class TestShowExperiment:
         parts = [
             f"return: {interval}",
             f"guardrail drawdown: {interval}; held, worse by 0[.]2 % is tolerated",
-            "secondary slippage: –, no interval yet",
+            "secondary slippage: –, no interval yet: No period has outcomes of both arms yet[.]",
         ]
         assert len(told) == len(parts)
         for line, part in zip(told, parts, strict=True):
@@ -348,7 +348,7 @@ class TestShowExperiment:
 
         (note,) = manage("show_experiment", made.name)["notes"]
 
-        assert note.startswith("The answer is that of the 100 planned periods: ")
+        assert note.startswith("The answer is that of the 100 planned periods. ")
         assert f"  note: {note}\n" in manage("show_experiment", made.name, as_json=False)
 
     def test_tells_a_draft_from_what_runs(self, db, manage):

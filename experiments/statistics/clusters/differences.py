@@ -22,8 +22,8 @@ from experiments.statistics.clusters.sides import Sides, sides_of
 from experiments.statistics.clusters.tables import UnitTable
 from experiments.statistics.clusters.two_way import (
     TINY,
+    effective_by_stratum,
     effective_units,
-    over_batches,
     over_units,
     two_way,
 )
@@ -107,17 +107,20 @@ def clustered_differences(
 
     Notes
     -----
-    Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several of a group weighed by
-    ``n_1 n_0 / (n_1 + n_0)``. By the delta method [1]_ each is linear in the sums, by coefficients
-    c, and the variance is ``c' (U + P - O) c``: U over units, P over batches of periods, O over
-    cells of a unit and a period, which are in both [2]_; never less than by units or by periods
+    Within an allocation ``d = y_1 / n_1 - y_0 / n_0``, those of several weighed by the units of all
+    arms that came in each. By what they tell, ``n_1 n_0 / (n_1 + n_0)``, units from before shares
+    were changed would count by the shares that came after, which whoever looked at them chose.
+
+    By the delta method [1]_ each is linear in the sums, by coefficients c, and the variance is
+    ``c' (U + P - O) c``: U over units, P over batches of periods, O over cells of a unit and a
+    period, which are in both [2]_; never less than by units or by periods
     alone. Of cells to which something came late O is the least that it may be, if that came at
     once. U and O are of the outcomes that count by unit at the look, P is of those of its periods:
-    the same but for late ones. Where there are several groups U takes in that their shares of the
-    units are chance, ``sum_g p_g (d_g - d)^2 / n`` for units that come one by one, and each needs
-    10 units of one size of both arms: the mean of one unit has no residual, so that it would seem
-    to be known for sure. P takes in that an effect may vary with time. Time grows with looks
-    times periods times allocations.
+    the same but for late ones. How many units came in each group is part of what is asked, and of
+    no error: the target is the average over the units that came. Each of several groups needs 10
+    units of one size of both arms: the mean of one unit has no residual, so that it would seem to
+    be known for sure. P takes in that an effect may vary with time. Time grows with looks times
+    periods times allocations.
 
     Looks may use the boundaries of a mean of independent periods as long as later outcomes of a
     unit do not go against its earlier ones and evidence grows no faster than the periods do:
@@ -139,8 +142,7 @@ def clustered_differences(
         weights = weights - by_look * x_weights
         in_time = in_time - by_look * _linear(then, sides.reported, X, N)[1]
     difference = np.where(shares.any(axis=1), (shares * contrasts).sum(axis=1), np.nan)
-    mix = _mix(sides, shares, contrasts, batch)
-    variance, freedom = two_way(sides, weights, in_time, batch, below, mix)
+    variance, freedom = two_way(sides, weights, in_time, batch, below)
     has_units, thin = _has_units(sides, below)
     is_known = (variance > 0.0) & (freedom > 0.0) & has_units
     return ClusteredLooks(
@@ -166,35 +168,20 @@ def _has_units(sides: Sides, below: int) -> tuple[NDArray[np.bool_], tuple[str, 
 def _shares(sides: Sides, first: FloatArray, below: int) -> FloatArray:
     """Return what each allocation counts for at each look, shape (n_looks, n_strata).
 
-    Groups of allocations count by their traffic, those of one by what they tell.
+    Groups count by the units that came in them, and so do allocations of one. One that has few
+    units of an arm yet does not, as long as another of its group has more.
     """
-    size = np.maximum(first[..., below], 0.0)
-    is_there = (size > 0.0).all(axis=-1)
-    weight = np.where(is_there, size.prod(axis=-1) / np.maximum(size.sum(axis=-1), TINY), 0.0)
+    is_there = (first[..., below] > 0.0).all(axis=-1)
+    effective = np.minimum(sides.units, effective_by_stratum(sides, below)).min(axis=-1)
+    is_solid = is_there & (effective >= FEWEST_UNITS)
+    has_solid = (is_solid.astype(np.float64) @ sides.of_group) @ sides.of_group.T > 0.0
+    weight = np.where(np.where(has_solid, is_solid, is_there), sides.arrived, 0.0)
     whole = weight @ sides.of_group
     traffic = np.where(whole > 0.0, sides.traffic, 0.0)
     counts = traffic / np.maximum(traffic.sum(axis=-1, keepdims=True), TINY)
     of_whole = np.maximum(whole @ sides.of_group.T, TINY)
     shares: FloatArray = (weight / of_whole) * (counts @ sides.of_group.T)
     return shares
-
-
-def _mix(
-    sides: Sides, shares: FloatArray, contrasts: FloatArray, batch: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return what chance in how many units came in each group adds, and its freedom, (n_looks,).
-
-    As if they came one by one, or by the periods in which they did where that is more.
-    """
-    counts = shares @ sides.of_group
-    whole = (shares * contrasts) @ sides.of_group
-    apart = whole / np.maximum(counts, TINY) - whole.sum(axis=1, keepdims=True)
-    apart = np.where(counts > 0.0, apart, 0.0)
-    n = np.maximum(np.sum(sides.traffic * (counts > 0.0), axis=1), 1.0)
-    by_unit = np.sum(counts * apart**2, axis=1) / n
-    by_period, n_batches = over_batches(sides.came, sides.ends, apart / n[:, np.newaxis], batch)
-    is_more = by_period > by_unit
-    return np.where(is_more, by_period, by_unit), np.where(is_more, n_batches - 1.0, np.inf)
 
 
 def _linear(

@@ -23,9 +23,10 @@ class Sides:
     at the looks, whose last periods are at `ends`: `reported` of the outcomes of these periods, the
     others of those that count by unit by then. `reported` and `first` have shape (..., 3),
     `by_unit`, `by_cell` and `late` (..., 3, 3), and `units` has no moments. `of_group` has a 1
-    where an allocation is of a group, shape (n_strata, n_groups), whose names are `groups`, and
-    `traffic` the units of all arms in each that had reported by the looks, shape (n_looks,
-    n_groups); `came` has those of each period, shape (n_periods, n_groups).
+    where an allocation is of a group, shape (n_strata, n_groups), whose names are `groups`.
+    `arrived` are the units of all arms in each allocation that had reported by the looks, shape
+    (n_looks, n_strata), and `traffic` those in each group, shape (n_looks, n_groups): units of all
+    allocations, for how often one reports may be the arm's doing, that it came is not.
     """
 
     parts: FloatArray
@@ -40,7 +41,7 @@ class Sides:
     units: FloatArray
     of_group: FloatArray
     groups: tuple[str, ...]
-    came: FloatArray
+    arrived: FloatArray
     traffic: FloatArray
 
 
@@ -71,41 +72,33 @@ def sides_of(
     of_units = _summed(units, UNIT_SUMS, mine, spot, shape)
     of_units, reported = (np.cumsum(whole, axis=0)[ends] for whole in (of_units, parts))
     by_unit, by_cell, late = (of_units[..., at + SECOND] for at in (4, 10, 16))
-    names, of_group = _groups(strata, units, groups)
-    came = _came(units, periods, groups, names)
+    numbers = np.union1d(strata, units.allocation)
+    names, whose = _groups(numbers, groups)
+    came = _came(units, periods, numbers)[ends]
+    is_stratum = np.searchsorted(numbers, strata)
     return Sides(
-        of_group=of_group, groups=names, came=came, traffic=np.cumsum(came, axis=0)[ends],
+        of_group=whose[is_stratum], groups=names, arrived=came[:, is_stratum],
+        traffic=came @ whose,
         parts=parts, looks=come, ends=ends, period=periods[ends], reported=reported,
         first=of_units[..., 1:4], by_unit=by_unit, by_cell=by_cell, late=late,
         units=of_units[..., 0],
     )  # fmt: skip
 
 
-def _groups(
-    strata: IntArray, units: UnitTable, groups: Mapping[int, str]
-) -> tuple[tuple[str, ...], FloatArray]:
-    """Return the groups that units came in, and which of them each stratum is of."""
-    numbers = np.union1d(strata, units.allocation).tolist()
-    names = tuple(sorted({groups.get(number, "") for number in numbers}))
-    whose = [names.index(groups.get(number, "")) for number in strata.tolist()]
+def _groups(numbers: IntArray, groups: Mapping[int, str]) -> tuple[tuple[str, ...], FloatArray]:
+    """Return the groups of allocations, and which of them each is of."""
+    names = tuple(sorted({groups.get(number, "") for number in numbers.tolist()}))
+    whose = [names.index(groups.get(number, "")) for number in numbers.tolist()]
     return names, np.eye(len(names))[whose]
 
 
-def _came(
-    units: UnitTable, periods: IntArray, groups: Mapping[int, str], names: tuple[str, ...]
-) -> FloatArray:
-    """Return the units that first reported in each period, by group, (n_periods, n_groups).
-
-    Units of all arms and allocations: how often one reports may be the arm's doing, that it came is
-    not.
-    """
-    numbers, at = np.unique(units.allocation, return_inverse=True)
-    whose = np.array([names.index(groups.get(n, "")) for n in numbers.tolist()], dtype=np.int64)
+def _came(units: UnitTable, periods: IntArray, numbers: IntArray) -> FloatArray:
+    """Return the units of all arms that had reported by each period, by allocation."""
     is_by_then = units.period <= periods[-1]
     row = np.searchsorted(periods, units.period[is_by_then])
-    flat = row * len(names) + whose[at.reshape(-1)][is_by_then]
-    n = np.bincount(flat, units.units[is_by_then], periods.size * len(names))
-    return n.astype(np.float64).reshape(periods.size, len(names))
+    flat = row * numbers.size + np.searchsorted(numbers, units.allocation[is_by_then])
+    n = np.bincount(flat, units.units[is_by_then], periods.size * numbers.size)
+    return np.cumsum(n.astype(np.float64).reshape(periods.size, numbers.size), axis=0)
 
 
 def _summed(

@@ -16,24 +16,22 @@ from typing import Final
 
 import numpy as np
 
-from experiments.statistics.checks import FloatArray, IntArray
+from experiments.statistics.checks import FloatArray
 from experiments.statistics.clusters.sides import Sides
 
 TINY: Final = 1e-300
 
 
 def two_way(
-    sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int, below: int,
-    mix: tuple[FloatArray, FloatArray],
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    sides: Sides, weights: FloatArray, in_time: FloatArray, batch: int, below: int
+) -> tuple[FloatArray, FloatArray]:
     """Return the variance by unit and period, and its degrees of freedom, shape (n_looks,).
 
-    `mix` is that of the shares of the groups and its freedom; it counts as one by unit. Each group
-    has the freedom of its smaller side, less its strata: of one with few units those of another
-    know nothing.
+    Each group has the freedom of its smaller side, less its strata: of one with few units those of
+    another know nothing.
     """
     by_group = _over_strata(sides, weights, weights, below) @ sides.of_group
-    by_unit = by_group.sum(axis=1) + mix[0]
+    by_unit = by_group.sum(axis=1)
     by_period, n_batches = over_periods(sides, in_time, batch)
     both = over_cells(sides, in_time)
     n_strata = (weights != 0.0).any(axis=(2, 3)) @ sides.of_group
@@ -43,18 +41,18 @@ def two_way(
     unit_freedom = np.maximum(effective - n_strata, least)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.maximum(by_unit + by_period - both, np.maximum(by_unit, by_period))
-        uncertain = np.sum(by_group**2 / unit_freedom, axis=1) + mix[0] ** 2 / mix[1]
+        uncertain = np.sum(by_group**2 / unit_freedom, axis=1)
         uncertain += by_period**2 / (n_batches - 1.0)
         return variance, variance**2 / uncertain
 
 
 def effective_units(sides: Sides, below: int) -> FloatArray:
     """Return how many units of one size would say as much, shape (n_looks, n_groups, 2)."""
-    found: FloatArray = np.einsum("lsa,sg->lga", _effective(sides, below), sides.of_group)
+    found: FloatArray = np.einsum("lsa,sg->lga", effective_by_stratum(sides, below), sides.of_group)
     return found
 
 
-def _effective(sides: Sides, below: int) -> FloatArray:
+def effective_by_stratum(sides: Sides, below: int) -> FloatArray:
     """Return how many units of one size would say as much, shape (n_looks, n_strata, 2).
 
     A unit's size is the number of its outcomes, or the total of their denominators.
@@ -72,7 +70,7 @@ def over_units(sides: Sides, one: FloatArray, other: FloatArray, below: int) -> 
 
 def _over_strata(sides: Sides, one: FloatArray, other: FloatArray, below: int) -> FloatArray:
     """Return the covariance over the units of each stratum, shape (n_looks, n_strata)."""
-    n = _effective(sides, below)
+    n = effective_by_stratum(sides, below)
     few = np.where(n > 1.0, n / np.maximum(n - 1.0, TINY), 1.0)
     found: FloatArray = np.einsum("lsam,lsamk,lsak,lsa->ls", one, sides.by_unit, other, few)
     return found
@@ -81,16 +79,10 @@ def _over_strata(sides: Sides, one: FloatArray, other: FloatArray, below: int) -
 def over_periods(sides: Sides, weights: FloatArray, batch: int) -> tuple[FloatArray, FloatArray]:
     """Return the variance over batches of periods, and how many there are, shape (n_looks,)."""
     parts = sides.parts.reshape(sides.parts.shape[0], -1)
-    return over_batches(parts, sides.ends, weights.reshape(-1, parts.shape[1]), batch)
-
-
-def over_batches(
-    parts: FloatArray, ends: IntArray, weights: FloatArray, batch: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return the variance of a linear figure of what periods added, and the batches at a look."""
-    variance, n_batches = np.full(ends.size, np.nan), np.zeros(ends.size)
-    for look, end in enumerate(ends.tolist()):
-        made = np.add.reduceat(parts[: end + 1] @ weights[look], np.arange(0, end + 1, batch))
+    by_look = weights.reshape(-1, parts.shape[1])
+    variance, n_batches = np.full(sides.ends.size, np.nan), np.zeros(sides.ends.size)
+    for look, end in enumerate(sides.ends.tolist()):
+        made = np.add.reduceat(parts[: end + 1] @ by_look[look], np.arange(0, end + 1, batch))
         n_batches[look] = made.size
         if made.size > 1:
             variance[look] = made @ made * made.size / (made.size - 1.0)

@@ -360,7 +360,33 @@ class TestBoard:
         assert "What was asked" in report
         assert "<script" not in report
 
-    def test_shows_each_context_with_its_shares_and_says_that_it_decides_nothing(self, owner):
+    def test_shows_each_interval_with_the_confidence_that_holm_leaves_it(self, owner):
+        arms = [{"name": "champion", "control": True}, {"name": "a"}, {"name": "b"}]
+        made = running(owner, arms=arms, analysis={"horizon_periods": 100, "correction": "holm"})
+        values = returns(60, n_arms=3)
+        values[:, 2] += 0.01
+        add_sums(made, values)
+        look(made)
+
+        (card,) = selectors.get_board(selectors.get_experiment(made.public_id)).cards
+        report = selectors.render_report(selectors.get_experiment(made.public_id))
+
+        assert [row.confidence for row in card.rows] == ["95 %", "97.5 %"]
+        assert "intervals" not in card.about
+        assert "<small>97.5 %</small>" in report
+        assert "if it is not better" not in report
+
+    def test_tells_on_the_command_line_why_nothing_is_concluded(self, owner):
+        made = contextual(owner)
+        add_sums(made, returns(120, lift=0.01), allocation=1)
+        look(made)
+
+        analysis = selectors.list_analyses(made).first()
+        first = selectors.write_differences(selectors.get_experiment(made.public_id), analysis)[0]
+
+        assert "; nothing is concluded: challenger and champion were compared in 0 in" in first
+
+    def test_shows_each_context_with_its_shares_and_says_that_it_makes_no_winner(self, owner):
         made = contextual(owner)
         add_sums(made, returns(60, lift=0.01), allocation=1)
         add_sums(made, returns(60, lift=-0.01, seed=2), allocation=2)
@@ -382,7 +408,7 @@ class TestBoard:
             "Shares of the arms where regime is turbulent",
         ]
         assert "to the arm that looks best in each regime" in board.cost_text
-        assert "it decides nothing" in report
+        assert "it makes no winner" in report
         assert "with shares of its own for each regime (calm, turbulent)" in report
         assert report.count('id="ct-allocation-0-title"') == 1
         assert report.count('id="ct-allocation-1-title"') == 1

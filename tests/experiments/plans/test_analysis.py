@@ -9,6 +9,7 @@ from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
 from experiments.plans.families import confidence_of
 from experiments.plans.observed import Observed
+from experiments.statistics.clusters import UnitTable
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.sequential import planned_sequence
 from experiments.statistics.sketches import QuantileSketch
@@ -306,8 +307,8 @@ class TestAnalyze:
         assert at_the_end.notes == []
         (note,) = after.notes
         assert note == (
-            "The answer is that of the 400 planned periods: no difference and no interval, of "
-            "guardrails neither, takes in more. The 30 after them are in the figures of arms alone."
+            "The answer is that of the 400 planned periods. The 30 after them are in the figures "
+            "of arms alone."
         )
         assert after.primary.comparisons == at_the_end.primary.comparisons
         assert [arm.n for arm in after.primary.arms] == [430, 430]
@@ -351,6 +352,42 @@ class TestAnalyze:
         one = analyze(plan, Observed({"return": table})).primary.comparisons[0]
 
         assert one.path.n[-1] == 79
+
+    @pytest.mark.parametrize("is_repeated", [False, True])
+    def test_looks_at_guardrails_after_the_planned_periods(self, is_repeated):
+        """The challenger loses from period 220 on, of 220 that were planned."""
+        guard = {"name": "cost", "role": "guardrail", "direction": "decrease", "margin": 0.8}
+        plan = planned(
+            analysis={"horizon_periods": 220}, design="assigned",
+            metrics=[{"name": "return", "role": "primary"}, guard],
+        )  # fmt: skip
+        rng = np.random.default_rng(3)
+        period, unit = (index.ravel() for index in np.indices((450, 40)))
+        arm = unit % 2
+        values = rng.standard_normal(unit.size)
+        worse = values + 50.0 * ((period >= 220) & (arm == 1))
+        whose = unit if is_repeated else np.arange(unit.size)
+        tables, units = {}, {}
+        for name, each in (("return", values), ("cost", worse)):
+            tables[name] = PeriodTable.of_outcomes(period * DAY, arm, each)
+            units[name] = UnitTable.of_outcomes(period * DAY, arm, whose, each)
+        n = np.unique(whose).size
+        seen = Observed(tables, units=units, exposed={1: {0: n // 2, 1: n // 2}})
+
+        found = analyze(plan, seen)
+
+        assert decide(found, control="champion").verdict == Verdict.GUARDRAIL_BREACHED
+        assert found.guardrails[0].comparisons[0].path.n[-1] == 450
+        assert found.primary.comparisons[0].path.n[-1] == 220
+
+    @pytest.mark.parametrize("n_periods", [15, 399])
+    def test_says_no_chance_before_the_first_look(self, n_periods):
+        plan = planned(analysis={"horizon_periods": 400, "method": "fixed_horizon"})
+
+        found = analyze(plan, Observed({"return": shadow_table(drawn(n_periods=n_periods))}))
+
+        one = found.primary.comparisons[0]
+        assert (one.probability_better, one.expected_loss) == (None, None)
 
     def test_looks_at_guardrails_all_the_time(self):
         guard = {"name": "drawdown", "role": "guardrail", "direction": "decrease", "margin": 0.001}

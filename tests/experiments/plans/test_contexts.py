@@ -1,5 +1,7 @@
 """Shares by context: compared within each, weighed by traffic, explored beside."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,6 @@ from experiments.plans.allocating import next_weights
 from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
 from experiments.plans.differences import differences_of
-from experiments.plans.mixes import batch_needed
 from experiments.plans.observed import Observed
 from experiments.statistics.adaptive import aipw_difference_by_period
 from experiments.statistics.clusters import UnitTable, clustered_differences
@@ -144,45 +145,142 @@ class TestOverallDifference:
         assert one.estimate == pytest.approx(plain.estimate)
         assert (within.lower, within.upper) == (plain.lower, plain.upper)
         assert one.is_withheld
-        assert one.because.startswith("All units so far came in calm")
+        assert one.because.startswith(
+            "challenger-1 and champion were compared in 0 in turbulent so far, of 10 periods"
+        )
 
 
 class TestAnswer:
-    """Of a mix: there is none where differences of periods would not say how sure it is."""
+    """Of what was seen, in which every context of the plan must have been."""
 
-    def test_waits_while_much_of_the_mix_is_not_compared(self):
-        """Six turbulent units a period meet a bad challenger so seldom that half are left out."""
-        table = drawn(calm=0.2, turbulent=-0.9, shares=(0.5, 0.05), n_periods=400)
+    def test_counts_what_an_arm_lacked_as_the_other_periods_of_its_context(self):
+        """Ten turbulent units a period: where none met the challenger the rest stand for them."""
+        table = drawn(calm=0.2, turbulent=-0.9, shares=(0.5, 0.15), n_periods=400)
 
-        found = analyze(planned(analysis={"horizon_periods": 400}), seen(table, (0.5, 0.05)))
+        one = analyze(
+            planned(analysis={"horizon_periods": 400}), seen(table, (0.5, 0.15))
+        ).primary.comparisons[0]  # fmt: skip
+
+        assert one.estimate == pytest.approx(0.75 * 0.2 - 0.25 * 0.9, abs=0.04)
+        plan = planned()
+        _, by_period = differences_of(plan, plan.primary, table, 1, CONTEXTS)
+        assert by_period.mean() > one.estimate + 0.02
+
+    def test_waits_while_much_of_a_context_is_not_compared(self):
+        """Of three turbulent units of a hundred three in four met no challenger."""
+        rng = np.random.default_rng(1)
+        period = np.repeat(np.arange(220), 100)
+        number = np.tile(np.repeat([1, 2], [97, 3]), 220)
+        arm = (rng.random(period.size) < np.where(number == 1, 0.5, 0.1)).astype(int)
+        lift = np.where(number == 1, 0.1, -5.0)
+        values = rng.standard_normal(period.size) + lift * arm
+        table = PeriodTable.of_outcomes(period * DAY, arm, values, allocation=number)
+
+        found = analyze(planned(analysis={"horizon_periods": 220}), seen(table, (0.5, 0.1)))
 
         one = found.primary.comparisons[0]
         assert one.is_withheld
-        assert (one.lower, one.upper) == (None, None)
-        assert "only one of challenger-1 and champion" in one.because
+        assert "of turbulent came in periods that had only one of challenger-1 and" in one.because
         assert any(one.because in note for note in found.notes)
-        assert decide(found, control="champion").verdict == Verdict.CONTINUE
+        said = decide(found, control="champion")
+        assert said.verdict == Verdict.INCONCLUSIVE
+        assert one.because in said.reason
 
-    def test_waits_where_contexts_last_longer_than_a_batch(self):
-        table = lasting(stay=20)
-
-        found = analyze(planned(analysis={"horizon_periods": 400}), seen(table))
+    @pytest.mark.parametrize("stay", [2, 20, 200])
+    def test_comes_however_long_contexts_last(self, stay):
+        found = analyze(planned(analysis={"horizon_periods": 400}), seen(lasting(stay)))
 
         one = found.primary.comparisons[0]
+        assert one.is_known
+        assert one.upper - one.lower < 0.12  # of noise alone: contexts differ by a whole
+
+    def test_names_the_context_that_hardly_came(self):
+        """A hundred calm periods, then one that is not, are no answer of both."""
+        table = lasting(stay=1_000_000, n_periods=101, switches=(100,), lifts=(0.5, 0.5))
+
+        found = analyze(planned(), seen(table))
+
+        assert found.primary.comparisons[0].lower > 0.0
+        said = decide(found, control="champion")
+        assert said.verdict == Verdict.CONTINUE
+        assert "were compared in 1 in turbulent so far, of 10 periods that every regime" in (
+            said.reason
+        )
+        twice = lasting(stay=1_000_000, n_periods=115, switches=(100,), lifts=(0.5, 0.5))
+        later = analyze(planned(), seen(twice))
+        assert decide(later, control="champion").verdict == Verdict.WINNER
+        assert "over the periods that were seen" in decide(later, control="champion").reason
+
+    def test_is_not_divided_by_what_came_after_the_plan(self):
+        """Of 220 periods 20 are turbulent, and alike; after them the challenger loses there."""
+        first = lasting(stay=1_000_000, n_periods=220, switches=(200,), lifts=(0.5, 0.5))
+        after = lasting(stay=1_000_000, n_periods=60, switches=(0,), lifts=(0.5, -5.0))
+        moved = replace(after, period=after.period + 220 * DAY)
+        plan = planned(analysis={"horizon_periods": 220})
+
+        found = analyze(plan, seen(first.merged(moved)))
+
+        assert decide(found, control="champion").verdict == Verdict.WINNER
+        assert found.contexts[1].n_periods == 20
+
+    def test_is_of_the_planned_periods_alone(self):
+        """220 calm ones, then others: the answer has none of these in it."""
+        table = lasting(stay=1_000_000, n_periods=240, switches=(220,), lifts=(0.5, 0.5))
+
+        found = analyze(planned(analysis={"horizon_periods": 220}), seen(table))
+
+        said = decide(found, control="champion")
+        assert said.verdict == Verdict.INCONCLUSIVE
+        assert said.reason.startswith("The 220 planned periods are over without an answer.")
+        assert "0 in turbulent" in said.reason
+
+    def test_is_none_of_both_where_it_depends_on_the_context(self):
+        table = drawn(calm=1.0, turbulent=-0.5)
+
+        found = analyze(planned(), seen(table))
+
+        one = found.primary.comparisons[0]
+        assert one.lower > 0.0
+        assert one.because.startswith("It depends on the regime: challenger-1 has more return")
+        said = decide(found, control="champion", region_of_equivalence=10.0)
+        assert said.verdict == Verdict.INCONCLUSIVE
+        assert "No arm is the winner of both." in said.reason
+
+    def test_is_not_cut_to_what_fits_all_looks(self):
+        """What is asked moves: at first all is calm, in the end both count alike."""
+        table = lasting(stay=1_000_000, n_periods=400, switches=(200,), lifts=(0.5, 0.0))
+
+        one = analyze(
+            planned(analysis={"horizon_periods": 400}), seen(table)
+        ).primary.comparisons[0]  # fmt: skip
+
+        assert one.lower < 0.25 < one.upper
+        assert "No one difference fits" not in one.because
+
+    @pytest.mark.parametrize("method", ["asymptotic", "group_sequential", "fixed_horizon"])
+    def test_comes_by_other_methods(self, method):
+        plan = planned(analysis={"horizon_periods": 400, "method": method})
+
+        one = analyze(plan, seen(drawn(0.3, 0.1, n_periods=400))).primary.comparisons[0]
+
+        assert 0.0 < one.lower < 0.25 < one.upper
+        assert not one.is_withheld
+
+    def test_is_none_by_betting(self):
+        metrics = [{"name": "return", "role": "primary", "bound": 9.0}]
+        plan = planned(metrics=metrics, analysis={"horizon_periods": 400, "method": "betting"})
+
+        one = analyze(plan, seen(drawn(0.3, 0.1, n_periods=400))).primary.comparisons[0]
+
         assert one.is_withheld
-        assert "batch_periods of" in one.because
-        assert all(within.comparisons[0].is_known for within in found.contexts)
-        assert decide(found, control="champion").verdict == Verdict.CONTINUE
+        assert one.because.startswith("betting is on one mean")
 
-    def test_comes_where_a_batch_has_several_stays(self):
-        table = lasting(stay=2, n_periods=400)
-
-        found = analyze(planned(analysis={"horizon_periods": 400}), seen(table))
-
-        assert found.primary.comparisons[0].is_known
-
-    def test_is_of_guardrails_all_the_same(self):
-        table = lasting(stay=20)
+    @pytest.mark.parametrize(
+        ("lift", "status", "verdict"),
+        [(0.0, "open", Verdict.CONTINUE), (-3.0, "breached", Verdict.GUARDRAIL_BREACHED)],
+    )
+    def test_may_breach_a_guardrail_before_it_may_hold_one(self, lift, status, verdict):
+        table = drawn(calm=lift).of_allocation(1)
         guarded = {"name": "loss", "role": "guardrail", "margin": 1.0}
         plan = planned(
             metrics=[{"name": "return", "role": "primary"}, guarded],
@@ -192,48 +290,28 @@ class TestAnswer:
             {"return": table, "loss": table}, weights=seen(table).weights, contexts=CONTEXTS
         )
 
-        found = analyze(plan, both)
+        said = decide(analyze(plan, both), control="champion")
 
-        assert found.primary.comparisons[0].is_withheld
-        assert found.guardrails[0].comparisons[0].is_known
+        assert said.verdict == verdict
+        assert said.guardrails[0].status == status
+        assert ("0 in turbulent" in said.guardrails[0].because) is (status == "open")
 
 
-def lasting(stay, n_periods=400, seed=5):
-    """Return sums of 40 units a period, all in one context, which stays for so many on average."""
+def lasting(stay, n_periods=400, seed=5, switches=None, lifts=(0.5, -0.5)):
+    """Return sums of 40 units a period, all in one context, which stays for so many on average.
+
+    It changes after `switches` instead where they are given.
+    """
     rng = np.random.default_rng(seed)
-    number = 1 + np.cumsum(rng.random(n_periods) < 1.0 / stay) % 2
+    leaves = rng.random(n_periods) < 1.0 / stay
+    if switches is not None:
+        leaves = np.isin(np.arange(n_periods), switches)
+    number = 1 + np.cumsum(leaves) % 2
     period = np.repeat(np.arange(n_periods), 40)
     arm = rng.integers(0, 2, period.size)
-    values = rng.standard_normal(period.size) + np.where(number[period] == 1, 0.5, -0.5) * arm
+    lift = np.where(number[period] == 1, *lifts)
+    values = rng.standard_normal(period.size) + lift * arm
     return PeriodTable.of_outcomes(period * DAY, arm, values, allocation=number[period])
-
-
-class TestBatchNeeded:
-    @pytest.mark.parametrize(("stay", "least", "most"), [(5, 8, 16), (10, 24, 42), (20, 55, 95)])
-    def test_is_four_times_what_a_chain_depends_for(self, stay, least, most):
-        """Two states that are left by 1 / stay: one in 2 (stay - 1) / 2 periods tells something."""
-        rng = np.random.default_rng(1)
-        state = np.cumsum(rng.random(20_000) < 1.0 / stay) % 2
-
-        assert least <= batch_needed(np.stack([40.0 - 39.0 * state, 1.0 + 39.0 * state], 1)) <= most
-
-    @given(st.integers(0, 500))
-    def test_is_small_of_units_that_come_as_they_like(self, seed):
-        traffic = np.random.default_rng(seed).multinomial(60, [0.7, 0.2, 0.1], 200).astype(float)
-
-        assert batch_needed(traffic) <= 4
-
-    def test_is_none_where_all_periods_have_one_mix(self):
-        assert batch_needed(np.tile([30.0, 10.0, 7.0], (50, 1))) == 0
-
-    @given(st.permutations(range(3)), st.integers(0, 100))
-    def test_does_not_depend_on_the_order_of_contexts_or_on_time_turned_round(self, order, seed):
-        traffic = np.random.default_rng(seed).multinomial(9, [0.5, 0.3, 0.2], 40).astype(float)
-
-        found = batch_needed(traffic)
-
-        assert batch_needed(traffic[:, order]) == found
-        assert batch_needed(traffic[::-1]) == found
 
 
 class TestUnitsThatReportAgain:
@@ -249,12 +327,11 @@ class TestUnitsThatReportAgain:
         table = PeriodTable.of_outcomes(period, arm[unit], values, **given)
         units = UnitTable.of_outcomes(period, arm[unit], unit, values, **given)
 
-        by_traffic = clustered_differences(table, units, 1, [60], groups=CONTEXTS)
-        by_precision = clustered_differences(table, units, 1, [60])
+        found = clustered_differences(table, units, 1, [60], groups=CONTEXTS)
 
-        assert by_traffic.difference[0] == pytest.approx(0.5, abs=4 * by_traffic.error[0])
-        assert by_traffic.error[0] < 0.07
-        assert abs(by_precision.difference[0]) < 0.2
+        # By what they tell, 3,000 times 0.9 times 0.1 against 1,000 in halves, it were about 0.
+        assert found.difference[0] == pytest.approx(0.5, abs=4 * found.error[0])
+        assert found.error[0] < 0.07
 
     def test_are_as_they_were_where_all_is_one_group(self):
         rng = np.random.default_rng(4)
@@ -337,8 +414,8 @@ class TestUnitsThatReportAgain:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("size", [0.0, 2.0])
-    def test_cover_the_mean_of_units_that_come_one_by_one(self, size):
-        """Challengers make as much more in calm times as less in others: 400 A/A of the mix."""
+    def test_cover_the_mean_of_the_units_that_came(self, size):
+        """Challengers make as much more in calm times as less in others: 400 experiments."""
         rng, wrong = np.random.default_rng(1), 0
         for _ in range(400):
             number = rng.integers(1, 3, 250)
@@ -348,42 +425,79 @@ class TestUnitsThatReportAgain:
             values = level[unit] + rng.standard_normal(unit.size)
             given = again(period, arm, unit, values, number)
             found = clustered_differences(*given, 1, [6], groups=CONTEXTS)
-            wrong += (
-                abs(found.difference[0]) > stats.t.ppf(0.975, found.freedom[0]) * (found.error[0])
-            )
+            reach = stats.t.ppf(0.975, found.freedom[0]) * found.error[0]
+            target = size * (np.mean(number == 1) - np.mean(number == 2))
+            wrong += abs(found.difference[0] - target) > reach
 
         assert wrong / 400 <= 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / 400)
 
     @pytest.mark.slow
     def test_cover_it_where_a_day_has_one_context(self):
-        """Ten units come a day, all in one context; effects are 1 and -1: 200 A/A of the mix."""
+        """Ten units come a day, all in one context; effects are 1 and -1: 200 experiments."""
         rng, wrong = np.random.default_rng(1), 0
         for _ in range(200):
             number = np.repeat(rng.integers(1, 3, 30), 10)
             given = coming(rng, number, np.repeat(np.arange(30), 10))
             found = clustered_differences(*given, 1, [30], groups=CONTEXTS)
             reach = stats.t.ppf(0.975, found.freedom[0]) * found.error[0]
-            wrong += abs(found.difference[0]) > reach
+            target = np.mean(number == 1) - np.mean(number == 2)
+            wrong += abs(found.difference[0] - target) > reach
 
         assert wrong / 200 <= 0.05 + 2.0 * np.sqrt(0.05 * 0.95 / 200)
 
-    @pytest.mark.parametrize(("stay", "is_withheld"), [(20, True), (2, False)])
-    def test_wait_where_they_come_in_one_context_for_long(self, stay, is_withheld):
+    @pytest.mark.parametrize("stay", [2, 20])
+    def test_are_answered_however_long_contexts_last(self, stay):
         rng = np.random.default_rng(3)
         by_day = 1 + np.cumsum(rng.random(200) < 1.0 / stay) % 2
         day = np.repeat(np.arange(200), 10)
         table, units = coming(rng, np.repeat(by_day, 10), day)
-        regime = {"attribute": "regime", "values": ["calm", "turbulent"]}
-        plan = planned(
-            counted_by="outcome", allocation={"policy": "fixed", "context": regime},
-        )  # fmt: skip
+        plan = fixed_plan()
+
+        one = analyze(plan, seen(table, units={"return": units})).primary.comparisons[0]
+
+        assert one.is_known
+        assert one.because.startswith("It depends on the regime")
+
+    def test_wait_for_every_context_of_the_plan(self):
+        """200 accounts, all calm: nothing is known of turbulent times."""
+        unit, period = (index.ravel() for index in np.indices((200, 120)))
+        rng, arm = np.random.default_rng(4), np.arange(200) % 2
+        level = rng.standard_normal(200) + 3.0 * arm
+        values = level[unit] + rng.standard_normal(unit.size)
+        table, units = again(period * DAY, arm, unit, values, np.ones(200, dtype=int))
+        plan = fixed_plan()
 
         found = analyze(plan, seen(table, units={"return": units}))
 
-        one = found.primary.comparisons[0]
-        assert one.is_withheld is is_withheld
-        assert one.is_known is not is_withheld
-        assert ("Contexts last" in one.because) is is_withheld
+        assert found.primary.comparisons[0].lower > 0.0
+        said = decide(found, control="champion")
+        assert said.verdict == Verdict.CONTINUE
+        assert "0 in turbulent" in said.reason
+
+    def test_count_by_units_whatever_shares_came_after(self):
+        """Shares changed by what was seen: the units from before count for what they are."""
+        rng = np.random.default_rng(0)
+        number = np.repeat([1, 3], [1_000, 1_000])
+        arm = (rng.random(2_000) < np.where(number == 1, 0.5, 0.05)).astype(int)
+        unit, period = np.repeat(np.arange(2_000), 2), np.tile([0, 1], 2_000)
+        values = 0.1 * rng.standard_normal(unit.size) + ((number == 1) & (arm == 1))[unit]
+        given = again(period, arm, unit, values, number)
+
+        found = clustered_differences(*given, 1, [2])
+
+        assert found.difference[0] == pytest.approx(0.5, abs=0.02)
+
+    def test_leave_out_new_shares_until_both_arms_have_units(self):
+        """The third unit of new shares is the first that met the challenger there."""
+        rng = np.random.default_rng(0)
+        number, arm = np.repeat([1, 3], [200, 3]), np.r_[np.arange(200) % 2, 0, 0, 1]
+        unit, period = np.repeat(np.arange(203), 2), np.tile([0, 1], 203)
+        values = rng.standard_normal(unit.size) + 500.0 * (unit == 202)
+        given = again(period, arm, unit, values, number)
+
+        found = clustered_differences(*given, 1, [2])
+
+        assert abs(found.difference[0]) < 1.0
 
     def test_are_compared_though_their_arms_report_in_turn(self):
         """Turbulent units of one arm report on even days and of the other on odd ones."""
@@ -407,6 +521,12 @@ class TestUnitsThatReportAgain:
         turbulent = found.contexts[1]
         assert turbulent.n_periods == 39  # of the first day nobody knows both
         assert turbulent.comparisons[0].estimate == pytest.approx(3.0, abs=0.3)
+
+
+def fixed_plan():
+    """Return a plan of units that report again, with fixed shares in two contexts."""
+    regime = {"attribute": "regime", "values": ["calm", "turbulent"]}
+    return planned(counted_by="outcome", allocation={"policy": "fixed", "context": regime})
 
 
 def coming(rng, number, day):
@@ -449,8 +569,8 @@ class TestContextFindings:
         one, same = turbulent.comparisons[0], alone.primary.comparisons[0]
         assert (one.estimate, one.lower, one.upper) == (same.estimate, same.lower, same.upper)
 
-    def test_decide_nothing(self):
-        """One context is surely better and the other surely worse: there is no winner."""
+    def test_make_no_winner(self):
+        """One context is surely better and the other surely worse."""
         table = drawn(calm=1.0, turbulent=-3.0)
 
         found = analyze(planned(stopping={"on_answer": "notify"}), seen(table))
@@ -536,18 +656,18 @@ class TestCost:
 
 
 class TestNotes:
-    def test_say_which_contexts_count_for_less_than_their_traffic(self):
+    def test_say_which_contexts_lack_an_arm(self):
         """Of ten turbulent units a period one in ten meets the challenger: a third have none."""
         table = drawn(shares=(0.5, 0.1), n_periods=1_000)
 
         notes = analyze(planned(), seen(table, (0.5, 0.1))).notes
 
-        found = [note for note in notes if "count for less than their traffic" in note]
+        found = [note for note in notes if "as the other periods of its context do" in note]
         assert len(found) == 1
         assert 0.31 < int(found[0].partition("%")[0]) / 100 < 0.39  # 0.9 ** 10 is 0.35
         assert "of turbulent came in periods" in found[0]
         assert "calm" not in found[0]
-        assert not any("count for less" in note for note in analyze(planned(), seen(drawn())).notes)
+        assert not any("as the other" in note for note in analyze(planned(), seen(drawn())).notes)
 
     def test_first_shares_of_several_contexts_are_no_move(self):
         regime = {"attribute": "regime", "values": ["calm", "turbulent"]}

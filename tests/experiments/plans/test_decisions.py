@@ -54,6 +54,47 @@ class TestDecide:
             "500 periods were planned; after 1,000 periods with outcomes no interval would hold."
         )
 
+    def test_says_that_the_plan_is_over_while_an_answer_waits(self):
+        said = verdict(replace(found(metric(withheld()), n=500), n_seen=930))
+
+        assert said.reason == ("The 500 planned periods are over; no answer so far. Nothing holds.")
+
+    def test_concludes_nothing_from_an_interval_that_is_withheld(self):
+        surely = replace(compared(0.1, 0.5), because="None came in turbulent.", is_withheld=True)
+
+        early = verdict(found(metric(surely)), region=1.0)
+        at_the_end = verdict(found(metric(surely), n=500), region=1.0)
+
+        assert early.verdict == Verdict.CONTINUE
+        assert early.reason.endswith("no answer so far. None came in turbulent.")
+        assert at_the_end.verdict == Verdict.INCONCLUSIVE
+        assert at_the_end.reason == (
+            "The 500 planned periods are over without an answer. None came in turbulent."
+        )
+
+    @pytest.mark.parametrize(
+        ("lower", "upper", "status"), [(-0.1, 0.1, "open"), (0.3, 0.9, "breached")]
+    )
+    def test_lets_a_withheld_guardrail_breach_and_never_hold(self, lower, upper, status):
+        one = replace(compared(lower, upper), because="None came.", is_withheld=True)
+        guard = metric(one, role="guardrail", direction="decrease", margin=0.2, name="drawdown")
+
+        (state,) = verdict(found(metric(compared(-0.1, 0.5)), guard)).guardrails
+
+        assert state.status == status
+        assert state.because == ("None came." if status == "open" else "")
+
+    def test_prefers_a_winner_that_breached_nothing(self):
+        primary = metric(compared(0.1, 0.5, "a"), compared(0.2, 0.9, "b"))
+        guard = metric(
+            compared(-0.1, 0.05, "a"), compared(0.3, 0.9, "b"), role="guardrail",
+            direction="decrease", margin=0.1, name="drawdown",
+        )  # fmt: skip
+
+        said = verdict(found(primary, guard), goes_on_after_breach=True)
+
+        assert (said.verdict, said.winner) == (Verdict.WINNER, "a")
+
     def test_goes_on_while_the_interval_holds_0(self):
         assert verdict(found(metric(compared(-1.0, 1.0)))).verdict == Verdict.CONTINUE
 
