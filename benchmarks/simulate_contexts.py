@@ -139,7 +139,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One experiment that was simulated: what was found and given up, and what periods' effects."""
+    """One experiment that was simulated: what was found and given up, and the effects."""
 
     findings: Findings
     regret: float

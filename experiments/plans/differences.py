@@ -138,10 +138,12 @@ def _within_allocations(
     both = (n[:, [0, arm]] > 0.0).all(axis=1) & (below[:, [0, arm]] != 0.0).all(axis=1)
     weight = n[both, arm] * n[both, 0] / (n[both, arm] + n[both, 0])
     periods, row = np.unique(cells.period, return_inverse=True)
-    whose = [contexts.get(number, "") for number in cells.allocation.tolist()]
+    numbers, of = np.unique(cells.allocation, return_inverse=True)
+    whose = [contexts.get(number, "") for number in numbers.tolist()]
     names, column = np.unique(np.array(whose, dtype=np.str_), return_inverse=True)
+    column = column[of.reshape(-1)]
     shape = (periods.size, names.size)
-    place = row.reshape(-1) * names.size + column.reshape(-1)
+    place = row.reshape(-1) * names.size + column
     traffic = np.bincount(place, n.sum(axis=1), periods.size * names.size).reshape(shape)
     at = place[both]
     whole = np.bincount(at, weight, periods.size * names.size)

@@ -80,40 +80,37 @@ def stratified_looks(
     if differences.shape != traffic.shape or differences.ndim != 2:
         raise ShapeError("Differences and traffic must have one row a period, one column a context")
     share = traffic / traffic.sum(axis=1, keepdims=True)
-    is_there = np.isfinite(differences)
-    rows = np.flatnonzero(is_there.any(axis=1))[looks - 1]
-    found = [_look(differences, share, is_there, row + 1, batch, lag) for row in rows.tolist()]
-    mean, error, freedom, residuals = zip(*found, strict=True)
-    return StratifiedLooks(
-        Looks(looks, np.array(mean), np.array(error), np.array(freedom)), rows, residuals[-1]
-    )
-
-
-def _look(
-    differences: FloatArray, share: FloatArray, is_there: NDArray[np.bool_], end: int, batch: int,
-    lag: int,
-) -> tuple[float, float, float, FloatArray]:  # fmt: skip
-    """Return the mean after some periods, its error, its freedom and the residuals."""
-    kept = np.flatnonzero(is_there[:end].any(axis=1))
-    there, n = is_there[kept], kept.size
-    weight = np.where(there, share[kept], 0.0)
-    values = np.where(there, differences[kept], 0.0)
-    compared = weight.sum(axis=0)
-    counts = np.where(compared > 0.0, share[:end].mean(axis=0), 0.0)
-    counts = counts / counts.sum()
+    rows = np.flatnonzero(np.isfinite(differences).any(axis=1))
+    there = np.isfinite(differences[rows])
+    weight = np.where(there, share[rows], 0.0)
+    weighed = weight * np.where(there, differences[rows], 0.0)
+    at = looks - 1
+    compared, made = (np.cumsum(one, axis=0)[at] for one in (weight, weighed))
+    counts = np.where(compared > 0.0, np.cumsum(share, axis=0)[rows[at]], 0.0)
+    counts = counts / counts.sum(axis=1, keepdims=True)
     compared = np.where(compared > 0.0, compared, 1.0)
-    own = (weight * values).sum(axis=0) / compared
-    mean = float(counts @ own)
-
-    batches = np.add.reduceat(there, np.arange(0, n, batch), axis=0, dtype=np.int64) > 0
-    n_batches = batches.sum(axis=0)
-    center = np.where(n_batches > 1, own, mean)
+    own = made / compared
+    mean = (counts * own).sum(axis=1)
+    n_batches = _batches(there, batch)[at]
+    center = np.where(n_batches > 1, own, mean[:, np.newaxis])
     fitted = np.where(n_batches > 1, n_batches / np.maximum(n_batches - 1.0, 1.0), 1.0)
-    parts = weight * np.where(there, values - center, 0.0) * (counts * n / compared)
-    parts = parts * np.sqrt(fitted)
-    residuals: FloatArray = parts.sum(axis=1)
-    running = RunningMean(batch, lag).extend(residuals)
-    size = np.sum(parts**2, axis=0)
-    of_each = np.sum(size**2 / np.maximum(n_batches - 1.0, 1.0))
-    freedom = float(size.sum() ** 2 / of_each) if of_each > 0.0 else 1.0
-    return mean, float(running.error[-1]), min(freedom, float(running.freedom[-1])), residuals
+    scale = counts * looks[:, np.newaxis] / compared * np.sqrt(fitted)
+
+    error, freedom, residuals = np.empty(looks.size), np.empty(looks.size), np.empty(0)
+    for look, n in enumerate(looks.tolist()):
+        parts = (weighed[:n] - weight[:n] * center[look]) * scale[look]
+        residuals = parts.sum(axis=1)
+        running = RunningMean(batch, lag).extend(residuals)
+        size = np.einsum("pc,pc->c", parts, parts)
+        of_each = float(np.sum(size**2 / np.maximum(n_batches[look] - 1.0, 1.0)))
+        of_all = float(size.sum()) ** 2 / of_each if of_each > 0.0 else 1.0
+        error[look], freedom[look] = running.error[-1], min(of_all, running.freedom[-1])
+    return StratifiedLooks(Looks(looks, mean, error, freedom), rows[at], residuals)
+
+
+def _batches(there: NDArray[np.bool_], batch: int) -> IntArray:
+    """Return in how many batches each context was compared by each period."""
+    seen = np.cumsum(there, axis=0)
+    begins = np.arange(there.shape[0]) // batch * batch
+    before = np.where((begins > 0)[:, np.newaxis], seen[begins - 1], 0)
+    return np.cumsum(there & (seen - before == 1), axis=0)
