@@ -294,7 +294,8 @@ class ExperimentAdmin(ServiceAdmin):
 
     @reasoned_action(
         "Resume", icon="play_arrow", title="Go on with this experiment",
-        text="The plan is the same; what paused it will do so again if it is still there.",
+        text="The plan is the same. The alarms of the last analysis pause it no more until there "
+        "is more behind them; the page and the trail name them.",
     )  # fmt: skip
     def resume(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Go on after a pause."""

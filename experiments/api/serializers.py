@@ -12,6 +12,7 @@ from experiments.api.plans import PlanField
 from experiments.intake import Reason as RefusalReason
 from experiments.models import Allocation, Analysis, Arm, Experiment, Exposure
 from experiments.models.definitions import ANSWERS
+from experiments.plans.alarms import Alarm
 from experiments.plans.sizing import Sizing, size_of
 
 LONGEST_REASON = 500
@@ -150,6 +151,19 @@ class Sized(serializers.Serializer[Any]):
     detectability = DetectabilityRow(allow_null=True)
 
 
+class AlarmRow(serializers.Serializer[Alarm]):
+    """An alarm that the experiment was resumed despite."""
+
+    metric = serializers.CharField(help_text="The guardrail; empty of the mix of units.")
+    arm = serializers.CharField(help_text="Of the guardrail; empty of the mix of units.")
+    shown = serializers.FloatField(
+        help_text="How much worse it was shown to be at the least; of the mix of units -ln p."
+    )
+    tolerated = serializers.FloatField(
+        help_text="Beyond which it pauses the experiment again, in the same unit."
+    )
+
+
 class ExperimentDetail(ExperimentRow):
     """An experiment with its plan, its shares and what was counted."""
 
@@ -166,10 +180,17 @@ class ExperimentDetail(ExperimentRow):
         help_text="Null of units, of other primary metrics than means, and of less than a month."
     )
 
+    acknowledged = AlarmRow(many=True, help_text="Alarms that it was resumed despite.")
+
+    notes = serializers.SerializerMethodField(
+        help_text="What is to be known before any analysis: what the ramp costs, and alarms taken "
+        "back. findings.notes has those of an analysis."
+    )
+
     class Meta(ExperimentRow.Meta):
         fields = [
             *ExperimentRow.Meta.fields, "plan", "plan_digest", "sizing", "detectability",
-            "allocation", "allocations", "tallies", "analysis_problem",
+            "allocation", "allocations", "tallies", "analysis_problem", "acknowledged", "notes",
         ]  # fmt: skip
 
     @extend_schema_field(SizingRow(allow_null=True))
@@ -183,6 +204,10 @@ class ExperimentDetail(ExperimentRow):
         """Return what the planned time can show; null where that is not said."""
         found = selectors.detectability(selectors.plan_of(experiment))
         return None if found is None else dict(DetectabilityRow(found).data)
+
+    def get_notes(self, experiment: Experiment) -> list[str]:
+        """Return sentences for people."""
+        return selectors.plan_notes(experiment, selectors.plan_of(experiment))
 
     @extend_schema_field(AllocationRow(allow_null=True))
     def get_allocation(self, experiment: Experiment) -> dict[str, Any] | None:
@@ -275,6 +300,65 @@ class AnalysisQuery(serializers.Serializer[Any]):
         default=None, allow_null=True, min_value=1, max_value=2**31 - 1,
         help_text="The newest by default.",
     )  # fmt: skip
+
+
+class PolicyQuery(serializers.Serializer[Any]):
+    """Which shares, of which confidence."""
+
+    share = serializers.ListField(
+        child=serializers.CharField(max_length=100), max_length=100,
+        help_text="ARM:SHARE, again for each arm that has one; they sum to 1.",
+    )  # fmt: skip
+    confidence = serializers.FloatField(default=0.95, help_text="Between 0 and 1.")
+
+    def validate_share(self, texts: list[str]) -> dict[str, float]:
+        """Return the shares by arm."""
+        shares: dict[str, float] = {}
+        for text in texts:
+            arm, _, share = text.rpartition(":")
+            if arm in shares:
+                raise serializers.ValidationError(f"The arm {arm} is named twice.")
+            try:
+                shares[arm] = float(share)
+            except ValueError:
+                raise serializers.ValidationError(
+                    f"{text!r} is no share; write ARM:SHARE, as champion:0.3."
+                ) from None
+        return shares
+
+
+class EstimateRow(serializers.Serializer[Any]):
+    """An estimate with its interval, for one look."""
+
+    method = serializers.CharField()
+    estimate = serializers.FloatField(source="difference")
+    standard_error = serializers.FloatField()
+    lower = serializers.FloatField()
+    upper = serializers.FloatField()
+    confidence = serializers.FloatField()
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class PolicyValueRow(serializers.Serializer[selectors.PolicyEvaluation]):
+    """What shares of the arms would have made, and the arms compared."""
+
+    metric = serializers.CharField()
+    shares = serializers.DictField(child=serializers.FloatField())
+    n_outcomes = serializers.IntegerField(source="value.n_outcomes")
+    n_periods = serializers.IntegerField(source="value.n_periods")
+    effective_n = serializers.FloatField(
+        source="value.effective_n", help_text="Outcomes that the weights are worth."
+    )
+    largest_weight = serializers.FloatField(source="value.largest_weight")
+    ips = EstimateRow(source="value.ips")
+    snips = EstimateRow(source="value.snips")
+    doubly_robust = EstimateRow(source="value.doubly_robust")
+    gain = EstimateRow(
+        source="value.gain", help_text="The doubly robust mean less that of outcomes as they were."
+    )
+    compared = serializers.DictField(
+        child=EstimateRow(), help_text="Each challenger less the control, by AIPW."
+    )
 
 
 class StatisticsQuery(serializers.Serializer[Any]):

@@ -21,6 +21,7 @@ urlpatterns = [
     path(f"{ONE}outcomes/", feeding.OutcomesView.as_view(), name="experiment-outcomes"),
     path(f"{ONE}statistics/", views.StatisticsView.as_view(), name="experiment-statistics"),
     path(f"{ONE}analysis/", views.AnalysisView.as_view(), name="experiment-analysis"),
+    path(f"{ONE}policy-value/", views.PolicyValueView.as_view(), name="experiment-policy-value"),
     path(f"{ONE}report/", reports.ExperimentReportView.as_view(), name="experiment-report"),
     path(f"{ONE}analyses/", views.AnalysesView.as_view(), name="experiment-analyses"),
 ]

@@ -309,6 +309,21 @@ class StatisticsView(APIView):
         )
 
 
+class PolicyValueView(APIView):
+    """What other shares of the arms would have made."""
+
+    scopes = {"GET": "experiments:read"}
+
+    @extend_schema(parameters=[serializers.PolicyQuery], responses=serializers.PolicyValueRow)
+    def get(self, request: Request, experiment_id: UUID) -> Response:
+        """Return what a policy would have made of the units, for one look; it decides nothing."""
+        asked = valid(serializers.PolicyQuery(data=request.query_params))
+        found = selectors.evaluate_policy(
+            selectors.get_experiment(experiment_id), asked["share"], asked["confidence"]
+        )
+        return Response(serializers.PolicyValueRow(found).data)
+
+
 COLUMNS = (
     "period", "allocation", "arm", "n", "total", "squares", "x_total", "x_squares", "x_product",
 )  # fmt: skip

@@ -22,7 +22,7 @@ from experiments import selectors
 from experiments.jobs.steps import allocate, move
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Allocation, Analysis, Experiment
-from experiments.plans import Decision, ExperimentPlan, Findings, Verdict, duration
+from experiments.plans import Decision, ExperimentPlan, Findings, alarms, duration
 from experiments.querysets import ExperimentQuerySet
 from experiments.selectors.records import N_KEPT
 
@@ -120,7 +120,7 @@ def _look(experiment: Experiment, at: datetime) -> Analysis | None:
         units={metric.name: metric.unit for metric in plan.metrics},
     )  # fmt: skip
     analysis = _record(experiment, findings, decision, at, time.perf_counter() - began)
-    _act(experiment, plan, decision, at)
+    _act(experiment, plan, findings, decision, at)
     _reallocate(experiment, plan, observed, at)
     return analysis
 
@@ -216,19 +216,19 @@ def _thin(experiment: Experiment, newest: int) -> None:
         cursor.execute(_THIN, [experiment.pk, newest - N_KEPT])
 
 
-def _act(experiment: Experiment, plan: ExperimentPlan, decision: Decision, at: datetime) -> None:
+def _act(
+    experiment: Experiment, plan: ExperimentPlan, findings: Findings, decision: Decision,
+    at: datetime,
+) -> None:  # fmt: skip
     """Conclude or pause a running experiment where its plan says so, as the platform itself."""
     if experiment.status != ExperimentStatus.RUNNING:
         return
-    stopping = plan.stopping
-    pauses = {
-        Verdict.GUARDRAIL_BREACHED: stopping.on_guardrail == "pause",
-        Verdict.RATIO_MISMATCH: stopping.on_mismatch == "pause",
-    }
+    found = alarms.alarms_of(plan, findings.to_dict(), decision.to_dict())
+    known = selectors.acknowledged(experiment)
     try:
-        if decision.ends and stopping.on_answer == "conclude":
+        if decision.ends and plan.stopping.on_answer == "conclude":
             _conclude(experiment, decision, at)
-        elif pauses.get(decision.verdict, False):
+        elif not all(one.is_known(known) for one in alarms.pausing(plan, found)):
             with transaction.atomic():
                 move(
                     experiment, ExperimentStatus.PAUSED, actor=None, at=at,

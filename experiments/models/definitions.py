@@ -63,6 +63,7 @@ class Experiment(BaseModel):
     allocated_at = models.DateTimeField(null=True, blank=True)  # when a policy last decided
     analyzed_at = models.DateTimeField(null=True, blank=True)
     analysis_problem = models.JSONField(null=True, blank=True)
+    acknowledged = models.JSONField(default=list, db_default=[])  # alarms it was resumed despite
     evidence_at = models.DateTimeField(null=True, blank=True)  # when the registry was told
     evidence_problem = models.JSONField(null=True, blank=True)
 

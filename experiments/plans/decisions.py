@@ -60,28 +60,27 @@ def decide(
 
     Notes
     -----
-    In this order: units that did not come as allocated; a guardrail shown to be worse than its
-    margin; no difference, where all intervals lie inside the region of equivalence, whether or not
-    they hold 0; a challenger whose interval lies above 0 (of several, the one with the best
-    estimate); the control, where every challenger's lies below; inconclusive, where the planned
-    periods are over. Where the primary metric asks for no more than being no worse, less than its
-    margin takes the place of 0. Where intervals are withheld that waits for as many periods again:
-    what is missing may come, and the end is for good.
+    In this order: units that did not come as allocated (beside which breaches are named); a
+    guardrail shown to be worse than its margin; no difference, where all intervals lie inside the
+    region of equivalence, whether or not they hold 0; a challenger whose interval lies above 0 (of
+    several, the one with the best estimate); the control, where every challenger's lies below;
+    inconclusive, where the planned periods are over. Where the primary metric asks for no more than
+    being no worse, less than its margin takes the place of 0. Where intervals are withheld that
+    waits for as many periods again: what is missing may come, and the end is for good.
     """
     states = guardrail_states(findings)
-    mismatch = findings.mismatch
-    if mismatch is not None and mismatch.is_mismatch:
-        return Decision(
-            Verdict.RATIO_MISMATCH,
-            f"Units did not come to the arms as allocated (p = {mismatch.p_value:.2g}): find out "
-            "why before reading any result.",
-            guardrails=states,
-        )
     breached = [state for state in states if state.status == GuardrailStatus.BREACHED]
     alarm = ""
     if breached:
         named = ", ".join(f"{state.metric} of {state.arm}" for state in breached)
         alarm = f"Worse than its margin: {named}."
+    mismatch = findings.mismatch
+    if mismatch is not None and mismatch.is_mismatch:
+        reason = (
+            f"Units did not come to the arms as allocated (p = {mismatch.p_value:.2g}): find out "
+            f"why before reading any result. {alarm}"
+        )
+        return Decision(Verdict.RATIO_MISMATCH, reason.strip(), guardrails=states)
     answer = _on_primary(findings, control, region_of_equivalence, states, units or {})
     if alarm and not (goes_on_after_breach and answer.ends):
         return Decision(Verdict.GUARDRAIL_BREACHED, alarm, guardrails=states)

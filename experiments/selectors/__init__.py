@@ -3,7 +3,9 @@
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
 from experiments.selectors.detecting import Detectability, detectability, what_it_shows
+from experiments.selectors.policies import NoPolicyValue, PolicyEvaluation, evaluate_policy
 from experiments.selectors.records import (
+    acknowledged,
     allocations_in_force,
     failure_of,
     find_experiment,
@@ -14,6 +16,7 @@ from experiments.selectors.records import (
     list_analyses,
     list_experiments,
     lock_experiment,
+    plan_notes,
     plan_of,
 )
 from experiments.selectors.report import render_report
@@ -30,10 +33,14 @@ __all__ = [
     "Board",
     "CellsUnknown",
     "Detectability",
+    "NoPolicyValue",
+    "PolicyEvaluation",
     "SumDiffers",
+    "acknowledged",
     "allocations_in_force",
     "compare_unit_sums",
     "detectability",
+    "evaluate_policy",
     "exposed_by_allocation",
     "failure_of",
     "find_experiment",
@@ -48,6 +55,7 @@ __all__ = [
     "lock_experiment",
     "newest_periods",
     "period_table",
+    "plan_notes",
     "plan_of",
     "render_report",
     "sketches",

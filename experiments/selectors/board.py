@@ -25,10 +25,10 @@ from experiments.selectors import drawings
 from experiments.selectors.cards import MetricCard, card_of
 from experiments.selectors.contexts import ContextRow, context_rows
 from experiments.selectors.detecting import what_it_shows
-from experiments.selectors.records import list_allocations, plan_of
+from experiments.selectors.records import list_allocations, plan_notes, plan_of
 from experiments.selectors.statistics import tallies
 
-TOLD_CHANGES = {"shares", "context", "verdict", "winner", "status"}
+TOLD_CHANGES = {"shares", "context", "verdict", "winner", "status", "acknowledged"}
 ANSWERS = {
     Verdict.WINNER: "A winner",
     Verdict.NO_DIFFERENCE: "No difference",
@@ -142,7 +142,7 @@ def get_board(experiment: Experiment) -> Board:
                  for why, n in tallies(experiment).items()],
         analysis=analysis,
         analyzed_at=experiment.analyzed_at,
-        notes=found.get("notes", []),
+        notes=[*plan_notes(experiment, plan), *found.get("notes", [])],
         history=history_of(experiment),
     )  # fmt: skip
 

@@ -9,6 +9,8 @@ from crowetrade_site.core import hints
 from crowetrade_site.core.errors import NotFound
 from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import ExperimentPlan
+from experiments.plans.alarms import Alarm, written
+from experiments.plans.ramps import ramp_note
 from experiments.plans.verdicts import nothing_yet
 from experiments.querysets import ExperimentQuerySet
 
@@ -72,6 +74,17 @@ def plan_of(experiment: Experiment) -> ExperimentPlan:
     if experiment.started_at is not None:  # before plans said it, outcomes counted by themselves
         document = {"counted_by": "outcome"} | document
     return ExperimentPlan.model_validate(document)
+
+
+def acknowledged(experiment: Experiment) -> list[Alarm]:
+    """Return the alarms that an experiment was resumed despite."""
+    return [Alarm(**one) for one in experiment.acknowledged]
+
+
+def plan_notes(experiment: Experiment, plan: ExperimentPlan) -> list[str]:
+    """Return what is to be known before any analysis: alarms taken back, what the ramp costs."""
+    notes = [written(plan, one) for one in acknowledged(experiment)]
+    return [*notes, *filter(None, [ramp_note(plan, experiment.started_at)])]
 
 
 def list_allocations(experiment: Experiment) -> QuerySet[Allocation]:

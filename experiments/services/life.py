@@ -13,7 +13,7 @@ from experiments.jobs.steps import allocate, move
 from experiments.lifecycle import EXPERIMENTS, ExperimentStatus
 from experiments.models import Allocation, Experiment
 from experiments.models.definitions import ANSWERS
-from experiments.plans import ExperimentPlan, Verdict
+from experiments.plans import ExperimentPlan, Verdict, alarms
 from experiments.services.layers import take_ranges
 from experiments.services.steps import require_may_run
 from registry import selectors as registry
@@ -81,7 +81,9 @@ def pause_experiment(*, experiment_id: UUID, actor: User, at: datetime, reason: 
 
 @transaction.atomic(durable=True)
 def resume_experiment(*, experiment_id: UUID, actor: User, at: datetime, reason: str) -> Experiment:
-    """Go on after a pause, with the same plan.
+    """Go on after a pause, with the same plan, despite the alarms of the last analysis.
+
+    These pause it no more until there is more behind them; see `experiments.plans.alarms`.
 
     Raises
     ------
@@ -94,7 +96,15 @@ def resume_experiment(*, experiment_id: UUID, actor: User, at: datetime, reason:
     if experiment.status != ExperimentStatus.PAUSED:
         EXPERIMENTS.check(ExperimentStatus(experiment.status), ExperimentStatus.PAUSED)
         raise Conflict(f"{experiment} is {experiment.status}; only a paused one is resumed.")
-    move(experiment, ExperimentStatus.RUNNING, actor=actor, at=at, reason=reason, verb="resumed")
+    last = selectors.list_analyses(experiment).first()
+    plan = selectors.plan_of(experiment)
+    taken = alarms.alarms_of(plan, last.findings, last.decision) if last else []
+    known = alarms.acknowledge(selectors.acknowledged(experiment), taken)
+    move(
+        experiment, ExperimentStatus.RUNNING, actor=actor, at=at, reason=reason, verb="resumed",
+        changes={"acknowledged": [one.to_dict() for one in known]},
+        acknowledged=[alarms.written(plan, one) for one in taken],
+    )  # fmt: skip
     tasks.analyze_experiment.delay_on_commit(experiment_id=str(experiment_id))
     return selectors.get_experiment(experiment_id)
 

@@ -83,6 +83,7 @@ from experiments.statistics.multiplicity import (
     dunnett,
     simultaneous_confidence,
 )
+from experiments.statistics.policies import PolicyValue, policy_value
 from experiments.statistics.posteriors import (
     Beta,
     Normal,
@@ -148,6 +149,7 @@ __all__ = [
     "NotComputedError",
     "NullCheck",
     "PeriodTable",
+    "PolicyValue",
     "Posterior",
     "Proportion",
     "QuantileSketch",
@@ -190,6 +192,7 @@ __all__ = [
     "paired_t",
     "period_differences",
     "periods_needed",
+    "policy_value",
     "power_of_means",
     "proportion_prior",
     "quantile_difference",

@@ -76,7 +76,7 @@ def aipw_difference(
     require(y.size >= _FEWEST_UNITS, f"{y.size} units are fewer than thirty")
     scores = _scores(a, e, y, arm) - _scores(a, e, y, control)
     h = 1.0 / np.sqrt(1.0 / e[:, arm] + 1.0 / e[:, control])
-    return _weighted(scores, h, confidence, "AIPW").warned(_low(e[:, [arm, control]]))
+    return _weighted(scores, h, confidence, "AIPW").warned(low_chance(e[:, [arm, control]]))
 
 
 def aipw_mean(
@@ -102,7 +102,7 @@ def aipw_mean(
     a, e, y = _checked(arms, probabilities, rewards, (arm,))
     require(y.size >= _FEWEST_UNITS, f"{y.size} units are fewer than thirty")
     found = _weighted(_scores(a, e, y, arm), np.sqrt(e[:, arm]), confidence, "AIPW, mean of an arm")
-    return found.warned(_low(e[:, [arm]]))
+    return found.warned(low_chance(e[:, [arm]]))
 
 
 def aipw_difference_by_period(
@@ -139,13 +139,13 @@ def aipw_difference_by_period(
     with periods less one degrees of freedom. Where shocks of a period dominate
     `batched_difference` is the sharper.
     """
-    cells = _cells(table, probabilities, (arm, control))
+    cells = cells_of(table, probabilities, (arm, control))
     e = cells.e
     h = 1.0 / np.sqrt(1.0 / e[:, arm] + 1.0 / e[:, control])
     units = cells.n.sum(axis=1)
-    totals = _cell_scores(cells, arm) - _cell_scores(cells, control)
-    return _clustered(h * totals, h * units, cells.period, confidence, "AIPW by period").warned(
-        _low(e[:, [arm, control]])
+    totals = cell_scores(cells, arm) - cell_scores(cells, control)
+    return clustered(h * totals, h * units, cells.period, confidence, "AIPW by period").warned(
+        low_chance(e[:, [arm, control]])
     )
 
 
@@ -171,19 +171,19 @@ def batched_difference(
     weighted by ``sqrt(n(a) n(b) / (n(a) + n(b)))`` [2]_, with the period as the cluster. Where the
     effect drifts this is a weighted mean of it over the periods in which both arms had outcomes.
     """
-    cells = _cells(table, probabilities, (arm, control))
+    cells = cells_of(table, probabilities, (arm, control))
     n_a, n_b = cells.n[:, control], cells.n[:, arm]
     both = (n_a > 0.0) & (n_b > 0.0)
     n_a, n_b = n_a[both], n_b[both]
     h = np.sqrt(n_a * n_b / (n_a + n_b))
     difference = cells.total[both, arm] / n_b - cells.total[both, control] / n_a
-    return _clustered(
+    return clustered(
         h * difference, h, cells.period[both], confidence, "differences within periods"
-    ).warned(_low(cells.e[:, [arm, control]]))
+    ).warned(low_chance(cells.e[:, [arm, control]]))
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
+class Cells:
     """Sums by period and allocation: period (n_cells,), the others (n_cells, n_arms)."""
 
     period: IntArray
@@ -213,9 +213,9 @@ def _checked(
     return a, e, y
 
 
-def _cells(
-    table: PeriodTable, probabilities: Mapping[int, ArrayLike], wanted: tuple[int, int]
-) -> _Cells:
+def cells_of(
+    table: PeriodTable, probabilities: Mapping[int, ArrayLike], wanted: tuple[int, ...]
+) -> Cells:
     """Return sums and probabilities by period and allocation, checked."""
     require(table.n_rows > 0, "there are no outcomes")
     numbers, allocation_at = np.unique(table.allocation, return_inverse=True)
@@ -242,7 +242,7 @@ def _cells(
     for arm in wanted:
         require(bool(np.any(n[:, arm])), f"nobody met arm {arm}")
         require(bool(np.all(e[:, arm] > 0.0)), f"the probability of arm {arm} was 0 at a time")
-    return _Cells(unique[:, 0], n, total, e)
+    return Cells(unique[:, 0], n, total, e)
 
 
 def _scores(a: IntArray, e: FloatArray, y: FloatArray, arm: int) -> FloatArray:
@@ -255,7 +255,7 @@ def _scores(a: IntArray, e: FloatArray, y: FloatArray, arm: int) -> FloatArray:
     return scores
 
 
-def _cell_scores(cells: _Cells, arm: int) -> FloatArray:
+def cell_scores(cells: Cells, arm: int) -> FloatArray:
     """Return the sum of an arm's scores in each cell, guessing from the periods before."""
     n, total = cells.n[:, arm], cells.total[:, arm]
     periods, at = np.unique(cells.period, return_inverse=True)
@@ -275,7 +275,7 @@ def _weighted(scores: FloatArray, h: FloatArray, confidence: float, method: str)
     )  # fmt: skip
 
 
-def _clustered(
+def clustered(
     sums: FloatArray, weights: FloatArray, period: IntArray, confidence: float, method: str
 ) -> Estimate:
     """Return the ratio of two sums over cells, with the periods as clusters."""
@@ -302,7 +302,7 @@ def _require_shares(e: FloatArray) -> None:
         raise SettingsError("Probabilities must not be negative, and must add up to 1.")
 
 
-def _low(e: FloatArray) -> str:
+def low_chance(e: FloatArray) -> str:
     """Return a warning, or nothing."""
     least = float(e.min())
     if least >= _LOW:

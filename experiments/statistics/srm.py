@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import chdtrc, gammaln
+from scipy.special import chdtrc, gammaln, logsumexp
 
 from experiments.statistics.checks import (
     FloatArray,
@@ -30,6 +30,9 @@ from experiments.statistics.errors import SampleError, SettingsError, ShapeError
 from experiments.statistics.estimates import never_zero
 
 _FEW = 5.0  # expected counts below which the chi-square law is rough
+# No tilt in between is further than a fifth from one of these, which costs 4 % of the evidence.
+_SIZES = 0.002 * 2.0 ** (np.arange(23) / 2.0)
+_TILTS = np.concatenate([-_SIZES, _SIZES])
 _IMPOSSIBLE = "Units arrived in an arm that has no weight."
 
 
@@ -142,9 +145,18 @@ def anytime_sample_ratio(
 
     Notes
     -----
-    ``O = B(a + c) / (B(a) prod w_i^c_i)`` with ``a = concentration w`` and B the multivariate beta
-    function, in logarithms; the product over allocations is again a martingale, as each begins
-    anew. ``p = min(1, 1 / max O)``.
+    The mean of two e-values, each a martingale where units come as allocated, whatever the
+    allocations looked at; ``p = min(1, 1 / max O)``.
+
+    For a mismatch of each allocation's own ``B(a + c) / (B(a) prod w_i^c_i)``, with ``a =
+    concentration w`` and B the multivariate beta function, multiplied over the allocations. Each
+    begins anew and pays for it, so that of many short ones it sees nothing.
+
+    For one that they share, as where an arm loses units, an arm's chance under every allocation is
+    tilted to ``w_k exp(t) / (1 - w_k + w_k exp(t))``: ``exp(t c_k) / prod (1 - w_k + w_k
+    exp(t))^n``, the product over allocations of n units each, averaged over the arms and a grid of
+    tilts from 0.002 to 4 either way. Of one arm at a time, because any mismatch that does not
+    average out changes the share of some arm.
     """
     require_fraction(level=level)
     require_positive(concentration=concentration)
@@ -152,23 +164,30 @@ def anytime_sample_ratio(
     if largest_log_e < 0.0:
         raise SettingsError(f"largest_log_e must not be negative, as {largest_log_e!r} is.")
     o, w = _checked(counts, weights)
-    log_e, n_free = 0.0, 0
-    for observed, share in zip(o, w, strict=True):
-        met = share > 0.0
-        n_free = max(n_free, int(np.sum(met)) - 1)
-        if bool(np.any(observed[~met])):
-            return SampleRatio(0.0, True, level, math.inf, 0.0, "anytime-valid", (_IMPOSSIBLE,))
-        prior, count = concentration * share[met], observed[met]
-        log_e += _log_beta(prior + count) - _log_beta(prior)
-        log_e -= float(np.sum(count * np.log(share[met])))
-    require(n_free > 0, "only one arm has a weight")
-    largest = max(largest_log_e, log_e)
+    if bool(np.any(o[w <= 0.0])):
+        return SampleRatio(0.0, True, level, math.inf, 0.0, "anytime-valid", (_IMPOSSIBLE,))
+    require(bool(np.any(np.sum(w > 0.0, axis=1) > 1)), "only one arm has a weight")
+    each, shared = _log_e_of_each(o, w, concentration), _log_e_shared(o, w)
+    largest = max(largest_log_e, float(np.logaddexp(each, shared)) - math.log(2.0))
     p = never_zero(math.exp(-largest))
     return SampleRatio(p, p < level, level, largest, 0.0, "anytime-valid multinomial")
 
 
-def _log_beta(a: FloatArray) -> float:
-    return float(np.sum(gammaln(a)) - gammaln(np.sum(a)))
+def _log_e_of_each(o: FloatArray, w: FloatArray, concentration: float) -> float:
+    """Return the log e-value against mismatches that each allocation has for itself."""
+    met, n = w > 0.0, o.sum(axis=1)
+    prior, count = concentration * w[met], o[met]
+    by_arm = gammaln(prior + count) - gammaln(prior) - count * np.log(w[met])
+    by_allocation = gammaln(concentration + n) - gammaln(concentration)
+    return float(np.sum(by_arm) - np.sum(by_allocation))
+
+
+def _log_e_shared(o: FloatArray, w: FloatArray) -> float:
+    """Return the log e-value against one tilt of an arm under all allocations."""
+    n, log_e = o.sum(axis=1), []
+    for share, count in zip(w.T, o.sum(axis=0), strict=True):
+        log_e.append(_TILTS * count - n @ np.log1p(np.outer(share, np.expm1(_TILTS))))
+    return float(logsumexp(log_e)) - math.log(_TILTS.size * len(log_e))
 
 
 def _checked(counts: ArrayLike, weights: ArrayLike) -> tuple[FloatArray, FloatArray]:

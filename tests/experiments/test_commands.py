@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from experiments import jobs, selectors
 from experiments.intake import of_rows
-from experiments.models import Exposure, UnitStatistic
+from experiments.models import Exposure, ExposureCount, UnitStatistic
 from experiments.services.outcomes import record_outcomes
 from tests.factories import experiments
 from tests.factories.accounts import account
@@ -376,6 +376,72 @@ class TestPage:
         made = experiments.draft(account("researcher"))
 
         assert "http" not in manage("start_experiment", made.name, as_json=False)
+
+
+class TestEvaluatePolicy:
+    def collected(self, **more):
+        settings = {"policy": "thompson_normal", "refresh": "365d"}
+        made = experiments.running(
+            account("researcher"), design="assigned", allocation=settings, **more
+        )
+        experiments.add_sums(made, experiments.returns(60, lift=0.001), allocation=1)
+        jobs.analyze_experiment(experiment_id=made.public_id)
+        return made
+
+    def test_says_what_other_shares_had_made(self, db, manage):
+        made = self.collected()
+
+        told = manage("evaluate_policy", made.name, "champion=0.2", "challenger=0.8")
+
+        assert told["shares"] == {"champion": 0.2, "challenger": 0.8}
+        assert (told["metric"], told["value"]["n_periods"]) == ("return", 60)
+        assert told["value"]["largest_weight"] == pytest.approx(1.6)
+        assert told["compared"]["challenger"]["difference"] == pytest.approx(0.001, abs=0.001)
+        said = manage("evaluate_policy", made.name, "challenger=1", as_json=False)
+        assert "doubly robust" in said
+        assert "challenger, AIPW by period" in said
+
+    @pytest.mark.parametrize(
+        ("shares", "says"),
+        [
+            (["champion=0.2", "challenger=0.7"], "add up to 1"),
+            (["champion=0.2", "other=0.8"], "no arm other"),
+        ],
+    )
+    def test_refuses_shares_that_are_none(self, db, manage, shares, says):
+        with pytest.raises(CommandError, match=says):
+            manage("evaluate_policy", self.collected().name, *shares, as_json=False)
+
+    def test_is_not_for_shadow_arms_nor_before_an_analysis(self, experiment, manage):
+        early = experiments.running(experiment.owner, design="assigned")
+
+        with pytest.raises(CommandError, match="every arm has every outcome"):
+            manage("evaluate_policy", experiment.name, "challenger=1", as_json=False)
+        with pytest.raises(CommandError, match="has been analyzed yet"):
+            manage("evaluate_policy", early.name, "challenger=1", as_json=False)
+
+    def test_is_not_for_units_that_report_again_and_again(self, db, manage):
+        made = experiments.running(account("researcher"), design="assigned")
+        experiments.add_sums(made, experiments.returns(60), allocation=1)
+        for arm in made.arms.all():
+            ExposureCount.objects.create(experiment=made, arm=arm, allocation=1, shard=0, n=5)
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        with pytest.raises(CommandError, match="period after period"):
+            manage("evaluate_policy", made.name, "challenger=1", as_json=False)
+
+
+class TestPlanNotes:
+    def test_say_what_the_ramp_costs_from_the_draft_on(self, db, manage, tmp_path):
+        path = tmp_path / "plan.yaml"
+        steps = [{"at": f"2026-01-{day:02}T00:00:00Z", "share": share}
+                 for day, share in ((1, 0.1), (31, 1.0))]  # fmt: skip
+        path.write_text(yaml.safe_dump(plan(design="assigned", assignment={"ramp": steps})))
+
+        (said,) = manage("create_experiment", path)["notes"]
+
+        assert said.startswith("The ramp makes the standard error of the whole 1.")
+        assert manage("show_experiment", "momentum")["notes"] == [said]
 
 
 class TestDetectability:

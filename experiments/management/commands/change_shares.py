@@ -1,15 +1,14 @@
 """`manage.py change_shares NAME champion=0.3 challenger=0.7 --reason "…"`: other shares."""
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from typing import Any
 
-from django.core.management import CommandError
 from django.utils import timezone
 
 from crowetrade_site.core.commands import DomainCommand
 from crowetrade_site.core.services import console_reason
 from experiments import selectors, services
+from experiments.management.shares import shares_of
 
 
 class Command(DomainCommand):
@@ -46,23 +45,3 @@ class Command(DomainCommand):
         where = f" where {made.context}" if made.context else ""
         told = ", ".join(f"{name} {share:.4g}" for name, share in weights.items())
         self.say(f"{experiment} allocation {made.number}{where}: {told}.")
-
-
-def shares_of(texts: Sequence[str]) -> dict[str, float]:
-    """Return the shares of arms, each of which is named once."""
-    pairs = [share_of(text) for text in texts]
-    shares = dict(pairs)
-    if len(shares) < len(pairs):
-        names = [arm for arm, _ in pairs]
-        twice = next(arm for arm in names if names.count(arm) > 1)
-        raise CommandError(f"The arm {twice} is named twice; write ARM=SHARE once of each.")
-    return shares
-
-
-def share_of(text: str) -> tuple[str, float]:
-    """Return an arm and its share as they were written."""
-    arm, _, share = text.rpartition("=")
-    try:
-        return arm, float(share)
-    except ValueError:
-        raise CommandError(f"{text!r} is no share; write ARM=SHARE, as champion=0.3.") from None

@@ -29,6 +29,7 @@ class Command(DomainCommand):
         )
         plan = selectors.plan_of(experiment)
         sizing, shown = size_of(plan), selectors.detectability(plan)
+        notes = selectors.plan_notes(experiment, plan)
         self.answer(
             {
                 "id": experiment.public_id,
@@ -37,6 +38,7 @@ class Command(DomainCommand):
                 "owner": experiment.owner.get_username(),
                 "sizing": sizing and asdict(sizing),
                 "detectability": shown and asdict(shown),
+                "notes": notes,
             }
         )
         owner = experiment.owner.get_username()
@@ -44,4 +46,6 @@ class Command(DomainCommand):
         self.say(f"{experiment} is a draft, {experiment.public_id}, owned by {owner}{hint}.")
         if said := selectors.what_it_shows(plan):
             self.say(said)
+        for note in notes:
+            self.say(note)
         self.say(f"Start it: manage.py start_experiment {experiment}")

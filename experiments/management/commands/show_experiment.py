@@ -29,7 +29,8 @@ class Command(DomainCommand):
         }
         counted = selectors.tallies(experiment)
         sizing, shown = size_of(plan), selectors.detectability(plan)
-        notes = list(last.findings.get("notes", [])) if last else []
+        notes = selectors.plan_notes(experiment, plan)
+        notes += last.findings.get("notes", []) if last else []
         differences = selectors.write_differences(experiment, last)
         self.answer(
             {

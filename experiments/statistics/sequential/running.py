@@ -3,7 +3,9 @@
 The error comes from sums of `batch` periods and, at lag L, from the covariance of batches up to L
 apart with Bartlett weights [1]_. Batch 1 and lag 0 is the ordinary error, batch 1 and lag L that of
 Newey and West, lag 0 the method of batch means. Each is divided by its own expected value under
-noise and has the degrees of freedom that noise gives it, so that few batches are no licence.
+noise and has the degrees of freedom that noise gives it, so that few batches are no licence. The
+batch that is not complete is in the error as it is in the mean: an error that did not know of it
+would call the first periods of a wild time a discovery.
 
 References
 ----------
@@ -29,8 +31,9 @@ from experiments.statistics.checks import (
 )
 from numerics.compilation import kernel_part, njit
 
-_COUNT, _TOTAL, _SHIFT, _BATCH, _N_BATCHES, _BATCH_TOTAL, _PEAK, _VARIANCE, _FREEDOM = range(9)
-_FIXED = 9  # places of the state before those that depend on the lag
+_COUNT, _TOTAL, _SHIFT, _BATCH, _N_BATCHES, _BATCH_TOTAL, _PEAK = range(7)
+_SQUARES, _TRACE, _FREEDOM = range(7, 10)  # of the batches that are complete
+_FIXED = 10  # places of the state before those that depend on the lag
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,12 @@ def student_reach(score: FloatArray, freedom: FloatArray) -> FloatArray:
 
 
 @kernel_part
-def _batch_variance(
+def _add_up_batches(
     state: NDArray[np.float64], batch: int, lag: int, law: NDArray[np.float64]
 ) -> None:
-    """Set the variance per period and its freedom from the batches that are complete."""
+    """Set the squares of complete batches, how many variances they expect, and their freedom."""
     m = state[_N_BATCHES]
-    state[_VARIANCE], state[_FREEDOM] = np.nan, np.nan
+    state[_SQUARES], state[_TRACE], state[_FREEDOM] = np.nan, np.nan, np.nan
     if m < 2.0 * (lag + 1.0):
         return
     products, first, last = _FIXED, _FIXED + lag + 1, _FIXED + 2 * (lag + 1)
@@ -107,7 +110,16 @@ def _batch_variance(
     squares += (law[0] - law[1] / m) ** 2
     variance = whole / trace / batch
     if variance > (NO_SPREAD * state[_PEAK]) ** 2 and variance < np.inf:
-        state[_VARIANCE], state[_FREEDOM] = variance, trace * trace / squares
+        state[_SQUARES], state[_TRACE], state[_FREEDOM] = whole, trace, trace * trace / squares
+
+
+@kernel_part
+def _variance(state: NDArray[np.float64], batch: int) -> float:
+    """Return the variance of a period: of complete batches and the open one, by its periods."""
+    open_share = state[_COUNT] / batch - state[_N_BATCHES]
+    off = state[_BATCH] - open_share * state[_BATCH_TOTAL] / state[_N_BATCHES]
+    variance: float = (state[_SQUARES] + off * off) / (state[_TRACE] + open_share) / batch
+    return variance
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -162,10 +174,10 @@ def advance(
             state[_N_BATCHES] += 1.0
             state[_BATCH_TOTAL] += total
             state[_BATCH] = 0.0
-            _batch_variance(state, batch, lag, law)
+            _add_up_batches(state, batch, lag, law)
         known = state[_N_BATCHES] > 0.0
         mean[t] = state[_SHIFT] + state[_TOTAL] / state[_COUNT]
-        error[t] = math.sqrt(state[_VARIANCE] / state[_COUNT]) if known else np.nan
+        error[t] = math.sqrt(_variance(state, batch) / state[_COUNT]) if known else np.nan
         freedom[t] = state[_FREEDOM] if known else np.nan
 
 

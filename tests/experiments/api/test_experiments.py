@@ -7,10 +7,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from experiments import jobs
 from experiments.intake import of_rows
 from experiments.models import Analysis, Experiment
 from experiments.services.assigning import Unit, assign_units
 from experiments.services.outcomes import record_outcomes
+from tests.factories import experiments
 from tests.factories.accounts import account
 from tests.factories.clients import client, problem
 from tests.factories.feeding import START, of_arms, plan, running
@@ -165,6 +167,14 @@ class TestLife:
         wrong = given | {"assumptions": {"effect": 0.5, "deviation": 4.0}}
         refused = api.post("/api/v1/experiments/sizing/", {"plan": wrong}, format="json")
         assert "need units_per_period" in problem(refused, 422)["detail"]
+
+    def test_has_notes_of_the_plan(self, api):
+        ramp = [{"at": "2026-01-01T00:00:00Z", "share": 0.1},
+                {"at": "2026-06-01T00:00:00Z", "share": 1.0}]  # fmt: skip
+        shown = made(api, design="assigned", assignment={"ramp": ramp})
+
+        assert shown["notes"][0].startswith("The ramp makes the standard error")
+        assert shown["acknowledged"] == []
 
     def test_is_shown_with_few_queries(self, api, owner):
         experiment = running(owner)
@@ -364,3 +374,30 @@ class TestRecords:
 
         for tail in ("", "exposures/", "statistics/?metric=return", "analysis/", "analyses/"):
             problem(feeder.get(url(experiment, tail)), 403)
+
+
+class TestPolicyValue:
+    def test_says_what_other_shares_had_made(self, api, owner):
+        settings = {"policy": "thompson_normal", "refresh": "365d"}
+        made = experiments.running(owner, design="assigned", allocation=settings)
+        experiments.add_sums(made, experiments.returns(60, lift=0.001), allocation=1)
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        asked = "policy-value/?share=champion:0.2&share=challenger:0.8&confidence=0.9"
+        found = api.get(url(made, asked)).json()
+
+        assert found["shares"] == {"champion": 0.2, "challenger": 0.8}
+        assert found["doubly_robust"]["confidence"] == 0.9
+        assert found["ips"]["lower"] < found["ips"]["estimate"] < found["ips"]["upper"]
+        assert set(found["compared"]) == {"challenger"}
+
+    @pytest.mark.parametrize("query", ["", "?share=champion", "?share=champion:1&share=champion:0"])
+    def test_refuses_what_are_no_shares(self, api, owner, query):
+        made = running(owner, design="assigned")
+
+        problem(api.get(url(made, f"policy-value/{query}")), 422)
+
+    def test_is_not_there_before_an_analysis(self, api, owner):
+        made = running(owner, design="assigned")
+
+        problem(api.get(url(made, "policy-value/?share=champion:1")), 409)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from crowetrade_site.core.models import AuditEvent
 from experiments import jobs, selectors, services
 from experiments.lifecycle import ExperimentStatus
-from experiments.models import Analysis, Experiment, PeriodStatistic
+from experiments.models import Analysis, Experiment, ExposureCount, PeriodStatistic
 from experiments.plans import Verdict, allocating
 from tests.factories.accounts import account
 from tests.factories.experiments import (
@@ -39,6 +39,19 @@ def contextual(owner):
         allocation={"policy": "thompson_normal", "refresh": "1s", "context": context},
         stopping={"on_answer": "notify", "on_mismatch": "notify"},
     )  # fmt: skip
+
+
+def guarded(owner, *names, **settings):
+    """Start an experiment with guardrails of which more is worse."""
+    guard = {"role": "guardrail", "direction": "decrease", "margin": 0.001}
+    guards = [guard | {"name": name} for name in names or ("drawdown",)]
+    return running(owner, metrics=[{"name": "return", "role": "primary"}, *guards], **settings)
+
+
+def resume(experiment, owner):
+    return services.resume_experiment(
+        experiment_id=experiment.public_id, actor=owner, at=AT, reason="The feed was wrong."
+    )
 
 
 def look(experiment):
@@ -145,8 +158,7 @@ class TestAnalyzeExperiment:
         assert after.status == ExperimentStatus.RUNNING
 
     def test_pauses_on_a_guardrail(self, owner):
-        guard = {"name": "drawdown", "role": "guardrail", "direction": "decrease", "margin": 0.001}
-        made = running(owner, metrics=[{"name": "return", "role": "primary"}, guard])
+        made = guarded(owner)
         add_sums(made, returns(60))
         add_sums(made, returns(60, lift=0.01), metric="drawdown")
 
@@ -155,6 +167,78 @@ class TestAnalyzeExperiment:
         assert analysis.verdict == Verdict.GUARDRAIL_BREACHED
         assert after.status == ExperimentStatus.PAUSED
         assert "drawdown of challenger" in after.status_reason
+
+    @pytest.mark.parametrize(
+        ("on_guardrail", "status"),
+        [("pause", ExperimentStatus.PAUSED), ("notify", ExperimentStatus.RUNNING)],
+    )
+    def test_pauses_on_a_guardrail_beside_a_mix_that_is_only_told(
+        self, owner, on_guardrail, status
+    ):
+        made = guarded(
+            owner, design="assigned",
+            stopping={"on_mismatch": "notify", "on_guardrail": on_guardrail},
+        )  # fmt: skip
+        add_sums(made, returns(60), allocation=1)
+        add_sums(made, returns(60, lift=0.01), metric="drawdown", allocation=1)
+        for arm, n in zip(made.arms.order_by("position"), (600, 200), strict=True):
+            ExposureCount.objects.create(experiment=made, arm=arm, allocation=1, shard=0, n=n)
+
+        analysis, after = look(made)
+
+        assert analysis.verdict == Verdict.RATIO_MISMATCH
+        assert after.status == status
+        assert "drawdown of challenger" in analysis.decision["reason"]
+
+    def test_pauses_no_more_on_a_breach_that_a_person_took_back(self, owner):
+        made = guarded(owner)
+        add_sums(made, returns(60))
+        add_sums(made, returns(60, lift=0.01), metric="drawdown")
+        look(made)
+        resumed = resume(made, owner)
+
+        first, after = look(made)  # nothing new
+        add_sums(made, returns(3), first=60)
+        add_sums(made, returns(3, lift=0.01), metric="drawdown", first=60)
+        second, later_on = look(made)
+
+        assert [one["metric"] for one in resumed.acknowledged] == ["drawdown"]
+        assert first is None
+        assert second.verdict == Verdict.GUARDRAIL_BREACHED
+        assert after.status == later_on.status == ExperimentStatus.RUNNING
+        trail = AuditEvent.objects.get(verb="experiments.experiment.resumed")
+        assert "Resumed despite drawdown of challenger" in trail.canonical
+        assert (
+            selectors.get_board(later_on)
+            .notes[0]
+            .startswith("Resumed despite drawdown of challenger")
+        )
+
+    def test_pauses_again_once_it_is_shown_to_be_worse_than_was_thought(self, owner):
+        made = guarded(owner, "drawdown", "slippage")
+        for name, lift in (("return", 0.0), ("drawdown", 0.01), ("slippage", 0.0)):
+            add_sums(made, returns(60, lift=lift), metric=name)
+        look(made)
+        resume(made, owner)
+        for name, lift in (("return", 0.0), ("drawdown", 0.2), ("slippage", 0.0)):
+            add_sums(made, returns(39, lift=lift), metric=name, first=60)
+
+        _, worse = look(made)
+
+        assert worse.status == ExperimentStatus.PAUSED
+
+    def test_pauses_on_another_guardrail_than_the_one_taken_back(self, owner):
+        made = guarded(owner, "drawdown", "slippage")
+        for name, lift in (("return", 0.0), ("drawdown", 0.01), ("slippage", 0.0)):
+            add_sums(made, returns(60, lift=lift), metric=name)
+        look(made)
+        resume(made, owner)
+        PeriodStatistic.objects.filter(metric__name="slippage").delete()
+        add_sums(made, returns(60, lift=0.01), metric="slippage")
+
+        _, after = look(made)
+
+        assert after.status == ExperimentStatus.PAUSED
 
     def test_leaves_a_paused_experiment_to_people(self, owner):
         made = running(owner)

@@ -277,3 +277,12 @@ class TestDecide:
 
         assert said.verdict == Verdict.RATIO_MISMATCH
         assert said.pauses
+
+    def test_names_a_breach_beside_the_mix_of_units(self):
+        wrong = Mismatch(1e-6, {"champion": 10}, {"champion": 90.0}, is_mismatch=True)
+
+        said = verdict(found(metric(compared(0.1, 0.5)), breached(), mismatch=wrong))
+
+        assert said.verdict == Verdict.RATIO_MISMATCH
+        assert "Units did not come to the arms as allocated" in said.reason
+        assert "Worse than its margin: drawdown of challenger." in said.reason

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.simulate.looking import methods, planned, watch
 from benchmarks.simulate.noises import MAIN, NORMAL
+from experiments.statistics.sequential import planned_sequence
 
 N_PERIODS, N_PATHS, SEED = 2_000, 2_000, 7
 EFFECT = 2.8015851
@@ -38,6 +39,37 @@ class TestPlannedSequence:
 
         assert watched.rates()[0] > 0.68
         assert watched.mean_stops(N_PERIODS)[0] < 1_480
+
+
+HORIZON = 400
+
+
+def thin(first):
+    """Return deviations of periods of 400 units, but for one of 2 in 20 from some period on."""
+    return [200.0**0.5 if t >= first and t % 20 == 10 else 1.0 for t in range(HORIZON)]
+
+
+class TestUnequalPeriods:
+    @pytest.mark.parametrize(
+        "deviations",
+        [
+            [1.0] * 400,
+            thin(150),
+            [1.0] * 200 + [50.0**0.5] * 200,  # 400 units a period, then 8
+            [1.0] * 200 + [5.0] * 200,
+            [1.0] * 320 + [10.0] * 80,
+            [1.0] * 323 + [10.0] * 77,
+        ],
+        ids=["alike", "one in 20 thin", "half thin", "five times", "ten times", "within a batch"],
+    )
+    def test_find_nothing_more_often_than_they_say(self, deviations):
+        rng, n_paths = np.random.default_rng(SEED), 4_000
+        found = 0
+        for _ in range(n_paths):
+            sequence = planned_sequence(rng.normal(0.0, deviations), horizon=HORIZON)
+            found += sequence.excludes(0.0) is not None
+
+        assert found / n_paths <= most(0.05, n_paths)
 
 
 class TestOthers:

@@ -45,6 +45,18 @@ class TestRunningMean:
         assert looks.error[-1] == pytest.approx(math.sqrt(variance / values.size))
         assert looks.freedom[-1] == pytest.approx(freedom)
 
+    @pytest.mark.parametrize("n", [100, 103, 109])
+    def test_counts_the_open_batch_by_its_periods(self, n):
+        values = series(4, n)
+
+        looks = RunningMean(10, 0).extend(values)
+
+        sums, rest = values[:100].reshape(10, 10).sum(axis=1), values[100:]
+        off = rest.sum() - rest.size * values[:100].mean()
+        squares = np.sum((sums - sums.mean()) ** 2) + off * off
+        variance = squares / (9 + rest.size / 10) / 10
+        assert looks.error[-1] == pytest.approx(math.sqrt(variance / n))
+
     def test_has_no_error_until_there_are_batches_enough(self):
         looks = RunningMean(10, 1).extend(series(2, 60))
 
