@@ -40,7 +40,12 @@ class BlockLengths(NamedTuple):
 
 
 def stationary_indices(
-    n: int, n_resamples: int, mean_block: float, rng: np.random.Generator
+    n: int,
+    n_resamples: int,
+    mean_block: float,
+    rng: np.random.Generator,
+    *,
+    length: int | None = None,
 ) -> NDArray[np.int64]:
     """Return rows of stationary-bootstrap resamples: blocks of geometric length.
 
@@ -53,20 +58,23 @@ def stationary_indices(
     mean_block : float
         Mean length of a block, >= 1; 1 is the bootstrap of independent observations.
     rng : numpy Generator
+    length : int, optional
+        Observations of a resample, >= 1; n when not given.
 
     Returns
     -------
-    int64 array, shape (n_resamples, n)
+    int64 array, shape (n_resamples, length)
 
     Raises
     ------
     DomainError
         An argument outside its domain.
     """
-    _require(n, n_resamples, mean_block)
-    begins = rng.random((n_resamples, n)) < 1.0 / mean_block
+    shape = n_resamples, n if length is None else length
+    _require(min(n, shape[1]), n_resamples, mean_block)
+    begins = rng.random(shape) < 1.0 / mean_block
     begins[:, 0] = True
-    return _continued(begins, rng.integers(0, n, (n_resamples, n)))
+    return _continued(begins, rng.integers(0, n, shape), n)
 
 
 def circular_indices(
@@ -173,10 +181,9 @@ def _last_significant_lags(quiet: NDArray[np.bool_], run: int, longest: int) -> 
     return np.where(settled.any(axis=0), doubled, longest).astype(np.int64)
 
 
-def _continued(begins: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _continued(begins: NDArray[np.bool_], starts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return the start of the block in force at each place, plus the steps since it began."""
-    n = begins.shape[1]
-    at = np.arange(n)
+    at = np.arange(begins.shape[1])
     began = np.maximum.accumulate(np.where(begins, at, 0), axis=1)
     rows: NDArray[np.int64] = (np.take_along_axis(starts, began, axis=1) + at - began) % n
     return rows

@@ -98,8 +98,8 @@ class Progress(serializers.Serializer[Any]):
     done = serializers.IntegerField()
     total = serializers.IntegerField()
     unit = serializers.ChoiceField(
-        ["bars", "trials", "folds", "policies"],
-        help_text="What is counted: a study counts trials, a replay policies.",
+        ["bars", "trials", "folds", "policies", "experiments", "futures"],
+        help_text="What is counted: a study counts trials, a replay policies and experiments.",
     )
 
 
@@ -150,6 +150,37 @@ class ReplayedPolicy(serializers.Serializer[Any]):
     happened_gain = serializers.FloatField(help_text="The same on the periods in their order.")
 
 
+class WinnersShare(serializers.Serializer[Any]):
+    """How many experiments ended with a winner, and how sure their share is."""
+
+    n_winners = serializers.IntegerField()
+    share = serializers.FloatField()
+    error = serializers.FloatField(help_text="Binomial standard error of the share.")
+    lower = serializers.FloatField(help_text="Of the exact 95 % interval of the share.")
+    upper = serializers.FloatField()
+
+
+class ArmWinners(WinnersShare):
+    """How many experiments an arm won."""
+
+    arm = serializers.CharField()
+
+
+class RepeatedExperiment(WinnersShare):
+    """The experiment on resampled histories: its power, or of A/A its false alarms."""
+
+    n = serializers.IntegerField(help_text="Experiments, each on a history of its own.")
+    horizon = serializers.IntegerField(help_text="Periods of each history.")
+    mean_block = serializers.FloatField(help_text="Of the resampling, in periods.")
+    allowed = serializers.FloatField(help_text="False alarms that the plan allows, as a share.")
+    n_no_difference = serializers.IntegerField()
+    n_not_computed = serializers.IntegerField()
+    mean_periods = serializers.FloatField(
+        allow_null=True, help_text="Periods that one takes, with an answer or without."
+    )
+    winners = ArmWinners(many=True)
+
+
 class ReplayState(serializers.Serializer[Any]):
     """What an experiment would have said on the returns of other runs, and when."""
 
@@ -164,6 +195,9 @@ class ReplayState(serializers.Serializer[Any]):
     at = serializers.CharField(source="values.at", allow_null=True)
     best_arm = serializers.CharField(source="values.best_arm", help_text="In hindsight.")
     policies = ReplayedPolicy(many=True, source="values.policies")
+    repeated = RepeatedExperiment(
+        source="values.repeated", allow_null=True, help_text="Null of old replays."
+    )
 
 
 class EvidenceFor(serializers.Serializer[Any]):

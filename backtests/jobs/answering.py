@@ -6,7 +6,7 @@ platform judges a running experiment.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from experiments.plans import Comparison, Decision, ExperimentPlan, Findings, Me
 from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
 from experiments.plans.families import confidence_of
-from experiments.plans.methods import intervals_of
+from experiments.plans.methods import futile_looks, intervals_of
 from experiments.plans.observed import Observed
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import StatisticsError
@@ -25,6 +25,8 @@ from experiments.statistics.power import detectable_information_ratio, years_to_
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 METRIC = "return"
 MOST_PERIODS = 100_000  # that a plan can have
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -88,7 +90,7 @@ def answer(plan: ExperimentPlan, paired: Paired) -> tuple[Findings, Decision, in
     is the one at the end.
     """
     findings = analyze(plan, Observed({METRIC: table_of(plan, paired)}))
-    ended = _first_decision(plan, findings, paired.returns)
+    ended = first_decision(plan, paired.returns)
     if ended is not None:
         return findings, ended[1], ended[0]
     return findings, _decide(plan, findings), None
@@ -102,45 +104,99 @@ def _decide(plan: ExperimentPlan, findings: Findings) -> Decision:
     )  # fmt: skip
 
 
-def _first_decision(
-    plan: ExperimentPlan, findings: Findings, returns: FloatArray
-) -> tuple[int, Decision] | None:
+class _Seen(NamedTuple):
+    """A challenger at all looks, as pages would show it."""
+
+    periods: IntArray
+    mean: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    is_futile: BoolArray
+
+
+def first_decision(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Decision] | None:
     """Return the first look that ends the experiment, by the plan's own rules at every look.
 
+    Parameters
+    ----------
+    plan : ExperimentPlan
+        From `plan_of`.
+    returns : float64 array, shape (n_periods, n_arms)
+        The control first.
+
+    Notes
+    -----
     The intervals after a period come from the periods until then alone, so that this is what the
-    platform would have seen day by day.
+    platform would have seen day by day. The rules are asked only at looks that may end it: of a
+    thousand looks these are a few.
     """
-    horizon, method = plan.analysis.horizon_periods, plan.analysis.method
-    confidence, seen = confidence_of(plan), {}
-    for at, arm in enumerate(plan.ordered_arms[1:], start=1):
-        differences = returns[:, at] - returns[:, 0]
-        kept = differences if method == "asymptotic" else differences[:horizon]
-        try:
-            seen[arm.name] = intervals_of(plan.analysis, kept, confidence, bound=None).running()
-        except StatisticsError:
-            return None  # the analysis at the end says why
-    looks = next(iter(seen.values())).periods
-    for k, n in enumerate(looks.tolist()):
-        comparisons = [
-            Comparison(
-                name, plan.control.name, confidence, estimate=float(one.mean[k]),
-                lower=_finite(one.lower[k]), upper=_finite(one.upper[k]),
-            )
-            for name, one in seen.items()
-        ]  # fmt: skip
-        decision = _decide(plan, _look(findings, comparisons, n))
+    try:
+        looks, seen = _intervals(plan, returns)
+    except StatisticsError:
+        return None  # the analysis at the end says why
+    for k in np.flatnonzero(_may_end(plan, looks, seen)).tolist():
+        decision = _decide(plan, _look(plan, seen, k, int(looks[k])))
         if decision.ends:
-            return n, decision
+            return int(looks[k]), decision
     return None
 
 
-def _look(findings: Findings, comparisons: list[Comparison], n_periods: int) -> Findings:
-    primary = findings.primary
+def _intervals(plan: ExperimentPlan, returns: FloatArray) -> tuple[IntArray, dict[str, _Seen]]:
+    """Return the looks, and the interval of each challenger at them, as pages would show it.
+
+    A running interval that has become empty stays what it was before, as in an analysis.
+    """
+    horizon, method = plan.analysis.horizon_periods, plan.analysis.method
+    confidence = confidence_of(plan)
+    seen: dict[str, _Seen] = {}
+    for at, arm in enumerate(plan.ordered_arms[1:], start=1):
+        differences = returns[:, at] - returns[:, 0]
+        kept = differences if method == "asymptotic" else differences[:horizon]
+        plain = intervals_of(plan.analysis, kept, confidence, bound=None)
+        found = plain.running()
+        n_fit = int(np.count_nonzero(found.lower <= found.upper))  # those after it fit no more
+        last = np.minimum(np.arange(found.mean.size), n_fit - 1)
+        seen[arm.name] = _Seen(
+            found.periods, found.mean[last], found.lower[last], found.upper[last],
+            futile_looks(plan.analysis, plain),
+        )  # fmt: skip
+    return next(iter(seen.values())).periods, seen
+
+
+def _may_end(plan: ExperimentPlan, looks: IntArray, seen: Mapping[str, _Seen]) -> BoolArray:
+    """Return at which looks the rules may end it: what they ask of intervals, and the horizon."""
+    lower = np.stack([one.lower for one in seen.values()])
+    upper = np.stack([one.upper for one in seen.values()])
+    may: BoolArray = _gives_up(plan, seen) | (looks >= plan.analysis.horizon_periods)
+    may |= ((lower > 0.0) | (upper < 0.0)).any(axis=0)
+    region = plan.analysis.region_of_equivalence
+    if region is not None:
+        may |= ((lower >= -region) & (upper <= region)).all(axis=0)
+    return may
+
+
+def _gives_up(plan: ExperimentPlan, seen: Mapping[str, _Seen]) -> BoolArray:
+    """Return at which looks the plan ends because an answer is unlikely."""
+    is_futile: BoolArray = np.logical_and.reduce([one.is_futile for one in seen.values()])
+    return is_futile if plan.analysis.futility == "stop" else np.zeros_like(is_futile)
+
+
+def _look(plan: ExperimentPlan, seen: Mapping[str, _Seen], k: int, n_periods: int) -> Findings:
+    """Return what the platform would have found at one look, as far as the rules read it."""
+    primary, confidence = plan.primary, confidence_of(plan)
+    comparisons = [
+        Comparison(
+            name, plan.control.name, confidence, estimate=float(one.mean[k]),
+            lower=_finite(one.lower[k]), upper=_finite(one.upper[k]),
+        )
+        for name, one in seen.items()
+    ]  # fmt: skip
     metric = MetricFindings(
-        primary.name, primary.role, primary.kind, primary.direction, primary.method,
+        primary.name, primary.role, primary.kind, primary.direction, plan.analysis.method,
         comparisons=comparisons,
     )  # fmt: skip
-    return Findings(n_periods, findings.horizon, None, [metric])
+    gives_up = bool(_gives_up(plan, seen)[k])
+    return Findings(n_periods, plan.analysis.horizon_periods, None, [metric], gives_up=gives_up)
 
 
 def pairing_of(paired: Paired) -> list[dict[str, Any]]:

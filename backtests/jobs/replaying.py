@@ -24,9 +24,11 @@ from backtests.jobs.answering import (
 )
 from backtests.jobs.lease import Lease
 from backtests.jobs.pairing import Paired, load_paired
+from backtests.jobs.repeating import repeated
 from backtests.models import Run
 from backtests.runspec import ReplaySpec, RunSpec
 from backtests.selectors.claims import claim_of
+from backtests.selectors.progress import REPEATING
 from backtests.selectors.replays import require_effort
 from backtests.selectors.runs import describe_run
 from crowetrade_site.core import storage
@@ -115,14 +117,22 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     )  # fmt: skip
     with translating(StatisticsError, InvalidInput):
         findings, decision, n_decided = answer(plan, paired)
+    lap("analyzing")
+    lease.phase(REPEATING)
+    again = repeated(
+        plan, paired, repetitions=spec.replay.repetitions, mean_block=policies["mean_block"],
+        lease=lease,
+    )  # fmt: skip
+    lap(REPEATING)
     found = {
         **_told(spec.replay, given, paired), **policies,
         "plan": plan.analysis.model_dump(mode="json"),
-        "answer": _answered(plan, findings, decision, n_decided, paired),
+        "answer": _answered(plan, findings, decision, n_decided, paired), "repeated": again,
         "pairing": pairing_of(paired),
         "detectability": detectability_of(plan, paired, given.returns),
     }  # fmt: skip
-    lap("analyzing")
+    n_policies = len(policies["policies"])
+    lease.progress(n_policies, n_policies)
     lease.phase("recording")
     tables = {
         "policies.parquet": curves,
@@ -302,7 +312,7 @@ def _answered(
     kept = [
         {name: getattr(one, name) for name in (
             "arm", "against", "confidence", "estimate", "lower", "upper", "probability_better",
-            "expected_loss", "because",
+            "expected_loss", "because", "p_value",
         )}
         for one in findings.primary.comparisons
     ]  # fmt: skip

@@ -18,6 +18,7 @@ from backtests.selectors.figures import write_time
 # Phases of a study in which it counts no trials: the last look at what it found.
 OF_BARS = frozenset({"loading", "deciding", "simulating", "measuring", "recording"})
 OF_FOLDS = "running the best"
+REPEATING = "repeating the experiment"
 DAY_SECONDS = 86_400.0
 
 
@@ -112,7 +113,7 @@ def search_of(run: Run) -> Mapping[str, Any]:
 def unit_of_progress(run: Run) -> str:
     """Return what `progress_done` and `progress_total` of a run count."""
     if kind_of(run) == RunKind.REPLAY:
-        return "policies"
+        return "experiments" if run.phase == REPEATING else "policies"
     if run.kind == RunKind.CAUSALITY_CHECK:
         return "futures"
     if not is_study(run) or run.phase in OF_BARS:

@@ -11,13 +11,15 @@ from backtests.runspec import ReplaySpec
 from backtests.selectors.arms import find_arms
 from backtests.selectors.figures import write_ratio, write_share
 from backtests.selectors.progress import kind_of
+from backtests.selectors.repeated import describe_repeated, is_beyond, write_false_alarms
 from backtests.selectors.searches import Estimate
 from crowetrade_site.core import drawings, storage
 from crowetrade_site.core.drawings import Curve, Drawing
 from crowetrade_site.core.errors import InvalidInput
 
-MOST_DECISIONS = 300_000_000  # repetitions × periods × policies
+MOST_DECISIONS = 300_000_000  # repetitions × (periods × policies + horizon × challengers)
 _SECONDS_TO_BEGIN, _SECONDS_PER_DECISION = 1.0, 4e-7  # twice: resampled, and as it happened
+_SECONDS_PER_INTERVALS = 5e-4  # of one challenger in one repeated experiment, before its periods
 _NS = 1_000_000_000
 _ROUNDING = 1e-9  # of a return: what taking a mean off leaves
 Rows = list[dict[str, Any]]
@@ -30,9 +32,12 @@ class Replay:
     Attributes
     ----------
     verdict : str
-        In words what the experiment would have said, and when.
+        In words what the experiment would have said, and when; of an A/A replay how many of its
+        experiments were false alarms.
     is_answer : bool or None
-        Whether it found a winner; None where that would be a false alarm or is none of both.
+        Whether it found a winner, or an A/A replay no more than the plan allows; None of neither.
+    repeated : dict or None
+        The experiment on resampled histories; None of a replay from before there was this.
     asides : list of str
         What the reader must know of it.
     regret, gain, sequence : Drawing or None
@@ -59,6 +64,7 @@ class Replay:
     detectability: Rows
     matrix: dict[str, Any]
     values: dict[str, Any]
+    repeated: dict[str, Any] | None
 
 
 def is_replay(run: Run) -> bool:
@@ -74,14 +80,22 @@ def require_effort(section: ReplaySpec, n_periods: int) -> None:
     InvalidInput
         Repetitions, periods and policies are too many together (422).
     """
-    n = section.repetitions * n_periods * len(section.policies)
+    n = sum(_decisions(section, n_periods))
     if n > MOST_DECISIONS:
         raise InvalidInput(
             f"replay: {section.repetitions:,} repetitions of {n_periods:,} periods under "
-            f"{len(section.policies)} policies are {n:,} decisions, more than "
-            f"{MOST_DECISIONS:,}; take fewer repetitions or policies.",
+            f"{len(section.policies)} policies, and of the experiment, are {n:,} decisions, more "
+            f"than {MOST_DECISIONS:,}; take fewer repetitions or policies.",
             errors=[{"path": "replay.repetitions", "message": f"{n:,} decisions"}],
         )
+
+
+def _decisions(section: ReplaySpec, n_periods: int) -> tuple[int, int]:
+    """Return the decisions of policies, and the looks at challengers in repeated experiments."""
+    horizon = section.analysis.get("horizon_periods", n_periods)
+    looks = (horizon if isinstance(horizon, int) else n_periods) * (len(section.runs) - 1)
+    n_policies = len(section.policies)
+    return section.repetitions * n_periods * n_policies, section.repetitions * looks
 
 
 def most_periods(section: ReplaySpec) -> int:
@@ -91,8 +105,9 @@ def most_periods(section: ReplaySpec) -> int:
 
 def estimate_replay(section: ReplaySpec) -> Estimate:
     """Return what a replay will take: seconds, and no trial."""
-    n = section.repetitions * most_periods(section) * len(section.policies)
-    seconds = _SECONDS_TO_BEGIN + 2 * n * _SECONDS_PER_DECISION
+    n, n_looks = _decisions(section, most_periods(section))
+    seconds = _SECONDS_TO_BEGIN + (2 * n + n_looks) * _SECONDS_PER_DECISION
+    seconds += section.repetitions * (len(section.runs) - 1) * _SECONDS_PER_INTERVALS
     return Estimate(n_trials=0, cost=0.0, seconds=seconds, is_measured=False)
 
 
@@ -114,7 +129,7 @@ def get_replay(run: Run) -> Replay | None:
         run=run,
         verdict=_verdict(found),
         is_answer=_is_answer(found),
-        reason=answer["reason"],
+        reason="" if found["is_centered"] else answer["reason"],
         best=_best(found),
         asides=_asides(found),
         period=_period(found),
@@ -137,6 +152,7 @@ def get_replay(run: Run) -> Replay | None:
         detectability=[_detectability(row) for row in found["detectability"]],
         matrix=_matrix(found),
         values=_values(found),
+        repeated=describe_repeated(found),
     )  # fmt: skip
 
 
@@ -149,7 +165,9 @@ def get_replay_state(run: Run) -> dict[str, Any] | None:
 
 
 def _verdict(found: Mapping[str, Any]) -> str:
-    """Return the headline: what an experiment would have said, and when."""
+    """Return the headline: what an experiment would have said and when, or of A/A how many did."""
+    if found["is_centered"]:
+        return write_false_alarms(found)
     answer, control = found["answer"], found["control"]
     when = ""
     if answer["n_periods"] is not None:
@@ -161,18 +179,14 @@ def _verdict(found: Mapping[str, Any]) -> str:
     }.get(answer["verdict"], f"no answer yet after all {found['n_periods']:,} periods")
     if answer["verdict"] == "winner" and answer["winner"] == control:
         said = f"kept {control} {when}: every challenger is worse"
-    sentence = f"An experiment would have {said}."
-    if not found["is_centered"]:
-        return sentence
-    is_false = answer["verdict"] == "winner"
-    return f"{'A false alarm' if is_false else 'No false alarm'}. {sentence}"
+    return f"An experiment would have {said}."
 
 
 def _is_answer(found: Mapping[str, Any]) -> bool | None:
-    is_winner = found["answer"]["verdict"] == "winner"
+    again = found.get("repeated")
     if found["is_centered"]:
-        return not is_winner
-    return True if is_winner else None
+        return None if again is None else not is_beyond(again)
+    return True if found["answer"]["verdict"] == "winner" else None
 
 
 def _best(found: Mapping[str, Any]) -> str:
@@ -197,8 +211,10 @@ def _asides(found: Mapping[str, Any]) -> list[str]:
     said = []
     if found["is_centered"]:
         said.append(
-            "A/A: every arm's mean was taken off, so that no arm is better. A winner would be a "
-            "false alarm, and what a policy gains is luck."
+            "A/A: every arm's mean was taken off, so that no arm is better: a winner is a false "
+            "alarm, and what a policy gains is luck. This one history ends at a difference of 0, "
+            "whatever the method; resampled histories do not, and it is on them that alarms are "
+            "counted."
         )
     else:
         said.append(
@@ -338,6 +354,7 @@ def _values(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: answer[name] for name in ("verdict", "winner", "n_periods", "at")},
         "best_arm": found["best_arm"]["arm"],
+        "repeated": found.get("repeated"),
         "policies": [{name: row[name] for name in kept} for row in found["policies"]],
     }
 

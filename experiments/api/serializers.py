@@ -13,6 +13,7 @@ from experiments.intake import Reason as RefusalReason
 from experiments.models import Allocation, Analysis, Arm, Experiment, Exposure
 from experiments.models.definitions import ANSWERS
 from experiments.plans.alarms import Alarm
+from experiments.plans.sizing import Sizing, size_of
 
 LONGEST_REASON = 500
 
@@ -111,11 +112,43 @@ class DetectabilityRow(serializers.Serializer[selectors.Detectability]):
     years = serializers.FloatField(help_text="That the planned periods take.")
     information_ratio = serializers.FloatField(
         help_text="Least annual information ratio of the difference that is found in four of five "
-        "cases, at 5 %, looking once at the end."
+        "cases, at the level, looking once at the end."
+    )
+    level = serializers.FloatField(
+        help_text="What the plan's confidence and correction leave to a single comparison."
     )
     years_for_ratio_of_1 = serializers.FloatField()
     years_for_ratio_of_2 = serializers.FloatField()
     sentence = serializers.CharField(help_text="The same in words.")
+
+
+class SizingRow(serializers.Serializer[Sizing]):
+    """What planned periods can show, by what the plan assumes: of one look at the end."""
+
+    level = serializers.FloatField(help_text="Two-sided, of a single comparison.")
+    power = serializers.FloatField(help_text="Chance of seeing the effect that is asked for.")
+    effect = serializers.FloatField(help_text="In the unit of the primary metric.")
+    horizon = serializers.IntegerField()
+    n_units = serializers.IntegerField(
+        allow_null=True, help_text="Of all arms together; null of a shadow experiment."
+    )
+    periods = serializers.IntegerField(help_text="That it takes.")
+    power_at_horizon = serializers.FloatField()
+    detectable_effect = serializers.FloatField(help_text="In the planned periods.")
+    sentence = serializers.CharField(help_text="The same in words.")
+
+
+class PlanToSize(serializers.Serializer[Any]):
+    """A plan that is to be sized, with its assumptions; it is not kept."""
+
+    plan = PlanField()
+
+
+class Sized(serializers.Serializer[Any]):
+    """What a plan can show."""
+
+    sizing = SizingRow(allow_null=True, help_text="Null of a plan without assumptions.")
+    detectability = DetectabilityRow(allow_null=True)
 
 
 class AlarmRow(serializers.Serializer[Alarm]):
@@ -142,6 +175,7 @@ class ExperimentDetail(ExperimentRow):
         help_text="The shares in force, one entry a context; empty of a draft."
     )
     tallies = serializers.SerializerMethodField()
+    sizing = serializers.SerializerMethodField(help_text="Null of a plan without assumptions.")
     detectability = serializers.SerializerMethodField(
         help_text="Null of units, of other primary metrics than means, and of less than a month."
     )
@@ -155,10 +189,15 @@ class ExperimentDetail(ExperimentRow):
 
     class Meta(ExperimentRow.Meta):
         fields = [
-            *ExperimentRow.Meta.fields, "plan", "plan_digest", "detectability", "allocation",
-            "allocations", "tallies", "analysis_problem", "acknowledged",
-            "notes",
+            *ExperimentRow.Meta.fields, "plan", "plan_digest", "sizing", "detectability",
+            "allocation", "allocations", "tallies", "analysis_problem", "acknowledged", "notes",
         ]  # fmt: skip
+
+    @extend_schema_field(SizingRow(allow_null=True))
+    def get_sizing(self, experiment: Experiment) -> dict[str, Any] | None:
+        """Return what the plan can show by its assumptions; null without any."""
+        found = size_of(selectors.plan_of(experiment))
+        return None if found is None else dict(SizingRow(found).data)
 
     @extend_schema_field(DetectabilityRow(allow_null=True))
     def get_detectability(self, experiment: Experiment) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ ONE = "experiments/<uuid:experiment_id>/"
 
 urlpatterns = [
     path("experiments/", views.ExperimentsView.as_view(), name="experiments"),
+    path("experiments/sizing/", views.SizingView.as_view(), name="experiments-sizing"),
     path(ONE, views.ExperimentView.as_view(), name="experiment"),
     path(f"{ONE}start/", views.StartExperimentView.as_view(), name="experiment-start"),
     path(f"{ONE}pause/", views.PauseExperimentView.as_view(), name="experiment-pause"),

@@ -24,6 +24,7 @@ from experiments import selectors, services
 from experiments.api import filters, serializers
 from experiments.models import Allocation, Analysis, Experiment, Exposure
 from experiments.plans import Verdict
+from experiments.plans.sizing import size_of
 from experiments.selectors.configuration import exposures_of
 
 
@@ -64,6 +65,21 @@ class ExperimentsView(ListAPIView[Experiment]):
             status.HTTP_201_CREATED,
             headers={"Location": reverse("experiment", args=[experiment.public_id])},
         )
+
+
+class SizingView(APIView):
+    """What a plan could show, before it is kept."""
+
+    scopes = {"POST": "experiments:read"}
+
+    @extend_schema(request=serializers.PlanToSize, responses=serializers.Sized)
+    def post(self, request: Request) -> Response:
+        """Return how long a plan takes and what it can show, by its assumptions."""
+        wanted = valid(serializers.PlanToSize(data=request.data))
+        with within("plan"):
+            plan = services.parse_plan(wanted["plan"])
+        shown = {"sizing": size_of(plan), "detectability": selectors.detectability(plan)}
+        return Response(serializers.Sized(shown).data)
 
 
 class ExperimentView(APIView):

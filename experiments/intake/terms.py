@@ -64,7 +64,7 @@ def terms_of(plan: ExperimentPlan) -> Terms:
             name=metric.name,
             is_binary=metric.kind == "proportion",
             is_quantile=metric.kind == "quantile",
-            needs_x=metric.covariate or metric.kind == "ratio",
+            needs_x=metric.covariate or metric.kind == "ratio" or metric.factor_mean is not None,
             bound=metric.bound,
         )
         for metric in plan.metrics

@@ -7,6 +7,7 @@ from experiments.plans.document import ExperimentPlan, duration
 from experiments.plans.errors import PlanError
 from experiments.plans.findings import (
     ArmFigures,
+    ArmStanding,
     Comparison,
     ContextFindings,
     Cost,
@@ -20,6 +21,7 @@ from experiments.plans.verdicts import Decision, GuardrailState, Verdict
 
 __all__ = [
     "ArmFigures",
+    "ArmStanding",
     "Comparison",
     "ContextFindings",
     "Cost",

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.plans.comparing import in_time, metric_findings, sentence, unless
 from experiments.plans.contexts import context_findings, context_notes, n_compared, of_the_plan
-from experiments.plans.differences import FloatArray, IntArray, arm_effects
+from experiments.plans.differences import FloatArray, IntArray, arm_effects, factor_of
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import confidence_of, stepped_down
 from experiments.plans.findings import (
@@ -26,7 +26,9 @@ from experiments.plans.findings import (
 from experiments.plans.mixes import why_divided
 from experiments.plans.observed import Observed
 from experiments.plans.sections import MetricSpec
+from experiments.plans.standing import standing_of
 from experiments.plans.units import REPEATED, is_repeated, why_withheld
+from experiments.plans.wording import write_value
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.srm import anytime_sample_ratio
 from experiments.statistics.summaries import PeriodTable
@@ -54,6 +56,11 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
     within = context_findings(plan, of_the_plan(plan, table, observed))
     metrics = [_undivided(plan, one, within) for one in _all_metrics(plan, observed)]
+    metrics = [
+        replace(one, standing=standing_of(plan, table, observed, one.comparisons))
+        if one.role == "primary" else one
+        for one in metrics
+    ]  # fmt: skip
     primary = next(one for one in metrics if one.role == "primary")
     n_periods = n_compared(plan, table, observed)
     first_look = plan.analysis.first_look
@@ -61,11 +68,12 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         f"{one.arm}: {one.because}" for one in primary.comparisons
         if one.because and (one.is_known or one.is_withheld or n_periods >= first_look)
     ]  # fmt: skip
+    notes += _adjusted(plan, table)
     notes += _unpaired(plan, table) + _selected(plan, observed)
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    notes += _after_the_plan(plan, n_periods)
+    notes += _after_the_plan(plan, n_periods) + _futile(primary)
     notes += _repeated(plan, observed) + context_notes(plan, table, observed)
     return Findings(
         n_periods=n_periods,
@@ -80,6 +88,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         n_late=observed.n_late,
         notes=list(dict.fromkeys(notes)),
         contexts=within,
+        gives_up=plan.analysis.futility == "stop" and _is_futile(primary),
     )
 
 
@@ -137,6 +146,20 @@ def _after_the_plan(plan: ExperimentPlan, n_periods: int) -> list[str]:
     return [said]
 
 
+def _is_futile(primary: MetricFindings) -> bool:
+    """Say whether an answer is unlikely of every challenger."""
+    return bool(primary.comparisons) and all(one.is_futile for one in primary.comparisons)
+
+
+def _futile(primary: MetricFindings) -> list[str]:
+    """Return a note on challengers of which an answer is unlikely by the end."""
+    return [
+        f"{one.arm}: at the newest planned look the difference from {one.against} was within the "
+        "futility bound. An answer by the end is unlikely; going on makes none of them less sure."
+        for one in primary.comparisons if one.is_futile
+    ]  # fmt: skip
+
+
 def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:
     """Return a note where units report again and again and that is in the intervals.
 
@@ -145,6 +168,29 @@ def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:
     if not is_repeated(plan, plan.primary, observed):
         return []
     return [REPEATED] if why_withheld(plan, plan.primary, observed) is None else []
+
+
+def _adjusted(plan: ExperimentPlan, table: PeriodTable) -> list[str]:
+    """Return notes where the answer is not that of the figures of the arms."""
+    metric = plan.primary
+    if metric.factor_mean is None:
+        return []
+    expected = write_value(metric, metric.factor_mean)
+    said = (
+        f"Differences of {metric.name} are without what the arms differ in their exposure to x, "
+        f"about its expected value of {expected} a period; the figures of the arms are with it."
+    )
+    notes, n_arms = [said], len(plan.arms)
+    for at, arm in enumerate(plan.ordered_arms[1:] if table.n_rows else [], start=1):
+        _, n = table.pivot("n", n_arms)
+        _, is_same = factor_of(table, n_arms, at)
+        n_other = int(np.count_nonzero(~is_same & (n[:, [0, at]] > 0.0).all(axis=1)))
+        if n_other:
+            notes.append(
+                f"In {n_other:,} periods {arm.name} reports another x than {plan.control.name}, "
+                "and it is to be the same for all arms: they are left out."
+            )
+    return notes
 
 
 def _unpaired(plan: ExperimentPlan, table: PeriodTable) -> list[str]:

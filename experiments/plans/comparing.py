@@ -21,7 +21,7 @@ from experiments.plans.differences import (
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
 from experiments.plans.looks import looks_of, or_newest, sequence_of
-from experiments.plans.methods import RARE, intervals_of
+from experiments.plans.methods import RARE, bound_of, futile_looks, intervals_of, p_value_of
 from experiments.plans.mixes import is_mix, why_undecided, why_units_undecided
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
@@ -30,6 +30,7 @@ from experiments.plans.units import (
     clustered_sequence,
     figures_by_unit,
     is_repeated,
+    why_not_once,
     why_withheld,
 )
 from experiments.statistics.bayesian import normal_effect
@@ -49,7 +50,7 @@ IntArray = NDArray[np.int64]
 
 MOST_POINTS = 400  # of a path that is kept
 ONE_MEAN = (
-    "empirical_bernstein bets on one mean of all periods, and those of contexts may differ: there "
+    "betting is on one mean of all periods, and those of contexts may differ: there "
     "is no interval over several of them."
 )
 
@@ -99,7 +100,8 @@ def _by_sums(
         found = [
             _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
         ]
-        return _arm_figures(plan, metric, table), found
+        not_once = why_not_once(plan, metric, observed)
+        return _arm_figures(plan, metric, table), [unless(not_once, one) for one in found]
     why = why_withheld(plan, metric, observed)
     if why is not None:
         because = WITHHELD.format(why=why)
@@ -150,7 +152,10 @@ def _compared(
             found = found.first(asked.horizon_periods)
         if len(found.contexts) > 1:
             return _over_contexts(plan, metric, found, arm, confidence)
-        one = _of_one_series(plan, metric, found, arm, confidence, is_mix=is_mix(contexts))
+        bound = bound_of(plan, metric, table)
+        one = _of_one_series(
+            plan, metric, found, arm, confidence, is_mix=is_mix(contexts), bound=bound
+        )
     except StatisticsError as error:
         name = plan.ordered_arms[arm].name
         return Comparison(name, plan.control.name, confidence, because=sentence(error))
@@ -159,7 +164,7 @@ def _compared(
 
 def _of_one_series(
     plan: ExperimentPlan, metric: MetricSpec, found: ContextDifferences, arm: int,
-    confidence: float, *, is_mix: bool,
+    confidence: float, *, is_mix: bool, bound: float | None,
 ) -> Comparison:  # fmt: skip
     """Return a comparison by one series of differences, the periods of which count alike."""
     periods, differences = found.by_period()
@@ -170,7 +175,7 @@ def _of_one_series(
             because="The differences do not vary: there is no interval.",
         )  # fmt: skip
     plain = intervals_of(
-        plan.analysis, differences, confidence, bound=_bound(metric),
+        plan.analysis, differences, confidence, bound=bound,
         is_guardrail=metric.role == "guardrail",
     )  # fmt: skip
     ends = (periods + plan.period_ns)[plain.periods - 1]
@@ -187,7 +192,7 @@ def _over_contexts(
     n = int(np.count_nonzero(found.is_compared.any(axis=1)))
     if n == 0:
         raise NotComputedError("no period has outcomes of both arms yet")
-    if asked.method == "empirical_bernstein":
+    if asked.method == "betting":
         estimate = float(found.by_period()[1].mean())
         return Comparison(
             plan.ordered_arms[arm].name, plan.control.name, confidence, estimate=estimate,
@@ -277,6 +282,8 @@ def _told(
         **_bayesian(plan.analysis, metric, None if at is None else effect),
         because=" ".join(told),
         path=_path(ends, seen),
+        p_value=None if metric.margin is not None else p_value_of(plain),
+        is_futile=metric.role == "primary" and bool(futile_looks(plan.analysis, plain)[-1:].any()),
     )  # fmt: skip
 
 
@@ -367,13 +374,6 @@ def _by_sketch(
             )  # fmt: skip
         comparisons.append(one)
     return figures, comparisons
-
-
-def _bound(metric: MetricSpec) -> float | None:
-    """Return how far a difference can be from 0, where it is known."""
-    if metric.kind == "proportion":
-        return 1.0
-    return None if metric.bound is None else 2.0 * metric.bound
 
 
 def _path(ends: IntArray, seen: Intervals) -> Path:

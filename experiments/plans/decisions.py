@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 
 from experiments.plans.findings import Comparison, Findings, MetricFindings
 from experiments.plans.verdicts import Decision, GuardrailState, Verdict, nothing_yet
-from experiments.plans.wording import write_confidence, write_difference, write_interval
+from experiments.plans.wording import (
+    write_confidence,
+    write_difference,
+    write_interval,
+    write_share,
+)
 from experiments.statistics.guardrails import (
     EquivalenceStatus,
     GuardrailStatus,
@@ -59,8 +64,9 @@ def decide(
     guardrail shown to be worse than its margin; no difference, where all intervals lie inside the
     region of equivalence, whether or not they hold 0; a challenger whose interval lies above 0 (of
     several, the one with the best estimate); the control, where every challenger's lies below;
-    inconclusive, where the planned periods are over. Where intervals are withheld that waits for as
-    many periods again: what is missing may come, and the end is for good.
+    inconclusive, where the planned periods are over. Where the primary metric asks for no more than
+    being no worse, less than its margin takes the place of 0. Where intervals are withheld that
+    waits for as many periods again: what is missing may come, and the end is for good.
     """
     states = guardrail_states(findings)
     breached = [state for state in states if state.status == GuardrailStatus.BREACHED]
@@ -129,23 +135,27 @@ def _on_primary(
         largest = write_difference(_written(metric, units), region)
         reason = f"No difference of {metric.name} is larger than {largest}."
         return Decision(Verdict.NO_DIFFERENCE, reason, guardrails=states)
-    winners = [one for one, better in known if better is not None and better[0] > 0.0]
+    least = -(metric.margin or 0.0)
+    winners = [one for one, better in known if better is not None and better[0] > least]
     if winners:
         breached = {one.arm for one in states if one.status == GuardrailStatus.BREACHED}
         best = max(
             winners, key=lambda one: (one.arm not in breached, _signed(metric, one.estimate))
         )
         said = _sentence(metric, best, units, is_mix=bool(findings.contexts))
-        reason = f"{said}{_unguarded(findings, best.arm, units)}"
+        reason = f"{said}{_rivals(metric, best)}{_unguarded(findings, best.arm, units)}"
         return Decision(Verdict.WINNER, reason, best.arm, states)
-    if known and all(better is not None and better[1] < 0.0 for _, better in known):
-        reason = f"Every challenger is worse than {control} on {metric.name}."
+    if known and all(better is not None and better[1] < least for _, better in known):
+        more = " by more than the margin" if metric.margin is not None else ""
+        reason = f"Every challenger is worse than {control} on {metric.name}{more}."
         return Decision(Verdict.WINNER, reason, control, states)
     why = _why_not(metric)
     waits = any(one.is_withheld and not one.is_known for one in metric.comparisons)
     is_over = findings.n_periods >= findings.horizon
-    if is_over and not waits:
+    if findings.gives_up or (is_over and not waits):
         reason = f"The {findings.horizon:,} planned periods are over without an answer. {why}"
+        if findings.gives_up:
+            reason = "All differences are within the futility bound: an answer is unlikely."
         return Decision(Verdict.INCONCLUSIVE, reason.strip(), guardrails=states)
     if findings.n_seen >= MOST_WAITING * findings.horizon:
         reason = _waited_long(findings, is_withheld=waits)
@@ -206,11 +216,30 @@ def _sentence(
     seen = " over the periods that were seen" if is_mix else ""
     word = "more" if metric.direction == "increase" else "less"
     written = _written(metric, units)
+    said = f"{best.arm} has {word} {metric.name} than {best.against}"
+    better = _improvement(metric, best)
+    if metric.margin is not None and better is not None and better[0] <= 0.0:
+        least = write_difference(written, metric.margin)
+        said = f"{best.arm} is no worse than {best.against} on {metric.name} by {least} or more"
     return (
-        f"{best.arm} has {word} {metric.name} than {best.against}{seen}: "
+        f"{said}{seen}: "
         f"{write_difference(written, best.estimate)}, {write_confidence(best.confidence)} "
         f"interval {write_interval(written, best.lower, best.upper)}."
     )
+
+
+def _rivals(metric: MetricFindings, best: Comparison) -> str:
+    """Return a sentence on challengers that may be better still; empty where none is."""
+    rivals = metric.may_be_best(best.arm)
+    if not rivals:
+        return ""
+    named = " or ".join([best.arm, *rivals])
+    chances = ", ".join(
+        f"{one.arm} {write_share(one.probability_best)}"
+        for one in metric.standing
+        if one.arm in {best.arm, *rivals}
+    )
+    return f" Which is the best of all, {named}, the data do not tell: {chances}."
 
 
 def _written(metric: MetricFindings, units: Mapping[str, str]) -> _Written:

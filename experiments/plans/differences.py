@@ -12,6 +12,7 @@ from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+_FEWEST_FOR_SLOPE = 10  # periods
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,14 @@ def differences_by_context(
     periods, n = table.pivot("n", n_arms)
     values = period_values(plan, metric, table, n_arms)
     both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0) & np.isfinite(values[:, [0, arm]]).all(axis=1)
-    found = np.where(both, values[:, arm] - values[:, 0], np.nan)[:, np.newaxis]
+    x, expected = None, metric.factor_mean
+    if expected is not None:
+        x, is_same = factor_of(table, n_arms, arm)
+        both &= is_same
+    differences = values[:, arm] - values[:, 0]
+    if x is not None and expected is not None:
+        differences[both] = beyond_factor(differences[both], x[both], expected)
+    found = np.where(both, differences, np.nan)[:, np.newaxis]
     return ContextDifferences(periods, ("",), found, n.sum(axis=1, keepdims=True))
 
 
@@ -224,6 +232,43 @@ def period_values(
         _, below = table.pivot("n", n_arms)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(below != 0.0, total / below, np.nan)
+
+
+def factor_of(table: PeriodTable, n_arms: int, arm: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return the factor of each period, and whether an arm reports the one of the control."""
+    _, n = table.pivot("n", n_arms)
+    _, total = table.pivot("x_total", n_arms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own = total[:, [0, arm]] / n[:, [0, arm]]
+    size = np.nanmax(np.abs(own), initial=1e-300)
+    return own[:, 0], np.abs(own[:, 1] - own[:, 0]) <= 1e-9 * size
+
+
+def beyond_factor(differences: FloatArray, x: FloatArray, expected: float) -> FloatArray:
+    """Return differences without what arms differ in their exposure to a factor.
+
+    Parameters
+    ----------
+    differences, x : float64 arrays, shape (n,)
+        Of each period in time order.
+    expected : float
+        What x is on average.
+
+    Notes
+    -----
+    ``d_t - b_(t-1) (x_t - expected)``, b the least-squares slope of the periods before t, and 0
+    until there are ten: what is taken off has a mean of 0 whatever came before, so that the mean
+    is that of d, and sequences hold.
+    """
+    n = np.arange(1, x.size + 1)
+    moved, risen = x - expected, differences - (differences[0] if differences.size else 0.0)
+    sums = [np.cumsum(column) for column in (moved, risen, moved * moved, moved * risen)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = sums[2] - sums[0] * sums[0] / n
+        slope = (sums[3] - sums[0] * sums[1] / n) / spread
+    is_known = (n >= _FEWEST_FOR_SLOPE) & (spread > 1e-12 * sums[2])
+    before = np.concatenate([[0.0], np.where(is_known, slope, 0.0)[:-1]])[: x.size]
+    return np.asarray(differences - before * moved)
 
 
 def _slope(x: FloatArray, differences: FloatArray) -> float:

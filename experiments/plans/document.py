@@ -10,11 +10,13 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from experiments.plans.policies import OF_SHARES
 from experiments.plans.sections import (
     AllocationSpec,
     AnalysisSpec,
     ArmSpec,
     AssignmentSpec,
+    AssumptionSpec,
     Duration,
     MetricSpec,
     Name,
@@ -29,9 +31,13 @@ _UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 # Keys that plans have learned since some were frozen: left out of the document where they say what
 # those meant without them, so that a plan has the digest that it always had.
 _LEARNED: Final[dict[str, dict[str, Any]]] = {
-    "analysis": {"correction_over": "metric"},
-    "allocation": {"window": None, "context": None},
-}
+    "analysis": {
+        "correction_over": "metric", "look_shares": None, "spending": "obrien_fleming",
+        "spending_exponent": None, "futility": None,
+    },
+    "allocation": {"window": None, "context": None, "policy_settings": {}},
+}  # fmt: skip
+_LEARNED_OF_METRICS: Final[dict[str, Any]] = {"question": "superior", "factor_mean": None}
 
 Design = Literal["shadow", "assigned"]
 
@@ -69,6 +75,19 @@ class ExperimentPlan(Section):
         description="How late an outcome may come: a period is analyzed once one this much newer "
         "has been seen. Counted by exposure: the longest time from a unit's exposure to its "
         "outcome.",
+    )
+    units: Literal["once", "repeated"] | None = Field(
+        default=None,
+        description="Of an assigned experiment that counts by outcome: whether a unit reports "
+        "once, so that arms are compared within periods, or in period after period, so that they "
+        "are compared by their means over all outcomes with errors by unit. Where outcomes say "
+        "otherwise of the first, nothing is concluded. By default what is compared follows the "
+        "outcomes: more than 1.1 of a unit on average are taken for repeated.",
+    )
+    assumptions: AssumptionSpec | None = Field(
+        default=None,
+        description="What is thought beforehand: how long the experiment takes, and what it can "
+        "show, follows from it. No analysis reads it.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63)
 
@@ -127,14 +146,69 @@ class ExperimentPlan(Section):
             raise ValueError("allocation.weights leaves the control nothing to be compared with")
         if self.design == "shadow":
             self._require_shadow()
-        if self.allocation.policy == "thompson_beta" and self.primary.kind != "proportion":
+        if self.units is not None:
+            self._require_units()
+        if self.primary.margin is not None and self.analysis.region_of_equivalence is not None:
             raise ValueError(
-                "allocation.policy thompson_beta needs a primary metric of zeros and "
-                "ones: kind proportion"
+                "region_of_equivalence is for the question superior: non_inferior has its margin"
             )
-        if self.allocation.policy != "fixed" and self.primary.kind == "ratio":
-            raise ValueError("a policy follows a mean or a proportion, not a ratio")
+        self._require_policy()
+        if self.assumptions is not None:
+            self._require_assumptions(self.assumptions)
         return self
+
+    def _require_units(self) -> None:
+        """Refuse to say how often units report where it makes no difference or no answer."""
+        if self.design == "shadow" or self.counts_by_exposure:
+            raise ValueError(
+                "units is of an assigned experiment that counts by outcome: counted by exposure "
+                "each unit is in one period"
+            )
+        if self.units == "repeated" and self.allocation.policy != "fixed":
+            raise ValueError("units that report again get no answer while a policy moves shares")
+        if self.units == "repeated" and self.analysis.method == "betting":
+            raise ValueError(
+                "betting takes outcomes one by one, and units that report again differ"
+            )
+
+    def _require_assumptions(self, asked: AssumptionSpec) -> None:
+        """Refuse assumptions that say nothing of this experiment, or lack what sizes it."""
+        is_shadow, is_proportion = self.design == "shadow", self.primary.kind == "proportion"
+        if self.primary.kind == "ratio":
+            raise ValueError("assumptions size a mean or a proportion, not a ratio")
+        if is_shadow and is_proportion:
+            raise ValueError("assumptions size a shadow experiment whose primary metric is a mean")
+        wants_baseline = is_proportion and not is_shadow
+        if wants_baseline is (asked.baseline is None) or wants_baseline is bool(asked.deviation):
+            needed, other = ("baseline", "deviation")[:: 1 if wants_baseline else -1]
+            raise ValueError(
+                f"assumptions of a {self.primary.kind} have a {needed}, and no {other}"
+            )
+        if is_shadow is bool(asked.units_per_period):
+            verb = "have no" if is_shadow else "need"
+            raise ValueError(f"assumptions of the design {self.design} {verb} units_per_period")
+        if not is_shadow and asked.autocorrelation:
+            raise ValueError("assumptions.autocorrelation is of the design shadow")
+        if asked.baseline is not None:
+            sign = 1.0 if self.primary.direction == "increase" else -1.0
+            if not 0.0 < asked.baseline + sign * asked.effect < 1.0:
+                raise ValueError("assumptions: baseline and effect leave no proportion")
+
+    def _require_policy(self) -> None:
+        """Refuse a policy that the primary metric has no rewards for."""
+        policy, metric = self.allocation.policy, self.primary
+        if policy in OF_SHARES and metric.kind != "proportion":
+            raise ValueError(
+                f"allocation.policy {policy} needs a primary metric of zeros and ones: kind "
+                "proportion"
+            )
+        if policy != "fixed" and metric.kind == "ratio":
+            raise ValueError("a policy follows a mean or a proportion, not a ratio")
+        if policy == "exp3" and metric.kind == "mean" and metric.bound is None:
+            raise ValueError(
+                f"allocation.policy exp3 needs the range of its rewards: a bound of {metric.name}, "
+                "or the kind proportion"
+            )
 
     def _require_shadow(self) -> None:
         """Refuse what only units have."""
@@ -152,12 +226,17 @@ class ExperimentPlan(Section):
                 f"{metric.name}: a covariate is for units that were assigned by chance; arms of a "
                 "shadow experiment differ in it for good"
             )
-        if self.analysis.method != "empirical_bernstein" or metric.kind == "quantile":
+        if metric.factor_mean is not None and self.design != "shadow":
+            raise ValueError(
+                f"{metric.name}: factor_mean is of the design shadow; within a period of an "
+                "assigned experiment what all units share is in no difference"
+            )
+        if self.analysis.method != "betting" or metric.kind == "quantile":
             return
         if metric.kind == "ratio" or metric.covariate:
             raise ValueError(f"{metric.name}: a ratio or an adjusted mean has no bound")
         if metric.bound is None and metric.kind != "proportion":
-            raise ValueError(f"empirical_bernstein needs the bound of {metric.name}")
+            raise ValueError(f"betting needs the bound of {metric.name}")
 
     @property
     def control(self) -> ArmSpec:
@@ -211,6 +290,13 @@ class ExperimentPlan(Section):
         """Return the document that is stored, with its defaults."""
         counted_by = "exposure" if self.counts_by_exposure else "outcome"
         whole = self.model_dump(mode="json") | {"counted_by": counted_by}
+        for key in ("assumptions", "units"):
+            if whole[key] is None:
+                del whole[key]
+        for metric in whole["metrics"]:
+            for key, usual in _LEARNED_OF_METRICS.items():
+                if metric[key] == usual:
+                    del metric[key]
         for part, learned in _LEARNED.items():
             for key, usual in learned.items():
                 if whole[part][key] == usual:

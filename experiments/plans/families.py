@@ -80,4 +80,7 @@ def _is_settled(metric: MetricSpec, one: Comparison) -> bool:
     """Whether a difference has been found; a guardrail is asked about its margin alone."""
     if metric.role == "guardrail" or one.is_withheld or one.lower is None or one.upper is None:
         return False
-    return one.lower > 0.0 or one.upper < 0.0
+    edge = metric.margin or 0.0
+    if metric.direction == "increase":
+        edge = -edge
+    return one.lower > edge or one.upper < edge

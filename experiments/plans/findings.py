@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+UNSURE = 0.05  # chance to be the best that is not nothing
+
 
 @dataclass(frozen=True, slots=True)
 class ArmFigures:
@@ -65,6 +67,12 @@ class Comparison:
         average, ``E[max(-d, 0)]``, nothing where it is better.
     posterior_mean, posterior_deviation : float or None
         Of the normal posterior of the difference.
+    p_value : float or None
+        Against no difference, of this comparison alone; None where the question is a margin, and
+        where the method or the time has none. Anytime-valid where the intervals hold at
+        every look (planned_sequence, asymptotic): the chance that it ever falls to p is at most p.
+    is_futile : bool
+        The newest look makes an answer unlikely by the end.
     because : str
         Why something is missing; empty otherwise.
     is_withheld : bool
@@ -85,11 +93,31 @@ class Comparison:
     because: str = ""
     is_withheld: bool = False
     path: Path | None = None
+    p_value: float | None = None
+    is_futile: bool = False
 
     @property
     def is_known(self) -> bool:
         """Whether there is an interval to decide by."""
         return self.lower is not None and self.upper is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmStanding:
+    """One of several arms beside all others.
+
+    Attributes
+    ----------
+    probability_best : float
+        Bayesian, with the plan's prior.
+    expected_loss : float
+        What one gives up per observation by choosing it rather than the best, >= 0 [unit of the
+        metric].
+    """
+
+    arm: str
+    probability_best: float
+    expected_loss: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +131,10 @@ class MetricFindings:
     direction : str
         ``increase`` or ``decrease``: which way is better.
     margin : float or None
-        Of a guardrail: how much worse is still tolerated [unit of the metric].
+        Of a guardrail, and of a primary metric that asks for no more than being no worse: how much
+        worse is still tolerated [unit of the metric].
+    standing : sequence of ArmStanding
+        Of a primary metric with several challengers, control first; empty where it is not known.
     """
 
     name: str
@@ -114,6 +145,15 @@ class MetricFindings:
     arms: Sequence[ArmFigures] = field(default=())
     comparisons: Sequence[Comparison] = field(default=())
     margin: float | None = None
+    standing: Sequence[ArmStanding] = field(default=())
+
+    def may_be_best(self, arm: str) -> list[str]:
+        """Return the other challengers that the data do not tell from the best of all."""
+        challengers = {one.arm for one in self.comparisons} - {arm}
+        return [
+            one.arm for one in self.standing
+            if one.arm in challengers and one.probability_best >= UNSURE
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +233,8 @@ class Findings:
         Outcomes up to here are in [UTC ns].
     contexts : sequence of ContextFindings
         Of a plan whose shares depend on a context.
+    gives_up : bool
+        The plan ends where every comparison is futile, and that is so.
     """
 
     n_periods: int
@@ -207,15 +249,19 @@ class Findings:
     n_late: int = 0
     notes: Sequence[str] = field(default=())
     contexts: Sequence[ContextFindings] = field(default=())
+    gives_up: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings as a document of plain values.
 
-        Without contexts it does not speak of any, so that it has the digest that it always had.
+        What a plan may ask for since is left out where it has not: its document, and its digest,
+        are then what they always were.
         """
         whole = asdict(self)
         if not self.contexts:
             del whole["contexts"]
+        if not self.gives_up:
+            del whole["gives_up"]
         return whole
 
     @property

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from experiments.plans.methods import design_of
 from experiments.plans.sections import AnalysisSpec
 from experiments.statistics.checks import IntArray
-from experiments.statistics.sequential import Sequence, schedule
+from experiments.statistics.sequential import Sequence
 from experiments.statistics.sequential.boundaries import MixtureBoundary, PlannedBoundary
 from experiments.statistics.sequential.running import Looks, student_reach
 
@@ -28,8 +29,7 @@ def looks_of(
     """
     horizon = asked.horizon_periods
     if asked.method == "group_sequential" and not is_guardrail:
-        shares = np.arange(1, asked.n_looks + 1) / asked.n_looks
-        scheduled = schedule(shares, confidence=confidence).boundary(horizon)
+        scheduled = design_of(asked, confidence).boundary(horizon)
         looks = np.array(scheduled.looks, dtype=np.int64)
         looks = looks[looks <= n_periods]
         return looks, scheduled.reach(looks)

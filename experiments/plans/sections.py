@@ -4,10 +4,13 @@ What concerns one part alone is checked here; what parts mean for each other, by
 """
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from unicodedata import is_normalized
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from experiments.plans.policies import SETTINGS, PolicyKind, settings_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -31,17 +34,13 @@ Value = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_seen)
 MOST_PERIODS = 100_000
 MOST_CONTEXTS = 8
 _LEAST_PERIODS = 20
+_LEAST_APART, _LEAST_BATCHES = 10, 4  # looks of a schedule; before its first, for an error
 _ONE_LOOK = ("fixed_horizon", "group_sequential")
 
+Spending = Literal["obrien_fleming", "pocock", "power"]
 MetricKind = Literal["mean", "proportion", "ratio", "quantile"]
 Role = Literal["primary", "secondary", "guardrail"]
-Method = Literal[
-    "planned_sequence", "asymptotic", "group_sequential", "empirical_bernstein", "fixed_horizon"
-]
-PolicyKind = Literal[
-    "fixed", "thompson_normal", "thompson_beta", "top_two_thompson", "ucb1", "kl_ucb_gaussian",
-    "epsilon_greedy", "softmax", "leader",
-]  # fmt: skip
+Method = Literal["planned_sequence", "asymptotic", "group_sequential", "betting", "fixed_horizon"]
 
 
 class Section(BaseModel):
@@ -89,10 +88,15 @@ class MetricSpec(Section):
     direction: Literal["increase", "decrease"] = Field(
         default="increase", description="Which way is better."
     )
+    question: Literal["superior", "non_inferior"] = Field(
+        default="superior",
+        description="Of the primary metric: whether a challenger must be better to win, or no "
+        "worse by more than the margin, as one that is cheaper or simpler need not be better.",
+    )
     margin: Positive | None = Field(
         default=None,
-        description="Of a guardrail: how much worse than the control is still tolerated, in the "
-        "metric's unit.",
+        description="Of a guardrail, and of the question non_inferior: how much worse than the "
+        "control is still tolerated, in the metric's unit.",
     )
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="Of a metric of kind quantile: which one."
@@ -100,25 +104,40 @@ class MetricSpec(Section):
     bound: Positive | None = Field(
         default=None,
         description="Outcomes are cut at plus and minus this, and the target is the mean of what "
-        "was cut. The method empirical_bernstein needs it.",
+        "was cut. The method betting needs it, of a mean; an arm of a shadow experiment then has "
+        "one outcome a period.",
     )
     covariate: bool = Field(
         default=False,
-        description="Outcomes carry x, a figure known before the assignment (the market's return, "
-        "a past result); it takes away variance (CUPED).",
+        description="Of an assigned experiment: outcomes carry x, a figure of the unit from before "
+        "its assignment, such as its result of last month; it takes away variance (CUPED). The "
+        "market's return is no such figure: it is the same for both arms of a period, whose "
+        "difference has nothing of it to take off.",
+    )
+    factor_mean: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Of a shadow experiment: outcomes carry x, a factor of the period that is the "
+        "same for every arm, such as the market's return, and this is what it is expected to be. "
+        "What arms differ in their exposure to it is taken off about that value, with an exposure "
+        "estimated from earlier periods alone.",
     )
     unit: str = Field(default="", max_length=40, description="Written behind its values.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.role == "guardrail") is (self.margin is None):
-            verb = "needs" if self.role == "guardrail" else "has no"
-            raise ValueError(f"a metric that is {self.role} {verb} margin")
+        if self.question == "non_inferior" and self.role != "primary":
+            raise ValueError(f"the question non_inferior is of the primary metric, not {self.role}")
+        if (self.role == "guardrail" or self.question == "non_inferior") is (self.margin is None):
+            verb = "has no" if self.margin is not None else "needs"
+            asked = f" and asks {self.question}" if self.role == "primary" else ""
+            raise ValueError(f"a metric that is {self.role}{asked} {verb} margin")
         if (self.kind == "quantile") is (self.quantile is None):
             verb = "needs" if self.kind == "quantile" else "has no"
             raise ValueError(f"a metric of kind {self.kind} {verb} quantile")
         if self.kind == "ratio" and self.covariate:
             raise ValueError("a ratio's denominator takes the covariate's place: leave one out")
+        if self.factor_mean is not None and (self.kind != "mean" or self.covariate or self.bound):
+            raise ValueError("factor_mean is of a mean, without a covariate and without a bound")
         if self.kind == "quantile" and self.role != "secondary":
             raise ValueError(
                 f"a quantile cannot be {self.role}: its interval holds at one look only"
@@ -135,8 +154,8 @@ class AnalysisSpec(Section):
         default="planned_sequence",
         description="planned_sequence holds at every look up to the horizon, under dependence and "
         "heavy tails. asymptotic holds for ever and is wider. group_sequential holds at the "
-        "planned looks; empirical_bernstein for bounded outcomes, without asymptotics; "
-        "fixed_horizon at one look, at the end.",
+        "planned looks; betting (the hedged capital of a gambler) for outcomes within bounds that "
+        "do not depend on each other, without asymptotics; fixed_horizon at one look, at the end.",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     horizon_periods: int = Field(
@@ -157,7 +176,32 @@ class AnalysisSpec(Section):
         "10, fewer where the horizon is below 220.",
     )
     n_looks: int = Field(
-        default=5, ge=2, le=50, description="Of group_sequential: looks at equal distances."
+        default=5,
+        ge=2,
+        le=50,
+        description="Of group_sequential: looks, at equal distances unless look_shares says where.",
+    )
+    look_shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=50,
+        description="Of group_sequential: shares of the horizon after which one looks, ascending "
+        "to 1.",
+    )
+    spending: Spending = Field(
+        default="obrien_fleming",
+        description="Of group_sequential: how the error is spent. obrien_fleming hardly any early, "
+        "so that the last look costs next to nothing; pocock about alike at all looks; power as "
+        "share ** spending_exponent.",
+    )
+    spending_exponent: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        default=None, description="Of the spending power; 2 by default."
+    )
+    futility: Literal["advise", "stop"] | None = Field(
+        default=None,
+        description="Of group_sequential: what happens at a look that makes an answer unlikely by "
+        "the end. It is said, or the experiment ends as inconclusive. The bound of an answer does "
+        "not count on it: who goes on all the same is no less sure.",
     )
     correction: Literal["bonferroni", "holm", "none"] = Field(
         default="bonferroni",
@@ -181,6 +225,46 @@ class AnalysisSpec(Section):
         description="Standard deviation of the differences one expects, for the Bayesian figures; "
         "by default they say nothing beyond the data.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_counted(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("look_shares"), list | tuple):
+            return {"n_looks": len(given["look_shares"]), **given}
+        return given
+
+    @model_validator(mode="after")
+    def _scheduled(self) -> Self:
+        asked = {
+            "look_shares": self.look_shares is not None, "futility": self.futility is not None,
+            "spending": self.spending != "obrien_fleming",
+            "spending_exponent": self.spending_exponent is not None,
+        }  # fmt: skip
+        named = ", ".join(name for name, is_asked in asked.items() if is_asked)
+        if named and self.method != "group_sequential":
+            raise ValueError(f"{named}: of the method group_sequential alone")
+        if self.spending_exponent is not None and self.spending != "power":
+            raise ValueError("spending_exponent is of the spending power alone")
+        if self.look_shares is not None:
+            self._require_looks(self.look_shares)
+        return self
+
+    def _require_looks(self, shares: tuple[float, ...]) -> None:
+        if self.n_looks != len(shares):
+            raise ValueError(f"n_looks is {self.n_looks}, look_shares has {len(shares)}: leave one")
+        if list(shares) != sorted(set(shares)) or shares[-1] != 1.0:
+            raise ValueError("look_shares must ascend to 1, which is the horizon")
+        looks = [round(share * self.horizon_periods) for share in shares]
+        apart = min(later - look for look, later in pairwise(looks))
+        if apart < _LEAST_APART:
+            raise ValueError(
+                f"look_shares has looks {apart} periods apart; {_LEAST_APART} are the least"
+            )
+        if looks[0] < _LEAST_BATCHES * self.batch:
+            raise ValueError(
+                f"look_shares has a look after {looks[0]} periods, taken {self.batch} at a time; "
+                f"it takes {_LEAST_BATCHES} times that many"
+            )
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
@@ -211,14 +295,48 @@ class AnalysisSpec(Section):
         return max(usual if self.minimum_periods is None else self.minimum_periods, least)
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of the horizon after which a group sequential plan looks."""
+        if self.look_shares is not None:
+            return self.look_shares
+        return tuple(k / self.n_looks for k in range(1, self.n_looks + 1))
+
+    @property
     def first_look(self) -> int:
         """Periods after which the method has its first interval, of all but guardrails."""
         first = {
             "fixed_horizon": self.horizon_periods,
-            "group_sequential": -(-self.horizon_periods // self.n_looks),
-            "empirical_bernstein": 1,
+            "group_sequential": max(1, round(self.shares[0] * self.horizon_periods)),
+            "betting": 1,
         }
         return first.get(self.method, self.start)
+
+
+class AssumptionSpec(Section):
+    """What is thought of the primary metric beforehand: it sizes the experiment, and no more."""
+
+    effect: Positive = Field(
+        description="Difference of the primary metric that is worth seeing, in its unit."
+    )
+    deviation: Positive | None = Field(
+        default=None,
+        description="Of a mean: standard deviation of the outcomes of one period about each other "
+        "(assigned), or of the period's difference of two arms (shadow).",
+    )
+    baseline: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Of a proportion: that of the control."
+    )
+    units_per_period: Positive | None = Field(
+        default=None,
+        description="Of an assigned experiment: units that come in a period; of them "
+        "assignment.share takes part.",
+    )
+    autocorrelation: Annotated[float, Field(gt=-1, lt=1)] = Field(
+        default=0.0, description="Of a shadow experiment: of neighboring differences."
+    )
+    power: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        default=0.8, description="Chance of seeing the effect."
+    )
 
 
 class ContextSpec(Section):
@@ -252,7 +370,11 @@ class AllocationSpec(Section):
     policy: PolicyKind = Field(
         default="fixed",
         description="fixed keeps the weights; the others follow the primary metric, refreshed by "
-        "the worker.",
+        "the worker. An object with the name as kind and settings beside it is taken, too.",
+    )
+    policy_settings: dict[str, Any] = Field(
+        default={},
+        description="Of the policy, such as the temperature of softmax; by default its own.",
     )
     weights: dict[Name, Share] | None = Field(
         default=None, description="The first shares, which sum to 1; equal by default."
@@ -284,6 +406,22 @@ class AllocationSpec(Section):
         description="Shares by context: each follows the outcomes of the units that came in it, "
         "within the same floor, cap and max_step. All begin with the weights.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _policy_with_settings(cls, given: Any) -> Any:
+        """Take a policy apart that is written as a replay writes it, and complete its settings."""
+        if not isinstance(given, dict):
+            return given
+        policy, settings = given.get("policy", "fixed"), given.get("policy_settings", {})
+        if isinstance(policy, dict):
+            if settings:
+                raise ValueError("policy has its settings already: leave policy_settings out")
+            settings = {name: value for name, value in policy.items() if name != "kind"}
+            policy = policy.get("kind", "")
+        if policy in SETTINGS and isinstance(settings, dict):
+            settings = settings_of(policy, settings)
+        return {**given, "policy": policy, "policy_settings": settings}
 
 
 class RampStep(Section):

@@ -46,6 +46,11 @@ WITHHELD = (
     "in no interval: there is none, and nothing is concluded{why}. In a plan with counted_by: "
     "exposure each unit is in one period."
 )
+NOT_ONCE = (
+    "The plan says that each unit reports once, and they have reported more than 1.1 times on "
+    "average: which of them an arm got by chance would be in no interval, and what a frozen plan "
+    "compares does not change. A plan with units: repeated compares means over all outcomes."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,20 @@ def is_repeated(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) ->
     """
     if plan.design != "assigned" or plan.counts_by_exposure:
         return False
+    if plan.units is None:
+        return _reports_again(metric, observed)
+    return plan.units == "repeated" and observed.tables[metric.name].n_rows > 0
+
+
+def why_not_once(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -> str | None:
+    """Return why units that the plan takes for reporting once get no answer; None if they do."""
+    if plan.units != "once" or not _reports_again(metric, observed):
+        return None
+    return NOT_ONCE
+
+
+def _reports_again(metric: MetricSpec, observed: Observed) -> bool:
+    """Say whether units have sent more outcomes than are taken for one each."""
     units = observed.units.get(metric.name)
     if units is not None and units.counted.sum() > MOST_REPEATED * units.units.sum():
         return True
@@ -89,8 +108,8 @@ def why_withheld(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -
     """Return why units that report again get no answer; None where they get one."""
     if plan.allocation.policy != "fixed":
         return ": a policy moves the shares by what units reported before"
-    if plan.analysis.method == "empirical_bernstein":
-        return ": empirical_bernstein takes outcomes one by one"
+    if plan.analysis.method == "betting":
+        return ": betting takes outcomes one by one"
     if _misses_outcomes(plan, metric, observed):
         return (
             ": some outcomes came before they were added up by unit, which manage.py "

@@ -58,6 +58,13 @@ def write_share(value: float | None) -> str:
     return f"{100.0 * value:.1f} %"
 
 
+def write_p_value(value: float | None) -> str:
+    """Return a p-value; below what its approximation is good for, that."""
+    if value is None:
+        return NOTHING
+    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
+
+
 def write_confidence(value: float) -> str:
     """Return the confidence of an interval in percent."""
     return f"{100.0 * value:.4g} %"

@@ -2,7 +2,7 @@
 
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
-from experiments.selectors.detecting import Detectability, detectability
+from experiments.selectors.detecting import Detectability, detectability, what_it_shows
 from experiments.selectors.policies import NoPolicyValue, PolicyEvaluation, evaluate_policy
 from experiments.selectors.records import (
     acknowledged,
@@ -61,5 +61,6 @@ __all__ = [
     "sketches",
     "tallies",
     "unit_table",
+    "what_it_shows",
     "write_differences",
 ]

@@ -24,7 +24,7 @@ from experiments.plans.wording import (
 from experiments.selectors import drawings
 from experiments.selectors.cards import MetricCard, card_of
 from experiments.selectors.contexts import ContextRow, context_rows
-from experiments.selectors.detecting import detectability
+from experiments.selectors.detecting import what_it_shows
 from experiments.selectors.records import list_allocations, plan_notes, plan_of
 from experiments.selectors.statistics import tallies
 
@@ -123,7 +123,7 @@ def get_board(experiment: Experiment) -> Board:
         n_periods=n_periods,
         percent=min(100, round(100 * n_periods / horizon)),
         progress=_progress(n_periods, plan),
-        detectability=shown.sentence if (shown := detectability(plan)) else "",
+        detectability=what_it_shows(plan),
         arms=_arms(
             experiment, plan, primary, shares[-1].weights if shares else plan.weights,
             found.get("mismatch"),
@@ -196,7 +196,7 @@ def _difference(
 
 def _state(metric: MetricSpec, status: str) -> str:
     """Return where a guardrail stands, and how much worse is tolerated; empty of other metrics."""
-    if metric.margin is None:
+    if metric.role != "guardrail":
         return ""
     return f"; {status or 'open'}, worse by {write_difference(metric, metric.margin)} is tolerated"
 

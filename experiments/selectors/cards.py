@@ -10,9 +10,16 @@ from experiments.plans.wording import (
     write_confidence,
     write_difference,
     write_interval,
+    write_p_value,
     write_share,
 )
 from experiments.selectors import drawings
+
+P_NAMES = {
+    "planned_sequence": "Anytime-valid p-value",
+    "asymptotic": "Anytime-valid p-value",
+    "fixed_horizon": "p-value of the one look",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class ComparisonRow:
     guardrail: str = ""
     because: str = ""
     is_known: bool = False  # whether there is an interval
+    p_value: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class MetricCard:
     role: str
     about: str
     rows: Sequence[ComparisonRow]
+    p_name: str = ""  # of the p-values; empty where the method has none
+    standing: str = ""  # which of several arms is the best
     drawing: Drawing | None = None
     drawings: Sequence[tuple[str, Drawing]] = field(default=())  # by name: with all there are
 
@@ -66,9 +76,30 @@ def card_of(
     drawn = drawings.draw_sequence(plan, metric, found)
     posterior = drawings.draw_posteriors(metric, found) if metric.role == "primary" else None
     return MetricCard(
-        metric.name, metric.role, ", ".join(about), rows, drawn,
+        metric.name, metric.role, ", ".join(about), rows, _p_name(metric, found),
+        _standing(metric, found), drawn,
         drawings.named({metric.name: drawn, "posterior": posterior}),
     )  # fmt: skip
+
+
+def _p_name(metric: MetricSpec, found: Mapping[str, Any]) -> str:
+    """Return what the p-values of a metric are; empty where there are none."""
+    if metric.margin is not None:
+        return ""
+    return P_NAMES.get(found["method"], "")
+
+
+def _standing(metric: MetricSpec, found: Mapping[str, Any]) -> str:
+    """Return in words which of several arms is the best of all; empty where it is not known."""
+    rows = sorted(found.get("standing", ()), key=lambda one: -one["probability_best"])
+    if not rows:
+        return ""
+    told = "; ".join(
+        f"{one['arm']} {write_share(one['probability_best'])}, expected loss "
+        f"{write_difference(metric, one['expected_loss'])}"
+        for one in rows
+    )
+    return f"Chance to be the best of all arms, and what choosing it gives up on average: {told}."
 
 
 def comparison_row(
@@ -86,4 +117,5 @@ def comparison_row(
         guardrail=guardrail,
         because=one["because"],
         is_known=is_known,
+        p_value=write_p_value(one.get("p_value")),
     )

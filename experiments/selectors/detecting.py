@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from experiments.plans import ExperimentPlan, duration
+from experiments.plans.families import confidence_of
+from experiments.plans.sizing import size_of
+from experiments.plans.wording import write_share
 from experiments.statistics.power import detectable_information_ratio, years_to_detect
 
 _LEAST_YEARS = 1.0 / 12.0
@@ -19,13 +22,16 @@ class Detectability:
         That the planned periods take, > 0.
     information_ratio : float
         Least annual information ratio of the difference that a test at their end finds in four of
-        five cases, at 5 %.
+        five cases.
+    level : float
+        Of that test: what the plan's confidence and correction leave to a single comparison.
     years_for_ratio_of_1, years_for_ratio_of_2 : float
         That such ratios take, whatever the length of a period.
     """
 
     years: float
     information_ratio: float
+    level: float
     years_for_ratio_of_1: float
     years_for_ratio_of_2: float
 
@@ -34,8 +40,9 @@ class Detectability:
         """The same in words."""
         return (
             f"{self.years:.2g} years of planned periods show an annual information ratio (of the "
-            f"difference) of {self.information_ratio:.2g} or more in four of five cases. A ratio "
-            f"of 1 takes {self.years_for_ratio_of_1:.1f} years, 2 takes "
+            f"difference) of {self.information_ratio:.3g} or more in four of five cases, at a "
+            f"level of {write_share(self.level)} of each comparison. A ratio of 1 "
+            f"takes {self.years_for_ratio_of_1:.1f} years, 2 takes "
             f"{self.years_for_ratio_of_2:.1f}, whatever the length of a period; to look all the "
             "time takes somewhat more."
         )
@@ -55,6 +62,14 @@ def detectability(plan: ExperimentPlan) -> Detectability | None:
     years = plan.analysis.horizon_periods / 252.0 if is_daily else seconds / _YEAR_SECONDS
     if plan.design != "shadow" or plan.primary.kind != "mean" or years < _LEAST_YEARS:
         return None
+    level = 1.0 - confidence_of(plan)
     return Detectability(
-        years, detectable_information_ratio(years), years_to_detect(1.0), years_to_detect(2.0)
-    )
+        years, detectable_information_ratio(years, level=level), level,
+        years_to_detect(1.0, level=level), years_to_detect(2.0, level=level),
+    )  # fmt: skip
+
+
+def what_it_shows(plan: ExperimentPlan) -> str:
+    """Return in words what the planned time can show; empty where nothing can be said."""
+    parts = (size_of(plan), detectability(plan))
+    return " ".join(part.sentence for part in parts if part is not None)

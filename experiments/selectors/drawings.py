@@ -22,7 +22,7 @@ _ALL_LOOKS = "The estimate after every period, and the interval that holds at al
 _SAID = {
     "planned_sequence": _ALL_LOOKS,
     "asymptotic": _ALL_LOOKS,
-    "empirical_bernstein": _ALL_LOOKS,
+    "betting": _ALL_LOOKS,
     "group_sequential": "The estimate, and its interval at the planned looks",
     "fixed_horizon": "The estimate after every period; its interval comes once, at the end",
 }

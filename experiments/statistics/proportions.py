@@ -11,6 +11,8 @@ References
    Magazine 50.
 .. [4] Fisher (1935), "The logic of inductive inference", Journal of the Royal Statistical Society
    98(1).
+.. [5] Clopper and Pearson (1934), "The use of confidence or fiducial limits illustrated in the case
+   of the binomial", Biometrika 26(4).
 """
 
 import math
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import chdtrc, gammaln
+from scipy.special import betaincinv, chdtrc, gammaln
 
 from experiments.statistics.checks import matrix_of, require, require_fraction, vector_of
 from experiments.statistics.errors import SampleError
@@ -78,6 +80,18 @@ class Proportion:
         """Successes per trial."""
         require(self.trials > 0.0, "an arm has no units")
         return self.successes / self.trials
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the exact interval of the chance [5]_: never less sure than it says."""
+        require_fraction(confidence=confidence)
+        require(self.trials > 0.0, "an arm has no units")
+        tail, missed = (1.0 - confidence) / 2.0, self.trials - self.successes
+        lower, upper = 0.0, 1.0
+        if self.successes:
+            lower = float(betaincinv(self.successes, missed + 1.0, tail))
+        if missed:
+            upper = float(betaincinv(self.successes + 1.0, missed, 1.0 - tail))
+        return lower, upper
 
 
 @dataclass(frozen=True, slots=True)

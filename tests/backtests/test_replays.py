@@ -113,7 +113,7 @@ class TestSpec:
             ({"policies": [{"kind": "leader", "window": 10**9}]}, "more than 10,000"),
             ({"policies": ["thompson_beta"]}, "rewards from 0 to 1"),
             ({"analysis": {"methd": "asymptotic"}}, "replay.analysis.methd: unknown key"),
-            ({"analysis": {"method": "empirical_bernstein"}}, "needs the bound"),
+            ({"analysis": {"method": "betting"}}, "needs the bound"),
             ({"repetitions": 100_000, "policies": [
                 {"kind": "epsilon_greedy", "epsilon": at / 100} for at in range(12)
             ] }, None),
@@ -211,13 +211,20 @@ class TestShown:
         page = login(account("auditor")).get(f"/admin/backtests/run/{run.pk}/change/")
         for html in (page.content.decode(), selectors.render_report(run)):
             assert page.status_code == 200
-            for words in (shown.verdict, "Why pairs", "What could be seen", "epsilon_greedy"):
+            for words in (
+                shown.verdict,
+                shown.repeated["sentence"],
+                "Why pairs",
+                "What could be seen",
+                "epsilon_greedy",
+            ):
                 assert words in html
             assert html.count('class="ct-drawing"') == 3
         body = client(owner).get(f"/api/v1/runs/{run.public_id}/").json()
         assert body["replay"]["sentence"] == shown.verdict
         assert len(body["replay"]["policies"]) == 2
         assert body["progress"]["unit"] == "policies"
+        assert body["replay"]["repeated"] == run.summary["replay"]["repeated"]
         assert body["study"] is None
 
     def test_on_the_command_line(self, arms, owner):
@@ -233,17 +240,27 @@ class TestShown:
         assert "± " in text.getvalue()
         assert json.loads(data.getvalue())["replay"]["policies"][0]["name"] == "thompson_normal"
 
-    def test_calls_a_winner_among_equals_a_false_alarm(self, arms, owner):
-        run = execute(queued_replay(owner, arms, aa=True))
-        assert selectors.get_replay(run).verdict.startswith("No false alarm.")
+    def test_counts_winners_among_equals_as_false_alarms(self, arms, owner):
+        run = execute(queued_replay(owner, arms, aa=True, repetitions=40))
+        again = run.summary["replay"]["repeated"]
+        shown = selectors.get_replay(run)
+        assert shown.verdict.startswith(f"{again['n_winners']} of 40 experiments without a diff")
+        assert shown.is_answer
 
-        run.summary["replay"]["answer"] |= {
-            "verdict": "winner", "winner": "quick", "n_periods": 50, "at": "2024-05-01",
-        }  # fmt: skip
+        again |= {"n_winners": 30, "share": 0.75, "lower": 0.59, "upper": 0.87}
         shown = selectors.get_replay(run)
 
-        assert shown.verdict.startswith("A false alarm.")
+        assert "75 % (59 % to 87 %) false alarms, more than the plan allows (5 %)" in shown.verdict
         assert shown.is_answer is False
+
+    def test_says_that_an_old_one_counted_no_false_alarms(self, arms, owner):
+        run = execute(queued_replay(owner, arms, aa=True))
+        del run.summary["replay"]["repeated"]
+
+        shown = selectors.get_replay(run)
+
+        assert shown.verdict.startswith("No false alarms were counted")
+        assert (shown.is_answer, shown.repeated) == (None, None)
 
     def test_without_drawings_once_its_files_are_gone(self, arms, owner):
         run = execute(queued_replay(owner, arms))

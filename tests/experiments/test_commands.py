@@ -52,6 +52,27 @@ def written(folder, kind, rows):
     return path
 
 
+class TestSizing:
+    def test_says_what_a_plan_takes_and_keeps_nothing(self, db, manage, tmp_path):
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump(plan(assumptions={"effect": 0.0004, "deviation": 0.006})))
+
+        found = manage("size_experiment", path)
+
+        assert found["sizing"]["periods"] == 1766
+        assert found["detectability"]["level"] == pytest.approx(0.05)
+        assert "takes 1,766 periods" in manage("size_experiment", path, as_json=False)
+        assert manage("list_experiments", as_json=False).count("momentum") == 0
+        assert manage("create_experiment", path)["sizing"] == found["sizing"]
+        assert "1,766 periods" in manage("show_experiment", "momentum", as_json=False)
+
+    def test_says_that_it_cannot(self, db, manage, tmp_path):
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump(plan(design="assigned")))
+
+        assert "no assumptions" in manage("size_experiment", path, as_json=False)
+
+
 class TestLife:
     def test_goes_from_a_plan_to_its_end(self, db, manage, tmp_path):
         path = tmp_path / "plan.yaml"

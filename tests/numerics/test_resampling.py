@@ -44,6 +44,14 @@ class TestStationaryIndices:
 
         assert n * series[rows].mean(axis=1).var() == pytest.approx(variance, rel=0.03)
 
+    @pytest.mark.parametrize("length", [7, 900])
+    def test_may_be_shorter_or_longer_than_the_series(self, length):
+        rows = stationary_indices(50, 300, 4.0, np.random.default_rng(1), length=length)
+
+        assert rows.shape == (300, length)
+        assert (rows.min(), rows.max()) == (0, 49)
+        assert np.mean(np.diff(rows, axis=1) % 50 == 1) == pytest.approx(0.75, abs=0.03)
+
     def test_repeats_with_its_seed(self):
         first, second = (stationary_indices(50, 3, 4.0, np.random.default_rng(7)) for _ in "ab")
 

@@ -11,6 +11,7 @@ from crowetrade_site.core import documents
 from crowetrade_site.core.commands import DomainCommand
 from crowetrade_site.core.services import CONSOLE
 from experiments import selectors, services
+from experiments.plans.sizing import size_of
 
 
 class Command(DomainCommand):
@@ -27,13 +28,15 @@ class Command(DomainCommand):
             at=timezone.now(),
         )
         plan = selectors.plan_of(experiment)
-        shown, notes = selectors.detectability(plan), selectors.plan_notes(experiment, plan)
+        sizing, shown = size_of(plan), selectors.detectability(plan)
+        notes = selectors.plan_notes(experiment, plan)
         self.answer(
             {
                 "id": experiment.public_id,
                 "name": experiment.name,
                 "status": experiment.status,
                 "owner": experiment.owner.get_username(),
+                "sizing": sizing and asdict(sizing),
                 "detectability": shown and asdict(shown),
                 "notes": notes,
             }
@@ -41,8 +44,8 @@ class Command(DomainCommand):
         owner = experiment.owner.get_username()
         hint = "; --actor NAME makes it somebody's" if owner == CONSOLE else ""
         self.say(f"{experiment} is a draft, {experiment.public_id}, owned by {owner}{hint}.")
-        if shown:
-            self.say(shown.sentence)
+        if said := selectors.what_it_shows(plan):
+            self.say(said)
         for note in notes:
             self.say(note)
         self.say(f"Start it: manage.py start_experiment {experiment}")

@@ -8,6 +8,7 @@ from crowetrade_site.core.commands import DomainCommand
 from experiments import selectors
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
+from experiments.plans.sizing import size_of
 from experiments.plans.verdicts import nothing_yet
 
 
@@ -27,7 +28,7 @@ class Command(DomainCommand):
             context: dict(zip(arms, one.weights, strict=True)) for context, one in in_force.items()
         }
         counted = selectors.tallies(experiment)
-        shown = selectors.detectability(plan)
+        sizing, shown = size_of(plan), selectors.detectability(plan)
         notes = selectors.plan_notes(experiment, plan)
         notes += last.findings.get("notes", []) if last else []
         differences = selectors.write_differences(experiment, last)
@@ -46,6 +47,7 @@ class Command(DomainCommand):
                 "concluded_at": experiment.concluded_at,
                 "verdict": experiment.verdict,
                 "winner": experiment.winner,
+                "sizing": sizing and asdict(sizing),
                 "detectability": shown and asdict(shown),
                 "tallies": counted,
                 "analysis": last and {"number": last.number, "decision": last.decision},
@@ -57,8 +59,8 @@ class Command(DomainCommand):
         self.say(f"{experiment}: {experiment.status}, {experiment.design}, {', '.join(arms)}")
         self.tell_question(experiment)
         self.tell_shares(experiment, shares)
-        if shown:
-            self.say(f"  {shown.sentence}")
+        if said := selectors.what_it_shows(plan):
+            self.say(f"  {said}")
         for reason, n in counted.items():
             self.say(f"  {reason:<20} {n:>12,}")
         for line in differences:

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtests.jobs import answering
 from backtests.jobs.answering import (
     METRIC,
     answer,
     detectability_of,
+    first_decision,
     pairing_of,
     plan_of,
     table_of,
@@ -84,6 +86,32 @@ class TestAnswer:
             assert seen.ends is ends
             if ends:
                 assert (seen.winner, seen.reason) == (decision.winner, decision.reason)
+
+    @pytest.mark.parametrize("n_arms", [2, 3])
+    @pytest.mark.parametrize(
+        "section",
+        [
+            {}, {"region_of_equivalence": 0.0006},
+            {"method": "group_sequential", "spending": "pocock", "futility": "stop"},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_is_that_of_the_rules_at_every_look(self, section, n_arms, monkeypatch):
+        labels = ("a", "b", "c")[:n_arms]
+        histories = [noise(400, shift, n_arms=n_arms, seed=9) for shift in (0.0, 0.001, -0.001)]
+        quick = [first_decision(plan(400, labels, **section), one) for one in histories]
+        monkeypatch.setattr(answering, "_may_end", lambda _, looks, __: np.ones(looks.size, bool))
+
+        assert quick == [first_decision(plan(400, labels, **section), one) for one in histories]
+
+    def test_gives_up_at_a_look_that_makes_one_unlikely(self):
+        section = {"method": "group_sequential", "futility": "stop"}
+
+        found = [first_decision(plan(400, **section), noise(400, 0.0, seed=k)) for k in range(9)]
+
+        given_up = [n for n, one in found if "futility bound" in one.reason]
+        assert given_up
+        assert set(given_up) <= {80, 160, 240, 320}
 
     def test_ends_without_one_at_the_horizon(self):
         _, decision, n = answer(plan(400), paired(noise(400, 0.0)))

@@ -150,6 +150,24 @@ class TestLife:
         assert "four of five cases" in shown["sentence"]
         assert api.get(url(units)).json()["detectability"] is None
 
+    def test_sizes_a_plan_that_is_not_kept(self, api, owner):
+        assumed = {"effect": 0.5, "deviation": 4.0, "units_per_period": 200}
+        given = plan(design="assigned", assumptions=assumed)
+        before = Experiment.objects.count()
+
+        sized = api.post("/api/v1/experiments/sizing/", {"plan": given}, format="json")
+        kept = api.post("/api/v1/experiments/", {"plan": given}, format="json")
+
+        assert sized.status_code == 200
+        assert sized.json()["sizing"] == kept.json()["sizing"]
+        assert sized.json()["sizing"]["n_units"] > 1000
+        assert "2,0" in sized.json()["sizing"]["sentence"]
+        assert sized.json()["detectability"] is None
+        assert Experiment.objects.count() == before + 1
+        wrong = given | {"assumptions": {"effect": 0.5, "deviation": 4.0}}
+        refused = api.post("/api/v1/experiments/sizing/", {"plan": wrong}, format="json")
+        assert "need units_per_period" in problem(refused, 422)["detail"]
+
     def test_has_notes_of_the_plan(self, api):
         ramp = [{"at": "2026-01-01T00:00:00Z", "share": 0.1},
                 {"at": "2026-06-01T00:00:00Z", "share": 1.0}]  # fmt: skip

@@ -424,7 +424,7 @@ class TestAnalyze:
         assert "one look" in found.comparisons[0].because
 
     @pytest.mark.parametrize(
-        "method", ["asymptotic", "group_sequential", "empirical_bernstein", "fixed_horizon"]
+        "method", ["asymptotic", "group_sequential", "betting", "fixed_horizon"]
     )
     def test_has_the_other_methods(self, method):
         plan = planned(

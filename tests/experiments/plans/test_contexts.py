@@ -266,16 +266,14 @@ class TestAnswer:
         assert 0.0 < one.lower < 0.25 < one.upper
         assert not one.is_withheld
 
-    def test_is_none_by_empirical_bernstein(self):
+    def test_is_none_by_betting(self):
         metrics = [{"name": "return", "role": "primary", "bound": 9.0}]
-        plan = planned(
-            metrics=metrics, analysis={"horizon_periods": 400, "method": "empirical_bernstein"}
-        )
+        plan = planned(metrics=metrics, analysis={"horizon_periods": 400, "method": "betting"})
 
         one = analyze(plan, seen(drawn(0.3, 0.1, n_periods=400))).primary.comparisons[0]
 
         assert one.is_withheld
-        assert one.because.startswith("empirical_bernstein bets on one mean")
+        assert one.because.startswith("betting is on one mean")
 
     @pytest.mark.parametrize(
         ("lift", "status", "verdict"),

@@ -118,6 +118,29 @@ class TestDecide:
 
         assert said.verdict == Verdict.CONTINUE
 
+    @pytest.mark.parametrize(
+        ("interval", "direction", "winner", "says"),
+        [
+            ((-0.1, 0.3), "increase", "challenger", "no worse than champion on return by 0.2 or"),
+            ((0.1, 0.3), "increase", "challenger", "challenger has more return than champion"),
+            ((-0.15, -0.05), "increase", "challenger", "no worse"),
+            ((-0.9, -0.3), "increase", "champion", "worse than champion on return by more than"),
+            ((-0.3, 0.1), "decrease", "challenger", "no worse"),
+            ((0.3, 0.9), "decrease", "champion", "by more than the margin"),
+        ],
+    )
+    def test_asks_for_no_more_than_being_no_worse(self, interval, direction, winner, says):
+        said = verdict(found(metric(compared(*interval), direction=direction, margin=0.2)))
+
+        assert (said.verdict, said.winner) == (Verdict.WINNER, winner)
+        assert says in said.reason
+
+    @pytest.mark.parametrize("interval", [(-0.3, 0.1), (-0.5, -0.1)])
+    def test_goes_on_while_that_is_open(self, interval):
+        said = verdict(found(metric(compared(*interval), margin=0.2)))
+
+        assert said.verdict == Verdict.CONTINUE
+
     def test_turns_with_the_direction(self):
         said = verdict(found(metric(compared(-0.5, -0.1), direction="decrease")))
 

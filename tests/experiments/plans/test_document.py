@@ -191,16 +191,32 @@ class TestExperimentPlan:
             ),
             (
                 {"metrics": [{"name": "r", "role": "primary", "margin": 0.1}]},
-                "primary has no margin",
+                "primary and asks superior has no margin",
             ),
             (
                 {"metrics": [{"name": "r", "role": "primary", "kind": "quantile",
                               "quantile": 0.5}]},
                 "cannot be primary",
             ),
+            (
+                {"metrics": [{"name": "r", "role": "primary", "question": "non_inferior"}]},
+                "asks non_inferior needs margin",
+            ),
+            (
+                {"metrics": [{"name": "r", "role": "primary"},
+                             {"name": "g", "role": "guardrail", "margin": 0.1,
+                              "question": "non_inferior"}]},
+                "of the primary metric, not guardrail",
+            ),
+            (
+                {"metrics": [{"name": "r", "role": "primary", "question": "non_inferior",
+                              "margin": 0.1}],
+                 "analysis": {"horizon_periods": 500, "region_of_equivalence": 0.1}},
+                "non_inferior has its margin",
+            ),
             ({"analysis": {"horizon_periods": 500, "confidence": 1.0}}, "less than 1"),
             (
-                {"analysis": {"horizon_periods": 500, "method": "empirical_bernstein"}},
+                {"analysis": {"horizon_periods": 500, "method": "betting"}},
                 "needs the bound",
             ),
             ({"analysis": {"horizon_periods": 100, "minimum_periods": 200}}, "no room"),

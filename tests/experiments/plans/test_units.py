@@ -203,7 +203,7 @@ class TestUnitsThatReportAgain:
         [
             ({"with_units": False}, "before they were added up by unit"),
             ({"allocation": {"policy": "leader"}, "counted_by": "outcome"}, "a policy moves"),
-            ({"method": "empirical_bernstein"}, "takes outcomes one by one"),
+            ({"method": "betting"}, "takes outcomes one by one"),
         ],
     )
     def test_get_none_where_it_would_not_hold(self, changes, why):
@@ -225,3 +225,77 @@ class TestUnitsThatReportAgain:
         assert one.estimate is not None
         assert any("in period after period" in note and why in note for note in found.notes)
         assert decide(found, control="champion").verdict == Verdict.CONTINUE
+
+
+class TestUnitsAsPlanned:
+    """What a frozen plan compares does not change with how often units report."""
+
+    seen = TestUnitsThatReportAgain()
+
+    def once(self) -> Observed:
+        """Return units of which each reports once, with their sums by unit."""
+        rng = np.random.default_rng(5)
+        n = 8_000
+        period, arm = np.sort(rng.integers(0, 400, n)) * DAY, rng.integers(0, 2, n)
+        rows, one = (period, arm), np.ones(n, dtype=int)
+        values = rng.standard_normal(n) + 0.3 * arm
+        return Observed(
+            {"return": PeriodTable.of_outcomes(*rows, values, allocation=one)},
+            {"return": UnitTable.of_outcomes(*rows, np.arange(n), values, allocation=one)},
+            exposed={1: {0: int((arm == 0).sum()), 1: int((arm == 1).sum())}},
+            weights={1: [0.5, 0.5]},
+        )  # fmt: skip
+
+    def test_follow_the_outcomes_where_it_says_nothing(self):
+        plan = self.seen.asked()
+        for observed, said in ((self.seen.observed(), "repeated"), (self.once(), "once")):
+            named = self.seen.asked().model_copy(update={"units": said})
+            assert analyze(plan, observed).metrics == analyze(named, observed).metrics
+        assert "units" not in plan.document()
+
+    def test_of_repeated_ones_are_compared_by_unit_however_often_they_report(self):
+        plan = planned(design="assigned", units="repeated")
+
+        found = analyze(plan, self.once())
+
+        expected = clustered_sequence(
+            plan, plan.primary, self.once().tables["return"], self.once().units["return"], 1, 0.95
+        ).sequence.running()
+        one = found.primary.comparisons[0]
+        assert (one.lower, one.upper) == (expected.lower[-1], expected.upper[-1])
+        assert plan.document()["units"] == "repeated"
+
+    def test_of_those_that_report_once_get_no_answer_once_they_report_again(self):
+        plan = planned(design="assigned", units="once")
+
+        found = analyze(plan, self.seen.observed(lift=5.0))
+
+        one = found.primary.comparisons[0]
+        assert one.is_withheld
+        assert "each unit reports once" in one.because
+        assert decide(found, control="champion").winner == ""
+
+    def test_say_nothing_before_there_are_outcomes(self):
+        plan = planned(design="assigned", units="repeated")
+        nothing = PeriodTable.of([], [], [], [], [], [])
+
+        found = analyze(plan, Observed({"return": nothing}, exposed={}, weights={}))
+
+        assert not found.primary.comparisons[0].is_withheld
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"units": "once"}, "counts by outcome"),
+            ({"units": "once", "design": "assigned", "counted_by": "exposure"}, "in one period"),
+            ({"units": "repeated", "design": "assigned", "counted_by": "outcome",
+              "allocation": {"policy": "ucb1"}}, "while a policy moves shares"),
+            ({"units": "repeated", "design": "assigned",
+              "metrics": [{"name": "r", "role": "primary", "bound": 1.0}],
+              "analysis": {"horizon_periods": 100, "method": "betting"}}, "one by one"),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_are_refused_where_that_makes_no_difference_or_no_answer(self, changes, says):
+        with pytest.raises(ValueError, match=says):
+            planned(**changes)

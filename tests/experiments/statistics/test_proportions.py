@@ -34,6 +34,16 @@ class TestProportion:
         with pytest.raises(SampleError):
             Proportion(*wrong)
 
+    @pytest.mark.parametrize(("k", "n"), [(0, 20), (1, 40), (7, 30), (200, 200)])
+    def test_has_the_interval_of_clopper_and_pearson(self, k, n):
+        expected = stats.binomtest(k, n).proportion_ci(0.9, method="exact")
+
+        np.testing.assert_allclose(Proportion(k, n).interval(0.9), expected, rtol=1e-12)
+
+    def test_has_no_interval_of_nothing(self):
+        with pytest.raises(NotComputedError):
+            Proportion(0, 0).interval()
+
 
 class TestTwoProportions:
     def test_agrees_with_statsmodels(self):

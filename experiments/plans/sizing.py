@@ -1,0 +1,147 @@
+"""What a plan's time and traffic can show, by what the plan assumes of them.
+
+Of one look at the end, at the level that the plan leaves to a single comparison. To look all the
+time takes somewhat more.
+"""
+
+import math
+from dataclasses import dataclass
+
+from experiments.plans.document import ExperimentPlan
+from experiments.plans.families import confidence_of
+from experiments.plans.sections import AssumptionSpec
+from experiments.plans.wording import write_difference, write_share
+from experiments.statistics.errors import StatisticsError
+from experiments.statistics.power import (
+    expected_duration,
+    minimum_detectable_effect,
+    periods_needed,
+    power_of_means,
+    sample_size_of_means,
+    sample_size_of_proportions,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What the planned periods can show, and how many it would take.
+
+    Attributes
+    ----------
+    level, power : float
+        Two-sided level of a single comparison, and the chance of seeing the effect that is asked
+        for.
+    effect : float
+        That the plan wants to see [unit of the primary metric], > 0.
+    horizon : int
+        Planned periods.
+    n_units : int or None
+        Units of all arms together that it takes; None of a shadow experiment.
+    periods : int
+        That it takes.
+    power_at_horizon : float
+        Chance of seeing the effect in the planned periods.
+    detectable_effect : float
+        Least effect that the planned periods show with the power that is asked for.
+    sentence : str
+        The same in words.
+    """
+
+    level: float
+    power: float
+    effect: float
+    horizon: int
+    n_units: int | None
+    periods: int
+    power_at_horizon: float
+    detectable_effect: float
+    sentence: str
+
+
+def size_of(plan: ExperimentPlan) -> Sizing | None:
+    """Return what a plan can show; None where it assumes nothing, or too little comes to say it.
+
+    Notes
+    -----
+    Of several challengers that with the smallest share. Deviations are those about what all units
+    of a period share, which the comparison within periods takes off.
+    """
+    asked = plan.assumptions
+    if asked is None:
+        return None
+    try:
+        found = _of_periods if plan.design == "shadow" else _of_units
+        n_units, periods, power, detectable = found(plan, asked, 1.0 - confidence_of(plan))
+    except StatisticsError:
+        return None
+    return Sizing(
+        level=1.0 - confidence_of(plan), power=asked.power, effect=asked.effect,
+        horizon=plan.analysis.horizon_periods, n_units=n_units, periods=periods,
+        power_at_horizon=power, detectable_effect=detectable,
+        sentence=_sentence(plan, asked, n_units, periods, power, detectable),
+    )  # fmt: skip
+
+
+_Found = tuple[int | None, int, float, float]
+
+
+def _of_periods(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _Found:
+    """Return what paired differences of periods take and show."""
+    assert asked.deviation is not None  # noqa: S101 - a rule of the document
+    rho = asked.autocorrelation
+    periods = periods_needed(
+        asked.effect, asked.deviation, autocorrelation=rho, level=level, power=asked.power
+    )
+    # One mean of n periods is the difference of two of 2 n each, apart.
+    n = 2.0 * plan.analysis.horizon_periods * (1.0 - rho) / (1.0 + rho)
+    sizes = {"n_control": max(n, 2.0), "n_treatment": max(n, 2.0)}
+    return (
+        None, periods, power_of_means(asked.effect, asked.deviation, level=level, **sizes),
+        minimum_detectable_effect(asked.deviation, level=level, power=asked.power, **sizes),
+    )  # fmt: skip
+
+
+def _of_units(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _Found:
+    """Return what units take and show, of the challenger with the smallest share."""
+    assert asked.units_per_period is not None  # noqa: S101 - a rule of the document
+    control, *others = plan.weights
+    share = min(weight for weight in others if weight > 0.0)
+    how = {"level": level, "power": asked.power}
+    if asked.baseline is None:
+        assert asked.deviation is not None  # noqa: S101 - a rule of the document
+        deviation = asked.deviation
+        n_control = sample_size_of_means(asked.effect, deviation, ratio=share / control, **how)
+        n_units = math.ceil(n_control / control)
+    else:
+        sign = 1.0 if plan.primary.direction == "increase" else -1.0
+        treated = asked.baseline + sign * asked.effect
+        middle = 0.5 * (asked.baseline + treated)
+        deviation = math.sqrt(middle * (1.0 - middle))
+        n_units = math.ceil(
+            sample_size_of_proportions(asked.baseline, treated, level=level, power=asked.power)
+            / min(share, control)
+        )
+    arriving = asked.units_per_period * plan.assignment.share
+    total = arriving * plan.analysis.horizon_periods
+    sizes = {"n_control": total * control, "n_treatment": total * share}
+    return (
+        n_units, expected_duration(n_units, arriving),
+        power_of_means(asked.effect, deviation, level=level, **sizes),
+        minimum_detectable_effect(deviation, **how, **sizes),
+    )  # fmt: skip
+
+
+def _sentence(
+    plan: ExperimentPlan, asked: AssumptionSpec, n_units: int | None, periods: int, power: float,
+    detectable: float,
+) -> str:  # fmt: skip
+    effect = write_difference(plan.primary, asked.effect)
+    taken = f"{periods:,} periods" if n_units is None else f"{n_units:,} units, {periods:,} periods"
+    least = write_difference(plan.primary, detectable)
+    return (
+        f"By what the plan assumes, a difference of {effect} takes {taken}, to be seen with a "
+        f"chance of {write_share(asked.power)}; in the planned {plan.analysis.horizon_periods:,} "
+        f"the chance is {write_share(power)}, and {least} is seen with that of "
+        f"{write_share(asked.power)}. Of one look at the end; to look all the time takes somewhat "
+        "more."
+    )
