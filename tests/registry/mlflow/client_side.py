@@ -65,18 +65,57 @@ def refusal(code, *words):
     assert time.monotonic() - start < 10, "it was tried again and again"
 
 
-def log_model(name, *, skops=IS_3, slope=1.0, note=None, **more):
-    """Log a linear model, whose files are others for each slope, with a note in it."""
+def log_model(name, *, pickled=False, slope=1.0, note=None, **more):
+    """Log a linear model, whose files are others for each slope, with a note in it.
+
+    As skops, or as a pickle; the client of MLflow 2 has ONNX where it may be no pickle.
+    """
+    more |= {"signature": infer_signature(X, Y), "pip_requirements": ["scikit-learn"]}
+    if not IS_3 and not pickled:
+        return mlflow.onnx.log_model(onnx_model(slope), artifact_path=name, **more)
     model = LinearRegression().fit(X, Y * slope)
     if note is not None:
         model.note_ = note
     if IS_3:
-        more |= {"name": name, "serialization_format": "skops" if skops else "cloudpickle"}
+        more |= {"name": name, "serialization_format": "cloudpickle" if pickled else "skops"}
     else:
         more |= {"artifact_path": name}
-    return mlflow.sklearn.log_model(
-        model, signature=infer_signature(X, Y), pip_requirements=["scikit-learn"], **more
+    return mlflow.sklearn.log_model(model, **more)
+
+
+def onnx_model(slope):
+    """Return the same line as a graph: x W + b."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {"W": np.array([[1.5], [-0.5]]) * slope, "b": np.array([2.0]) * slope}
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "W"], ["xW"]),
+            helper.make_node("Add", ["xW", "b"], ["y"]),
+        ],
+        "line",
+        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, [None, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, [None, 1])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def predicted(uri):
+    """Return what the model at an address predicts, as any client loads it."""
+    found = mlflow.pyfunc.load_model(uri).predict(X)
+    return np.ravel(found["y"] if isinstance(found, dict) else found)
+
+
+def predicted_by_flavor(uri):
+    """Return what the model at an address predicts, loaded as what it is."""
+    if IS_3:
+        return mlflow.sklearn.load_model(uri).predict(X)
+    import onnxruntime
+
+    content = mlflow.onnx.load_model(uri).SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return np.ravel(session.run(None, {"x": X})[0])
 
 
 def run():

@@ -17,13 +17,14 @@ from client_side import (
     IS_3,
     KEY,
     PREDICTED,
-    X,
     ask,
     client,
     close,
     key_of,
     log_model,
     make,
+    predicted,
+    predicted_by_flavor,
     refusal,
     run,
 )  # fmt: skip
@@ -39,7 +40,6 @@ class Call:
 
 
 def register_through_log_model():
-    ask("admit", "with waivers")
     with run() as current:
         log_model("model", registered_model_name="fx")
     version = client.get_model_version("fx", "1")
@@ -60,12 +60,12 @@ def register_from_a_run():
 
 
 def load_by_number():
-    close(mlflow.sklearn.load_model("models:/fx/1").predict(X), PREDICTED)
-    close(mlflow.pyfunc.load_model("models:/fx/2").predict(X), 2 * PREDICTED)
+    close(predicted_by_flavor("models:/fx/1"), PREDICTED)
+    close(predicted("models:/fx/2"), 2 * PREDICTED)
 
 
 def load_latest():
-    close(mlflow.pyfunc.load_model("models:/fx/latest").predict(X), 2 * PREDICTED)
+    close(predicted("models:/fx/latest"), 2 * PREDICTED)
 
 
 def set_move_and_load_an_alias():
@@ -73,7 +73,7 @@ def set_move_and_load_an_alias():
     client.set_registered_model_alias("fx", "best", "1")
     assert str(client.get_model_version_by_alias("fx", "best").version) == "1"
     assert client.get_registered_model("fx").aliases == {"best": "1"}
-    close(mlflow.pyfunc.load_model("models:/fx@best").predict(X), PREDICTED)
+    close(predicted("models:/fx@best"), PREDICTED)
 
 
 def delete_an_alias():
@@ -206,7 +206,7 @@ def copy_a_version():
     assert (copied.name, str(copied.version)) == ("fx-copy", "1")
     assert copied.source == "models:/fx/1"
     assert copied.description == "The first."
-    close(mlflow.pyfunc.load_model("models:/fx-copy/1").predict(X), PREDICTED)
+    close(predicted("models:/fx-copy/1"), PREDICTED)
 
 
 def register_the_same_files_once():
@@ -299,7 +299,7 @@ def wait_for_approval_of_staging_and_go():
     ask("approve", "fx", 1)
     moved = client.transition_model_version_stage("fx", "1", "staging")
     assert moved.current_stage == "Staging"
-    close(mlflow.pyfunc.load_model("models:/fx/Staging").predict(X), PREDICTED)
+    close(predicted("models:/fx/Staging"), PREDICTED)
 
 
 def reach_production_by_two_approvals_and_an_operator():
@@ -312,8 +312,8 @@ def reach_production_by_two_approvals_and_an_operator():
         moved = client.transition_model_version_stage("fx", "1", "Production", True)
         assert moved.current_stage == "Production"
         client.set_registered_model_alias("fx", "champion", "1")
-    close(mlflow.pyfunc.load_model("models:/fx/Production").predict(X), PREDICTED)
-    close(mlflow.pyfunc.load_model("models:/fx@champion").predict(X), PREDICTED)
+    close(predicted("models:/fx/Production"), PREDICTED)
+    close(predicted("models:/fx@champion"), PREDICTED)
     stages = client.get_latest_versions("fx", stages=["Production"])
     assert [str(version.version) for version in stages] == ["1"]
 
@@ -347,10 +347,9 @@ def delete_a_version_and_a_model():
 
 
 def tell_a_waiting_client_of_quarantine():
-    ask("admit", "as it is")
     client.create_registered_model("pickled")
     with run(), refusal(None, "quarantine", "pickle"):
-        log_model("pickled", skops=False, slope=3.0, registered_model_name="pickled")
+        log_model("pickled", pickled=True, slope=3.0, registered_model_name="pickled")
     assert client.get_model_version("pickled", "1").status == "FAILED_REGISTRATION"
     with refusal(None, "quarantine"):
         mlflow.pyfunc.load_model("models:/pickled/1")
@@ -362,7 +361,7 @@ def tell_a_waiting_client_of_quarantine():
 
 def tell_a_waiting_client_of_a_refusal():
     with run() as current:
-        log_model("model", skops=False, slope=4.0, note=Call())
+        log_model("model", pickled=True, slope=4.0, note=Call())
     with refusal(None, "posix.system"):
         mlflow.register_model(f"runs:/{current.info.run_id}/model", "eq")
 

@@ -45,7 +45,7 @@ class TestFolders:
         assert (version.status, version.format) == ("quarantined", "pickle")
         assert [finding["code"] for finding in version.findings] == ["pickle"]
         answer = wire.get("model-versions/get-download-uri", name="fx", version="1")
-        assert "waiver" in refused(answer, 403, "PERMISSION_DENIED")
+        assert "Convert it to skops or ONNX" in refused(answer, 403, "PERMISSION_DENIED")
 
     @pytest.mark.parametrize(
         ("key", "path"),

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from crowetrade_site.core import storage
 from registry import jobs, services
-from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from tests.factories.accounts import account, token
 from tests.factories.registry import CARD, bring_evidence
@@ -28,24 +27,16 @@ class Server:
     def __init__(self, author) -> None:
         self.author = author
         self.judges = [account("validator"), account("validator")]
-        self.admits = "with waivers"
+        self.admits = "at once"
 
     def admit(self, how):
         """Say what becomes of versions from now on."""
         self.admits = how
 
     def look_at(self, version_id):
-        """Look at a version with the job of the workers.
-
-        The clients of MLflow 2 write pickles alone, which end in quarantine: an administrator
-        waives it for what these checks have to load.
-        """
-        if self.admits == "later":
-            return
-        jobs.admit_version(version_id=version_id)
-        version = ModelVersion.objects.get(public_id=version_id)
-        if self.admits == "with waivers" and version.status == VersionStatus.QUARANTINED:
-            self._waive(version)
+        """Look at a version with the job of the workers."""
+        if self.admits == "at once":
+            jobs.admit_version(version_id=version_id)
 
     def evidence(self, name, number):
         """Complete the card and hand in all that the default policy asks for."""
@@ -66,11 +57,9 @@ class Server:
             services.approve_promotion(request_id=request.public_id, actor=judge, at=timezone.now())
 
     def waive(self, name):
-        """Let a quarantined version out."""
-        self._waive(ModelVersion.objects.get(registered_model__name=name))
-
-    def _waive(self, version):
+        """Grant a waiver to a quarantined version, which climbs with it and is served no more."""
         at = timezone.now()
+        version = ModelVersion.objects.get(registered_model__name=name)
         services.grant_waiver(
             version_id=version.public_id, expires_at=at + timezone.timedelta(days=1),
             actor=account("admin"), at=at, reason="Looked at by hand.",
