@@ -26,12 +26,10 @@ from experiments.plans.mixes import is_mix, why_undecided, why_units_undecided
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.plans.units import (
-    WITHHELD,
     clustered_sequence,
     figures_by_unit,
     is_repeated,
-    why_not_once,
-    why_withheld,
+    why_no_interval,
 )
 from experiments.statistics.bayesian import normal_effect
 from experiments.statistics.clusters import UnitTable
@@ -96,20 +94,18 @@ def _by_sums(
 ) -> tuple[list[ArmFigures], list[Comparison]]:  # fmt: skip
     """Return figures of all arms, and challengers by what is repeated: periods, or units too."""
     challengers = list(enumerate(confidences, start=1))
-    if not is_repeated(plan, metric, observed):
-        found = [
-            _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
-        ]
-        not_once = why_not_once(plan, metric, observed)
-        return _arm_figures(plan, metric, table), [unless(not_once, one) for one in found]
-    why = why_withheld(plan, metric, observed)
-    if why is not None:
-        because = WITHHELD.format(why=why)
+    because = why_no_interval(plan, metric, observed)
+    if because is not None:
         withheld = [
             _withheld(plan, metric, table, at, sure, because, observed.contexts)
             for at, sure in challengers
         ]
         return _arm_figures(plan, metric, table), withheld
+    if not is_repeated(plan, metric, observed):
+        found = [
+            _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
+        ]
+        return _arm_figures(plan, metric, table), found
     units = observed.units[metric.name]
     if observed.watermark is not None:
         units = units.ended(observed.watermark, plan.period_ns)
