@@ -130,7 +130,8 @@ class SizingRow(serializers.Serializer[Sizing]):
     effect = serializers.FloatField(help_text="In the unit of the primary metric.")
     horizon = serializers.IntegerField()
     n_units = serializers.IntegerField(
-        allow_null=True, help_text="Of all arms together; null of a shadow experiment."
+        allow_null=True,
+        help_text="Of all arms together, in periods that are alike; null of a shadow experiment.",
     )
     periods = serializers.IntegerField(help_text="That it takes.")
     power_at_horizon = serializers.FloatField()

@@ -190,6 +190,11 @@ class ExperimentPlan(Section):
         is_shadow, is_proportion = self.design == "shadow", self.primary.kind == "proportion"
         if self.primary.kind == "ratio":
             raise ValueError("assumptions size a mean or a proportion, not a ratio")
+        if self.units == "repeated":
+            raise ValueError(
+                "assumptions size units that report once: how sure units: repeated are depends on "
+                "how far their own outcomes go together"
+            )
         if is_shadow and is_proportion:
             raise ValueError("assumptions size a shadow experiment whose primary metric is a mean")
         wants_baseline = is_proportion and not is_shadow
