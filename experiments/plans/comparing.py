@@ -16,6 +16,7 @@ from experiments.plans.differences import (
     ContextDifferences,
     differences_by_context,
     differences_of,
+    most_periods,
     period_values,
 )
 from experiments.plans.document import ExperimentPlan
@@ -137,15 +138,10 @@ def _compared(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
     contexts: Mapping[int, str],
 ) -> Comparison:  # fmt: skip
-    """Return one challenger less the control, of the periods that the plan's answer is about.
-
-    Guardrails have no end: what is lost after the planned periods is lost as well.
-    """
-    asked, is_guardrail = plan.analysis, metric.role == "guardrail"
+    """Return one challenger less the control, of the periods that the plan's answer is about."""
     try:
-        found = differences_by_context(plan, metric, table, arm, contexts)
-        if asked.method != "asymptotic" and not is_guardrail:
-            found = found.first(asked.horizon_periods)
+        most = most_periods(plan, metric)
+        found = differences_by_context(plan, metric, table, arm, contexts, most)
         if len(found.contexts) > 1:
             return _over_contexts(plan, metric, found, arm, confidence)
         bound = bound_of(plan, metric, table)
@@ -239,7 +235,8 @@ def _withheld(
     because: str, contexts: Mapping[int, str],
 ) -> Comparison:  # fmt: skip
     """Return the estimate of a challenger alone: no interval would hold."""
-    _, differences = differences_of(plan, metric, table, arm, contexts)
+    most = most_periods(plan, metric)
+    _, differences = differences_of(plan, metric, table, arm, contexts, most)
     return Comparison(
         plan.ordered_arms[arm].name, plan.control.name, confidence,
         estimate=float(differences.mean()) if differences.size else None, because=because,

@@ -80,7 +80,4 @@ def _is_settled(metric: MetricSpec, one: Comparison) -> bool:
     """Whether a difference has been found; a guardrail is asked about its margin alone."""
     if metric.role == "guardrail" or one.is_withheld or one.lower is None or one.upper is None:
         return False
-    edge = metric.margin or 0.0
-    if metric.direction == "increase":
-        edge = -edge
-    return one.lower > edge or one.upper < edge
+    return one.lower > metric.edge or one.upper < metric.edge
