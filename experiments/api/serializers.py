@@ -156,9 +156,13 @@ class AlarmRow(serializers.Serializer[Alarm]):
     """An alarm that the experiment was resumed despite."""
 
     metric = serializers.CharField(help_text="The guardrail; empty of the mix of units.")
-    arm = serializers.CharField(help_text="Of the guardrail; empty of the mix of units.")
+    arm = serializers.CharField(
+        help_text="Of the guardrail, or one that units came to while it had no share; empty of the "
+        "mix of others."
+    )
     shown = serializers.FloatField(
-        help_text="How much worse it was shown to be at the least; of the mix of units -ln p."
+        help_text="How much worse it was shown to be at the least; of the mix of units the "
+        "logarithm of the e-value, or how many came to an arm without a share."
     )
     tolerated = serializers.FloatField(
         help_text="Beyond which it pauses the experiment again, in the same unit."

@@ -163,7 +163,13 @@ class Mismatch:
     Attributes
     ----------
     p_value : float or None
-        Anytime-valid: looking again does not use it up.
+        Anytime-valid: looking again does not use it up. 0 where units came to an arm that had no
+        share.
+    evidence : float or None
+        Logarithm of the e-value, of units in arms that had a share: it goes on to tell more where
+        the p-value is as small as numbers get.
+    impossible : dict of str to int
+        Units by arm that had no share.
     """
 
     p_value: float | None
@@ -171,6 +177,8 @@ class Mismatch:
     expected: dict[str, float] = field(default_factory=dict)
     is_mismatch: bool = False
     because: str = ""
+    evidence: float | None = None
+    impossible: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
