@@ -364,6 +364,9 @@ class PolicyValueRow(serializers.Serializer[selectors.PolicyEvaluation]):
     compared = serializers.DictField(
         child=EstimateRow(), help_text="Each challenger less the control, by AIPW."
     )
+    not_compared = serializers.DictField(
+        child=serializers.CharField(), help_text="Why there is none, of the other challengers."
+    )
 
 
 class StatisticsQuery(serializers.Serializer[Any]):
