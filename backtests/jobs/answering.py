@@ -108,6 +108,7 @@ class _Seen(NamedTuple):
     """A challenger at all looks, as pages would show it."""
 
     periods: IntArray
+    confidence: FloatArray
     mean: FloatArray
     lower: FloatArray
     upper: FloatArray
@@ -144,23 +145,58 @@ def first_decision(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Deci
 def _intervals(plan: ExperimentPlan, returns: FloatArray) -> tuple[IntArray, dict[str, _Seen]]:
     """Return the looks, and the interval of each challenger at them, as pages would show it.
 
+    Each is as sure as the plan's correction asks after what was settled by then.
+    """
+    names = [arm.name for arm in plan.ordered_arms[1:]]
+    n_levels = len(names) if plan.analysis.correction == "holm" else 1
+    by_level = [
+        [
+            _shown(plan, returns[:, at] - returns[:, 0], confidence_of(plan, n_settled=n))
+            for at in range(1, len(names) + 1)
+        ]
+        for n in range(n_levels)
+    ]
+    level = _stepped_down(by_level)
+    seen = {
+        name: _Seen(*(np.choose(own, column) for column in zip(*of_arm, strict=True)))
+        for name, own, of_arm in zip(names, level, zip(*by_level, strict=True), strict=True)
+    }
+    return next(iter(seen.values())).periods, seen
+
+
+def _shown(plan: ExperimentPlan, differences: FloatArray, confidence: float) -> _Seen:
+    """Return a challenger's intervals of one confidence.
+
     A running interval that has become empty stays what it was before, as in an analysis.
     """
-    horizon, method = plan.analysis.horizon_periods, plan.analysis.method
-    confidence = confidence_of(plan)
-    seen: dict[str, _Seen] = {}
-    for at, arm in enumerate(plan.ordered_arms[1:], start=1):
-        differences = returns[:, at] - returns[:, 0]
-        kept = differences if method == "asymptotic" else differences[:horizon]
-        plain = intervals_of(plan.analysis, kept, confidence, bound=None)
-        found = plain.running()
-        n_fit = int(np.count_nonzero(found.lower <= found.upper))  # those after it fit no more
-        last = np.minimum(np.arange(found.mean.size), n_fit - 1)
-        seen[arm.name] = _Seen(
-            found.periods, found.mean[last], found.lower[last], found.upper[last],
-            futile_looks(plan.analysis, plain),
-        )  # fmt: skip
-    return next(iter(seen.values())).periods, seen
+    if plan.analysis.method != "asymptotic":
+        differences = differences[: plan.analysis.horizon_periods]
+    plain = intervals_of(plan.analysis, differences, confidence, bound=None)
+    found = plain.running()
+    n_fit = int(np.count_nonzero(found.lower <= found.upper))  # those after it fit no more
+    last = np.minimum(np.arange(found.mean.size), n_fit - 1)
+    return _Seen(
+        found.periods, np.full(last.size, confidence), found.mean[last], found.lower[last],
+        found.upper[last], futile_looks(plan.analysis, plain),
+    )  # fmt: skip
+
+
+def _stepped_down(by_level: Sequence[Sequence[_Seen]]) -> IntArray:
+    """Return how many others were settled when each comparison was made, (n_challengers, n_looks).
+
+    As `experiments.plans.families.stepped_down` has it, at all looks at once: one that is settled
+    keeps its confidence, the open ones share what it no longer needs.
+    """
+    is_found = np.array(
+        [[(one.lower > 0.0) | (one.upper < 0.0) for one in of_level] for of_level in by_level]
+    )
+    level, most = np.zeros(is_found.shape[1:], dtype=np.int64), len(by_level) - 1
+    while True:
+        is_settled = np.take_along_axis(is_found, level[np.newaxis], axis=0)[0]
+        after = np.where(is_settled, level, np.minimum(is_settled.sum(axis=0), most))
+        if np.array_equal(after, level):
+            return level
+        level = after
 
 
 def _may_end(plan: ExperimentPlan, looks: IntArray, seen: Mapping[str, _Seen]) -> BoolArray:
@@ -183,10 +219,10 @@ def _gives_up(plan: ExperimentPlan, seen: Mapping[str, _Seen]) -> BoolArray:
 
 def _look(plan: ExperimentPlan, seen: Mapping[str, _Seen], k: int, n_periods: int) -> Findings:
     """Return what the platform would have found at one look, as far as the rules read it."""
-    primary, confidence = plan.primary, confidence_of(plan)
+    primary = plan.primary
     comparisons = [
         Comparison(
-            name, plan.control.name, confidence, estimate=float(one.mean[k]),
+            name, plan.control.name, float(one.confidence[k]), estimate=float(one.mean[k]),
             lower=_finite(one.lower[k]), upper=_finite(one.upper[k]),
         )
         for name, one in seen.items()

@@ -130,7 +130,8 @@ class SizingRow(serializers.Serializer[Sizing]):
     effect = serializers.FloatField(help_text="In the unit of the primary metric.")
     horizon = serializers.IntegerField()
     n_units = serializers.IntegerField(
-        allow_null=True, help_text="Of all arms together; null of a shadow experiment."
+        allow_null=True,
+        help_text="Of all arms together, in periods that are alike; null of a shadow experiment.",
     )
     periods = serializers.IntegerField(help_text="That it takes.")
     power_at_horizon = serializers.FloatField()
@@ -155,9 +156,13 @@ class AlarmRow(serializers.Serializer[Alarm]):
     """An alarm that the experiment was resumed despite."""
 
     metric = serializers.CharField(help_text="The guardrail; empty of the mix of units.")
-    arm = serializers.CharField(help_text="Of the guardrail; empty of the mix of units.")
+    arm = serializers.CharField(
+        help_text="Of the guardrail, or one that units came to while it had no share; empty of the "
+        "mix of others."
+    )
     shown = serializers.FloatField(
-        help_text="How much worse it was shown to be at the least; of the mix of units -ln p."
+        help_text="How much worse it was shown to be at the least; of the mix of units the "
+        "logarithm of the e-value, or how many came to an arm without a share."
     )
     tolerated = serializers.FloatField(
         help_text="Beyond which it pauses the experiment again, in the same unit."
@@ -358,6 +363,9 @@ class PolicyValueRow(serializers.Serializer[selectors.PolicyEvaluation]):
     )
     compared = serializers.DictField(
         child=EstimateRow(), help_text="Each challenger less the control, by AIPW."
+    )
+    not_compared = serializers.DictField(
+        child=serializers.CharField(), help_text="Why there is none, of the other challengers."
     )
 
 

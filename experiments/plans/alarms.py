@@ -16,6 +16,7 @@ from experiments.plans.document import ExperimentPlan
 from experiments.plans.wording import write_difference
 
 _LEAST_P = 5e-324  # of a mix that cannot be
+_MOST_WRITTEN = 700.0  # evidence whose p-value is a number still
 _BREACHED = "breached"
 
 
@@ -25,10 +26,13 @@ class Alarm:
 
     Attributes
     ----------
-    metric, arm : str
+    metric : str
         Empty of the mix of units.
+    arm : str
+        Of a guardrail, or one that units came to while it had no share; empty of the mix of others.
     shown : float
-        How much worse the arm is at the least [unit of the metric], or the evidence -ln p.
+        How much worse the arm is at the least [unit of the metric]; of units the logarithm of the
+        e-value, or how many came to an arm without a share.
     tolerated : float
         Up to where `shown` may get before it pauses a resumed experiment again.
     """
@@ -59,10 +63,7 @@ def alarms_of(
     plan: ExperimentPlan, findings: Mapping[str, Any], decision: Mapping[str, Any]
 ) -> list[Alarm]:
     """Return the alarms of an analysis, from its findings and decision as documents."""
-    mix, found = findings.get("mismatch"), []
-    if mix and mix["is_mismatch"]:
-        evidence = -math.log(max(mix["p_value"], _LEAST_P))
-        found.append(Alarm("", "", evidence, evidence - math.log(plan.stopping.mismatch_alpha)))
+    found = _of_units(plan, findings.get("mismatch") or {})
     breached = {
         (one["metric"], one["arm"])
         for one in decision.get("guardrails", ()) if one["status"] == _BREACHED
@@ -74,6 +75,19 @@ def alarms_of(
                 shown = -one["upper"] if is_less_worse else one["lower"]
                 estimate = -one["estimate"] if is_less_worse else one["estimate"]
                 found.append(Alarm(metric["name"], one["arm"], shown, max(shown, estimate)))
+    return found
+
+
+def _of_units(plan: ExperimentPlan, mix: Mapping[str, Any]) -> list[Alarm]:
+    """Return the alarms about units: their mix, and each arm that had no share."""
+    if not mix.get("is_mismatch"):
+        return []
+    # Analyses that were kept before there was evidence have a p-value alone.
+    evidence = mix["evidence"] if "evidence" in mix else -math.log(max(mix["p_value"], _LEAST_P))
+    takes = -math.log(plan.stopping.mismatch_alpha)
+    found = [Alarm("", arm, n, n) for arm, n in mix.get("impossible", {}).items()]
+    if evidence is not None and evidence > takes:
+        found.append(Alarm("", "", evidence, evidence + takes))
     return found
 
 
@@ -93,11 +107,18 @@ def acknowledge(before: Iterable[Alarm], now: Iterable[Alarm]) -> list[Alarm]:
 
 def written(plan: ExperimentPlan, alarm: Alarm) -> str:
     """Return an acknowledged alarm in a sentence, with what would pause the experiment again."""
+    if alarm.is_of_units and alarm.arm:
+        return (
+            f"Resumed despite units that came to {alarm.arm} while it had no share: that pauses it "
+            f"again once there are more than {alarm.tolerated:,.0f}."
+        )
     if alarm.is_of_units:
-        least = math.exp(-alarm.tolerated)
+        least = f"{math.exp(-alarm.tolerated):.2g}"
+        if alarm.tolerated > _MOST_WRITTEN:
+            least = f"1e{-alarm.tolerated / math.log(10.0):.0f}"
         return (
             "Resumed despite units that did not come as allocated: that pauses it again below "
-            f"p = {least:.2g}."
+            f"p = {least}."
         )
     metric = next(one for one in plan.metrics if one.name == alarm.metric)
     return (

@@ -236,11 +236,19 @@ def _mismatch(plan: ExperimentPlan, observed: Observed) -> Mismatch | None:
         "observed": {name: int(n) for name, n in zip(names, counts.sum(axis=0), strict=True)},
         "expected": {name: float(n) for name, n in zip(names, expected, strict=True)},
     }
+    stray = np.where(shares > 0.0, 0.0, counts)
+    impossible = {name: int(n) for name, n in zip(names, stray.sum(axis=0), strict=True) if n > 0.0}
+    told["impossible"] = impossible
     try:
-        found = anytime_sample_ratio(counts, shares, level=plan.stopping.mismatch_alpha)
+        found = anytime_sample_ratio(counts - stray, shares, level=plan.stopping.mismatch_alpha)
     except StatisticsError as error:
+        if impossible:
+            return Mismatch(0.0, is_mismatch=True, **told)
         return Mismatch(None, because=sentence(error), **told)
-    return Mismatch(found.p_value, is_mismatch=found.is_mismatch, **told)
+    return Mismatch(
+        0.0 if impossible else found.p_value, evidence=found.statistic,
+        is_mismatch=found.is_mismatch or bool(impossible), **told,
+    )  # fmt: skip
 
 
 def _cost(plan: ExperimentPlan, observed: Observed) -> Cost | None:

@@ -16,6 +16,7 @@ from experiments.plans.differences import (
     ContextDifferences,
     differences_by_context,
     differences_of,
+    most_periods,
     period_values,
 )
 from experiments.plans.document import ExperimentPlan
@@ -26,12 +27,10 @@ from experiments.plans.mixes import is_mix, why_undecided, why_units_undecided
 from experiments.plans.observed import Observed
 from experiments.plans.sections import AnalysisSpec, MetricSpec
 from experiments.plans.units import (
-    WITHHELD,
     clustered_sequence,
     figures_by_unit,
     is_repeated,
-    why_not_once,
-    why_withheld,
+    why_no_interval,
 )
 from experiments.statistics.bayesian import normal_effect
 from experiments.statistics.clusters import UnitTable
@@ -96,20 +95,18 @@ def _by_sums(
 ) -> tuple[list[ArmFigures], list[Comparison]]:  # fmt: skip
     """Return figures of all arms, and challengers by what is repeated: periods, or units too."""
     challengers = list(enumerate(confidences, start=1))
-    if not is_repeated(plan, metric, observed):
-        found = [
-            _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
-        ]
-        not_once = why_not_once(plan, metric, observed)
-        return _arm_figures(plan, metric, table), [unless(not_once, one) for one in found]
-    why = why_withheld(plan, metric, observed)
-    if why is not None:
-        because = WITHHELD.format(why=why)
+    because = why_no_interval(plan, metric, observed)
+    if because is not None:
         withheld = [
             _withheld(plan, metric, table, at, sure, because, observed.contexts)
             for at, sure in challengers
         ]
         return _arm_figures(plan, metric, table), withheld
+    if not is_repeated(plan, metric, observed):
+        found = [
+            _compared(plan, metric, table, at, sure, observed.contexts) for at, sure in challengers
+        ]
+        return _arm_figures(plan, metric, table), found
     units = observed.units[metric.name]
     if observed.watermark is not None:
         units = units.ended(observed.watermark, plan.period_ns)
@@ -141,15 +138,10 @@ def _compared(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int, confidence: float,
     contexts: Mapping[int, str],
 ) -> Comparison:  # fmt: skip
-    """Return one challenger less the control, of the periods that the plan's answer is about.
-
-    Guardrails have no end: what is lost after the planned periods is lost as well.
-    """
-    asked, is_guardrail = plan.analysis, metric.role == "guardrail"
+    """Return one challenger less the control, of the periods that the plan's answer is about."""
     try:
-        found = differences_by_context(plan, metric, table, arm, contexts)
-        if asked.method != "asymptotic" and not is_guardrail:
-            found = found.first(asked.horizon_periods)
+        most = most_periods(plan, metric)
+        found = differences_by_context(plan, metric, table, arm, contexts, most)
         if len(found.contexts) > 1:
             return _over_contexts(plan, metric, found, arm, confidence)
         bound = bound_of(plan, metric, table)
@@ -243,7 +235,8 @@ def _withheld(
     because: str, contexts: Mapping[int, str],
 ) -> Comparison:  # fmt: skip
     """Return the estimate of a challenger alone: no interval would hold."""
-    _, differences = differences_of(plan, metric, table, arm, contexts)
+    most = most_periods(plan, metric)
+    _, differences = differences_of(plan, metric, table, arm, contexts, most)
     return Comparison(
         plan.ordered_arms[arm].name, plan.control.name, confidence,
         estimate=float(differences.mean()) if differences.size else None, because=because,

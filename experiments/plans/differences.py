@@ -41,10 +41,10 @@ class ContextDifferences:
         """Whether a context was compared in a period, (n_periods, n_contexts)."""
         return np.isfinite(self.differences)
 
-    def first(self, n: int) -> "ContextDifferences":
-        """Return the periods up to the one after which so many were compared."""
+    def first(self, n: int | None) -> "ContextDifferences":
+        """Return the periods up to the one after which so many were compared; None is all."""
         compared = np.flatnonzero(self.is_compared.any(axis=1))
-        if compared.size <= n:
+        if n is None or compared.size <= n:
             return self
         end = int(compared[n - 1]) + 1
         return replace(
@@ -72,9 +72,19 @@ class ContextDifferences:
         return self.period[kept], (weight * values).sum(axis=1)
 
 
+def most_periods(plan: ExperimentPlan, metric: MetricSpec) -> int | None:
+    """Return how many compared periods the plan's answer is about; None where it has no end.
+
+    Guardrails have none: what is lost after the planned periods is lost as well.
+    """
+    if plan.analysis.method == "asymptotic" or metric.role == "guardrail":
+        return None
+    return plan.analysis.horizon_periods
+
+
 def differences_of(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int,
-    contexts: Mapping[int, str] | None = None,
+    contexts: Mapping[int, str] | None = None, most: int | None = None,
 ) -> tuple[IntArray, FloatArray]:  # fmt: skip
     """Return the periods in which both arms have outcomes, and what the challenger had more.
 
@@ -88,6 +98,8 @@ def differences_of(
         Position of the challenger; the control's is 0.
     contexts : mapping of int to str, optional
         Context of the shares by allocation number; by default they depend on none.
+    most : int, optional
+        Compared periods to look at, the first ones; all by default.
 
     Returns
     -------
@@ -96,17 +108,17 @@ def differences_of(
     differences : float64 array, shape (n,)
         Of period totals (shadow), or of means within a period (assigned), in the metric's unit.
     """
-    return differences_by_context(plan, metric, table, arm, contexts).by_period()
+    return differences_by_context(plan, metric, table, arm, contexts, most).by_period()
 
 
 def differences_by_context(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, arm: int,
-    contexts: Mapping[int, str] | None = None,
+    contexts: Mapping[int, str] | None = None, most: int | None = None,
 ) -> ContextDifferences:  # fmt: skip
     """Return what a challenger had more in each period and context; see `differences_of`."""
     n_arms = len(plan.arms)
     if plan.design == "assigned":
-        return _within_allocations(metric, table, arm, n_arms, contexts or {})
+        return _within_allocations(metric, table, arm, n_arms, contexts or {}, most)
     periods, n = table.pivot("n", n_arms)
     values = period_values(plan, metric, table, n_arms)
     both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0) & np.isfinite(values[:, [0, arm]]).all(axis=1)
@@ -118,12 +130,13 @@ def differences_by_context(
     if x is not None and expected is not None:
         differences[both] = beyond_factor(differences[both], x[both], expected)
     found = np.where(both, differences, np.nan)[:, np.newaxis]
-    return ContextDifferences(periods, ("",), found, n.sum(axis=1, keepdims=True))
+    return ContextDifferences(periods, ("",), found, n.sum(axis=1, keepdims=True)).first(most)
 
 
 def _within_allocations(
-    metric: MetricSpec, table: PeriodTable, arm: int, n_arms: int, contexts: Mapping[int, str]
-) -> ContextDifferences:
+    metric: MetricSpec, table: PeriodTable, arm: int, n_arms: int, contexts: Mapping[int, str],
+    most: int | None,
+) -> ContextDifferences:  # fmt: skip
     """Return one difference a period and context: those under each allocation, weighed.
 
     Within a period under one allocation nobody had looked at its outcomes, so the difference of
@@ -156,9 +169,9 @@ def _within_allocations(
     with np.errstate(divide="ignore", invalid="ignore"):
         found = ContextDifferences(
             periods, tuple(names.tolist()), within(total, below), traffic.astype(np.float64)
-        )
+        ).first(most)
         if metric.covariate:
-            x = replace(found, differences=within(x_total, n))
+            x = replace(found, differences=within(x_total, n)[: found.period.size])
             slope = _slope(x.by_period()[1], found.by_period()[1])
             found = replace(found, differences=found.differences - slope * x.differences)
     return found

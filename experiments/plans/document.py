@@ -152,10 +152,24 @@ class ExperimentPlan(Section):
             raise ValueError(
                 "region_of_equivalence is for the question superior: non_inferior has its margin"
             )
+        self._require_futility()
         self._require_policy()
         if self.assumptions is not None:
             self._require_assumptions(self.assumptions)
         return self
+
+    def _require_futility(self) -> None:
+        """Refuse to give up near 0 where arms that are alike are an answer."""
+        asked = {
+            "question: non_inferior": self.primary.margin is not None,
+            "region_of_equivalence": self.analysis.region_of_equivalence is not None,
+        }
+        named = next((name for name, is_asked in asked.items() if is_asked), None)
+        if self.analysis.futility is not None and named is not None:
+            raise ValueError(
+                f"futility gives up where the arms are alike, and with {named} that is an answer: "
+                "leave futility out"
+            )
 
     def _require_units(self) -> None:
         """Refuse to say how often units report where it makes no difference or no answer."""
@@ -176,6 +190,11 @@ class ExperimentPlan(Section):
         is_shadow, is_proportion = self.design == "shadow", self.primary.kind == "proportion"
         if self.primary.kind == "ratio":
             raise ValueError("assumptions size a mean or a proportion, not a ratio")
+        if self.units == "repeated":
+            raise ValueError(
+                "assumptions size units that report once: how sure units: repeated are depends on "
+                "how far their own outcomes go together"
+            )
         if is_shadow and is_proportion:
             raise ValueError("assumptions size a shadow experiment whose primary metric is a mean")
         wants_baseline = is_proportion and not is_shadow

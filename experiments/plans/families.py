@@ -13,17 +13,21 @@ from experiments.plans.findings import Comparison, MetricFindings
 from experiments.plans.sections import MetricSpec
 
 
-def confidence_of(plan: ExperimentPlan, metric: MetricSpec | None = None) -> float:
-    """Return the confidence of a single interval while nothing is settled.
+def confidence_of(
+    plan: ExperimentPlan, metric: MetricSpec | None = None, *, n_settled: int = 0
+) -> float:
+    """Return the confidence of a single interval that is open.
 
     Parameters
     ----------
     plan : ExperimentPlan
     metric : MetricSpec, optional
         Of the interval; the primary one by default.
+    n_settled : int
+        Comparisons of its family that are settled, which the correction of Holm leaves out.
     """
     size = 1 if plan.analysis.correction == "none" else _size(plan, metric or plan.primary)
-    return 1.0 - (1.0 - plan.analysis.confidence) / size
+    return 1.0 - (1.0 - plan.analysis.confidence) / (size - n_settled)
 
 
 def stepped_down(plan: ExperimentPlan, found: Sequence[MetricFindings]) -> dict[str, list[float]]:
@@ -47,11 +51,10 @@ def stepped_down(plan: ExperimentPlan, found: Sequence[MetricFindings]) -> dict[
         n = sum(_is_settled(metric, one) for one in findings.comparisons)
         family = _family(plan, metric)
         settled[family] = settled.get(family, 0) + n
-    alpha = 1.0 - plan.analysis.confidence
     return {
         metric.name: [
             one.confidence if metric.role == "guardrail" or _is_settled(metric, one)
-            else 1.0 - alpha / (_size(plan, metric) - settled[_family(plan, metric)])
+            else confidence_of(plan, metric, n_settled=settled[_family(plan, metric)])
             for one in findings.comparisons
         ]
         for metric, findings in zip(plan.metrics, found, strict=True)
@@ -80,7 +83,4 @@ def _is_settled(metric: MetricSpec, one: Comparison) -> bool:
     """Whether a difference has been found; a guardrail is asked about its margin alone."""
     if metric.role == "guardrail" or one.is_withheld or one.lower is None or one.upper is None:
         return False
-    edge = metric.margin or 0.0
-    if metric.direction == "increase":
-        edge = -edge
-    return one.lower > edge or one.upper < edge
+    return one.lower > metric.edge or one.upper < metric.edge

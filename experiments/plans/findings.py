@@ -68,9 +68,10 @@ class Comparison:
     posterior_mean, posterior_deviation : float or None
         Of the normal posterior of the difference.
     p_value : float or None
-        Against no difference, of this comparison alone; None where the question is a margin, and
-        where the method or the time has none. Anytime-valid where the intervals hold at
-        every look (planned_sequence, asymptotic): the chance that it ever falls to p is at most p.
+        Against no difference, of this comparison alone; None where the question is a margin, over
+        several contexts, by unit, and where the method or the time has none. Anytime-valid where
+        the intervals hold at every look (planned_sequence, asymptotic): the chance that it ever
+        falls to p is at most p.
     is_futile : bool
         The newest look makes an answer unlikely by the end.
     because : str
@@ -163,7 +164,13 @@ class Mismatch:
     Attributes
     ----------
     p_value : float or None
-        Anytime-valid: looking again does not use it up.
+        Anytime-valid: looking again does not use it up. 0 where units came to an arm that had no
+        share.
+    evidence : float or None
+        Logarithm of the e-value, of units in arms that had a share: it goes on to tell more where
+        the p-value is as small as numbers get.
+    impossible : dict of str to int
+        Units by arm that had no share.
     """
 
     p_value: float | None
@@ -171,6 +178,8 @@ class Mismatch:
     expected: dict[str, float] = field(default_factory=dict)
     is_mismatch: bool = False
     because: str = ""
+    evidence: float | None = None
+    impossible: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from experiments.plans.differences import ContextDifferences
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import Comparison, ContextFindings
 from experiments.plans.units import periods_since_both
-from experiments.plans.wording import write_interval
+from experiments.plans.wording import write_difference, write_interval
 from experiments.statistics.summaries import PeriodTable
 
 FEWEST_COMPARED: Final = 10  # periods of each context, or a batch where that is more
@@ -77,19 +77,31 @@ def _too_few(plan: ExperimentPlan, arm: int, n_compared: Mapping[str, int]) -> s
 
 
 def why_divided(plan: ExperimentPlan, arm: str, contexts: Sequence[ContextFindings]) -> str | None:
-    """Return that a challenger is better in one context and worse in another, if it surely is."""
+    """Return that a challenger wins in one context and loses in another, if it surely does.
+
+    Where the question is whether it is no worse, the margin takes the place of 0.
+    """
     each = {
-        found.context: one for found in contexts for one in found.comparisons
+        found.context: (one, one.lower, one.upper)
+        for found in contexts for one in found.comparisons
         if one.arm == arm and one.lower is not None and one.upper is not None
     }  # fmt: skip
-    more = {name: one for name, one in each.items() if (one.lower or 0.0) > 0.0}
-    less = {name: one for name, one in each.items() if (one.upper or 0.0) < 0.0}
+    asked = plan.primary
+    more = {name: one for name, (one, lower, _) in each.items() if lower > asked.edge}
+    less = {name: one for name, (one, _, upper) in each.items() if upper < asked.edge}
     if not more or not less:
         return None
+    than = f"than {plan.control.name}"
+    if asked.margin is None:
+        fine, worse = more, less
+        said, also = f"has more {asked.name} {than}", "less"
+    else:
+        fine, worse = (more, less) if asked.direction == "increase" else (less, more)
+        least = write_difference(asked, asked.margin)
+        said, also = f"is no worse {than} on {asked.name} by {least}", "worse by more"
     return (
-        f"It depends on the {_attribute(plan)}: {arm} has more {plan.primary.name} than "
-        f"{plan.control.name} in {_written(plan, more)} and less in {_written(plan, less)}. "
-        "No arm is the winner of both."
+        f"It depends on the {_attribute(plan)}: {arm} {said} in {_written(plan, fine)} and {also} "
+        f"in {_written(plan, worse)}. No arm is the winner of both."
     )
 
 

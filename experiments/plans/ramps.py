@@ -31,7 +31,7 @@ def cost_of_ramp(plan: ExperimentPlan, started_at: datetime | None = None) -> fl
     count, of the plan's horizon neither.
     """
     n, thin, traffic = 0, 0.0, 0.0
-    for share, periods in _steps(plan, started_at):
+    for share, periods in _steps(plan, plan.analysis.horizon_periods, started_at):
         n, thin, traffic = n + periods, thin + periods / share, traffic + periods * share
     return math.sqrt(thin * traffic) / n if n else 1.0
 
@@ -48,9 +48,25 @@ def ramp_note(plan: ExperimentPlan, started_at: datetime | None = None) -> str:
     )
 
 
-def _steps(plan: ExperimentPlan, started_at: datetime | None) -> Iterator[tuple[float, int]]:
-    """Yield the shares by which anybody takes part, and how many planned periods each is for."""
-    left, period = plan.analysis.horizon_periods, duration(plan.period)
+def worth_of_periods(plan: ExperimentPlan, n_periods: int) -> float:
+    """Return how many periods without a ramp so many of a plan are worth.
+
+    Notes
+    -----
+    ``n^2 / sum(1 / s_i)``: what has the same variance, see `cost_of_ramp`. It grows with n, as who
+    is in stays in. 0 where nobody ever takes part.
+    """
+    thin = sum(periods / share for share, periods in _steps(plan, n_periods))
+    return n_periods**2 / thin if thin else 0.0
+
+
+def _steps(
+    plan: ExperimentPlan, n_periods: int, started_at: datetime | None = None
+) -> Iterator[tuple[float, int]]:
+    """Yield the shares by which anybody takes part, and how many of n periods each is for."""
+    left, period = n_periods, duration(plan.period)
+    if not plan.assignment.ramp:
+        yield 1.0, n_periods
     ramp = [step for step in plan.assignment.ramp if step.share > 0.0]
     for step, after in zip_longest(ramp, ramp[1:]):
         begin = max(step.at, started_at or step.at)

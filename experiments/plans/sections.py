@@ -146,6 +146,12 @@ class MetricSpec(Section):
             raise ValueError(f"a {self.kind} has neither bound nor covariate")
         return self
 
+    @property
+    def edge(self) -> float:
+        """The difference that an interval is held against: 0, or what the margin tolerates."""
+        margin = self.margin or 0.0
+        return -margin if self.direction == "increase" else margin
+
 
 class AnalysisSpec(Section):
     """How the question is answered."""

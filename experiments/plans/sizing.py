@@ -5,21 +5,23 @@ time takes somewhat more.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import confidence_of
+from experiments.plans.ramps import worth_of_periods
 from experiments.plans.sections import AssumptionSpec
 from experiments.plans.wording import write_difference, write_share
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.power import (
-    expected_duration,
     minimum_detectable_effect,
     periods_needed,
     power_of_means,
     sample_size_of_means,
-    sample_size_of_proportions,
 )
+
+_MOST_PERIODS = 10**15  # more than any number of units takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Sizing:
     horizon : int
         Planned periods.
     n_units : int or None
-        Units of all arms together that it takes; None of a shadow experiment.
+        Units of all arms together that it takes, in periods that are alike; None of a shadow
+        experiment.
     periods : int
         That it takes.
     power_at_horizon : float
@@ -64,7 +67,9 @@ def size_of(plan: ExperimentPlan) -> Sizing | None:
     Notes
     -----
     Of several challengers that with the smallest share. Deviations are those about what all units
-    of a period share, which the comparison within periods takes off.
+    of a period share, which the comparison within periods takes off; of proportions those at the
+    effect that is asked for. A period counts alike however many units come in it: the thin ones of
+    a ramp are in all figures of periods, from its first step on.
     """
     asked = plan.assumptions
     if asked is None:
@@ -106,29 +111,32 @@ def _of_units(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _Fou
     assert asked.units_per_period is not None  # noqa: S101 - a rule of the document
     control, *others = plan.weights
     share = min(weight for weight in others if weight > 0.0)
+    deviation = _deviation(plan, asked, control, share)
     how = {"level": level, "power": asked.power}
+    arriving = asked.units_per_period * plan.assignment.share
+    total = arriving * worth_of_periods(plan, plan.analysis.horizon_periods)
+    sizes = {"n_control": total * control, "n_treatment": total * share}
+    power = power_of_means(asked.effect, deviation, level=level, **sizes)
+    n_control = sample_size_of_means(asked.effect, deviation, ratio=share / control, **how)
+    n_units = math.ceil(n_control / control)
+    periods = 1 + bisect_left(
+        range(1, _MOST_PERIODS), n_units / arriving, key=lambda n: worth_of_periods(plan, n)
+    )
+    return n_units, periods, power, minimum_detectable_effect(deviation, **how, **sizes)
+
+
+def _deviation(plan: ExperimentPlan, asked: AssumptionSpec, control: float, share: float) -> float:
+    """Return the standard deviation of single outcomes that both arms together are as sure as.
+
+    Proportions each have their own, and the smaller arm's matters more.
+    """
     if asked.baseline is None:
         assert asked.deviation is not None  # noqa: S101 - a rule of the document
-        deviation = asked.deviation
-        n_control = sample_size_of_means(asked.effect, deviation, ratio=share / control, **how)
-        n_units = math.ceil(n_control / control)
-    else:
-        sign = 1.0 if plan.primary.direction == "increase" else -1.0
-        treated = asked.baseline + sign * asked.effect
-        middle = 0.5 * (asked.baseline + treated)
-        deviation = math.sqrt(middle * (1.0 - middle))
-        n_units = math.ceil(
-            sample_size_of_proportions(asked.baseline, treated, level=level, power=asked.power)
-            / min(share, control)
-        )
-    arriving = asked.units_per_period * plan.assignment.share
-    total = arriving * plan.analysis.horizon_periods
-    sizes = {"n_control": total * control, "n_treatment": total * share}
-    return (
-        n_units, expected_duration(n_units, arriving),
-        power_of_means(asked.effect, deviation, level=level, **sizes),
-        minimum_detectable_effect(deviation, **how, **sizes),
-    )  # fmt: skip
+        return asked.deviation
+    sign = 1.0 if plan.primary.direction == "increase" else -1.0
+    treated = asked.baseline + sign * asked.effect
+    variance = asked.baseline * (1.0 - asked.baseline) / control + treated * (1.0 - treated) / share
+    return math.sqrt(variance / (1.0 / control + 1.0 / share))
 
 
 def _sentence(
@@ -137,6 +145,8 @@ def _sentence(
 ) -> str:  # fmt: skip
     effect = write_difference(plan.primary, asked.effect)
     taken = f"{periods:,} periods" if n_units is None else f"{n_units:,} units, {periods:,} periods"
+    if plan.assignment.ramp:
+        taken = f"{n_units:,} units in periods that are alike, {periods:,} periods of this ramp"
     least = write_difference(plan.primary, detectable)
     return (
         f"By what the plan assumes, a difference of {effect} takes {taken}, to be seen with a "

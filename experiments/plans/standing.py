@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.plans.differences import differences_of
+from experiments.plans.differences import differences_of, most_periods
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ArmStanding, Comparison
 from experiments.plans.observed import Observed
@@ -68,8 +68,9 @@ def _correlation(
     plan: ExperimentPlan, table: PeriodTable, observed: Observed, n_challengers: int
 ) -> FloatArray | None:
     """Return that of the challengers' differences in the periods of all of them; None of few."""
+    most = most_periods(plan, plan.primary)
     found = [
-        differences_of(plan, plan.primary, table, at, observed.contexts)
+        differences_of(plan, plan.primary, table, at, observed.contexts, most)
         for at in range(1, n_challengers + 1)
     ]
     common = found[0][0]

@@ -88,11 +88,14 @@ def is_repeated(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) ->
     return plan.units == "repeated" and observed.tables[metric.name].n_rows > 0
 
 
-def why_not_once(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -> str | None:
-    """Return why units that the plan takes for reporting once get no answer; None if they do."""
-    if plan.units != "once" or not _reports_again(metric, observed):
+def why_no_interval(plan: ExperimentPlan, metric: MetricSpec, observed: Observed) -> str | None:
+    """Return why an interval would not hold, by how often units report; None where it does."""
+    if plan.units == "once" and _reports_again(metric, observed):
+        return NOT_ONCE
+    if not is_repeated(plan, metric, observed):
         return None
-    return NOT_ONCE
+    why = why_withheld(plan, metric, observed)
+    return None if why is None else WITHHELD.format(why=why)
 
 
 def _reports_again(metric: MetricSpec, observed: Observed) -> bool:

@@ -1,5 +1,6 @@
 """What other shares of the arms would have made of an experiment's units."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,18 +38,23 @@ class PolicyEvaluation:
     value : PolicyValue
     compared : mapping of str to Estimate
         Each challenger less the control, by AIPW with weights that keep variance constant.
+    not_compared : mapping of str to str
+        Why there is none, of the other challengers.
     """
 
     metric: str
     shares: Mapping[str, float]
     value: "PolicyValue"
     compared: Mapping[str, "Estimate"]
+    not_compared: Mapping[str, str]
 
 
 def evaluate_policy(
     experiment: Experiment, shares: Mapping[str, float], confidence: float = 0.95
 ) -> PolicyEvaluation:
     """Return what fixed shares would have made of the periods that the last analysis looked at.
+
+    A challenger that cannot be compared is named with the reason: nobody need have asked about it.
 
     Raises
     ------
@@ -58,7 +64,6 @@ def evaluate_policy(
         No analysis yet, too few periods, or units that report again and again (409).
     """
     # numeric libraries, loaded by whoever asks
-    from experiments.plans.comparing import sentence
     from experiments.statistics.adaptive import aipw_difference_by_period
     from experiments.statistics.errors import NotComputedError, SampleError, SettingsError
     from experiments.statistics.policies import policy_value
@@ -72,16 +77,27 @@ def evaluate_policy(
     try:
         with translating((SettingsError, SampleError), InvalidInput):
             value = policy_value(table, probabilities, policy, confidence=confidence)
-            compared = {
-                name: aipw_difference_by_period(
-                    table, probabilities, arm=at, confidence=confidence
-                )
-                for at, name in enumerate(names) if at
-            }  # fmt: skip
     except NotComputedError as error:
-        raise NoPolicyValue(sentence(error)) from error
+        raise NoPolicyValue(_named(error, names)) from error
+    compared, not_compared = {}, {}
+    for at, name in enumerate(names[1:], start=1):
+        try:
+            compared[name] = aipw_difference_by_period(
+                table, probabilities, arm=at, confidence=confidence
+            )
+        except NotComputedError as error:
+            not_compared[name] = _named(error, names)
     by_arm = dict(zip(names, policy, strict=True))
-    return PolicyEvaluation(plan.primary.name, by_arm, value, compared)
+    return PolicyEvaluation(plan.primary.name, by_arm, value, compared, not_compared)
+
+
+def _named(error: Exception, names: Sequence[str]) -> str:
+    """Return what an error says of arms by their positions as a sentence with their names."""
+    from experiments.plans.comparing import sentence
+
+    return sentence(
+        ValueError(re.sub(r"\barm (\d+)", lambda found: names[int(found[1])], str(error)))
+    )
 
 
 def _seen(

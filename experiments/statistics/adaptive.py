@@ -12,7 +12,7 @@ References
 .. [2] Zhang, Janson and Murphy (2020), "Inference for batched bandits", NeurIPS.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,8 @@ def aipw_difference(
     Notes
     -----
     Scores ``G_t(a) = Q_t(a) + 1{A_t = a} (Y_t - Q_t(a)) / e_t(a)`` with Q the arm's mean so far,
+    that of all arms until somebody met it, and so from the second unit on: a guess of 0 before made
+    errors that grow with how far outcomes are from 0. They are
     weighted by ``h_t = (1 / e_t(arm) + 1 / e_t(control))^(-1/2)``, which holds the variance of the
     scores' difference constant and is ``sqrt(p (1 - p))`` of two arms [1]_. Normal by the central
     limit theorem of martingales. Units that share shocks belong to `aipw_difference_by_period`.
@@ -75,7 +77,7 @@ def aipw_difference(
     a, e, y = _checked(arms, probabilities, rewards, (arm, control))
     require(y.size >= _FEWEST_UNITS, f"{y.size} units are fewer than thirty")
     scores = _scores(a, e, y, arm) - _scores(a, e, y, control)
-    h = 1.0 / np.sqrt(1.0 / e[:, arm] + 1.0 / e[:, control])
+    h = 1.0 / np.sqrt(1.0 / e[1:, arm] + 1.0 / e[1:, control])
     return _weighted(scores, h, confidence, "AIPW").warned(low_chance(e[:, [arm, control]]))
 
 
@@ -101,7 +103,8 @@ def aipw_mean(
     """
     a, e, y = _checked(arms, probabilities, rewards, (arm,))
     require(y.size >= _FEWEST_UNITS, f"{y.size} units are fewer than thirty")
-    found = _weighted(_scores(a, e, y, arm), np.sqrt(e[:, arm]), confidence, "AIPW, mean of an arm")
+    h = np.sqrt(e[1:, arm])
+    found = _weighted(_scores(a, e, y, arm), h, confidence, "AIPW, mean of an arm")
     return found.warned(low_chance(e[:, [arm]]))
 
 
@@ -129,22 +132,22 @@ def aipw_difference_by_period(
     ShapeError, SampleError, SettingsError
         An allocation without probabilities, or an outcome of an arm of probability 0.
     NotComputedError
-        Fewer than ten periods, an arm without outcomes, or one whose probability was 0.
+        Fewer than eleven periods, an arm without outcomes, or one whose probability was 0.
 
     Notes
     -----
     The scores of `aipw_difference` added up over a period and an allocation need only the sums,
     because probabilities are constant within: ``N Q(a) + (total(a) - n(a) Q(a)) / e(a)``, Q from
-    the periods before. A period is one cluster, however many units share its shocks; Student law
-    with periods less one degrees of freedom. Where shocks of a period dominate
-    `batched_difference` is the sharper.
+    the periods before, so that the first one is left out. A period is one cluster, however many
+    units share its shocks; Student law with periods less one degrees of freedom. Where shocks of a
+    period dominate `batched_difference` is the sharper.
     """
     cells = cells_of(table, probabilities, (arm, control))
-    e = cells.e
+    later, scores = cell_scores(cells, (arm, control))
+    e = later.e
     h = 1.0 / np.sqrt(1.0 / e[:, arm] + 1.0 / e[:, control])
-    units = cells.n.sum(axis=1)
-    totals = cell_scores(cells, arm) - cell_scores(cells, control)
-    return clustered(h * totals, h * units, cells.period, confidence, "AIPW by period").warned(
+    totals, units = scores[:, 0] - scores[:, 1], later.n.sum(axis=1)
+    return clustered(h * totals, h * units, later.period, confidence, "AIPW by period").warned(
         low_chance(e[:, [arm, control]])
     )
 
@@ -246,24 +249,36 @@ def cells_of(
 
 
 def _scores(a: IntArray, e: FloatArray, y: FloatArray, arm: int) -> FloatArray:
-    """Return the doubly robust score of an arm at each assignment."""
+    """Return the doubly robust score of an arm at each assignment but the first, (n - 1,)."""
     met = a == arm
-    before = np.cumsum(met) - met
-    sums = np.cumsum(np.where(met, y, 0.0)) - np.where(met, y, 0.0)
-    guess = np.divide(sums, before, out=np.zeros(y.size), where=before > 0)
-    scores: FloatArray = guess + np.where(met, (y - guess) / e[:, arm], 0.0)
+    n, total = (np.cumsum(column) for column in (met, np.where(met, y, 0.0)))
+    everybody = np.cumsum(y) / np.arange(1, y.size + 1)
+    guess = np.divide(total, n, out=everybody, where=n > 0)[:-1]
+    scores: FloatArray = guess + np.where(met[1:], (y[1:] - guess) / e[1:, arm], 0.0)
     return scores
 
 
-def cell_scores(cells: Cells, arm: int) -> FloatArray:
-    """Return the sum of an arm's scores in each cell, guessing from the periods before."""
-    n, total = cells.n[:, arm], cells.total[:, arm]
-    periods, at = np.unique(cells.period, return_inverse=True)
-    by_period = np.bincount(at, weights=n), np.bincount(at, weights=total)
-    n_before, total_before = (np.cumsum(sums) - sums for sums in by_period)
-    guess = np.divide(total_before, n_before, out=np.zeros(periods.size), where=n_before > 0.5)[at]
-    scores: FloatArray = cells.n.sum(axis=1) * guess + (total - n * guess) / cells.e[:, arm]
-    return scores
+def cell_scores(cells: Cells, arms: Sequence[int]) -> tuple[Cells, FloatArray]:
+    """Return the cells after the first period, and the sums of arms' scores, (n_cells, n_arms).
+
+    An arm's outcomes are guessed by those of the periods before, or where it had none by all arms'
+    then: no guess is made up, so that a shift of all outcomes moves no difference.
+    """
+    _, at = np.unique(cells.period, return_inverse=True)
+    later = cells.period > cells.period.min()
+    n, total = (
+        np.stack([np.bincount(at, weights=column) for column in sums.T], axis=1)
+        for sums in (cells.n, cells.total)
+    )
+    n, total = n.cumsum(axis=0)[:-1], total.cumsum(axis=0)[:-1]
+    everybody = np.broadcast_to((total.sum(axis=1) / n.sum(axis=1))[:, np.newaxis], n.shape).copy()
+    guess = np.divide(total, n, out=everybody, where=n > 0.5)[at[later] - 1][:, arms]
+    kept = Cells(cells.period[later], cells.n[later], cells.total[later], cells.e[later])
+    scores: FloatArray = (
+        kept.n.sum(axis=1, keepdims=True) * guess
+        + (kept.total[:, arms] - kept.n[:, arms] * guess) / kept.e[:, arms]
+    )
+    return kept, scores
 
 
 def _weighted(scores: FloatArray, h: FloatArray, confidence: float, method: str) -> Estimate:

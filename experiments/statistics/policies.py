@@ -85,14 +85,15 @@ def policy_value(
     ShapeError, SampleError, SettingsError
         Arrays that do not fit, or an allocation without probabilities.
     NotComputedError
-        Fewer than ten periods, or an arm with a share that nobody met or could not meet at a time.
+        Fewer than eleven periods, or an arm with a share that nobody met or could not meet at a
+        time.
 
     Notes
     -----
     With weights ``w = share / probability``: ``sum(w y) / n`` [1]_; ``sum(w y) / sum(w)``, which a
     shift of outcomes does not move [2]_; and the shares' mean of AIPW scores [3]_, which guesses an
-    arm's outcomes by those of the periods before and is right whatever the guess. A period is one
-    cluster; Student's law with periods less one degrees of freedom.
+    arm's outcomes by those of the periods before (it leaves the first out) and is right whatever
+    the guess. A period is one cluster; Student's law with periods less one degrees of freedom.
     """
     policy = vector_of(shares, "shares")
     if bool(np.any(policy < 0.0)) or abs(float(policy.sum()) - 1.0) > 1e-9:
@@ -102,31 +103,28 @@ def policy_value(
     if cells.e.shape[1] != policy.size:
         raise SettingsError(f"There are {policy.size} shares of {cells.e.shape[1]} arms.")
     w = np.divide(policy, cells.e, out=np.zeros_like(cells.e), where=policy > 0.0)
-    units, scores = cells.n.sum(axis=1), _scores(cells, policy)
+    units = cells.n.sum(axis=1)
+    later, by_arm = cell_scores(cells, played.tolist())
+    scores, scored = by_arm @ policy[played], later.n.sum(axis=1)
     weighted, whole = (w * cells.total).sum(axis=1), (w * cells.n).sum(axis=1)
     effective = float(whole.sum()) ** 2 / float((w * w * cells.n).sum())
 
-    def estimate(sums: FloatArray, weights: FloatArray, method: str) -> Estimate:
-        found = clustered(sums, weights, cells.period, confidence, method)
+    def estimate(of: Cells, sums: FloatArray, weights: FloatArray, method: str) -> Estimate:
+        found = clustered(sums, weights, of.period, confidence, method)
         return found.warned(low_chance(cells.e[:, played]), _few(effective, float(units.sum())))
 
     return PolicyValue(
-        ips=estimate(weighted, units, "IPS"),
-        snips=estimate(weighted, whole, "SNIPS"),
-        doubly_robust=estimate(scores, units, "doubly robust"),
-        gain=estimate(scores - cells.total.sum(axis=1), units, "doubly robust, less as it was"),
+        ips=estimate(cells, weighted, units, "IPS"),
+        snips=estimate(cells, weighted, whole, "SNIPS"),
+        doubly_robust=estimate(later, scores, scored, "doubly robust"),
+        gain=estimate(
+            later, scores - later.total.sum(axis=1), scored, "doubly robust, less as it was"
+        ),
         n_outcomes=int(units.sum()),
         n_periods=int(np.unique(cells.period).size),
         effective_n=effective,
         largest_weight=float(w[cells.n > 0.0].max()),
     )
-
-
-def _scores(cells: Cells, policy: FloatArray) -> FloatArray:
-    """Return the sum of the doubly robust scores of a policy in each cell."""
-    by_arm = [policy[arm] * cell_scores(cells, int(arm)) for arm in np.flatnonzero(policy)]
-    total: FloatArray = np.sum(by_arm, axis=0)
-    return total
 
 
 def _few(effective: float, n: float) -> str:

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from experiments import jobs, selectors
 from experiments.intake import of_rows
-from experiments.models import Exposure, ExposureCount, UnitStatistic
+from experiments.models import Exposure, ExposureCount, PeriodStatistic, UnitStatistic
 from experiments.services.outcomes import record_outcomes
 from tests.factories import experiments
 from tests.factories.accounts import account
@@ -419,6 +419,25 @@ class TestEvaluatePolicy:
             manage("evaluate_policy", experiment.name, "challenger=1", as_json=False)
         with pytest.raises(CommandError, match="has been analyzed yet"):
             manage("evaluate_policy", early.name, "challenger=1", as_json=False)
+
+    def test_says_of_an_arm_that_nobody_asked_about_why_it_is_not_compared(self, db, manage):
+        arms = [{"name": "champion", "control": True}, {"name": "challenger"}, {"name": "idle"}]
+        made = experiments.running(
+            account("researcher"), design="assigned", counted_by="exposure", arms=arms,
+            allocation={"weights": {"champion": 0.5, "challenger": 0.5, "idle": 0.0}},
+        )  # fmt: skip
+        experiments.add_sums(made, experiments.returns(60, n_arms=3), allocation=1)
+        PeriodStatistic.objects.filter(arm__name="idle").delete()
+        jobs.analyze_experiment(experiment_id=made.public_id)
+
+        told = manage("evaluate_policy", made.name, "champion=0.2", "challenger=0.8")
+
+        assert set(told["compared"]) == {"challenger"}
+        assert told["not_compared"] == {"idle": "Nobody met idle."}
+        said = manage("evaluate_policy", made.name, "challenger=1", as_json=False)
+        assert "idle is not compared: Nobody met idle." in said
+        with pytest.raises(CommandError, match=r"Nobody met idle\."):
+            manage("evaluate_policy", made.name, "idle=1", as_json=False)
 
     def test_is_not_for_units_that_report_again_and_again(self, db, manage):
         made = experiments.running(account("researcher"), design="assigned")

@@ -36,5 +36,7 @@ class Command(DomainCommand):
         named += [(f"{arm}, {one.method}", one) for arm, one in found.compared.items()]
         for name, one in named:
             self.say(f"  {one.difference:>10.4g}  {one.lower:.4g} to {one.upper:.4g}  {name}")
+        for arm, why in found.not_compared.items():
+            self.say(f"  {arm} is not compared: {why}")
         for warning in dict.fromkeys(text for _, one in named for text in one.warnings):
             self.say(f"  warning: {warning}")

@@ -87,12 +87,38 @@ class TestAnswer:
             if ends:
                 assert (seen.winner, seen.reason) == (decision.winner, decision.reason)
 
+    @pytest.mark.parametrize("method", ["planned_sequence", "asymptotic", "group_sequential"])
+    def test_steps_down_as_the_platform_does(self, method):
+        """Two challengers are soon shown to be worse; the third then needs less to be better."""
+        lifts = np.array([0.0, -0.004, 0.0006, -0.004])
+        returns = noise(800, 0.0, n_arms=4, seed=18) + lifts
+        labels = ("a", "b", "c", "d")
+        history = paired(returns, labels)
+        holm, bonferroni = (
+            plan(800, labels, method=method, correction=how) for how in ("holm", "bonferroni")
+        )
+
+        _, decision, n = answer(holm, history)
+
+        assert n < first_decision(bonferroni, returns)[0]
+        today, before = (
+            decide(
+                analyze(holm, Observed({METRIC: table_of(holm, replace(
+                    history, ends=history.ends[:until], returns=returns[:until]
+                ))})), control="a",
+            )
+            for until in (n, n - 1)
+        )  # fmt: skip
+        assert (decision.winner, decision.reason) == ("c", today.reason)
+        assert not before.ends
+
     @pytest.mark.parametrize("n_arms", [2, 3])
     @pytest.mark.parametrize(
         "section",
         [
             {}, {"region_of_equivalence": 0.0006},
             {"method": "group_sequential", "spending": "pocock", "futility": "stop"},
+            {"correction": "holm"},
         ],
         ids=str,
     )  # fmt: skip

@@ -390,6 +390,7 @@ class TestPolicyValue:
         assert found["doubly_robust"]["confidence"] == 0.9
         assert found["ips"]["lower"] < found["ips"]["estimate"] < found["ips"]["upper"]
         assert set(found["compared"]) == {"challenger"}
+        assert found["not_compared"] == {}
 
     @pytest.mark.parametrize("query", ["", "?share=champion", "?share=champion:1&share=champion:0"])
     def test_refuses_what_are_no_shares(self, api, owner, query):

@@ -6,6 +6,9 @@ import pytest
 
 from experiments.plans import ExperimentPlan
 from experiments.plans.alarms import Alarm, acknowledge, alarms_of, pausing, written
+from experiments.plans.analysis import analyze
+from experiments.plans.observed import Observed
+from experiments.statistics.summaries import PeriodTable
 from tests.factories.experiments import plan as document
 
 MIX = {"is_mismatch": True, "p_value": 1e-5}
@@ -22,6 +25,18 @@ def analysis(lower, upper, *, direction="decrease", status="breached", mismatch=
     metric = {"name": "drawdown", "direction": direction, "comparisons": [one]}
     state = {"metric": "drawdown", "arm": "challenger", "status": status}
     return {"metrics": [metric], "mismatch": mismatch}, {"guardrails": [state]}
+
+
+def mix(counts, weights=(0.5, 0.5)):
+    """Return what an analysis says of units that came so, and of some that came as allocated."""
+    asked = ExperimentPlan.model_validate(document(design="assigned"))
+    nothing = PeriodTable.of([], [], [], [], [], [])
+    seen = Observed(
+        {metric.name: nothing for metric in asked.metrics},
+        exposed={1: dict(enumerate(counts)), 2: {0: 100, 1: 100}},
+        weights={1: list(weights), 2: [0.5, 0.5]},
+    )
+    return analyze(asked, seen).to_dict()["mismatch"]
 
 
 class TestAlarmsOf:
@@ -49,6 +64,37 @@ class TestAlarmsOf:
         found = alarms_of(plan(), *analysis(0.3, 0.9, status="held", mismatch=none))
 
         assert math.isfinite(found[0].tolerated)
+
+    def test_of_units_goes_on_where_the_p_value_is_as_small_as_it_gets(self):
+        """At 708 every later alarm was the one that a person had taken back."""
+        seen = [
+            alarms_of(plan(), *analysis(0.3, 0.9, status="held", mismatch=mix(counts)))
+            for counts in ([9_000, 1_000], [10_000, 2_000], [90_000, 10_000])
+        ]
+
+        (before,), (same,), (more,) = seen
+
+        assert before.shown > 1_000.0
+        assert same.is_known([before])
+        assert not more.is_known([before])
+        assert written(plan(), before).endswith("below p = 1e-1578.")
+
+    def test_counts_units_in_an_arm_without_a_share_apart_from_the_mix(self):
+        few, more = (
+            alarms_of(plan(), *analysis(0.3, 0.9, status="held", mismatch=mix(counts, [1.0, 0.0])))
+            for counts in ([500, 3], [500, 4])
+        )
+        skewed = alarms_of(plan(), *analysis(0.3, 0.9, status="held", mismatch=mix([900, 100])))
+
+        assert few == [Alarm("", "challenger", 3, 3)]
+        assert not few[0].is_known(skewed)
+        assert few[0].is_known(few)
+        assert not more[0].is_known(few)
+        assert pausing(plan(), few) == few
+        assert written(plan(), few[0]).endswith(
+            "came to challenger while it had no share: that pauses it again once there are more "
+            "than 3."
+        )
 
 
 class TestPausing:

@@ -241,6 +241,35 @@ class TestAnalyze:
 
         assert (narrow.upper - narrow.lower) < 0.1 * (wide.upper - wide.lower)
 
+    @pytest.mark.parametrize("method", ["planned_sequence", "fixed_horizon"])
+    def test_takes_nothing_of_a_covariate_from_periods_after_the_plan(self, method):
+        """After the horizon outcomes go the other way with it: the answer was given before."""
+        rng = np.random.default_rng(8)
+        period = np.repeat(np.arange(300), 30)
+        arm, x = rng.integers(0, 2, period.size), rng.standard_normal(period.size)
+        y = np.where(period < 100, 1.0, -5.0) * x + 0.3 * rng.standard_normal(period.size)
+        plan = planned(
+            design="assigned", metrics=[{"name": "return", "role": "primary", "covariate": True}],
+            analysis={"horizon_periods": 100, "method": method},
+        )  # fmt: skip
+
+        at_the_end, later = (
+            analyze(
+                plan,
+                Observed(
+                    {
+                        "return": PeriodTable.of_outcomes(
+                            period[seen] * DAY, arm[seen], y[seen], covariate=x[seen]
+                        )
+                    }
+                ),
+            ).primary.comparisons[0]
+            for seen in (period < 100, period >= 0)
+        )
+
+        assert at_the_end.is_known
+        assert (later.estimate, later.lower) == (at_the_end.estimate, at_the_end.lower)
+
     def test_a_covariate_does_not_pool_what_shares_separate(self):
         """Within each period outcomes rise while shares move: pooled, that would be a lift."""
         rng = np.random.default_rng(6)

@@ -246,6 +246,27 @@ class TestAnswer:
         assert said.verdict == Verdict.INCONCLUSIVE
         assert "No arm is the winner of both." in said.reason
 
+    @pytest.mark.parametrize("direction", ["increase", "decrease"])
+    @pytest.mark.parametrize(
+        ("calm", "turbulent", "margin", "is_divided"),
+        [(1.0, -0.5, 2.0, False), (0.5, -0.5, 0.2, True), (0.0, -1.5, 0.5, True),
+         (0.0, -0.1, 0.5, False)],
+    )  # fmt: skip
+    def test_is_none_of_both_where_only_one_is_worse_than_the_margin(
+        self, direction, calm, turbulent, margin, is_divided
+    ):
+        sign = 1.0 if direction == "increase" else -1.0
+        metric = {"name": "return", "role": "primary", "margin": margin, "direction": direction}
+        plan = planned(metrics=[metric | {"question": "non_inferior"}])
+
+        found = analyze(plan, seen(drawn(calm=sign * calm, turbulent=sign * turbulent)))
+
+        one = found.primary.comparisons[0]
+        assert ("It depends on the regime" in one.because) is is_divided
+        if is_divided:
+            assert f"no worse than champion on return by {margin:g} in calm (" in one.because
+            assert " and worse by more in turbulent (" in one.because
+
     def test_is_not_cut_to_what_fits_all_looks(self):
         """What is asked moves: at first all is calm, in the end both count alike."""
         table = lasting(stay=1_000_000, n_periods=400, switches=(200,), lifts=(0.5, 0.0))

@@ -252,6 +252,18 @@ class TestExperimentPlan:
                               "quantile": 0.9, "margin": 1.0}]},
                 "cannot be guardrail",
             ),
+            (
+                {"metrics": [{"name": "r", "role": "primary", "question": "non_inferior",
+                              "margin": 0.1}],
+                 "analysis": {"horizon_periods": 500, "method": "group_sequential",
+                              "futility": "stop"}},
+                "futility gives up where the arms are alike",
+            ),
+            (
+                {"analysis": {"horizon_periods": 500, "method": "group_sequential",
+                              "futility": "advise", "region_of_equivalence": 0.1}},
+                "leave futility out",
+            ),
             ({"horizon": 3}, "unknown key"),
             ({"period": "1w"}, "pattern"),
             ({"arms": [{"name": "a", "control": True, "model": "m", "strategy": "s"},

@@ -1,6 +1,10 @@
 """What plans can show beforehand: the pure formulas, with the plan's level and shares."""
 
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from experiments.plans.sizing import size_of
 from experiments.selectors.detecting import detectability, what_it_shows
@@ -72,8 +76,67 @@ class TestSizeOf:
             assumptions={"effect": 0.02, "baseline": 0.1, "units_per_period": 100},
         )  # fmt: skip
 
-        assert size_of(plan).n_units == 2 * sample_size_of_proportions(0.1, treated)
+        expected = 2 * sample_size_of_proportions(0.1, treated)
+        assert size_of(plan).n_units == pytest.approx(expected, rel=0.005)
         assert "2 pp takes" in size_of(plan).sentence
+
+    @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+    def test_of_proportions_agrees_with_itself_whatever_the_shares(self, share):
+        """A tenth in the challenger's arm took 193 periods for a chance of 80 %: it had 96.5 %."""
+        plan = planned(
+            design="assigned",
+            metrics=[{"name": "fill", "role": "primary", "kind": "proportion"}],
+            allocation={"weights": {"champion": 1.0 - share, "challenger": share}},
+            assumptions={"effect": 0.02, "baseline": 0.1, "units_per_period": 100},
+        )
+
+        found = size_of(plan)
+
+        n = np.array([1.0 - share, share]) * found.n_units
+        error = np.sqrt(0.1 * 0.9 / n[0] + 0.12 * 0.88 / n[1])
+
+        assert 0.02 / error == pytest.approx(norm.ppf(0.975) + norm.ppf(0.8), rel=0.001)
+
+    def test_counts_the_thin_periods_of_a_ramp(self):
+        """168 of 500 hours at a tenth: the error is that of periods that count alike."""
+        begin = datetime(2026, 1, 5, tzinfo=UTC)
+        ramp = [{"at": begin, "share": 0.1}, {"at": begin + timedelta(days=168), "share": 1.0}]
+        asked = {
+            "design": "assigned", "assumptions": UNITS, "analysis": {"horizon_periods": 500},
+        }  # fmt: skip
+        plain = size_of(planned(**asked))
+        arms = 100.0 * np.repeat([0.1, 1.0], [168, 332])  # units of each, by period
+        error = 4.0 * np.sqrt(np.sum(2.0 / arms)) / 500
+
+        found = size_of(planned(**asked, assignment={"ramp": ramp}))
+
+        quantiles = norm.ppf(0.975) + norm.ppf(0.8)
+        assert found.detectable_effect == pytest.approx(quantiles * error, rel=1e-3)
+        assert found.power_at_horizon == pytest.approx(
+            norm.cdf(0.5 / error - norm.ppf(0.975)), abs=1e-3
+        )
+        assert found.n_units == plain.n_units
+        assert found.periods > 5 * plain.periods
+        assert "periods of this ramp" in found.sentence
+
+    def test_agrees_with_itself_under_a_ramp(self):
+        begin = datetime(2026, 1, 5, tzinfo=UTC)
+        ramp = [{"at": begin, "share": 0.1}, {"at": begin + timedelta(days=20), "share": 1.0}]
+        asked = {
+            "design": "assigned", "assignment": {"ramp": ramp},
+            "assumptions": UNITS | {"effect": 0.3},
+        }  # fmt: skip
+        first = size_of(planned(**asked))
+
+        found = size_of(planned(**asked, analysis={"horizon_periods": first.periods}))
+
+        assert found.power_at_horizon == pytest.approx(0.8, abs=0.01)
+
+    def test_is_nothing_where_nobody_ever_takes_part(self):
+        ramp = [{"at": datetime(2026, 1, 5, tzinfo=UTC), "share": 0.0}]
+        plan = planned(design="assigned", assumptions=UNITS, assignment={"ramp": ramp})
+
+        assert size_of(plan) is None
 
     def test_has_the_level_that_the_correction_leaves(self):
         plan = planned(
@@ -94,6 +157,7 @@ class TestSizeOf:
              "assigned need units_per_period"),
             ({"design": "assigned", "assumptions": UNITS | {"autocorrelation": 0.1}}, "shadow"),
             ({"design": "assigned", "assumptions": UNITS | {"deviation": 0}}, "greater than 0"),
+            ({"design": "assigned", "units": "repeated", "assumptions": UNITS}, "report once"),
             ({"design": "assigned",
               "metrics": [{"name": "r", "role": "primary", "kind": "ratio"}],
               "assumptions": UNITS}, "not a ratio"),

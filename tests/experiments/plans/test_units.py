@@ -188,6 +188,31 @@ class TestUnitsThatReportAgain:
         assert one.estimate is not None
         assert one.because == "400 periods so far; the first interval comes after 500."
 
+    @pytest.mark.parametrize("method", ["planned_sequence", "fixed_horizon"])
+    def test_breach_nothing_by_an_interval_that_does_not_hold(self, method):
+        """Of units that a plan takes for reporting once, which an arm got by chance is in none."""
+        guarded = {"name": "return", "role": "guardrail", "margin": 0.05}
+        other = {"name": "cost", "role": "primary"}
+        plan = planned(
+            design="assigned", metrics=[other, guarded], units="once",
+            analysis={"horizon_periods": 400, "method": method},
+        )  # fmt: skip
+        seen = self.observed(lift=-0.5)
+        seen = replace(
+            seen, tables=dict.fromkeys(("return", "cost"), seen.tables["return"]),
+            units=dict.fromkeys(("return", "cost"), seen.units["return"]),
+        )  # fmt: skip
+
+        found = analyze(plan, seen)
+
+        for metric in found.metrics:
+            (one,) = metric.comparisons
+            assert one.is_withheld
+            assert one.estimate is not None
+            assert (one.lower, one.upper, one.path, one.p_value) == (None, None, None, None)
+            assert one.because.startswith("The plan says that each unit reports once")
+        assert decide(found, control="champion").verdict == Verdict.CONTINUE
+
     def test_keep_the_answer_of_the_look_before(self):
         plan, whole = self.asked(), self.observed(lift=0.2)
 

@@ -42,12 +42,12 @@ class TestAipwDifference:
         scores = np.zeros((y.size, 2))
         for t in range(y.size):
             for k in range(2):
-                guess = sums[k] / n[k] if n[k] else 0.0
+                guess = sums[k] / n[k] if n[k] else y[: max(t, 1)].mean()
                 scores[t, k] = guess + (arm[t] == k) * (y[t] - guess) / e[t, k]
             sums[arm[t]] += y[t]
             n[arm[t]] += 1
-        h = np.sqrt(e[:, 0] * e[:, 1])  # sqrt(p (1 - p))
-        d = scores[:, 1] - scores[:, 0]
+        h = np.sqrt(e[1:, 0] * e[1:, 1])  # sqrt(p (1 - p))
+        d = scores[1:, 1] - scores[1:, 0]
         point = h @ d / h.sum()
 
         found = aipw_difference(arm, e, y, arm=1)
@@ -112,8 +112,25 @@ class TestAipwDifference:
         with pytest.raises(SettingsError):
             aipw_difference(arm, e, y, arm=2)
 
+    def test_is_the_same_wherever_outcomes_are(self):
+        """Guesses of 0 for what nobody had met yet made the error a dozen times as large at 100."""
+        _, arm, e, y = thompson(6, floor=0.02)
+
+        one, other = (aipw_difference(arm, e, y + shift, arm=1) for shift in (0.0, 100.0))
+
+        assert other.difference == pytest.approx(one.difference, abs=1e-9)
+        assert other.standard_error == pytest.approx(one.standard_error)
+
 
 class TestAipwMean:
+    def test_moves_with_the_outcomes(self):
+        _, arm, e, y = thompson(6)
+
+        one, other = (aipw_mean(arm, e, y + shift, arm=0) for shift in (0.0, 100.0))
+
+        assert other.difference == pytest.approx(one.difference + 100.0)
+        assert other.standard_error == pytest.approx(one.standard_error)
+
     def test_is_half_as_biased_as_the_plain_mean(self):
         plain, repaired = [], []
         for seed in range(400):
@@ -126,6 +143,17 @@ class TestAipwMean:
 
 
 class TestAipwDifferenceByPeriod:
+    @pytest.mark.parametrize("method", [aipw_difference_by_period, batched_difference])
+    def test_is_the_same_wherever_outcomes_are(self, method):
+        """Also where an arm comes so seldom that its first outcomes are late."""
+        period, arm, e, y = thompson(6, lift=0.5, floor=0.02)
+        arm[period < 5] = 0
+
+        one, other = (method(*table_of(period, arm, e, y + shift), arm=1) for shift in (0.0, 100.0))
+
+        assert other.difference == pytest.approx(one.difference, abs=1e-9)
+        assert other.standard_error == pytest.approx(one.standard_error)
+
     def test_adds_up_the_scores_with_guesses_from_the_periods_before(self):
         period, arm, e, y = thompson(4)
         totals = np.zeros((50, 2))
@@ -133,19 +161,19 @@ class TestAipwDifferenceByPeriod:
             now = period == p
             for k in range(2):
                 seen = (period < p) & (arm == k)
-                guess = y[seen].mean() if seen.any() else 0.0
+                guess = y[seen].mean() if seen.any() else y[period < max(p, 1)].mean()
                 met = (arm[now] == k) / e[now, k]
                 totals[p, k] = np.sum(guess + met * (y[now] - guess))
-        first = e[::20]
+        first = e[20::20]
         h = np.sqrt(first[:, 0] * first[:, 1])
-        d = totals[:, 1] - totals[:, 0]
+        d = totals[1:, 1] - totals[1:, 0]
         point = h @ d / (20 * h.sum())
 
         found = aipw_difference_by_period(*table_of(period, arm, e, y), arm=1)
 
         assert found.difference == pytest.approx(point)
         off = h * (d - 20 * point)
-        assert found.standard_error == pytest.approx(np.sqrt(50 / 49 * off @ off) / (20 * h.sum()))
+        assert found.standard_error == pytest.approx(np.sqrt(49 / 48 * off @ off) / (20 * h.sum()))
 
     @pytest.mark.parametrize("method", [aipw_difference_by_period, batched_difference])
     def test_covers_a_true_effect(self, method):

@@ -54,13 +54,32 @@ class TestPolicyValue:
         for t in range(y.size):
             for k in range(2):
                 before = (period < period[t]) & (arm == k)
-                guess = y[before].mean() if before.any() else 0.0
+                everybody = y[period < max(period[t], 1)].mean()
+                guess = y[before].mean() if before.any() else everybody
                 scores[t] += SHARES[k] * (guess + (arm[t] == k) * (y[t] - guess) / e[t, k])
 
         found = policy_value(table, chances, SHARES)
 
-        assert found.doubly_robust.difference == pytest.approx(scores.mean())
-        assert found.gain.difference == pytest.approx(scores.mean() - y.mean())
+        later = period > 0  # the first has nothing to guess by
+        mean = scores[later].mean()
+        assert found.doubly_robust.difference == pytest.approx(mean)
+        assert found.gain.difference == pytest.approx(mean - y[later].mean())
+
+    def test_is_as_sure_wherever_outcomes_are(self):
+        """With guesses of 0 in the first period, outcomes about 100 had an error of their own."""
+        period, arm, e, y = collected(2)[2]
+        one, other = (
+            policy_value(
+                PeriodTable.of_outcomes(period, arm, y + shift, allocation=period),
+                {at: e[at * 20] for at in range(60)}, SHARES,
+            )
+            for shift in (0.0, 100.0)
+        )  # fmt: skip
+
+        shifts = other.doubly_robust.difference - one.doubly_robust.difference
+        assert shifts == pytest.approx(100.0)
+        assert other.doubly_robust.standard_error == pytest.approx(one.doubly_robust.standard_error)
+        assert other.gain.standard_error == pytest.approx(one.gain.standard_error)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("shock", [0.0, 0.5])
