@@ -116,7 +116,9 @@ def count_versions(model: RegisteredModel, user: User) -> dict[str, int]:
     sorts = {
         "n_own": own, "n_live": live, "n_own_live": live & own,
         "n_in_use": Q(stage__in=IN_USE), "n_in_production": Q(stage=Stage.PRODUCTION),
-        "n_to_return": Q(stage=Stage.ARCHIVED, was_production_at__isnull=False),
+        "n_to_return": Q(
+            stage=Stage.ARCHIVED, was_production_at__isnull=False, compromised_at=None
+        ),
         "n_left": Q(left_development_at__isnull=False), "n_held": Q(is_held=True),
         "n_elsewhere": ~Q(stage=Stage.DEVELOPMENT),
     }  # fmt: skip

@@ -440,8 +440,10 @@ def _gates(version: ModelVersion, evidence: list[Evidence]) -> dict[str, Any] | 
 
 def _failed(version: ModelVersion) -> list[str]:
     """Return what is known by now against a version that is, or could be again, in production."""
+    if version.compromised_at is not None:  # which the page says, and no service asks further
+        return []
     is_asked = version.stage == Stage.PRODUCTION or version.was_production_at is not None
-    return selectors.failed_since(version, at=timezone.now()) if is_asked else []
+    return selectors.standing_against(version, at=timezone.now()) if is_asked else []
 
 
 def _pretty(document: Any) -> SafeString:

@@ -186,6 +186,15 @@ class TestVersionPage:
         html = shown(login(author), version)
         assert words in html
         assert "at 3 of 9 cuts" in html
+        ModelVersion.objects.filter(pk=version.pk).update(compromised_at=AT)
+        assert words not in shown(login(author), version)  # which says what is graver
+
+    def test_says_that_no_rollback_returns_to_a_pickle(self, author):
+        version = model_version(author, stage=Stage.PRODUCTION, status=VersionStatus.QUARANTINED)
+        ModelVersion.objects.filter(pk=version.pk).update(stage=Stage.ARCHIVED)
+        version.refresh_from_db()
+
+        assert "no rollback returns to it" in shown(login(author), version)
 
     def test_shows_gates_evidence_files_and_lineage(self, author, validator):
         version = model_version(author, stage=Stage.STAGING)
