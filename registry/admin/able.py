@@ -82,7 +82,8 @@ def card_fields(model: RegisteredModel, user: User, found: Mapping[str, int]) ->
     if not found["n_in_use"]:
         return fields
     is_independent = not found["n_own"] and _is_independent(model, user)
-    return fields | GUARDED_FIELDS if is_independent else fields - GUARDED_FIELDS
+    # owners take operators off at any time; whom they add the service refuses
+    return fields | GUARDED_FIELDS if is_independent else fields - (GUARDED_FIELDS - {"operators"})
 
 
 def aliases_of(model: RegisteredModel) -> list[ModelAlias]:
