@@ -222,7 +222,7 @@ class TestRequest:
         assert not staged.requests.exists()
 
     def test_that_comes_before_a_revocation_ends_with_it(self, staged, operator):
-        policy = PromotionPolicy.objects.get()
+        policy = PromotionPolicy.objects.latest("number")
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 lock_version(staged.public_id)
