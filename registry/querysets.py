@@ -1,7 +1,7 @@
 """Filters of registered models and their versions."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -233,9 +233,12 @@ class ModelVersionQuerySet(SearchedQuerySet["ModelVersion"]):
             "words", "registered_model__words"
         )
 
-    def loadable(self) -> Self:
-        """Those whose bytes are handed to whoever runs them."""
-        ready = self.filter(status=VersionStatus.READY, compromised_at=None)
+    def loadable(self, trusted: Collection[str]) -> Self:
+        """Those whose bytes are handed to whoever runs them, where a desk trusts these types."""
+        ready = self.filter(
+            status=VersionStatus.READY, compromised_at=None,
+            trusted_types__contained_by=sorted(trusted),
+        )  # fmt: skip
         return ready.exclude(stage=Stage.ARCHIVED)
 
     def pending(self) -> Self:

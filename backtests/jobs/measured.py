@@ -54,11 +54,16 @@ def pieces_of(run: Run, made_from: Sequence[str] = ()) -> list[Measured]:
     pieces = _of_strategy(run)
     if not pieces:
         return []
-    seen = days_seen(run, made_from)
-    more = {} if seen is None else {"days_seen": seen}
-    return [
-        replace(piece, figures={**piece.figures, **more}) for piece in (*pieces, *_of_data(run))
-    ]
+    return [_with_days_seen(piece, run, made_from) for piece in (*pieces, *_of_data(run))]
+
+
+def _with_days_seen(piece: Measured, run: Run, made_from: Sequence[str]) -> Measured:
+    """Say how much of what its version was made from a piece is about, where that is known.
+
+    The account of a walk-forward is of its tests alone; what a search says of its choice is not.
+    """
+    seen = days_seen(run, made_from, by_account=piece.kind == "walk_forward")
+    return piece if seen is None else replace(piece, figures={**piece.figures, "days_seen": seen})
 
 
 def _of_a_run(run: Run) -> list[Measured]:

@@ -10,13 +10,16 @@ from datetime import UTC, datetime, time, timedelta
 from backtests.models import Dataset, Run
 
 
-def days_seen(run: Run, made_from: Sequence[str]) -> int | None:
-    """Return on how many days a run traded what its version was made from.
+def days_seen(run: Run, made_from: Sequence[str], *, by_account: bool = False) -> int | None:
+    """Return on how many days a run looked at what its version was made from.
 
     Parameters
     ----------
     made_from : sequence of str
         Digests of the data that the version names.
+    by_account : bool
+        Whether it is asked of the time of its account alone: that of a walk-forward begins where
+        its first test does, while its search saw all that the spec lets it see.
 
     Returns
     -------
@@ -29,7 +32,7 @@ def days_seen(run: Run, made_from: Sequence[str]) -> int | None:
     if not made_from or set(made_from) - {dataset.digest for dataset in named}:
         return None
     traded = set(run.spec.get("instruments") or _symbols(run.dataset))
-    first, last = _span(run)
+    first, last = _accounted(run) if by_account else _shown(run)
     common = [
         (min(last, dataset.last_at) - max(first, dataset.first_at)) // timedelta(days=1) + 1
         for dataset in named
@@ -43,13 +46,14 @@ def _symbols(dataset: Dataset) -> list[str]:
     return symbols
 
 
-def _span(run: Run) -> tuple[datetime, datetime]:
-    """Return from when to when an account was kept; of what keeps none, what it may have seen."""
-    if "first_at" in run.summary:
-        first, last = (
-            datetime.fromisoformat(run.summary[name]) for name in ("first_at", "last_at")
-        )
-        return first, last
+def _accounted(run: Run) -> tuple[datetime, datetime]:
+    """Return from when to when an account was kept."""
+    first, last = (datetime.fromisoformat(run.summary[name]) for name in ("first_at", "last_at"))
+    return first, last
+
+
+def _shown(run: Run) -> tuple[datetime, datetime]:
+    """Return from when to when the spec of a run shows it its data."""
     data = run.dataset
     assert data.first_at is not None and data.last_at is not None  # noqa: S101, PT018 - it has bars
     first, last = data.first_at, data.last_at

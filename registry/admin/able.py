@@ -82,7 +82,8 @@ def card_fields(model: RegisteredModel, user: User, found: Mapping[str, int]) ->
     if not found["n_in_use"]:
         return fields
     is_independent = not found["n_own"] and _is_independent(model, user)
-    return fields | GUARDED_FIELDS if is_independent else fields - GUARDED_FIELDS
+    # owners take operators off at any time; whom they add the service refuses
+    return fields | GUARDED_FIELDS if is_independent else fields - (GUARDED_FIELDS - {"operators"})
 
 
 def aliases_of(model: RegisteredModel) -> list[ModelAlias]:
@@ -116,7 +117,9 @@ def count_versions(model: RegisteredModel, user: User) -> dict[str, int]:
     sorts = {
         "n_own": own, "n_live": live, "n_own_live": live & own,
         "n_in_use": Q(stage__in=IN_USE), "n_in_production": Q(stage=Stage.PRODUCTION),
-        "n_to_return": Q(stage=Stage.ARCHIVED, was_production_at__isnull=False),
+        "n_to_return": Q(
+            stage=Stage.ARCHIVED, was_production_at__isnull=False, compromised_at=None
+        ),
         "n_left": Q(left_development_at__isnull=False), "n_held": Q(is_held=True),
         "n_elsewhere": ~Q(stage=Stage.DEVELOPMENT),
     }  # fmt: skip

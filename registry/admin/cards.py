@@ -50,8 +50,10 @@ class CardFields(forms.Form):
     purpose = TextField(required=False, max_length=100_000, rows=2)
     description = TextField(required=False, max_length=100_000, rows=3)
     operators = LinesField(
-        label="Approved operators", longest=150, help_text="User names, one a line."
-    )
+        label="Approved operators", longest=150,
+        help_text="User names, one a line. While a version is in staging or production the owner "
+        "only takes names off.",
+    )  # fmt: skip
     limits = ObjectField(
         label="Limits of use (JSON)", required=False,
         help_text='{"instruments": ["EURUSD"], "gross": 1.0}',

@@ -156,11 +156,9 @@ class PromotionRequestAdmin(RegistryAdmin):
 
     @admin.display(description="approvals")
     def approved(self, request: PromotionRequest) -> str:
-        """How many count, of how many; a row is judged for it where any was given."""
-        if all(one.lapsed_at is not None for one in request.approvals.all()):
-            return f"0 of {request.report['approvals_needed']}"
-        standing = self._standing(request)
-        return f"{standing.n_standing} of {standing.n_needed}"
+        """How many were given, of how many; how many of them stand the page says, which judges."""
+        n_given = sum(one.lapsed_at is None for one in request.approvals.all())
+        return f"{n_given} given of {request.report['approvals_needed']}"
 
     def offered(self, row: PromotionRequest, user: User) -> set[str]:
         """What the viewer could decide or carry out."""

@@ -38,7 +38,7 @@ from registry.admin.files import download, files_of
 from registry.admin.forms import PromotionForm, RowsForm, WaiverForm
 from registry.lifecycle import RULES, ConversionTarget, Stage, VersionStatus
 from registry.models import Conversion, Evidence, ModelVersion, RegisteredModel, Waiver
-from registry.services.steps import require_author
+from registry.services.steps import require_author, require_contributor
 
 NEXT = {
     Stage.DEVELOPMENT: Stage.TESTING,
@@ -278,7 +278,8 @@ class ModelVersionAdmin(DescribedVersions):
             names |= set() if user.pk in selectors.authors_of(row) else {"waive"}
             names |= {"revoke_waiver"} if _waiver(row) else set()
         may_write = able.allows(require_author, row, user)
-        if may_write and any(selectors.may_become(row, target) for target in ConversionTarget):
+        may_add = may_write and able.allows(require_contributor, row.registered_model, user)
+        if may_add and any(selectors.may_become(row, target) for target in ConversionTarget):
             names.add("convert")
         return names | able.on_version(row, user)
 
@@ -440,8 +441,10 @@ def _gates(version: ModelVersion, evidence: list[Evidence]) -> dict[str, Any] | 
 
 def _failed(version: ModelVersion) -> list[str]:
     """Return what is known by now against a version that is, or could be again, in production."""
+    if version.compromised_at is not None:  # which the page says, and no service asks further
+        return []
     is_asked = version.stage == Stage.PRODUCTION or version.was_production_at is not None
-    return selectors.failed_since(version, at=timezone.now()) if is_asked else []
+    return selectors.standing_against(version, at=timezone.now()) if is_asked else []
 
 
 def _pretty(document: Any) -> SafeString:

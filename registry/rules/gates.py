@@ -79,14 +79,23 @@ class GateReport:
 
 def standing(
     stage: str, policy: Policy, version: VersionFacts, evidence: Sequence[EvidenceFacts],
-    now: datetime, *, history: History = _NO_HISTORY,
+    now: datetime, *, history: History = _NO_HISTORY, relied_on: Sequence[EvidenceFacts] = (),
 ) -> list[GateResult]:  # fmt: skip
     """Return what stands against a version whatever a policy asks for.
 
     Files that were not looked at, may not be opened or have other bytes; and reproductions and
     checks that failed of what a stage, or one below, rests on.
+
+    Parameters
+    ----------
+    relied_on : sequence of EvidenceFacts
+        By what the version came there: it rests on these, too, whatever is newest by now and
+        whatever the policy asks for.
     """
-    rests = resting_on(stage, policy, version, evidence, now)
+    rests = [
+        *resting_on(stage, policy, version, evidence, now),
+        *(Rest(one, is_own=True, counts=False) for one in relied_on),
+    ]
     failed = _failures(version, evidence, history, rests).values()
     return [*_unmet(version, now), *(one.stops for one in failed if one.stops is not None)]
 

@@ -41,6 +41,8 @@ UNMEASURED = frozenset({GateKind.STRESS, GateKind.KILL_DRILL})
 # Told of runs that are evidence by something else, and of their data: nothing rests on these alone.
 OF_A_RUN = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY})
 OF_OTHER_EVIDENCE = OF_A_RUN | {GateKind.DATA_QUALITY}
+# What no run is measured for: nothing of it could be reproduced, or checked.
+OF_NO_RUN = OF_NO_DATA | OF_OTHER_EVIDENCE
 _ORDER = ("production", "staging", "testing")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Days = Annotated[int, Field(ge=1, le=3650)]
@@ -124,7 +126,7 @@ class StagePolicy(_Strict):
     @property
     def measured(self) -> tuple[Gate, ...]:
         """The gates that runs are measured for."""
-        return tuple(gate for gate in self.gates if gate.kind not in OF_NO_DATA | OF_OTHER_EVIDENCE)
+        return tuple(gate for gate in self.gates if gate.kind not in OF_NO_RUN)
 
     @model_validator(mode="after")
     def _names_each_gate_once(self) -> "StagePolicy":

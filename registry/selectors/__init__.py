@@ -24,7 +24,6 @@ from registry.selectors.history import Happening, history_of, history_of_request
 from registry.selectors.judging import (
     Judgement,
     facts_of,
-    failed_since,
     judge,
     standing_against,
 )
@@ -90,7 +89,6 @@ __all__ = [
     "count_production_versions",
     "deciding_roles",
     "facts_of",
-    "failed_since",
     "get_aliased",
     "get_conversion",
     "get_evidence",

@@ -23,7 +23,7 @@ from django.db.models.functions import Cast, RowNumber
 from django.db.models.lookups import Exact
 
 from crowetrade_site.core import canonical, provenance
-from registry.lifecycle import EvidenceStatus, Stage, VersionStatus
+from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
 from registry.models import (
     Evidence,
     ModelVersion,
@@ -31,7 +31,7 @@ from registry.models import (
     RegisteredModel,
 )
 from registry.rules import gates, policies, signatures
-from registry.rules.weighing import FINDINGS
+from registry.rules.weighing import FINDINGS, failure_of
 from registry.selectors.authors import authors_of
 from registry.selectors.records import CARD, policy_in_force
 from registry.selectors.trust import trusted_no_more
@@ -75,27 +75,48 @@ def _by_an_author(stored: PromotionPolicy, version: ModelVersion) -> list[gates.
 
 
 def standing_against(version: ModelVersion, *, at: datetime) -> list[str]:
-    """Return what stands against a version of production, whatever its policy asks for."""
-    return [f"gate {one.name}: {one.reason}" for one in _standing(version, at)]
+    """Return what stands against a version of production, whatever its policy asks for.
 
-
-def failed_since(version: ModelVersion, *, at: datetime) -> list[str]:
-    """Return the reproductions and checks among that: what failed of what production rests on."""
-    return [
-        f"gate {one.name}: {one.reason}"
-        for one in _standing(version, at)
-        if one.name in policies.OF_A_RUN
-    ]
-
-
-def _standing(version: ModelVersion, at: datetime) -> list[gates.GateResult]:
+    Of what it rests on now, and of what it came to production by.
+    """
     stored = policy_in_force(version.registered_model.policy)
     policy = policies.Policy.model_validate(stored.document)
     told = _told(version)
-    facts = facts_of(version, at=at, target=Stage.PRODUCTION)
-    return gates.standing(
-        Stage.PRODUCTION, policy, facts, _valid(told), at, history=_history(version, told)
+    results = gates.standing(
+        Stage.PRODUCTION, policy, facts_of(version, at=at, target=Stage.PRODUCTION), _valid(told),
+        at, history=_history(version, told), relied_on=_relied_on(version),
+    )  # fmt: skip
+    return [f"gate {one.name}: {one.reason}" for one in results]
+
+
+def _relied_on(version: ModelVersion) -> list[gates.EvidenceFacts]:
+    """Return what gates were met by when a version came to production, whatever was measured since.
+
+    Runs of which a failure was told there are left out: who approved it knew, and a later
+    measurement stood in their place.
+    """
+    done = version.requests.filter(
+        status=RequestStatus.EXECUTED, target__in=[Stage.STAGING, Stage.PRODUCTION]
     )
+    newest = done.order_by("target", "-decided_at", "-id").distinct("target")
+    named = {
+        one.target: {name for gate in one.report["gates"] for name in gate["evidence"]}
+        for one in newest
+    }
+    if Stage.PRODUCTION not in named:
+        return []
+    rows = Evidence.objects.filter(digest__in=set().union(*named.values()), is_measured=True)
+    pieces = [_facts(row) for row in rows.order_by("id")]
+    known = {
+        piece.reproduces
+        for piece in pieces
+        if piece.name in named[Stage.PRODUCTION] and piece.kind in policies.OF_A_RUN
+        and failure_of(piece)
+    }  # fmt: skip
+    return [
+        piece for piece in pieces
+        if piece.kind not in policies.OF_NO_RUN and piece.source.rpartition(":")[2] not in known
+    ]  # fmt: skip
 
 
 def _valid(told: Sequence[Evidence]) -> list[gates.EvidenceFacts]:

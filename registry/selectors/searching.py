@@ -9,6 +9,7 @@ from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion, RegisteredModel, StoredFile
 from registry.querysets import ModelVersionQuerySet
 from registry.rules.filters import Clause, Order
+from registry.selectors.trust import trusted_types_of
 
 # What a row in a list shows. A joined row that is read whole costs more than all the rest.
 _LISTED = (
@@ -44,7 +45,7 @@ def list_newest(
 
 def list_newest_loadable(model: RegisteredModel) -> list[ModelVersion]:
     """Return the newest version of each stage of a model among those that are served."""
-    return _newest(_of_models([model]).loadable())
+    return _newest(_of_models([model]).loadable(trusted_types_of(model.desk)))
 
 
 def _of_models(models: Collection[RegisteredModel]) -> ModelVersionQuerySet:

@@ -18,6 +18,7 @@ from registry.rules.errors import RuleError
 from registry.services.steps import (
     erase,
     means_production,
+    owns,
     require_author,
     require_mover,
     require_owner,
@@ -91,7 +92,8 @@ def update_model(
     """Write fields of a model's card.
 
     While a version is in staging or production, `GUARDED_FIELDS` are changed by those who approve
-    and have no part in it; everything else, and then too, by the owner.
+    and have no part in it; everything else, and then too, by the owner, who takes operators off at
+    any time: fewer people can add versions then, which waits for nobody.
 
     Raises
     ------
@@ -104,6 +106,8 @@ def update_model(
     before = {key: getattr(model, key) for key in fields}
     changed = {key for key in fields if fields[key] != before[key]}
     guarded = changed & GUARDED_FIELDS if _in_use(model) else set[str]()
+    if set(fields.get("operators", ())) <= set(model.operators) and owns(model, actor):
+        guarded -= {"operators"}
     if guarded:
         _require_independent(model, sorted(guarded), actor)
     if changed - guarded or not guarded:

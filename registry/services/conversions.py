@@ -14,7 +14,7 @@ from crowetrade_site.core.errors import Conflict, InvalidInput
 from registry import selectors, tasks
 from registry.lifecycle import ConversionStatus, ConversionTarget, MissingValues
 from registry.models import Conversion, ModelVersion
-from registry.services.steps import require_author, require_sound
+from registry.services.steps import require_author, require_contributor, require_sound
 
 MOST_ROWS = 1000
 MOST_COLUMNS = 10_000
@@ -46,7 +46,8 @@ def convert_version(
     Raises
     ------
     NotFound, Forbidden
-        No such version (404), neither author nor owner (403).
+        No such version (404), neither author nor owner, or nobody who registers versions of the
+        model any more (403).
     InvalidInput
         The rows are none (422).
     Conflict, DuplicateRequest
@@ -54,6 +55,7 @@ def convert_version(
     """
     version = selectors.get_version(version_id)
     require_author(version, actor)
+    require_contributor(version.registered_model, actor)  # what comes of it is a version, too
     plain = _checked(rows)
     if target == ConversionTarget.ONNX:
         _require_numbers(plain)

@@ -1,6 +1,7 @@
 """Refused decisions, put on record: who tried what, in which role, and why it was refused."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -10,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from crowetrade_site.core import audit
-from crowetrade_site.core.errors import DomainError, Forbidden, StaleState
+from crowetrade_site.core.errors import DomainError, Forbidden, NotFound, StaleState
 from registry import selectors
 from registry.models import PromotionRequest
 
@@ -32,7 +33,8 @@ def remembering_refusals(verb: str) -> Callable[[Decision], Decision]:
             try:
                 return decide(request_id=request_id, actor=actor, at=at, **more)
             except (Forbidden, StaleState) as refusal:
-                _record(verb, request_id, refusal, actor=actor, at=at)
+                with suppress(NotFound):  # who may not decide at all is refused before it is found
+                    _record(verb, request_id, refusal, actor=actor, at=at)
                 raise
 
         return decided

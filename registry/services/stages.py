@@ -113,8 +113,8 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
 
     Versions that a later one superseded may return, the newest first. One whose bytes are missing
     in the store is passed over, which the trail says: stopping does not wait for a backup. So is
-    one that is known by now to look ahead, or whose evidence was not reproduced: it would be put
-    into production by nobody who knew.
+    one that may not be opened any more, that is known by now to look ahead, or whose evidence was
+    not reproduced: it would be put into production by nobody who knew.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
         The stored bytes of the earlier version are other ones than were registered, or those of
         every earlier one are missing (409).
     GateNotMet
-        The earlier version may not be opened any more, or something failed of every one (422).
+        Something stands against every earlier version (422).
     """
     require_mover(actor)
     rule = RULES[Stage.ARCHIVED, Stage.PRODUCTION]
@@ -168,18 +168,13 @@ def _first_sound(
     passed_over: dict[ModelVersion, str] = {}
     failures: list[str] = []
     for one in left:
-        try:
-            require_intact(one, at=at)
-        except Absent as missing:
-            why = missing.detail
-        else:
-            failed = selectors.failed_since(one, at=at)
-            if not failed:
-                return one, passed_over
-            failures += failed
-            why = "; ".join(failed)
+        standing = selectors.standing_against(one, at=at)
+        why = "; ".join(standing) or _absence(one, at)
+        if not why:
+            return one, passed_over
         logger.error("A rollback passes over a version", extra={"reason": why})
         passed_over[one] = why
+        failures += standing
     if failures:
         raise GateNotMet(
             f"No earlier version of {model} can return: "
@@ -187,6 +182,15 @@ def _first_sound(
             failures=failures, report={},
         )  # fmt: skip
     raise Absent(f"The bytes of {left[0]} are not in the artefact store, nor those before.")
+
+
+def _absence(version: ModelVersion, at: datetime) -> str:
+    """Return whose bytes are missing, if any are; other bytes than were registered raise."""
+    try:
+        require_intact(version, at=at)
+    except Absent as missing:
+        return missing.detail
+    return ""
 
 
 def _present_and_earlier(model: RegisteredModel) -> tuple[ModelVersion, list[ModelVersion]]:

@@ -25,6 +25,12 @@ from registry.models import Conversion, ModelVersion, RegisteredModel
 SUPERSEDED = "superseded"  # how a version leaves production that a rollback may bring back
 
 
+def owns(model: RegisteredModel, actor: User) -> bool:
+    """Whether somebody may write to a model: its owner, or an admin."""
+    is_theirs = model.owner_id == actor.pk or roles.Role.ADMIN in roles.roles_of(actor)
+    return is_theirs and "models:write" in roles.grants(actor)
+
+
 def require_owner(model: RegisteredModel, actor: User) -> None:
     """Refuse whoever may not write to a model: not its owner, and no admin.
 
@@ -34,7 +40,7 @@ def require_owner(model: RegisteredModel, actor: User) -> None:
         (403)
     """
     roles.require(actor, "models:write")
-    if model.owner_id != actor.pk and roles.Role.ADMIN not in roles.roles_of(actor):
+    if not owns(model, actor):
         raise Forbidden(f"The model {model} belongs to {model.owner.get_username()}.")
 
 

@@ -384,8 +384,18 @@ class TestHandInEvidence:
         assert seen(others, data) == seen(data)
         assert seen() is None
         assert days_seen(run, [data.digest, "f" * 64]) is None
-        run.summary = {}  # of a search, which keeps no account
-        assert days_seen(run, [data.digest]) == 10
+
+    def test_says_of_a_search_what_its_training_saw(self, data, version, author, tmp_path):
+        walk = {"train_days": 100, "test_days": 60, "search": SEARCH}
+        run = work_off(bound(author, kind="walk_forward", walk_forward=walk))
+        training = bars_dataset(tmp_path, author, "training", n_days=50)
+
+        pieces = handing.pieces_of(run, [training.digest])
+
+        days = {piece.kind: piece.figures["days_seen"] for piece in pieces}
+        assert days.pop("walk_forward") == 0
+        assert {"pbo", "data_quality"} <= set(days)
+        assert set(days.values()) == {(training.last_at - training.first_at).days + 1}
 
     def test_does_not_take_a_search_for_cheap_fills(self, data, version, author):
         selection = {"n_trials": 2, "figures": {"deflated_sharpe": {"value": 0.99}}}

@@ -31,6 +31,7 @@ from tests.factories.registry import (
     bring_evidence,
     measure,
     model_version,
+    promotion,
     registered_model,
 )
 
@@ -284,6 +285,65 @@ class TestRollBack:
         told = json.loads(AuditEvent.objects.latest("id").canonical)["after"]["passed_over"]
         assert list(told) == [str(first.public_id)]
         assert "3 of 9 cuts" in told[str(first.public_id)]
+
+    @pytest.mark.parametrize(
+        ("never", "said"),
+        [
+            ({"status": VersionStatus.QUARANTINED}, "does not reach production"),
+            ({"trusted_types": ["desk.Own"]}, "desk.Own is trusted no more"),
+        ],
+    )
+    def test_passes_over_what_nobody_could_open(self, author, make_user, at, never, said):
+        model, first, _, operator = self.in_production_twice(author, make_user, at)
+        ModelVersion.objects.filter(pk=first.pk).update(**never)
+        asked = {"model_name": model.name, "actor": operator, "at": at, "reason": "drifted"}
+
+        with pytest.raises(GateNotMet, match=f"No earlier version of .*{said}"):
+            services.roll_back(**asked)
+        oldest = model_version(author, model=model, stage=OLD)
+        ModelVersion.objects.filter(pk=oldest.pk).update(
+            was_production_at=at - timedelta(days=999), left_development_at=at
+        )
+        assert services.roll_back(**asked).pk == oldest.pk
+
+        told = json.loads(AuditEvent.objects.latest("id").canonical)["after"]["passed_over"]
+        assert said in told[str(first.public_id)]
+
+    def climbed_by_requests(self, author, make_user, at, *, failed=()):
+        """Promote a version from testing to production, and another after it."""
+        model, operator = registered_model(author), make_user(OPERATOR)
+        judges = [make_user(VALIDATOR, name=name) for name in ("v0", "v1", "v2")]
+        versions = [model_version(author, model=model, stage=TEST) for _ in range(2)]
+        for version in versions:
+            for requester, n_needed in ((author, 1), (operator, 2)):
+                request = promotion(version, requester, validator=judges[0], at=at)
+                for judge in judges[1 : 1 + n_needed]:
+                    services.approve_promotion(request_id=request.public_id, actor=judge, at=at)
+                for kind in failed if n_needed == 1 else ():
+                    self.fail(version, kind)
+                version.refresh_from_db()
+            services.execute_promotion(request_id=request.public_id, actor=operator, at=at)
+        return versions[0], {"model_name": model.name, "actor": operator, "at": at, "reason": "r"}
+
+    def fail(self, version, kind, stage=STAGE):
+        """Hand in, once it was measured anew, that what rose to a stage by was not reproduced."""
+        runs = version.evidence.filter(kind=kind).order_by("id" if stage == STAGE else "-id")
+        of = runs.first().source.rpartition(":")[2]
+        bring_evidence(version, kind)
+        measure(version, "reproduction", {"of": of, "is_identical": False}, source=f"again-{of}")
+
+    @pytest.mark.parametrize(("kind", "stage"), [("pbo", PROD), ("backtest", STAGE)])
+    def test_passes_over_what_its_promotions_were_met_by(self, author, make_user, at, kind, stage):
+        first, asked = self.climbed_by_requests(author, make_user, at)
+        self.fail(first, kind, stage)
+
+        with pytest.raises(GateNotMet, match="not identical; of "):
+            services.roll_back(**asked)
+
+    def test_restores_what_was_approved_by_who_knew(self, author, make_user, at):
+        first, asked = self.climbed_by_requests(author, make_user, at, failed=["backtest"])
+
+        assert services.roll_back(**asked) == first
 
     def test_restores_nothing_that_was_revived_and_archived(self, author, make_user, at):
         model, first, _, operator = self.in_production_twice(author, make_user, at)

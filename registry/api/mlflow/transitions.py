@@ -10,8 +10,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 
-from crowetrade_site.core import roles
-from crowetrade_site.core.errors import Forbidden, GateNotMet, IllegalTransition
+from crowetrade_site.core.errors import GateNotMet, IllegalTransition
 from registry import selectors, services
 from registry.api.mlflow.wire import WORDS
 from registry.lifecycle import RULES, STAGES, RequestStatus, Stage
@@ -58,7 +57,7 @@ def _climb(version: ModelVersion, steps: Sequence[Stage], actor: User, at: datet
     _require_way(version, steps)
     request = _pending(version, target)
     if request is not None and request.status == RequestStatus.APPROVED:
-        _execute(request, actor, at)
+        services.execute_promotion(request_id=request.public_id, actor=actor, at=at)
         return
     if request is None:
         _require_may_ask(version, steps, actor)
@@ -87,12 +86,6 @@ def _pending(version: ModelVersion, target: Stage) -> PromotionRequest | None:
         .filter(version=version, target=target, status__in=selectors.PENDING_REQUESTS)
         .first()
     )
-
-
-def _execute(request: PromotionRequest, actor: User, at: datetime) -> None:
-    if roles.Role.OPERATOR not in roles.roles_of(actor):
-        raise Forbidden(f"The request for {request} is approved; an operator carries it out.")
-    services.execute_promotion(request_id=request.public_id, actor=actor, at=at)
 
 
 def _require_may_ask(version: ModelVersion, steps: Sequence[Stage], actor: User) -> None:

@@ -171,7 +171,7 @@ class TestCard:
 
 
 CHANGES = {
-    "description": "d", "desk": "d", "purpose": "p", "tier": "low", "operators": ["x"],
+    "description": "d", "desk": "d", "purpose": "p", "tier": "low", "operators": [],
     "limits": {"gross": 9}, "dependencies": ["x"], "review_date": None,
 }  # fmt: skip
 

@@ -186,6 +186,15 @@ class TestVersionPage:
         html = shown(login(author), version)
         assert words in html
         assert "at 3 of 9 cuts" in html
+        ModelVersion.objects.filter(pk=version.pk).update(compromised_at=AT)
+        assert words not in shown(login(author), version)  # which says what is graver
+
+    def test_says_that_no_rollback_returns_to_a_pickle(self, author):
+        version = model_version(author, stage=Stage.PRODUCTION, status=VersionStatus.QUARANTINED)
+        ModelVersion.objects.filter(pk=version.pk).update(stage=Stage.ARCHIVED)
+        version.refresh_from_db()
+
+        assert "no rollback returns to it" in shown(login(author), version)
 
     def test_shows_gates_evidence_files_and_lineage(self, author, validator):
         version = model_version(author, stage=Stage.STAGING)
@@ -331,14 +340,22 @@ class TestPromotionPage:
 
 
 class TestBudgets:
+    def approved_once(self, author, judge):
+        """Ask for production, with one of two approvals."""
+        version = model_version(author, stage=Stage.STAGING)
+        request = promotion(version, account(Role.OPERATOR), at=timezone.now())
+        services.approve_promotion(
+            request_id=request.public_id, actor=judge, at=timezone.now(), comment="fine"
+        )
+
     @pytest.mark.parametrize("name", NAMES)
-    def test_do_not_grow_with_the_rows(self, author, name):
-        browser = login(author)
+    def test_do_not_grow_with_the_rows(self, author, validator, name):
+        browser, judge = login(validator), account(Role.VALIDATOR)
         base = reverse(f"admin:registry_{name}_changelist")
         counts = []
         for n_more in (2, 12):
             for _ in range(n_more):
-                promotion(model_version(author, stage=Stage.TESTING), author, at=timezone.now())
+                self.approved_once(author, judge)
             with CaptureQueriesContext(connection) as queries:
                 browser.get(base)
             counts.append(len(queries))

@@ -172,13 +172,18 @@ class TestLatestVersions:
             answer = said(wire.post(f"{RM}/get-latest-versions", name="fx", stages=words))
             assert [one["version"] for one in answer["model_versions"]] == found
 
-    @pytest.mark.parametrize("status", ["refused", "pending", "quarantined", "compromised"])
-    def test_leaves_out_what_is_not_served(self, author, wire, status):
+    @pytest.mark.parametrize(
+        "columns",
+        [
+            {"status": "refused"}, {"status": "pending"}, {"status": "quarantined"},
+            {"compromised_at": AT}, {"trusted_types": ["desk.Own"]},
+        ],
+    )  # fmt: skip
+    def test_leaves_out_what_is_not_served(self, author, wire, columns):
         """Of these a client takes the highest number for `models:/fx/latest`."""
         model = registered_model(author, "fx")
         model_version(author, model=model)
         second = model_version(author, model=model)
-        columns = {"compromised_at": AT} if status == "compromised" else {"status": status}
         ModelVersion.objects.filter(pk=second.pk).update(**columns)
 
         answer = said(wire.post(f"{RM}/get-latest-versions", name="fx"))

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from django.utils import timezone
 
+from crowetrade_site.core.models import AuditEvent
 from registry import services
 from registry.lifecycle import Stage
 from registry.models import ModelVersion, PromotionRequest
@@ -131,7 +132,8 @@ class TestProduction:
             approve(judge)
 
         message = refused(move(wire, "Production"), 403, "PERMISSION_DENIED")
-        assert "operator" in message
+        assert "Operators carry out" in message
+        assert AuditEvent.objects.latest("id").verb == "registry.promotion.execution_refused"
         answer = said(move(operator, "Production"))["model_version"]
 
         assert answer["current_stage"] == "Production"

@@ -17,7 +17,7 @@ from registry.artifacts.errors import MissingValuesError
 from registry.artifacts.sandbox import Availability
 from registry.jobs import conversion as converting
 from registry.lifecycle import ConversionStatus, Stage, VersionStatus
-from registry.models import Conversion, ModelVersion
+from registry.models import Conversion, ModelVersion, RegisteredModel
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
@@ -123,6 +123,15 @@ class TestConvertVersion:
     def test_refuses_others(self, version):
         with pytest.raises(Forbidden):
             asked(version, account(Role.RESEARCHER))
+
+    def test_refuses_an_author_who_registers_no_versions_any_more(self, version, author):
+        RegisteredModel.objects.update(owner=account(Role.RESEARCHER), operators=[])
+
+        with pytest.raises(Forbidden, match="registered by its owner"):
+            asked(version, author)
+
+        RegisteredModel.objects.update(operators=[author.username])
+        assert asked(version, author)
 
     def test_refuses_a_compromised_version(self, version, author):
         services.report_tampering(version_id=version.public_id, path="x", found="", at=AT)

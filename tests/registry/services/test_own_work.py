@@ -206,6 +206,17 @@ class TestCard:
         assert {name: getattr(changed, name) for name in card} == card
         assert events_of(changed)[-1] == "model.updated"
 
+    def test_loses_operators_by_its_owner_at_any_time(self, author, staged):
+        with pytest.raises(Forbidden, match="neither its owner nor an author"):
+            self.update(staged, author, operators=[], limits={})
+        with pytest.raises(Forbidden):
+            self.update(staged, account("researcher"), operators=[])
+
+        assert self.update(staged, author, operators=[]).operators == []
+
+        with pytest.raises(Forbidden, match="neither its owner nor an author"):
+            self.update(staged, author, operators=["ops"])
+
     def test_is_changed_by_no_author_who_is_an_admin(self, author):
         admin = account("admin")
         model_version(author, model=(model := registered_model(author)))

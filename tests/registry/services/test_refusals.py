@@ -1,6 +1,7 @@
 """Refused decisions leave a trace: who, in which role, and why."""
 
 import json
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group
@@ -93,3 +94,11 @@ class TestExecution:
 
         assert events_of(request_)[-1] == "promotion.execution_refused"
         assert AuditEvent.objects.latest("id").actor == "author"
+
+    def test_is_refused_as_it_was_where_there_is_no_such_request(self):
+        n_before = AuditEvent.objects.count()
+
+        with pytest.raises(Forbidden):
+            services.execute_promotion(request_id=uuid4(), actor=account("auditor"), at=AT)
+
+        assert AuditEvent.objects.count() == n_before
