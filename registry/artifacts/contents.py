@@ -25,7 +25,7 @@ from registry.artifacts.documents import DocumentError, read_json, read_yaml
 from registry.artifacts.errors import LimitExceededError, UnreadableError
 from registry.artifacts.findings import Finding
 from registry.artifacts.limits import Limits
-from registry.artifacts.onnx_files import external_tensors, is_onnx, is_ort
+from registry.artifacts.onnx_files import is_onnx, is_ort, structure_of
 from registry.artifacts.pickles import scan_pickle
 from registry.artifacts.streams import Bounded, compression_of, expand
 from registry.artifacts.trusted import inspect_skops, is_skops
@@ -236,11 +236,18 @@ def _look_onnx(stream: Bounded, _: bytes, path: str, __: Limits) -> Content | No
         if not is_onnx(buffer):
             return None
         try:
-            elsewhere = external_tensors(buffer)
+            structure = structure_of(buffer)
         except UnreadableError as error:
             return Content(Format.UNKNOWN, (_unknown(path, f"onnx: {error}"),))
-    texts = [f"{name} lies in another file" for name in elsewhere]
-    return Content(Format.ONNX, tuple(Finding("external_data", path, text) for text in texts))
+    findings = [
+        Finding("external_data", path, f"{name} lies in another file")
+        for name in structure.external_tensors
+    ]
+    findings += [
+        Finding("endless_loop", path, f"{name}: no node computes in it, so nothing could end it")
+        for name in structure.idle_bodies
+    ]
+    return Content(Format.ONNX, tuple(findings))
 
 
 def mapped(stream: Bounded) -> mmap.mmap | bytes:

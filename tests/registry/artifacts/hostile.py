@@ -679,15 +679,16 @@ def onnx_with_external_data(canary):
     return {"model.onnx": helper.make_model(graph).SerializeToString()}
 
 
-def onnx_bytes(nodes, *tensors) -> bytes:
+def onnx_bytes(nodes, *tensors, functions=()) -> bytes:
     """Return a graph of rows of two numbers, under X, to rows of any, under y."""
     from onnx import TensorProto, helper
 
     x = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 2])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
     graph = helper.make_graph(nodes, "g", [x], [y], tensors)
-    opsets = [helper.make_opsetid("", 17)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=functions)
+    return made.SerializeToString()
 
 
 def arithmetic(operator: str, number: float) -> bytes:
@@ -697,22 +698,105 @@ def arithmetic(operator: str, number: float) -> bytes:
     return onnx_bytes([node], helper.make_tensor("c", TensorProto.FLOAT, [1], [number]))
 
 
-def endless_onnx() -> bytes:
-    """Return a graph that goes round 2^62 times."""
+def loop_onnx(*nodes, goes_on="c", rows="v", functions=()) -> bytes:
+    """Return a graph that goes round 2^62 times.
+
+    Parameters
+    ----------
+    nodes : NodeProto
+        The body's, which has ``i``, ``c`` and ``v``; outside of it ``t`` is true.
+    goes_on, rows : str
+        What of it are its outputs.
+    """
+    loop, *tensors = endless(*nodes, goes_on=goes_on, rows=rows)
+    return onnx_bytes(loop, *tensors, functions=functions)
+
+
+def endless(*nodes, goes_on="c", rows="v"):
+    """Return the nodes of such a graph, and its tensors."""
     from onnx import TensorProto, helper
 
     def value(name, kind, shape):
         return helper.make_tensor_value_info(name, kind, shape)
 
-    number, truth, rows = TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT
+    number, truth, real = TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT
     body = helper.make_graph(
-        [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Identity", ["v"], ["w"])],
-        "body", [value("i", number, []), value("c", truth, []), value("v", rows, [None, 2])],
-        [value("d", truth, []), value("w", rows, [None, 2])],
+        nodes, "body", [value("i", number, []), value("c", truth, []), value("v", real, [None, 2])],
+        [value(goes_on, truth, []), value(rows, real, [None, 2])],
     )  # fmt: skip
-    loop = helper.make_node("Loop", ["n", "t", "X"], ["y"], body=body)
+    loop = helper.make_node("Loop", ["n", "t", "X"], ["y"], name="round", body=body)
     rounds = helper.make_tensor("n", number, [], [2**62])
-    return onnx_bytes([loop], rounds, helper.make_tensor("t", truth, [], [True]))
+    return [loop], rounds, helper.make_tensor("t", truth, [], [True])
+
+
+def node(operator, inputs, outputs, **attributes):
+    from onnx import helper
+
+    return helper.make_node(operator, inputs, outputs, **attributes)
+
+
+def endless_onnx() -> bytes:
+    """Return a graph that goes round 2^62 times, and hands on what it is given."""
+    nodes = node("Identity", ["c"], ["d"]), node("Identity", ["v"], ["w"])
+    return loop_onnx(*nodes, goes_on="d", rows="w")
+
+
+def constant_truth():
+    from onnx import TensorProto, helper
+
+    truth = helper.make_tensor("", TensorProto.BOOL, [], [True])
+    return node("Constant", [], ["d"], value=truth)
+
+
+@kind("endless_loop", "round")
+def onnx_loop_without_a_node(canary):
+    return {"model.onnx": loop_onnx()}
+
+
+@kind("endless_loop", "round")
+def onnx_loop_of_a_constant(canary):
+    return {"model.onnx": loop_onnx(constant_truth(), goes_on="d")}
+
+
+@kind("endless_loop", "a function")
+def onnx_loop_that_calls_an_empty_function(canary):
+    from onnx import helper
+
+    empty = helper.make_function(
+        "own", "Nothing", ["a"], ["b"], [node("Constant", [], ["b"], value_float=1.0)],
+        [helper.make_opsetid("", 17)],
+    )  # fmt: skip
+    return {
+        "model.onnx": loop_onnx(node("Nothing", ["v"], ["unused"], domain="own"), functions=[empty])
+    }
+
+
+@kind("endless_loop", "round")
+def onnx_loop_whose_body_a_function_is_given(canary):
+    from onnx import AttributeProto, helper
+
+    (loop,), *tensors = endless()
+    call = node("Round", ["n", "t", "X"], ["y"], domain="own")
+    call.attribute.add().CopyFrom(loop.attribute[0])
+    del loop.attribute[:]
+    loop.attribute.add(name="body", ref_attr_name="body", type=AttributeProto.GRAPH)
+    opsets = [helper.make_opsetid("", 17)]
+    given = helper.make_function("own", "Round", loop.input, ["y"], [loop], opsets, ["body"])
+    return {"model.onnx": onnx_bytes([call], *tensors, functions=[given])}
+
+
+@kind("endless_loop", "round")
+def onnx_loop_without_a_node_in_a_branch(canary):
+    from onnx import TensorProto, helper
+
+    loop, *tensors = endless()
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, [None, 2])
+    branches = {
+        "then_branch": helper.make_graph(loop, "then", [], [y]),
+        "else_branch": helper.make_graph([node("Identity", ["X"], ["z"])], "else", [], [z]),
+    }
+    return {"model.onnx": onnx_bytes([node("If", ["t"], ["y"], **branches)], *tensors)}
 
 
 def ort_bytes(onnx: bytes) -> bytes:
