@@ -15,7 +15,7 @@ from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm, preformatted
 from registry import selectors, services
 from registry.admin import able
-from registry.admin.base import RegistryAdmin, dialog_action, person
+from registry.admin.base import RegistryAdmin, dialog_action
 from registry.admin.cards import (
     AliasForm,
     CardForm,
@@ -27,10 +27,9 @@ from registry.admin.cards import (
     UntagModelForm,
 )
 from registry.admin.forms import TagForm
-from registry.admin.uploading import VersionForm, store_files
+from registry.admin.uploading import VersionForm
 from registry.lifecycle import Stage
 from registry.models import ModelVersion, RegisteredModel
-from registry.services.steps import require_contributor
 
 ABOVE = (Stage.PRODUCTION, Stage.STAGING, Stage.TESTING)
 MOST_VERSIONS = 50
@@ -201,11 +200,8 @@ class RegisteredModelAdmin(RegistryAdmin):
     def register_version(
         self, request: HttpRequest, form: VersionForm, object_id: str
     ) -> HttpResponse:
-        """Store the files, and register them."""
+        """Register the files, which the form has stored."""
         model = self.get_object(request, object_id)
-        if model is not None and (files := form.cleaned_data["files"]):
-            require_contributor(model, person(request))  # before anything is stored
-            form.keep(store_files(files, actor=person(request)))
         version = self.ask(
             request, services.register_version, "{} is registered; a worker looks at its files.",
             name=model.name if model else "", source=form.cleaned_data["source"], card=form.card,
