@@ -157,7 +157,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     ) -> HttpResponse:
         """Call a service on the model of a page, by its name, and show the page again."""
         model = self.get_object(request, object_id)
-        self.ask(request, verb, done, name=model.name if model else "", **arguments)
+        self.serve(request, verb, done, name=model.name if model else "", **arguments)
         return self.page_of(None, object_id)
 
     @dialog_action(
@@ -170,7 +170,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     )
     def register(self, request: HttpRequest, form: RegisterForm) -> HttpResponse:
         """Register a name."""
-        model = self.ask(
+        model = self.serve(
             request, services.create_model, "{} is registered, and yours.",
             name=form.cleaned_data["name"], card=form.card,
         )  # fmt: skip
@@ -202,7 +202,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     ) -> HttpResponse:
         """Register the files, which the form has stored."""
         model = self.get_object(request, object_id)
-        version = self.ask(
+        version = self.serve(
             request, services.register_version, "{} is registered; a worker looks at its files.",
             name=model.name if model else "", source=form.cleaned_data["source"], card=form.card,
             allow_duplicate=form.cleaned_data["allow_duplicate"],
@@ -309,7 +309,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     def roll_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Put the earlier production version back."""
         model = self.get_object(request, object_id)
-        self.ask(
+        self.serve(
             request, services.roll_back, "The earlier version is in production again.",
             model_name=model.name if model else "", reason=form.cleaned_data["reason"],
         )  # fmt: skip
@@ -325,7 +325,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     def assign_policy(self, request: HttpRequest, form: PolicyForm, object_id: str) -> HttpResponse:
         """Assign a policy."""
         model = self.get_object(request, object_id)
-        self.ask(
+        self.serve(
             request, services.assign_policy, "The policy judges from now on.",
             model_name=model.name if model else "", policy=form.cleaned_data["policy"],
             reason=form.cleaned_data["reason"],
