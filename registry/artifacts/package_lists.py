@@ -42,9 +42,8 @@ _CONDA = re.compile(
     rf"(?: ?{_CLAUSE}(?: ?[,|] ?{_CLAUSE})*(?:=[\w.*]+)?)?",
     re.ASCII,
 )
-_CONDA_PYTHON = re.compile(
-    r"python(?: ?(?:[=<>]=?|!=|~=) ?\d+(?:\.\d+){0,2}(?:\.\*)?(?:,(?!$)|$))*", re.ASCII
-)
+_NUMBERS = r"[=<>!~]{1,2} ?\d+(?:\.\d+){0,2}(?:\.\*)?"
+_CONDA_PYTHON = re.compile(rf"python(?: ?{_NUMBERS}(?:[,|]{_NUMBERS})*(?:=\w+)?)?", re.ASCII)
 # What says where a distribution comes from, in uv's sources and in its lock.
 _ADDRESSES, _FOLDERS = frozenset({"registry", "url", "git"}), frozenset({"virtual", "editable"})
 _LOCAL = frozenset({"path", "directory", "workspace"})

@@ -73,6 +73,7 @@ class TestInspectPackages:
             (".python-version", "3.11.7\n"),
             ("settings.toml", "[own]\nx = 1\n"),
             ("conda.yaml", "dependencies: [python>=3.9, 'python>=3.10,<3.13', python==3.11.*]"),
+            ("conda.yaml", "dependencies: [python=3.11.7=h9_cpython, numpy=2.1=py311]"),
         ],
     )  # fmt: skip
     def test_takes_settings_that_name_no_source(self, folder_of, name, text):
