@@ -7,13 +7,12 @@ from uuid import UUID
 
 import yaml
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
@@ -26,7 +25,7 @@ from unfold.widgets import (
 from crowetrade_site.core import documents
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin, preformatted, reasoned_action
 from crowetrade_site.core.dialogs import dialog_action
-from crowetrade_site.core.errors import Conflict, DomainError, InvalidInput
+from crowetrade_site.core.errors import Conflict, InvalidInput
 from experiments import selectors, services
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
@@ -249,31 +248,18 @@ class ExperimentAdmin(ServiceAdmin):
     @dialog_action("Plan an experiment", icon="add", dialog=PLAN_DIALOG)
     def write_plan(self, request: HttpRequest, form: PlanForm) -> HttpResponse:
         """Keep a plan as a draft; a refusal is shown beside the text, which stays."""
-        return self._keep(request, form, PLAN_DIALOG, services.create_experiment)
+        return self._keep(request, form, services.create_experiment)
 
     @dialog_action("Revise", icon="edit", dialog=REVISE_DIALOG)
     def revise(self, request: HttpRequest, form: PlanForm, object_id: str) -> HttpResponse:
         """Write a draft anew; a refusal is shown beside the text, which stays."""
         return self._keep(
-            request, form, REVISE_DIALOG, services.revise_experiment,
-            experiment_id=self.public_id(object_id),
-        )  # fmt: skip
+            request, form, services.revise_experiment, experiment_id=self.public_id(object_id)
+        )
 
-    def _keep(
-        self, request: HttpRequest, form: PlanForm, dialog: dict[str, Any], verb: Any, **more: Any
-    ) -> HttpResponse:
-        try:
-            row = verb(
-                document=form.cleaned_data["plan"], actor=request.user, at=timezone.now(), **more
-            )
-        except DomainError as refusal:
-            form.add_error("plan", refusal.detail)
-            shown = {
-                "dialog": dialog, "form": form, "form_submit_text": dialog["form_submit_text"],
-            }  # fmt: skip
-            return render(request, "unfold/helpers/dialog.html", shown)
-        messages.success(request, "The draft is kept.")
-        return self.page_of(row)
+    def _keep(self, request: HttpRequest, form: PlanForm, verb: Any, **more: Any) -> HttpResponse:
+        plan = form.cleaned_data["plan"]
+        return self.page_of(self.serve(request, verb, "The draft is kept.", document=plan, **more))
 
     @reasoned_action(
         "Start", icon="play_arrow", title="Start this experiment",

@@ -3,10 +3,8 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
+from django.shortcuts import get_object_or_404, redirect
 from unfold.decorators import action
 
 from backtests import selectors, services
@@ -48,22 +46,10 @@ class RunActions(ServiceAdmin):
     @dialog_action("Queue a run", icon="add", dialog=QUEUE_DIALOG)
     def queue(self, request: HttpRequest, form: SpecForm) -> HttpResponse:
         """Queue what a spec asks for; a refusal is shown beside the text, which stays."""
-        actor: User = request.user  # type: ignore[assignment]  # whoever reached an admin action
-        try:
-            run = services.queue_run(
-                document=form.cleaned_data["spec"],
-                reason=form.cleaned_data["reason"],
-                actor=actor,
-                at=timezone.now(),
-            )
-        except DomainError as refusal:
-            form.add_error("spec", refusal.detail)
-            return render(
-                request,
-                "unfold/helpers/dialog.html",
-                {"dialog": QUEUE_DIALOG, "form": form, "form_submit_text": "Queue"},
-            )
-        messages.success(request, "The run is queued.")
+        run = self.serve(
+            request, services.queue_run, "The run is queued.",
+            document=form.cleaned_data["spec"], reason=form.cleaned_data["reason"],
+        )  # fmt: skip
         return self.page_of(run)
 
     @reasoned_action(

@@ -26,7 +26,6 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from crowetrade_site.core import audit, roles, services
 from crowetrade_site.core.dialogs import dialog_action
-from crowetrade_site.core.errors import DomainError
 from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSeal
 
 
@@ -168,7 +167,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 class ServiceAdmin(ReadOnlyAdmin):
-    """Read-only rows with actions; each action calls one service and shows its refusal."""
+    """Read-only rows with actions; each calls one service, whose refusal its dialog shows."""
 
     write_scope: ClassVar[str]
 
@@ -177,13 +176,12 @@ class ServiceAdmin(ReadOnlyAdmin):
         return self.write_scope in roles.grants(request.user)
 
     def serve(self, request: HttpRequest, verb: Any, done: str, **arguments: Any) -> Any:
-        """Call a service as the logged-in user and say what became of it."""
-        try:
-            answer = verb(actor=request.user, at=timezone.now(), **arguments)
-        except DomainError as refusal:
-            messages.error(request, refusal.detail)
-            return None
-        messages.success(request, done)
+        """Call a service as the logged-in user and say so, ``{}`` being what it answers.
+
+        What it refuses is raised: the dialog tells it.
+        """
+        answer = verb(actor=request.user, at=timezone.now(), **arguments)
+        messages.success(request, done.format(answer))
         return answer
 
     def page_of(self, row: models.Model | None, fallback: Any = None) -> HttpResponse:

@@ -5,11 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
@@ -155,15 +153,6 @@ class RegistryAdmin(ServiceAdmin):
     def has_write_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
         """Whether the viewer could do anything here; the service says what."""
         return not roles.grants(request.user).isdisjoint(MOVING_SCOPES)
-
-    def ask(self, request: HttpRequest, verb: Any, done: str, **arguments: Any) -> Any:
-        """Call a service as the viewer and say so, ``{}`` being what it answers.
-
-        What it refuses is raised: the dialog tells it.
-        """
-        answer = verb(actor=person(request), at=timezone.now(), **arguments)
-        messages.success(request, done.format(answer))
-        return answer
 
     @staticmethod
     def is_list(request: HttpRequest) -> bool:

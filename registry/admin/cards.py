@@ -3,8 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -152,14 +154,21 @@ class AliasForm(RemarkForm):
 
     alias = forms.CharField(
         max_length=LONGEST_ALIAS, widget=UnfoldAdminTextInputWidget(),
-        help_text="Letters, digits, “_” and “-”. One that stands for another version moves. "
-        "<code>champion</code> and <code>production</code> stand for what is in production alone.",
+        help_text="Letters, digits, “_” and “-”. One that stands for another version moves.",
     )  # fmt: skip
     number = forms.IntegerField(
         label="Version number", min_value=1, max_value=LONGEST_NUMBER,
         widget=UnfoldAdminTextInputWidget({"inputmode": "numeric"}),
     )  # fmt: skip
     field_order = ["alias", "number", "reason"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        alone = ((alias,) for alias in sorted(settings.PRODUCTION_ALIASES))
+        if listed := format_html_join(", ", "<code>{}</code>", alone):
+            said = self.fields["alias"].help_text
+            told = format_html("{} For what is in production alone: {}.", said, listed)
+            self.fields["alias"].help_text = told
 
 
 class DropAliasForm(RemarkForm):

@@ -30,7 +30,7 @@ class DescribedVersions(RegistryAdmin):
         self, request: HttpRequest, verb: Any, done: str, object_id: str, **arguments: Any
     ) -> HttpResponse:
         """Call a service on the version of a page, and show the page again."""
-        self.ask(request, verb, done, version_id=self.public_id(object_id), **arguments)
+        self.serve(request, verb, done, version_id=self.public_id(object_id), **arguments)
         return self.page_of(None, object_id)
 
     @dialog_action(
@@ -42,7 +42,7 @@ class DescribedVersions(RegistryAdmin):
     )
     def attest(self, request: HttpRequest, form: AttestForm, object_id: str) -> HttpResponse:
         """Hand in what the viewer signs for."""
-        piece = self.ask(
+        piece = self.serve(
             request, services.attest_evidence, "The evidence is kept.",
             version_id=self.public_id(object_id), topic=form.cleaned_data["topic"],
             summary=form.cleaned_data["summary"], figures=form.cleaned_data["figures"],

@@ -1,8 +1,10 @@
 """Fields of the registry's dialogs: long texts, lists by line, JSON, files, and dates."""
 
 from typing import Any
+from unicodedata import normalize
 
 from django import forms
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -116,17 +118,25 @@ class FilesInput(forms.FileInput):
     allow_multiple_selected = True
 
     def __init__(self) -> None:
-        super().__init__({"class": " ".join(INPUT_CLASSES)})
+        counts = "n = $el.files.length; if (n > most) $el.value = ''"
+        super().__init__({"class": " ".join(INPUT_CLASSES), "x-on:change": counts})
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Return the input, with a line of text for its own that nobody sees or sends.
 
         Unfold's script writes the name of a chosen file into the nearest line of text, whatever
-        that is for.
+        that is for. The browser counts the files: a request with too many is refused unread.
         """
         box = super().render(name, value, attrs, renderer)
-        own = '<div><div>{}</div><input type="text" hidden disabled aria-hidden="true"></div>'
-        return format_html(own, box)
+        most = settings.DATA_UPLOAD_MAX_NUMBER_FILES
+        own = (
+            '<div x-data="{{ n: 0, most: {} }}"><div>{}</div>'
+            '<input type="text" hidden disabled aria-hidden="true">'
+            '<p aria-live="polite" style="display: none" x-show="n > most">These are '
+            '<span x-text="n"></span> files, and up to {} go at once: choose fewer, or hand them '
+            "in one by one by the API.</p></div>"
+        )
+        return format_html(own, most, box, most)
 
 
 class FilesField(forms.FileField):
@@ -141,6 +151,8 @@ class FilesField(forms.FileField):
         """Return the files; none is none where none is required."""
         files = [super(FilesField, self).clean(one, initial) for one in data or [None]]
         found = [one for one in files if one is not None]
+        for one in found:  # a Mac writes a letter and its accent as two signs
+            one.name = normalize("NFC", str(one.name))
         names = [one.name for one in found]
         if twice := {name for name in names if names.count(name) > 1}:
             raise forms.ValidationError(f"Two of these files are called {min(twice)}.")

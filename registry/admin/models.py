@@ -15,7 +15,7 @@ from crowetrade_site.core import roles
 from crowetrade_site.core.admin import ReasonForm, preformatted
 from registry import selectors, services
 from registry.admin import able
-from registry.admin.base import RegistryAdmin, dialog_action, person
+from registry.admin.base import RegistryAdmin, dialog_action
 from registry.admin.cards import (
     AliasForm,
     CardForm,
@@ -27,10 +27,9 @@ from registry.admin.cards import (
     UntagModelForm,
 )
 from registry.admin.forms import TagForm
-from registry.admin.uploading import VersionForm, store_files
+from registry.admin.uploading import VersionForm
 from registry.lifecycle import Stage
 from registry.models import ModelVersion, RegisteredModel
-from registry.services.steps import require_contributor
 
 ABOVE = (Stage.PRODUCTION, Stage.STAGING, Stage.TESTING)
 MOST_VERSIONS = 50
@@ -158,7 +157,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     ) -> HttpResponse:
         """Call a service on the model of a page, by its name, and show the page again."""
         model = self.get_object(request, object_id)
-        self.ask(request, verb, done, name=model.name if model else "", **arguments)
+        self.serve(request, verb, done, name=model.name if model else "", **arguments)
         return self.page_of(None, object_id)
 
     @dialog_action(
@@ -171,7 +170,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     )
     def register(self, request: HttpRequest, form: RegisterForm) -> HttpResponse:
         """Register a name."""
-        model = self.ask(
+        model = self.serve(
             request, services.create_model, "{} is registered, and yours.",
             name=form.cleaned_data["name"], card=form.card,
         )  # fmt: skip
@@ -201,12 +200,9 @@ class RegisteredModelAdmin(RegistryAdmin):
     def register_version(
         self, request: HttpRequest, form: VersionForm, object_id: str
     ) -> HttpResponse:
-        """Store the files, and register them."""
+        """Register the files, which the form has stored."""
         model = self.get_object(request, object_id)
-        if model is not None and (files := form.cleaned_data["files"]):
-            require_contributor(model, person(request))  # before anything is stored
-            form.keep(store_files(files, actor=person(request)))
-        version = self.ask(
+        version = self.serve(
             request, services.register_version, "{} is registered; a worker looks at its files.",
             name=model.name if model else "", source=form.cleaned_data["source"], card=form.card,
             allow_duplicate=form.cleaned_data["allow_duplicate"],
@@ -313,7 +309,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     def roll_back(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Put the earlier production version back."""
         model = self.get_object(request, object_id)
-        self.ask(
+        self.serve(
             request, services.roll_back, "The earlier version is in production again.",
             model_name=model.name if model else "", reason=form.cleaned_data["reason"],
         )  # fmt: skip
@@ -329,7 +325,7 @@ class RegisteredModelAdmin(RegistryAdmin):
     def assign_policy(self, request: HttpRequest, form: PolicyForm, object_id: str) -> HttpResponse:
         """Assign a policy."""
         model = self.get_object(request, object_id)
-        self.ask(
+        self.serve(
             request, services.assign_policy, "The policy judges from now on.",
             model_name=model.name if model else "", policy=form.cleaned_data["policy"],
             reason=form.cleaned_data["reason"],

@@ -169,7 +169,7 @@ class PromotionPolicyAdmin(RegistryAdmin):
         return self._stored(request, form)
 
     def _stored(self, request: HttpRequest, form: PolicyForm) -> HttpResponse:
-        policy = self.ask(
+        policy = self.serve(
             request, services.store_policy, "{} is in force.",
             name=form.cleaned_data["name"], text=form.cleaned_data["text"],
             reason=form.cleaned_data["reason"],

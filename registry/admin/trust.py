@@ -77,7 +77,7 @@ class TrustedTypeAdmin(RegistryAdmin):
     )
     def propose(self, request: HttpRequest, form: TypeForm) -> HttpResponse:
         """Propose a type; a refusal is told beside what was typed, which stays."""
-        made = self.ask(
+        made = self.serve(
             request, services.propose_type, "The type is proposed; somebody else approves it.",
             desk=form.cleaned_data["desk"], name=form.cleaned_data["name"],
             reason=form.cleaned_data["reason"],

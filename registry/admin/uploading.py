@@ -13,9 +13,12 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from crowetrade_site.core import storage
-from crowetrade_site.core.errors import InvalidInput
+from crowetrade_site.core.errors import DomainError, InvalidInput
 from registry import services
+from registry.admin.base import person
 from registry.admin.fields import FilesField, LinesField, ObjectField, TextField
+from registry.models import RegisteredModel
+from registry.services.steps import require_contributor
 from registry.services.versions import VersionCard
 
 FOLDER = "forms"  # under which each form's files get a folder of their own
@@ -26,8 +29,8 @@ class VersionForm(BaseDialogForm):
 
     files = FilesField(
         required=False,
-        help_text="All of them at once, from one folder; up to 100. Folders within, and files that "
-        "take long, go by <code>PUT /api/v1/files/</code> or <code>/api/v1/uploads/</code>.",
+        help_text="All of them at once, from one folder. Folders within, more files, and what "
+        "takes long go by <code>PUT /api/v1/files/</code> or <code>/api/v1/uploads/</code>.",
     )
     source = forms.CharField(
         label="or source", required=False, max_length=2000, widget=UnfoldAdminTextInputWidget(),
@@ -60,12 +63,32 @@ class VersionForm(BaseDialogForm):
         super().__init__(*args, files=kwargs["request"].FILES or None, **kwargs)
 
     def clean(self) -> dict[str, Any]:
-        """Ask for files in one way, and for none that is too large."""
+        """Ask for files in one way, and keep them whatever else is wrong: they may take long."""
         cleaned = super().clean() or self.cleaned_data
-        files, source = cleaned.get("files"), cleaned.get("source")
-        if not self.errors and bool(files) == bool(source):
+        if {"files", "source"} & self.errors.keys():
+            return cleaned
+        files, source = cleaned["files"], cleaned["source"]
+        if bool(files) == bool(source):
             raise forms.ValidationError("Choose files, or name a source: one of the two.")
+        model = RegisteredModel.objects.filter(pk=self.object_id).first()
+        if files and model is not None:
+            self._store(files, model)
         return cleaned
+
+    def _store(self, files: Sequence[UploadedFile], model: RegisteredModel) -> None:
+        """Hand files in, and name where they are by now: they are not asked for once more."""
+        actor = person(self.request)
+        try:
+            require_contributor(model, actor)  # before anything is stored
+            source = store_files(files, actor=actor)
+        except DomainError as refusal:
+            self.add_error("files", refusal.detail)
+            return
+        self.cleaned_data["source"] = source
+        self["source"].help_text = "Your files are kept here: they are not chosen again."
+        sent = self.request.POST.copy()
+        sent["source"] = source
+        self.data = sent
 
     @property
     def card(self) -> VersionCard:
@@ -73,14 +96,6 @@ class VersionForm(BaseDialogForm):
         names = ("description", "signature", "parameters", "metrics", "datasets", "code_revision",
                  "run_id")  # fmt: skip
         return VersionCard(**{name: self.cleaned_data[name] for name in names})
-
-    def keep(self, source: str) -> None:
-        """Name where files are by now, so that a refusal does not ask for them once more."""
-        self.cleaned_data["source"] = source
-        self["source"].help_text = "Your files are kept here: they are not chosen again."
-        sent = self.request.POST.copy()
-        sent["source"] = source
-        self.data = sent
 
 
 def store_files(files: Sequence[UploadedFile], *, actor: User) -> str:

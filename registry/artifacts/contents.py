@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import mmap
+import re
 import zipfile
 from codecs import BOM_UTF8
 from collections.abc import Collection
@@ -25,7 +26,7 @@ from registry.artifacts.documents import DocumentError, read_json, read_yaml
 from registry.artifacts.errors import LimitExceededError, UnreadableError
 from registry.artifacts.findings import Finding
 from registry.artifacts.limits import Limits
-from registry.artifacts.onnx_files import external_tensors, is_onnx, is_ort
+from registry.artifacts.onnx_files import is_onnx, is_ort, structure_of
 from registry.artifacts.pickles import scan_pickle
 from registry.artifacts.streams import Bounded, compression_of, expand
 from registry.artifacts.trusted import inspect_skops, is_skops
@@ -42,6 +43,8 @@ _NAMED_MAGIC = {
     b"\x0b\xfd\xae\xf8": "a program",
     b"#!": "a script",
 }
+# [project], [[package]], [tool.uv] on a line of its own
+_TABLE = re.compile(r"\s*\[{1,2} *[A-Za-z_][\w .:\"-]*\]{1,2}[ \t]*([#;].*)?\r?$", re.MULTILINE)
 
 
 class Format(StrEnum):
@@ -236,11 +239,18 @@ def _look_onnx(stream: Bounded, _: bytes, path: str, __: Limits) -> Content | No
         if not is_onnx(buffer):
             return None
         try:
-            elsewhere = external_tensors(buffer)
+            structure = structure_of(buffer)
         except UnreadableError as error:
             return Content(Format.UNKNOWN, (_unknown(path, f"onnx: {error}"),))
-    texts = [f"{name} lies in another file" for name in elsewhere]
-    return Content(Format.ONNX, tuple(Finding("external_data", path, text) for text in texts))
+    findings = [
+        Finding("external_data", path, f"{name} lies in another file")
+        for name in structure.external_tensors
+    ]
+    findings += [
+        Finding("endless_loop", path, f"{name}: no node computes in it, so nothing could end it")
+        for name in structure.idle_bodies
+    ]
+    return Content(Format.ONNX, tuple(findings))
 
 
 def mapped(stream: Bounded) -> mmap.mmap | bytes:
@@ -274,16 +284,23 @@ def _look_text(stream: Bounded, head: bytes, path: str, limits: Limits) -> Conte
 def _document(raw: bytes, text: str, limits: Limits) -> Any:
     """Return what a text says as JSON or YAML; None where it is neither.
 
-    A text that fails as YAML is only words, unless it has tags: those are meant to be obeyed.
+    A text that fails as YAML is only words, unless it has tags: those are meant to be obeyed. What
+    begins with the name of a table is TOML or INI, which are words here.
     """
+    is_table = _TABLE.match(text) is not None
     if text.lstrip()[:1] in {"{", "["}:
-        return read_json(raw, limits)
+        try:
+            return read_json(raw, limits)
+        except DocumentError:
+            if not is_table:
+                raise
     try:
-        return read_yaml(raw, limits)
+        document = read_yaml(raw, limits)
     except DocumentError as error:
         if error.code == "yaml_tag" or "!!python" in text:
             raise
         return None
+    return None if is_table else document
 
 
 def _keras_finding(document: Any, path: str) -> Finding | None:

@@ -14,7 +14,7 @@ from registry.artifacts.errors import UnreadableError
 from registry.artifacts.limits import Limits
 from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.manifest import FileEntry
-from registry.artifacts.onnx_files import external_tensors, is_onnx
+from registry.artifacts.onnx_files import is_onnx, structure_of
 from registry.artifacts.onnx_graphs import is_for_complete_rows, opsets_of, signature_of
 from registry.artifacts.onnx_writing import REFUSE
 from registry.artifacts.sandbox import Probe, ProbeStatus, Rows, run
@@ -149,12 +149,14 @@ def _fault(payload: bytes, path: str, target: Format, trusted: Collection[str]) 
         return ", ".join(f"{finding.code}: {finding.text}" for finding in findings)
     with memoryview(payload) as buffer:
         try:
-            elsewhere = external_tensors(buffer) if is_onnx(buffer) else None
+            structure = structure_of(buffer) if is_onnx(buffer) else None
         except UnreadableError as error:
             return f"what came out is no ONNX file: {error}"
-    if elsewhere is None:
+    if structure is None:
         return "what came out is no ONNX file"
-    return "what came out has tensors in other files" if elsewhere else ""
+    if structure.idle_bodies:
+        return "what came out has a loop that nothing could end"
+    return "what came out has tensors in other files" if structure.external_tensors else ""
 
 
 def _unsaid(payload: bytes, is_wanted: bool) -> str:

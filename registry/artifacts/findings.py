@@ -37,6 +37,7 @@ CODES: dict[str, Decision] = {
     "broken_pickle": Decision.REFUSED,
     "computed_global": Decision.REFUSED,
     "empty": Decision.REFUSED,
+    "endless_loop": Decision.REFUSED,
     "extension_code": Decision.REFUSED,
     "external_data": Decision.REFUSED,
     "file_size": Decision.REFUSED,

@@ -18,7 +18,7 @@ from registry.artifacts.documents import DocumentError, read_yaml
 from registry.artifacts.errors import UnreadableError, UnsafePathError
 from registry.artifacts.findings import Finding
 from registry.artifacts.limits import Limits
-from registry.artifacts.packages import ENVIRONMENTS
+from registry.artifacts.package_lists import ENVIRONMENTS
 from registry.artifacts.paths import require_safe_path
 
 FILE_NAME = "MLmodel"

@@ -1,7 +1,7 @@
 """The structure of an ONNX file, walked on the wire without building anything.
 
 What it is for: telling ONNX from other bytes, and refusing tensors whose data lie in other files,
-whose names the file chooses.
+whose names the file chooses, and loops that nothing ends.
 
 References
 ----------
@@ -12,6 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from registry.artifacts.errors import UnreadableError
 
@@ -29,7 +30,29 @@ _MESSAGES: dict[str, dict[int, str]] = {
     "tensor": {},
 }
 _IR_VERSION, _GRAPH, _OPSETS = 1, 7, 8
+_OPERATOR, _NAME = 4, {"tensor": 8, "node": 3}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_LOOPS = frozenset({"Loop", "Scan"})
+_CONSTANT = "Constant"  # no node any more, once onnxruntime has read it
+
+
+@dataclass(slots=True)
+class Structure:
+    """What of a model's parts decides whether, and how, it may be run.
+
+    Attributes
+    ----------
+    external_tensors : list of str
+        Names of the tensors whose data lie in other files.
+    idle_bodies : list of str
+        Loops whose body has no node that computes, and functions without one, which a body may
+        call. onnxruntime looks between two nodes whether it shall end: here it never does.
+    has_loops : bool
+    """
+
+    external_tensors: list[str] = field(default_factory=list)
+    idle_bodies: list[str] = field(default_factory=list)
+    has_loops: bool = False
 
 
 def fields(buffer: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
@@ -96,30 +119,48 @@ def is_ort(head: bytes | memoryview) -> bool:
     return bytes(head[4:8]) == b"ORTM"
 
 
-def external_tensors(buffer: memoryview) -> list[str]:
-    """Return the names of the tensors of a model whose data lie in other files.
+def structure_of(buffer: memoryview) -> Structure:
+    """Return what a model has that may not be, or needs care.
 
     Raises
     ------
     UnreadableError
         A part is no message, or nested too deeply.
     """
-    found: list[str] = []
+    found = Structure()
     _walk("model", buffer, found, 0)
     return found
 
 
-def _walk(message: str, buffer: memoryview, found: list[str], depth: int) -> None:
+def _walk(message: str, buffer: memoryview, found: Structure, depth: int) -> list[bool]:
+    """Take down what a message holds; return whether it computes, of an attribute each graph."""
     if depth > MAX_DEPTH:
         raise UnreadableError("nested too deeply")
     inner = _MESSAGES[message]
+    nodes: list[bool] = []
+    graphs: list[bool] = []
+    operators: set[str] = set()
     name, is_external = "", False
     for number, wire, value in fields(buffer):
         if isinstance(value, memoryview) and wire == BYTES and number in inner:
-            _walk(inner[number], value, found, depth + 1)
-        elif message == "tensor" and number == 8 and isinstance(value, memoryview):
+            within = _walk(inner[number], value, found, depth + 1)
+            nodes += within if inner[number] == "node" else []
+            graphs += within if inner[number] in {"attribute", "graph"} else []
+        elif number == _NAME.get(message) and isinstance(value, memoryview):
             name = bytes(value[:100]).decode(errors="replace")
+        elif message == "node" and number == _OPERATOR and isinstance(value, memoryview):
+            operators.add(bytes(value[:100]).decode(errors="replace"))
         elif message == "tensor":
             is_external |= number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == 1)
     if is_external:
-        found.append(name or "a tensor without name")
+        found.external_tensors.append(name or "a tensor without name")
+    if operators & _LOOPS:
+        found.has_loops = True
+        # a body that a function hands in would not stand here
+        if not graphs or not all(graphs):
+            found.idle_bodies.append(name or "a loop without name")
+    if message == "function" and not any(nodes):
+        found.idle_bodies.append("a function")
+    if message == "attribute":
+        return graphs
+    return [_CONSTANT not in operators if message == "node" else any(nodes)]

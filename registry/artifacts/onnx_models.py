@@ -20,7 +20,7 @@ from registry.artifacts.errors import (
     TooSlowError,
     UnreadableError,
 )
-from registry.artifacts.onnx_files import external_tensors, is_onnx, is_ort
+from registry.artifacts.onnx_files import is_onnx, is_ort, structure_of
 from registry.artifacts.onnx_graphs import is_for_complete_rows
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def open_onnx(content: bytes, n_threads: int = 1, seconds: float | None = None) 
     UnreadableError
         It is no ONNX file, or one that onnxruntime cannot run.
     NotAllowedError
-        Its tensors lie in other files.
+        Its tensors lie in other files, or a loop has nothing that could be ended.
     """
     session = _session(content, n_threads)
     with memoryview(content) as buffer:
@@ -182,9 +182,15 @@ def _session(content: bytes, n_threads: int) -> Any:
     with memoryview(content) as buffer:
         if not is_onnx(buffer):
             raise UnreadableError("this is no ONNX file")
-        if elsewhere := external_tensors(buffer):
-            raise NotAllowedError(f"tensors lie in other files: {', '.join(elsewhere[:5])}")
+        structure = structure_of(buffer)
+    if elsewhere := structure.external_tensors:
+        raise NotAllowedError(f"tensors lie in other files: {', '.join(elsewhere[:5])}")
+    if idle := structure.idle_bodies:
+        raise NotAllowedError(f"no node computes in a loop: {', '.join(idle[:5])}")
     options = onnxruntime.SessionOptions()
+    if structure.has_loops:
+        # what computes in a loop's body stays there: without a node in it nothing ends the loop
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = n_threads
     options.log_severity_level = 4  # what it would print, it also raises
     options.add_session_config_entry("session.load_model_format", "ONNX")

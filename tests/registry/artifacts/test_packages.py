@@ -53,6 +53,48 @@ class TestInspectPackages:
         assert found(folder_of, "conda.yaml", conda) == {}
         assert found(folder_of, "sub/python_env.yaml", python) == {}
 
+    @pytest.mark.parametrize("name", ["pyproject.toml", "sub/pyproject.toml"])
+    def test_reads_the_project_of_uv(self, folder_of, name):
+        project = '[project]\nname = "m"\nversion = "0.1.0"\nrequires-python = ">=3.11"\n'
+        project += 'dependencies = ["numpy>=2,<3", "mlflow[aws]~=3.17; os_name != \'nt\'"]\n'
+        project += '[dependency-groups]\ndev = ["pytest>=8", {include-group = "b"}]\nb = ["ruff"]\n'
+        project += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        project += "[tool.ruff]\nline-length = 100\n[tool.uv]\npackage = false\n"
+        project += 'dev-dependencies = ["mypy"]\n'
+
+        assert found(folder_of, name, project) == {}
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("uv.lock", '[[package]]\nname = "m"\nsource = { editable = "." }\n'),
+            ("setup.cfg", "[options]\ninstall_requires =\n  numpy>=2\n  pandas\n"),
+            ("pip.conf", "[global]\ntimeout = 60\nprefer-binary = \n"),
+            (".python-version", "3.11.7\n"),
+            ("settings.toml", "[own]\nx = 1\n"),
+            ("conda.yaml", "dependencies: [python>=3.9, 'python>=3.10,<3.13', python==3.11.*]"),
+            ("conda.yaml", "dependencies: [python=3.11.7=h9_cpython, numpy=2.1=py311]"),
+        ],
+    )  # fmt: skip
+    def test_takes_settings_that_name_no_source(self, folder_of, name, text):
+        assert found(folder_of, name, text) == {}
+
+    @pytest.mark.parametrize(
+        ("name", "text", "said"),
+        [
+            ("pip.conf", "[global]\nindex-url = https://corp.example/simple",
+             "--index-url https://corp.example/simple"),
+            ("pyproject.toml", '[[tool.uv.index]]\nname = "corp"\nurl = "https://corp.example/s"',
+             "https://corp.example/s"),
+            ("pyproject.toml", '[tool.uv.sources]\na = { git = "https://corp.example/a.git" }',
+             "git+https://corp.example/a.git"),
+            ("conda.yaml", "channels: [conda-forge, own]", "--channel own"),
+            ("conda.yaml", "dependencies: ['own::alpha=1']", "--channel own"),
+        ],
+    )  # fmt: skip
+    def test_remarks_on_a_source_in_any_file(self, folder_of, name, text, said):
+        assert found(folder_of, name, text) == {"foreign_package_source": said}
+
     def test_remarks_on_a_channel_and_a_lock_of_the_authors_own(self, folder_of):
         channel = "channels: ['https://corp.example/conda']"
         lock = 'version = 1\n[[package]]\nname = "a"\n'

@@ -1,0 +1,273 @@
+"""What the files of an environment ask for, read into lines as pip has them.
+
+A line is a requirement or an option of pip. What no option of pip says, such as a key that steers
+a build, is a line ``key: value``, which is none.
+
+References
+----------
+.. [1] pip, "Requirements File Format"; PEP 518, 621 and 735 (pyproject.toml).
+.. [2] MLflow, "Managing Dependencies": ``requirements.txt``, ``constraints.txt``,
+   ``python_env.yaml``, ``conda.yaml``; and, from a project of uv, ``uv.lock``,
+   ``pyproject.toml`` and ``.python-version``, of which ``uv sync --frozen`` is run.
+.. [3] uv, "Settings".
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Mapping
+from configparser import Error, RawConfigParser
+from typing import Any
+
+from registry.artifacts.documents import read_yaml
+from registry.artifacts.errors import UnreadableError
+from registry.artifacts.limits import Limits
+
+ENVIRONMENTS = frozenset({"conda.yaml", "python_env.yaml"})
+LOCK = "uv.lock"
+CHANNEL = "--channel"
+PLAIN_VERSION = re.compile(r"\d+(\.\d+){0,2}", re.ASCII)
+_HOMES = ("https://pypi.org/", "https://files.pythonhosted.org/")
+_CODING = re.compile(r"coding[:=]")
+_ENVIRONMENT_KEYS = frozenset(
+    {"name", "channels", "dependencies", "build_dependencies", "python", "prefix"}
+)
+_CHANNELS = frozenset({"conda-forge", "defaults", "nodefaults"})
+_CHANNEL = re.compile(r"[A-Za-z0-9][\w./-]*", re.ASCII)
+_CLAUSE = r"[=<>!~]{1,3} ?[\w.*+!-]+"
+_CONDA = re.compile(
+    rf"(?:(?P<channel>[A-Za-z0-9][\w./-]*)::)?(?P<name>[\w.-]+)"
+    rf"(?: ?{_CLAUSE}(?: ?[,|] ?{_CLAUSE})*(?:=[\w.*]+)?)?",
+    re.ASCII,
+)
+_NUMBERS = r"[=<>!~]{1,2} ?\d+(?:\.\d+){0,2}(?:\.\*)?"
+_CONDA_PYTHON = re.compile(rf"python(?: ?{_NUMBERS}(?:[,|]{_NUMBERS})*(?:=\w+)?)?", re.ASCII)
+# What says where a distribution comes from, in uv's sources and in its lock.
+_ADDRESSES, _FOLDERS = frozenset({"registry", "url", "git"}), frozenset({"virtual", "editable"})
+_LOCAL = frozenset({"path", "directory", "workspace"})
+_UV_REQUIREMENTS = frozenset(
+    {"dev-dependencies", "constraint-dependencies", "override-dependencies",
+     "build-constraint-dependencies", "exclude-dependencies"}
+)  # fmt: skip
+_UV_ADDRESSES = frozenset({"index-url", "extra-index-url", "find-links"})
+_UV_HARMLESS = frozenset(
+    {"package", "managed", "default-groups", "dependency-groups", "conflicts", "environments",
+     "required-environments", "required-version", "resolution", "fork-strategy", "prerelease",
+     "exclude-newer", "index-strategy", "link-mode", "compile-bytecode", "python-preference",
+     "python-downloads", "no-build", "no-build-package", "no-binary", "no-binary-package",
+     "no-index", "no-sources", "offline", "reinstall", "upgrade"}
+)  # fmt: skip
+_PIP_HARMLESS = frozenset(
+    {"timeout", "retries", "quiet", "verbose", "no-color", "no-input", "no-cache-dir", "format",
+     "disable-pip-version-check", "require-virtualenv", "progress-bar"}
+)  # fmt: skip
+_SETUP_ADDRESSES = frozenset({"index-url", "find-links", "dependency-links"})
+_SETUP_REQUIREMENTS = frozenset({"install-requires", "setup-requires", "tests-require"})
+
+
+def lines_of(name: str, raw: bytes, limits: Limits) -> Iterator[str]:
+    """Yield what a file of an environment asks for.
+
+    Parameters
+    ----------
+    name : str
+        A key of `READERS`.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        It cannot be read, or not in one way alone.
+    """
+    reader = READERS[name]
+    if name.endswith(".yaml"):
+        document = read_yaml(raw, limits)
+        return reader(document if isinstance(document, Mapping) else {})
+    text = raw.removeprefix(BOM_UTF8).decode()
+    return reader(tomllib.loads(text) if name.endswith((".toml", ".lock")) else text)
+
+
+def _requirements(text: str) -> Iterator[str]:
+    """Yield the logical lines of a requirements file, without comments.
+
+    Raises
+    ------
+    UnreadableError
+        It names an encoding, or a comment goes on in the next line: pip and others read that file
+        in different ways.
+    """
+    begun = ""
+    for number, line in enumerate(text.splitlines()):
+        if number < 2 and _CODING.search(line):
+            raise UnreadableError("it names an encoding of its own")
+        if line.endswith("\\"):
+            if "#" in line:
+                raise UnreadableError("a comment that goes on in the next line")
+            begun += line.rstrip("\\")
+            continue
+        plain = " ".join((begun + line).split())
+        begun = ""
+        if plain := re.sub(r"(^| )#.*", "", plain).strip():
+            yield plain
+    if begun:
+        raise UnreadableError("its last line goes on")
+
+
+def _python_env(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what python_env.yaml has installed, and keys that may steer it."""
+    yield from _unknown_keys(document)
+    for key in ("build_dependencies", "dependencies"):
+        for one in _listed(document.get(key)):
+            yield from _requirements(str(one))
+
+
+def _conda(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what conda.yaml has installed by pip, its channels, and keys that may steer it."""
+    yield from _unknown_keys(document)
+    for channel in map(str, _listed(document.get("channels"))):
+        if not _CHANNEL.fullmatch(channel):
+            yield f"--index-url {channel}"
+        elif channel not in _CHANNELS:
+            yield f"{CHANNEL} {channel}"
+    for one in _listed(document.get("dependencies")):
+        if isinstance(one, Mapping):
+            yield from (f"dependencies: {key}" for key in one if key != "pip")
+            for line in _listed(one.get("pip")):
+                yield from _requirements(str(line))
+            continue
+        found = _CONDA.fullmatch(str(one))
+        if not found or (found["name"].lower() == "python" and not _is_python(found[0])):
+            yield f"dependencies: {one}"
+        elif found["channel"] and found["channel"] not in _CHANNELS:
+            yield f"{CHANNEL} {found['channel']}"
+
+
+def _is_python(spec: str) -> bool:
+    """Return whether conda's spec of Python is of plain versions: it gets into a Dockerfile."""
+    return _CONDA_PYTHON.fullmatch(spec.rpartition("::")[2].lower()) is not None
+
+
+def _unknown_keys(document: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{key}: {document[key]}" for key in document if key not in _ENVIRONMENT_KEYS)
+    python = document.get("python")
+    if python is not None and not PLAIN_VERSION.fullmatch(str(python)):
+        yield f"python: {python}"
+
+
+def _python_version(text: str) -> Iterator[str]:
+    """Yield what of .python-version is no plain version."""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if not PLAIN_VERSION.fullmatch(line):
+            yield f".python-version: {line}"
+
+
+def _project(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what pyproject.toml asks for, to build it and to run it."""
+    project, build = _table(document, "project"), _table(document, "build-system")
+    groups = [_table(project, "optional-dependencies"), _table(document, "dependency-groups")]
+    lists = [build.get("requires"), project.get("dependencies")]
+    for listed in (*lists, *(one for group in groups for one in group.values())):
+        yield from _strings(listed)
+    for key in build.keys() - {"requires", "build-backend"}:
+        yield f"build-system.{key}: {build[key]}"
+    yield from _uv(_table(_table(document, "tool"), "uv"))
+
+
+def _uv(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what settings of uv ask for; those that are not known to be harmless as they are."""
+    for key, value in settings.items():
+        if key in _UV_REQUIREMENTS:
+            yield from _strings(value)
+        elif key in _UV_ADDRESSES:
+            yield from (f"--{key} {one}" for one in _listed(value))
+        elif key in {"index", "sources"}:
+            yield from _sources(value)
+        elif key == "extra-build-dependencies" and isinstance(value, Mapping):
+            yield from (line for listed in value.values() for line in _strings(listed))
+        elif key == "pip" and isinstance(value, Mapping):
+            yield from _uv(value)
+        elif key not in _UV_HARMLESS:
+            yield f"tool.uv.{key}: {value}"
+
+
+def _sources(node: Any) -> Iterator[str]:
+    """Yield where distributions come from, if not from the Python Package Index or the project."""
+    if isinstance(node, list):
+        for one in node:
+            yield from _sources(one)
+    if not isinstance(node, Mapping):
+        return
+    for key, value in node.items():
+        is_text = isinstance(value, str)
+        if is_text and key in _ADDRESSES:
+            if "://" not in value:
+                yield f"{key}: {value}"
+            elif not value.startswith(_HOMES):
+                yield f"git+{value}" if key == "git" else value
+        elif (is_text and key in _FOLDERS and value != ".") or (
+            key in _LOCAL and isinstance(value, str | bool)
+        ):
+            yield f"{key}: {value}"
+        else:
+            yield from _sources(value)
+
+
+def _pip_settings(text: str) -> Iterator[str]:
+    """Yield what settings of pip say, as its options."""
+    for _, key, value in _settings(text):
+        if key not in _PIP_HARMLESS:
+            yield from (f"--{key} {one}".strip() for one in value.split("\n"))
+
+
+def _setup(text: str) -> Iterator[str]:
+    """Yield what setuptools would fetch."""
+    for section, key, value in _settings(text):
+        lines = [" ".join(line.split()) for line in value.splitlines() if line.strip()]
+        if key in _SETUP_ADDRESSES:
+            yield from (f"--find-links {line}" for line in lines)
+        elif section == "options.extras_require" or key in _SETUP_REQUIREMENTS:
+            yield from (line for line in lines if line != "file: requirements.txt")
+
+
+def _settings(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield section, key and value of an INI file, keys with dashes."""
+    parser = RawConfigParser()
+    try:
+        parser.read_string(text)
+    except Error as error:
+        raise UnreadableError(str(error)) from error
+    for section, pairs in parser.items():
+        for key, value in pairs.items():
+            yield section, key.replace("_", "-"), value or ""
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield the requirements in a list, each on one line."""
+    yield from (" ".join(one.split()) for one in _listed(value) if isinstance(one, str))
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+READERS: dict[str, Callable[[Any], Iterator[str]]] = {
+    "requirements.txt": _requirements,
+    "constraints.txt": _requirements,
+    "conda.yaml": _conda,
+    "python_env.yaml": _python_env,
+    LOCK: _sources,
+    "pyproject.toml": _project,
+    "uv.toml": _uv,
+    ".python-version": _python_version,
+    "pip.conf": _pip_settings,
+    "pip.ini": _pip_settings,
+    "setup.cfg": _setup,
+}
