@@ -20,6 +20,7 @@ N = 150
 
 @pytest.mark.slow
 class TestExperiments:
+    @pytest.mark.long
     @pytest.mark.parametrize("scene", ALIKE.values(), ids=range(len(ALIKE)))
     def test_find_no_difference_of_arms_that_are_alike(self, scene):
         found = [simulated(plan_of(is_seen=True), scene, 10_000 + seed) for seed in range(N)]
