@@ -225,7 +225,11 @@ _ALWAYS = ((GateKind.ARTIFACT_SCAN, _scan), (GateKind.INTEGRITY, _integrity))
 def _schema(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
     if version.has_signature:
         return Outcome.MET, "inputs and outputs are described"
-    return Outcome.NOT_MET, "the version does not say what goes in and what comes out"
+    reason = (
+        "the version does not say what goes in and what comes out; register its files once more, "
+        "with a signature"
+    )
+    return Outcome.NOT_MET, reason
 
 
 def _card(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
