@@ -306,7 +306,7 @@ def reach_production_by_two_approvals_and_an_operator():
     with refusal("INVALID_STATE_TRANSITION", "0 of 2 approvals"):
         client.transition_model_version_stage("fx", "1", "Production", True)
     ask("approve", "fx", 2)
-    with refusal("PERMISSION_DENIED", "operator"):
+    with refusal("PERMISSION_DENIED", "Operators"):
         client.transition_model_version_stage("fx", "1", "Production", True)
     with key_of(ask("key", "operator")):
         moved = client.transition_model_version_stage("fx", "1", "Production", True)
