@@ -1,7 +1,8 @@
 """The page of a run in the admin: live progress, then what came out."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib import messages
@@ -15,6 +16,8 @@ from backtests.lifecycle import RUNS, RunStatus
 from backtests.models import Run
 from crowetrade_site.core.admin import ServiceAdmin
 from crowetrade_site.core.errors import DomainError
+
+Found = TypeVar("Found")
 
 
 class RunPage(ServiceAdmin):
@@ -47,9 +50,9 @@ class RunPage(ServiceAdmin):
         return {
             "run": row,
             "study": study,
-            "replay": self._replay(request, row),
+            "replay": self._readable(request, row, selectors.get_replay),
             "unit": selectors.unit_of_progress(row),
-            "sheet": self._sheet(request, row),
+            "sheet": self._readable(request, row, selectors.get_tearsheet),
             "share": self._share(row, study),
             "wait": self._wait(row),
             "is_over": row.status in RUNS.terminal,
@@ -67,19 +70,12 @@ class RunPage(ServiceAdmin):
         return selectors.get_wait(run) if run.status == RunStatus.QUEUED else None
 
     @staticmethod
-    def _sheet(request: HttpRequest, run: Run) -> selectors.Tearsheet | None:
-        """Return a run's tear sheet; one that cannot be read must not take its page away."""
+    def _readable(
+        request: HttpRequest, run: Run, read: Callable[[Run], Found | None]
+    ) -> Found | None:
+        """Return what a run's files say; those that cannot be read must not take its page away."""
         try:
-            return selectors.get_tearsheet(run)
-        except DomainError as refusal:
-            messages.error(request, refusal.detail)
-            return None
-
-    @staticmethod
-    def _replay(request: HttpRequest, run: Run) -> selectors.Replay | None:
-        """Return what a replay found; as with a tear sheet, its page stays where files cannot."""
-        try:
-            return selectors.get_replay(run)
+            return read(run)
         except DomainError as refusal:
             messages.error(request, refusal.detail)
             return None

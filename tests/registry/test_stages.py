@@ -24,7 +24,7 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import selectors, services
 from registry.lifecycle import RequestStatus, Stage, VersionStatus
-from registry.models import ModelVersion
+from registry.models import ModelVersion, RegisteredModel
 from registry.services import steps
 from tests.factories.registry import (
     attest_drill,
@@ -268,6 +268,16 @@ class TestRollBack:
         second.refresh_from_db()
         assert second.was_production_at is None
 
+    def passed_over_for_an_older_one(self, author, *, at, **asked):
+        """Have one that was in production long before; roll back to it, and return what is told."""
+        model = RegisteredModel.objects.get(name=asked["model_name"])
+        oldest = model_version(author, model=model, stage=OLD)
+        ModelVersion.objects.filter(pk=oldest.pk).update(
+            was_production_at=at - timedelta(days=999), left_development_at=at
+        )
+        assert services.roll_back(**asked | {"at": at}).pk == oldest.pk
+        return json.loads(AuditEvent.objects.latest("id").canonical)["after"]["passed_over"]
+
     def test_passes_over_what_is_known_to_look_ahead(self, author, make_user, at):
         model, first, _, operator = self.in_production_twice(author, make_user, at)
         found = {"of": "r1", "n_cuts": 9, "n_differing": 3, "n_responding": 9}
@@ -276,13 +286,8 @@ class TestRollBack:
 
         with pytest.raises(GateNotMet, match=r"No earlier version of .* it looks ahead"):
             services.roll_back(**asked)
-        oldest = model_version(author, model=model, stage=OLD)
-        ModelVersion.objects.filter(pk=oldest.pk).update(
-            was_production_at=at - timedelta(days=999), left_development_at=at
-        )
-        assert services.roll_back(**asked).pk == oldest.pk
+        told = self.passed_over_for_an_older_one(author, **asked)
 
-        told = json.loads(AuditEvent.objects.latest("id").canonical)["after"]["passed_over"]
         assert list(told) == [str(first.public_id)]
         assert "3 of 9 cuts" in told[str(first.public_id)]
 
@@ -300,13 +305,8 @@ class TestRollBack:
 
         with pytest.raises(GateNotMet, match=f"No earlier version of .*{said}"):
             services.roll_back(**asked)
-        oldest = model_version(author, model=model, stage=OLD)
-        ModelVersion.objects.filter(pk=oldest.pk).update(
-            was_production_at=at - timedelta(days=999), left_development_at=at
-        )
-        assert services.roll_back(**asked).pk == oldest.pk
+        told = self.passed_over_for_an_older_one(author, **asked)
 
-        told = json.loads(AuditEvent.objects.latest("id").canonical)["after"]["passed_over"]
         assert said in told[str(first.public_id)]
 
     def climbed_by_requests(self, author, make_user, at, *, failed=()):
