@@ -347,8 +347,9 @@ class _Site:
         self.port = free_port()
         argv = (
             sys.executable, "-m", "gunicorn", "crowetrade_site.wsgi:application",
-            "--bind", f"{HOST}:{self.port}", "--worker-class", "gthread", "--workers", str(workers),
-            "--threads", "4", "--no-control-socket", "--log-level", "warning",
+            "--bind", f"{HOST}:{self.port}", "--no-control-socket", "--log-level", "warning",
+            "--worker-class", "crowetrade_site.web.BalancedWorker",
+            "--workers", str(workers), "--threads", "4",
         )  # fmt: skip
         process = subprocess.Popen(argv, env=self.environment)
         self.pid = process.pid

@@ -136,7 +136,8 @@ class _Site:
         self._start("upkeep", *CELERY, *_queues("upkeep", 3), *beat)
         self._start(
             "web", sys.executable, "-m", "gunicorn", "crowetrade_site.wsgi:application", "--bind",
-            ADDRESS, "--worker-class", "gthread", "--threads", "4", "--no-control-socket",
+            ADDRESS, "--worker-class", "crowetrade_site.web.BalancedWorker", "--threads", "4",
+            "--no-control-socket",
         )  # fmt: skip
         self.run(_spec(100, 0))  # whoever comes first compiles
         self.run(_spec(2_000, 0))

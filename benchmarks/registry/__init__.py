@@ -5,8 +5,8 @@
     python -m benchmarks registry --only load        requests, load or upload alone
     python -m benchmarks registry --only keys        searches by keys and walked, by size
 
-A web server as `manage.py serve` starts it (two gthread processes) on a loopback port, with a home
-folder and a database that are thrown away; `DATABASE_URL` chooses the server, else it is the
+A web server as `manage.py serve` starts it (two workers of four threads) on a loopback port, with
+a home folder and a database that are thrown away; `DATABASE_URL` chooses the server, else it is the
 embedded one. Eight clients keep a connection each. They ask twice: as fast as they are answered,
 where what is measured is how long two processors take for eight requests at once, and each at a
 steady pace, as people and programs do. Of several rounds the least counts, for each figure.

@@ -21,7 +21,8 @@ def web(folder: str) -> Iterator[subprocess.Popen[bytes]]:
     host, port = ADDRESS
     argv = [
         *(sys.executable, "-m", "gunicorn", "crowetrade_site.wsgi:application"),
-        *("--bind", f"{host}:{port}", "--no-control-socket", "--worker-class", "gthread"),
+        *("--bind", f"{host}:{port}", "--no-control-socket"),
+        *("--worker-class", "crowetrade_site.web.BalancedWorker"),
         *("--workers", "2", "--threads", "4", "--timeout", "60", "--keep-alive", "60"),
     ]
     with Path(folder, "web.log").open("wb") as log:

@@ -94,7 +94,8 @@ def web(host: str, port: int, workers: int) -> Child:
     argv = [
         *(sys.executable, "-m", "gunicorn", "crowetrade_site.wsgi:application"),
         *("--bind", authority(host, port), "--no-control-socket"),
-        *("--worker-class", "gthread", "--workers", str(workers), "--threads", "4"),
+        *("--worker-class", "crowetrade_site.web.BalancedWorker"),
+        *("--workers", str(workers), "--threads", "4"),
         *("--timeout", "60", "--graceful-timeout", "10"),
     ]
     reach = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared only

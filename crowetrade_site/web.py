@@ -1,0 +1,80 @@
+"""The web server's workers: each takes a connection only if no other has less to do.
+
+The kernel gives a new connection to whichever worker asks first, and a connection that is kept open
+stays where it came. Eight clients on two workers so end six to two as often as four to four, and
+those of the crowded worker wait three times as long while the other has nothing to do.
+"""
+
+import mmap
+import os
+import struct
+import time
+from typing import Any, Final
+
+from gunicorn.workers.gthread import ThreadWorker
+
+_ROW: Final = struct.Struct("=ii")  # pid, load
+_ROWS: Final = 256  # more than live at a time: a worker's row is its number in order of birth
+_CROWDED: Final = 1_000_000  # load of a worker whose threads are all at work, over any other
+_PATIENCE: Final = 20  # times that a connection is left to somebody with less to do
+_PAUSE: Final = 0.0005  # seconds
+
+_loads = mmap.mmap(-1, _ROW.size * _ROWS)  # made before the workers are forked: all share it
+
+
+class BalancedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """A worker with threads that leaves a connection to a sibling who has fewer."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._left = 0
+
+    def init_process(self) -> None:
+        """Tell the siblings of this process."""
+        self._tell()
+        super().init_process()
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection, or leave it for a moment to who has less to do."""
+        if self._left < _PATIENCE and self._least_of_siblings() < self._load():
+            self._left += 1
+            time.sleep(_PAUSE)
+            return
+        self._left = 0
+        super().accept(listener)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a request to a thread."""
+        super().enqueue_req(conn)
+        self._tell()
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Keep or close the connection of a request that was answered."""
+        super().finish_request(conn, fs)
+        self._tell()
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close connections that were silent for too long."""
+        super().murder_keepalived(force)
+        self._tell()
+
+    def _load(self) -> int:
+        at_work = self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns)
+        return int(self.nr_conns) + (_CROWDED if at_work >= self.cfg.threads else 0)
+
+    def _tell(self) -> None:
+        _ROW.pack_into(_loads, self.age % _ROWS * _ROW.size, os.getpid(), self._load())
+
+    def _least_of_siblings(self) -> int:
+        """Return the least load of another worker that lives."""
+        nobody = {0, os.getpid()}
+        loads = sorted((load, pid) for pid, load in _ROW.iter_unpack(_loads) if pid not in nobody)
+        return next((load for load, pid in loads if _lives(pid)), 2 * _CROWDED)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
