@@ -22,7 +22,7 @@ _PAUSE: Final = 0.0005  # seconds
 _loads = mmap.mmap(-1, _ROW.size * _ROWS)  # made before the workers are forked: all share it
 
 
-class BalancedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+class BalancedWorker(ThreadWorker):
     """A worker with threads that leaves a connection to a sibling who has fewer."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
