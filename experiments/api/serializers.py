@@ -286,7 +286,10 @@ class AnalysisDetail(AnalysisRow):
         "was not computed. Where shares depend on a context, contexts has the primary metric "
         "within each, which makes no winner."
     )
-    decision = serializers.JSONField(help_text="verdict, reason, winner, guardrails")
+    decision = serializers.JSONField(
+        help_text="verdict, reason, winner, guardrails; of several primary metrics won_on: those "
+        "on which the winner is better."
+    )
     analysis_problem = serializers.JSONField(
         source="experiment.analysis_problem",
         allow_null=True,

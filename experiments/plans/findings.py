@@ -233,7 +233,8 @@ class Findings:
     Attributes
     ----------
     n_periods, horizon : int
-        Periods in which a challenger was compared with the control, and those planned.
+        Periods in which a challenger was compared with the control (of several primary metrics on
+        that with the fewest), and those planned.
     n_seen : int
         Periods with outcomes of any arm.
     first_look : int
@@ -275,14 +276,21 @@ class Findings:
 
     @property
     def primary(self) -> MetricFindings:
-        """The metric that decides."""
-        return next(metric for metric in self.metrics if metric.role == "primary")
+        """The metric that decides; of several the first."""
+        return self.primaries[0]
+
+    @property
+    def primaries(self) -> list[MetricFindings]:
+        """The metrics that decide."""
+        return [metric for metric in self.metrics if metric.role == "primary"]
 
     @property
     def is_early(self) -> bool:
-        """Whether the first look at the primary metric is yet to come."""
+        """Whether the first look at the primary metrics is yet to come."""
         return self.n_periods < self.first_look and not any(
-            one.is_known or one.is_withheld for one in self.primary.comparisons
+            one.is_known or one.is_withheld
+            for metric in self.primaries
+            for one in metric.comparisons
         )
 
     @property

@@ -154,4 +154,15 @@ def _sentence(
         f"the chance is {write_share(power)}, and {least} is seen with that of "
         f"{write_share(asked.power)}. Of one look at the end; to look all the time takes somewhat "
         "more."
+        f"{_of_several(plan)}"
     )
+
+
+def _of_several(plan: ExperimentPlan) -> str:
+    """Return of which of several primary metrics the figures are; empty of a single one."""
+    if len(plan.primaries) == 1:
+        return ""
+    more = ""
+    if plan.analysis.winner_needs == "all":
+        more = " To be better on all of them takes more than on any by itself."
+    return f" Of {plan.primary.name}, the first primary metric.{more}"
