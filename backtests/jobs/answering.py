@@ -75,6 +75,9 @@ def plan_of(
             f"{plan.analysis.correction} is of experiments that run"
         )
         raise InvalidInput.of([{"path": "replay.analysis.correction", "message": said}])
+    if plan.analysis.prior is not None:
+        said = "a replay starts nothing that could be pinned; state prior_deviation instead"
+        raise InvalidInput.of([{"path": "replay.analysis.prior", "message": said}])
     return plan
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from experiments.plans.prior_spec import PriorSpec
 from experiments.plans.sections import MOST_PERIODS, Positive, Section
 
 _LEAST_PERIODS = 20
@@ -105,6 +106,12 @@ class AnalysisSpec(Section):
         description="Standard deviation of the differences one expects, for the Bayesian figures; "
         "by default they say nothing beyond the data.",
     )
+    prior: PriorSpec | None = Field(
+        default=None,
+        description="Of the Bayesian figures of the primary metrics: the law of the differences "
+        "that concluded experiments found. It is read and pinned at the start. No interval and no "
+        "verdict reads it.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -175,6 +182,12 @@ class AnalysisSpec(Section):
                 f"fixed_horizon) or e-values (asymptotic), and {self.method} has neither: take "
                 "holm, or another method"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_prior(self) -> Self:
+        if self.prior is not None and self.prior_deviation is not None:
+            raise ValueError("prior and prior_deviation are two priors: leave one out")
         return self
 
     @property

@@ -27,6 +27,7 @@ from experiments.plans.looks import looks_of, or_newest, sequence_of
 from experiments.plans.methods import RARE, bound_of, futile_looks, intervals_of, p_value_of
 from experiments.plans.mixes import is_mix, why_undecided, why_units_undecided
 from experiments.plans.observed import Observed
+from experiments.plans.priors import prior_of
 from experiments.plans.sections import MetricSpec
 from experiments.plans.units import (
     clustered_sequence,
@@ -39,7 +40,6 @@ from experiments.statistics.clusters import UnitTable
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import NotComputedError, StatisticsError
 from experiments.statistics.estimates import Estimate
-from experiments.statistics.posteriors import Normal
 from experiments.statistics.quantiles import quantile_difference
 from experiments.statistics.sequential import Sequence as Intervals
 from experiments.statistics.sketches import QuantileSketch
@@ -301,9 +301,8 @@ def _bayesian(
     """Return the chance that the challenger is better, and what choosing it would cost if not."""
     if found is None:
         return {}
-    prior = None if asked.prior_deviation is None else Normal(0.0, asked.prior_deviation)
     try:
-        effect = normal_effect(*found, prior=prior)
+        effect = normal_effect(*found, prior=prior_of(asked, metric.name))
     except StatisticsError:
         return {}
     is_more = metric.direction == "increase"

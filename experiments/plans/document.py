@@ -35,6 +35,7 @@ _LEARNED: Final[dict[str, dict[str, Any]]] = {
     "analysis": {
         "correction_over": "metric", "look_shares": None, "spending": "obrien_fleming",
         "spending_exponent": None, "futility": None, "winner_needs": "any",
+        "prior": None,
     },
     "allocation": {"window": None, "context": None, "policy_settings": {}},
 }  # fmt: skip
@@ -89,6 +90,11 @@ class ExperimentPlan(Section):
         default=None,
         description="What is thought beforehand: how long the experiment takes, and what it can "
         "show, follows from it. No analysis reads it.",
+    )
+    tags: list[Name] = Field(
+        default=[],
+        max_length=20,
+        description="By which later plans find it, for their priors.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63)
 
@@ -322,9 +328,9 @@ class ExperimentPlan(Section):
     def document(self) -> dict[str, Any]:
         """Return the document that is stored, with its defaults."""
         counted_by = "exposure" if self.counts_by_exposure else "outcome"
-        whole = self.model_dump(mode="json") | {"counted_by": counted_by}
-        for key in ("assumptions", "units"):
-            if whole[key] is None:
+        whole = self.model_dump(mode="json", by_alias=True) | {"counted_by": counted_by}
+        for key in ("assumptions", "units", "tags"):
+            if not whole[key]:
                 del whole[key]
         for metric in whole["metrics"]:
             for key, usual in _LEARNED_OF_METRICS.items():
