@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.plans.assumed import assumed_findings
 from experiments.plans.comparing import in_time, sentence, unless
 from experiments.plans.contexts import context_findings, context_notes, n_compared, of_the_plan
 from experiments.plans.correcting import corrected_findings
@@ -87,6 +88,9 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     ]
     notes += _after_the_plan(plan, n_periods) + _futile(plan, primaries)
     notes += _repeated(plan, observed) + context_notes(plan, table, observed)
+    assumed = assumed_findings(plan, table, observed)
+    if assumed is not None and assumed.is_off:
+        notes.append(assumed.sentence)
     return Findings(
         n_periods=n_periods,
         horizon=plan.analysis.horizon_periods,
@@ -100,6 +104,7 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         n_late=observed.n_late,
         notes=list(dict.fromkeys(notes)),
         contexts=within,
+        assumed=assumed,
         gives_up=plan.analysis.futility == "stop" and _is_futile(plan, primaries),
     )
 

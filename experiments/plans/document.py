@@ -38,6 +38,7 @@ _LEARNED: Final[dict[str, dict[str, Any]]] = {
         "prior": None,
     },
     "allocation": {"window": None, "context": None, "policy_settings": {}},
+    "assumptions": {"missing": 0.0},
 }  # fmt: skip
 _LEARNED_OF_METRICS: Final[dict[str, Any]] = {"question": "superior", "factor_mean": None}
 
@@ -337,7 +338,7 @@ class ExperimentPlan(Section):
                 if metric[key] == usual:
                     del metric[key]
         for part, learned in _LEARNED.items():
-            for key, usual in learned.items():
+            for key, usual in learned.items() if part in whole else ():
                 if whole[part][key] == usual:
                     del whole[part][key]
         return whole

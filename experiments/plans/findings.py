@@ -227,6 +227,62 @@ class ContextFindings:
 
 
 @dataclass(frozen=True, slots=True)
+class AssumptionCheck:
+    """One assumption of a plan beside what came.
+
+    Attributes
+    ----------
+    name : str
+        As in the plan. `units_per_period` are those that take part and report.
+    assumed, seen, lower, upper : float
+        What came with an interval of 95 %.
+    is_off : bool
+        The assumption lies outside of it, and by more than would matter.
+    """
+
+    name: str
+    assumed: float
+    seen: float
+    lower: float
+    upper: float
+    is_off: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedFindings:
+    """What the plan assumes of the first primary metric, held against what came.
+
+    Attributes
+    ----------
+    n_periods : int
+        That were looked at.
+    arm : str
+        Of several challengers of a shadow experiment the one that takes longest; empty of others.
+    periods, periods_assumed : int or None
+        That the effect takes by what came, and by what was assumed; on the clock, those without
+        outcomes included.
+    power_at_horizon, detectable_effect : float or None
+        In the planned periods, by what came.
+    sentence : str
+        The same in words.
+    """
+
+    n_periods: int
+    arm: str
+    checks: Sequence[AssumptionCheck]
+    periods: int | None
+    periods_assumed: int
+    power_at_horizon: float | None
+    detectable_effect: float | None
+    sentence: str
+
+    @property
+    def is_off(self) -> bool:
+        """Whether some assumption is off."""
+        return any(one.is_off for one in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """One analysis of an experiment, whole.
 
@@ -245,6 +301,8 @@ class Findings:
         Of a plan whose shares depend on a context.
     gives_up : bool
         The plan ends where every comparison is futile, and that is so.
+    assumed : AssumedFindings or None
+        Of a plan with assumptions, once enough has come.
     """
 
     n_periods: int
@@ -260,6 +318,7 @@ class Findings:
     notes: Sequence[str] = field(default=())
     contexts: Sequence[ContextFindings] = field(default=())
     gives_up: bool = False
+    assumed: AssumedFindings | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings as a document of plain values.
@@ -272,6 +331,8 @@ class Findings:
             del whole["contexts"]
         if not self.gives_up:
             del whole["gives_up"]
+        if self.assumed is None:
+            del whole["assumed"]
         return whole
 
     @property

@@ -169,6 +169,11 @@ class AssumptionSpec(Section):
     autocorrelation: Annotated[float, Field(gt=-1, lt=1)] = Field(
         default=0.0, description="Of a shadow experiment: of neighboring differences."
     )
+    missing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Share that brings nothing: of periods, those without outcomes of both arms "
+        "(shadow); of units, those that never report (assigned).",
+    )
     power: Annotated[float, Field(ge=0.5, lt=1)] = Field(
         default=0.8, description="Chance of seeing the effect."
     )

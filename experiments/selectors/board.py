@@ -125,7 +125,9 @@ def get_board(experiment: Experiment) -> Board:
         n_periods=n_periods,
         percent=min(100, round(100 * n_periods / horizon)),
         progress=_progress(n_periods, plan),
-        detectability=what_it_shows(plan),
+        detectability=" ".join(
+            filter(None, [what_it_shows(plan), (found.get("assumed") or {}).get("sentence")])
+        ),
         arms=_arms(
             experiment, plan, primary, shares[-1].weights if shares else plan.weights,
             found.get("mismatch"),

@@ -54,6 +54,7 @@ class Command(DomainCommand):
                 "analysis": last and {"number": last.number, "decision": last.decision},
                 "analysis_problem": experiment.analysis_problem,
                 "differences": list(differences),
+                "assumed": last.findings.get("assumed") if last else None,
                 "notes": notes,
             }
         )

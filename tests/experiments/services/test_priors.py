@@ -1,5 +1,7 @@
 """Priors at the start: resolved once, pinned, audited, refused where there is too little."""
 
+import json
+
 import pytest
 
 from crowetrade_site.core import canonical
@@ -60,7 +62,7 @@ class TestStartExperiment:
         event = AuditEvent.objects.get(
             object_id=str(made.public_id), verb="experiments.experiment.started"
         )
-        (told,) = event.after["priors"]
+        (told,) = json.loads(event.canonical)["after"]["priors"]
         assert (told["digest"], told["n_experiments"]) == (pinned["digest"], 5)
         concluded(owner, 0.02, 10, tags=["momentum"])
         made.refresh_from_db()
