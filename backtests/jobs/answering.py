@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backtests.jobs.pairing import Paired
 from crowetrade_site.core import documents
+from crowetrade_site.core.errors import InvalidInput
 from experiments.plans import Comparison, Decision, ExperimentPlan, Findings, MetricFindings
 from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
@@ -28,6 +29,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 METRIC = "return"
+CORRECTIONS = ("bonferroni", "holm", "none")
 MOST_PERIODS = 100_000  # that a plan can have
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _MOST_UNITS = 999_999
@@ -53,7 +55,7 @@ def plan_of(
         The analysis is no valid one; paths begin with ``replay`` (422).
     """
     horizon = {"horizon_periods": max(2, min(n_periods, MOST_PERIODS))}
-    return documents.parse(
+    plan = documents.parse(
         ExperimentPlan,
         {
             "name": "replay",
@@ -67,6 +69,16 @@ def plan_of(
         },
         within="replay",
     )
+    if plan.analysis.correction not in CORRECTIONS:
+        said = (
+            f"a replay judges every look as it came, and knows {', '.join(CORRECTIONS)}; "
+            f"{plan.analysis.correction} is of experiments that run"
+        )
+        raise InvalidInput.of([{"path": "replay.analysis.correction", "message": said}])
+    if plan.analysis.prior is not None:
+        said = "a replay starts nothing that could be pinned; state prior_deviation instead"
+        raise InvalidInput.of([{"path": "replay.analysis.prior", "message": said}])
+    return plan
 
 
 def _duration(seconds: int) -> str:

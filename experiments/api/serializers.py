@@ -133,9 +133,18 @@ class SizingRow(serializers.Serializer[Sizing]):
         allow_null=True,
         help_text="Of all arms together, in periods that are alike; null of a shadow experiment.",
     )
-    periods = serializers.IntegerField(help_text="That it takes.")
+    periods = serializers.IntegerField(help_text="That it takes, with outcomes of both arms.")
+    elapsed_periods = serializers.IntegerField(
+        help_text="That it takes with those that bring nothing, by assumptions.missing."
+    )
     power_at_horizon = serializers.FloatField()
     detectable_effect = serializers.FloatField(help_text="In the planned periods.")
+    first_look = serializers.IntegerField(help_text="Periods before the first interval.")
+    first_look_effect = serializers.FloatField(
+        allow_null=True,
+        help_text="Least effect that the plan's interval shows then, with the power that is asked "
+        "for; null of the method betting.",
+    )
     sentence = serializers.CharField(help_text="The same in words.")
 
 
@@ -284,9 +293,13 @@ class AnalysisDetail(AnalysisRow):
     findings = serializers.JSONField(
         help_text="Metrics with arms, comparisons and intervals; null with because where a figure "
         "was not computed. Where shares depend on a context, contexts has the primary metric "
-        "within each, which makes no winner."
+        "within each, which makes no winner. Of a plan with assumptions assumed holds them against "
+        "what came, and says how long it takes by that."
     )
-    decision = serializers.JSONField(help_text="verdict, reason, winner, guardrails")
+    decision = serializers.JSONField(
+        help_text="verdict, reason, winner, guardrails; of several primary metrics won_on: those "
+        "on which the winner is better."
+    )
     analysis_problem = serializers.JSONField(
         source="experiment.analysis_problem",
         allow_null=True,

@@ -118,6 +118,7 @@ def _look(experiment: Experiment, at: datetime) -> Analysis | None:
         region_of_equivalence=plan.analysis.region_of_equivalence,
         goes_on_after_breach=plan.stopping.on_guardrail == "notify",
         units={metric.name: metric.unit for metric in plan.metrics},
+        winner_needs=plan.analysis.winner_needs,
     )  # fmt: skip
     analysis = _record(experiment, findings, decision, at, time.perf_counter() - began)
     _act(experiment, plan, findings, decision, at)

@@ -5,7 +5,7 @@ no verdict. The row of the experiment is the queue of record; the beat comes bac
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -80,9 +80,10 @@ def figures_of(
     found the arm to win. A challenger's `improvement` on the primary metric, with its interval, is
     signed so that more is better; the control has none.
     """
-    primary = next((one for one in findings["metrics"] if one["role"] == "primary"), None)
-    if primary is None:
+    primaries = [one for one in findings["metrics"] if one["role"] == "primary"]
+    if not primaries:
         return {}
+    primary = primaries[0]
     has_won = decision["verdict"] == Verdict.WINNER and decision["winner"] == arm.name
     states = [one["status"] for one in decision["guardrails"] if one["arm"] == arm.name]
     figures: dict[str, float | str | None] = {
@@ -101,7 +102,24 @@ def figures_of(
             "improvement_lower": lower, "improvement_upper": upper,
             "confidence": own["confidence"],
         }  # fmt: skip
+    if own is not None and len(primaries) > 1:
+        figures |= _counted(arm, primaries)
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def _counted(arm: Arm, primaries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return on how many primary metrics a challenger is shown to be better, and worse."""
+    n_better = n_worse = 0
+    for metric in primaries:
+        is_increase = metric["direction"] == "increase"
+        edge = (metric["margin"] or 0.0) * (-1.0 if is_increase else 1.0)
+        for one in metric["comparisons"]:
+            if one["arm"] != arm.name or one["lower"] is None or one["is_withheld"]:
+                continue
+            above, below = one["lower"] > edge, one["upper"] < edge
+            n_better += above if is_increase else below
+            n_worse += below if is_increase else above
+    return {"n_primaries_better": float(n_better), "n_primaries_worse": float(n_worse)}
 
 
 def _close(

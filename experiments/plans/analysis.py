@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.plans.comparing import in_time, metric_findings, sentence, unless
+from experiments.plans.assumed import assumed_findings
+from experiments.plans.comparing import in_time, sentence, unless
 from experiments.plans.contexts import context_findings, context_notes, n_compared, of_the_plan
+from experiments.plans.correcting import corrected_findings
 from experiments.plans.differences import FloatArray, IntArray, arm_effects, factor_of
 from experiments.plans.document import ExperimentPlan
-from experiments.plans.families import confidence_of, stepped_down
 from experiments.plans.findings import (
+    Comparison,
     ContextFindings,
     Cost,
     Findings,
@@ -53,32 +55,46 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
     confidence sequence may be, so that it does not matter when anybody looked. What cannot be
     computed says why.
     """
-    table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
+    tables = {
+        metric.name: in_time(plan, observed.tables[metric.name], observed.watermark)
+        for metric in plan.primaries
+    }
+    table = tables[plan.primary.name]
     within = context_findings(plan, of_the_plan(plan, table, observed))
-    metrics = [_undivided(plan, one, within) for one in _all_metrics(plan, observed)]
+    metrics = [_undivided(plan, one, within) for one in corrected_findings(plan, observed)]
+    standings = {
+        metric.name: standing_of(plan, metric, tables[metric.name], observed, one.comparisons)
+        for metric, one in zip(plan.metrics, metrics, strict=True) if metric.role == "primary"
+    }  # fmt: skip
     metrics = [
-        replace(one, standing=standing_of(plan, table, observed, one.comparisons))
-        if one.role == "primary" else one
+        replace(one, standing=standings[one.name]) if one.name in standings else one
         for one in metrics
-    ]  # fmt: skip
-    primary = next(one for one in metrics if one.role == "primary")
-    n_periods = n_compared(plan, table, observed)
+    ]
+    primaries = [one for one in metrics if one.role == "primary"]
+    n_periods = min(
+        n_compared(plan, metric, tables[metric.name], observed) for metric in plan.primaries
+    )
     first_look = plan.analysis.first_look
     notes = [
-        f"{one.arm}: {one.because}" for one in primary.comparisons
+        f"{_about(plan, metric, one)}: {one.because}"
+        for metric in primaries for one in metric.comparisons
         if one.because and (one.is_known or one.is_withheld or n_periods >= first_look)
     ]  # fmt: skip
-    notes += _adjusted(plan, table)
+    for metric in plan.primaries:
+        notes += _adjusted(plan, metric, tables[metric.name])
     notes += _unpaired(plan, table) + _selected(plan, observed)
     notes += [
         f"Nothing has come of {one} for a while; it holds nobody up." for one in observed.silent
     ]
-    notes += _after_the_plan(plan, n_periods) + _futile(primary)
+    notes += _after_the_plan(plan, n_periods) + _futile(plan, primaries)
     notes += _repeated(plan, observed) + context_notes(plan, table, observed)
+    assumed = assumed_findings(plan, table, observed)
+    if assumed is not None and assumed.is_off:
+        notes.append(assumed.sentence)
     return Findings(
         n_periods=n_periods,
         horizon=plan.analysis.horizon_periods,
-        n_seen=int(np.unique(table.period).size),
+        n_seen=max(int(np.unique(one.period).size) for one in tables.values()),
         first_look=first_look,
         watermark=observed.watermark,
         metrics=metrics,
@@ -88,26 +104,14 @@ def analyze(plan: ExperimentPlan, observed: Observed) -> Findings:
         n_late=observed.n_late,
         notes=list(dict.fromkeys(notes)),
         contexts=within,
-        gives_up=plan.analysis.futility == "stop" and _is_futile(primary),
+        assumed=assumed,
+        gives_up=plan.analysis.futility == "stop" and _is_futile(plan, primaries),
     )
 
 
-def _all_metrics(plan: ExperimentPlan, observed: Observed) -> list[MetricFindings]:
-    """Return what is known of each metric, at the confidences that the plan's correction gives."""
-    n_challengers = len(plan.arms) - 1
-    sure = {metric.name: [confidence_of(plan, metric)] * n_challengers for metric in plan.metrics}
-    found = [metric_findings(plan, metric, observed, sure[metric.name]) for metric in plan.metrics]
-    while plan.analysis.correction == "holm":
-        after = stepped_down(plan, found)
-        if after == sure:
-            break
-        found = [
-            metric_findings(plan, metric, observed, after[metric.name])
-            if after[metric.name] != sure[metric.name] else one
-            for metric, one in zip(plan.metrics, found, strict=True)
-        ]  # fmt: skip
-        sure = after
-    return found
+def _about(plan: ExperimentPlan, metric: MetricFindings, one: Comparison) -> str:
+    """Return what a note on a comparison is about; of several metrics also of which."""
+    return one.arm if len(plan.primaries) == 1 else f"{one.arm}, {metric.name}"
 
 
 def _undivided(
@@ -146,17 +150,21 @@ def _after_the_plan(plan: ExperimentPlan, n_periods: int) -> list[str]:
     return [said]
 
 
-def _is_futile(primary: MetricFindings) -> bool:
+def _is_futile(plan: ExperimentPlan, primaries: Sequence[MetricFindings]) -> bool:
     """Say whether an answer is unlikely of every challenger."""
-    return bool(primary.comparisons) and all(one.is_futile for one in primary.comparisons)
+    by_arm = zip(*(metric.comparisons for metric in primaries), strict=True)
+    needed = any if plan.analysis.winner_needs == "all" else all
+    futile = [needed(one.is_futile for one in own) for own in by_arm]
+    return bool(futile) and all(futile)
 
 
-def _futile(primary: MetricFindings) -> list[str]:
+def _futile(plan: ExperimentPlan, primaries: Sequence[MetricFindings]) -> list[str]:
     """Return a note on challengers of which an answer is unlikely by the end."""
     return [
-        f"{one.arm}: at the newest planned look the difference from {one.against} was within the "
-        "futility bound. An answer by the end is unlikely; going on makes none of them less sure."
-        for one in primary.comparisons if one.is_futile
+        f"{_about(plan, metric, one)}: at the newest planned look the difference from "
+        f"{one.against} was within the futility bound. An answer by the end is unlikely; going on "
+        "makes none of them less sure."
+        for metric in primaries for one in metric.comparisons if one.is_futile
     ]  # fmt: skip
 
 
@@ -165,14 +173,12 @@ def _repeated(plan: ExperimentPlan, observed: Observed) -> list[str]:
 
     Where it is not, each comparison says why it has none.
     """
-    if not is_repeated(plan, plan.primary, observed):
-        return []
-    return [REPEATED] if why_withheld(plan, plan.primary, observed) is None else []
+    again = [one for one in plan.primaries if is_repeated(plan, one, observed)]
+    return [REPEATED] if any(why_withheld(plan, one, observed) is None for one in again) else []
 
 
-def _adjusted(plan: ExperimentPlan, table: PeriodTable) -> list[str]:
+def _adjusted(plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable) -> list[str]:
     """Return notes where the answer is not that of the figures of the arms."""
-    metric = plan.primary
     if metric.factor_mean is None:
         return []
     expected = write_value(metric, metric.factor_mean)

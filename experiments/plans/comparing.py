@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.plans.analysis_spec import AnalysisSpec
 from experiments.plans.differences import (
     ContextDifferences,
     differences_by_context,
@@ -20,12 +21,14 @@ from experiments.plans.differences import (
     period_values,
 )
 from experiments.plans.document import ExperimentPlan
+from experiments.plans.families import tuned_for
 from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
 from experiments.plans.looks import looks_of, or_newest, sequence_of
 from experiments.plans.methods import RARE, bound_of, futile_looks, intervals_of, p_value_of
 from experiments.plans.mixes import is_mix, why_undecided, why_units_undecided
 from experiments.plans.observed import Observed
-from experiments.plans.sections import AnalysisSpec, MetricSpec
+from experiments.plans.priors import prior_of
+from experiments.plans.sections import MetricSpec
 from experiments.plans.units import (
     clustered_sequence,
     figures_by_unit,
@@ -37,7 +40,6 @@ from experiments.statistics.clusters import UnitTable
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import NotComputedError, StatisticsError
 from experiments.statistics.estimates import Estimate
-from experiments.statistics.posteriors import Normal
 from experiments.statistics.quantiles import quantile_difference
 from experiments.statistics.sequential import Sequence as Intervals
 from experiments.statistics.sketches import QuantileSketch
@@ -168,7 +170,7 @@ def _of_one_series(
         )  # fmt: skip
     plain = intervals_of(
         plan.analysis, differences, confidence, bound=bound,
-        is_guardrail=metric.role == "guardrail",
+        is_guardrail=metric.role == "guardrail", tuned_for=tuned_for(plan, metric),
     )  # fmt: skip
     ends = (periods + plan.period_ns)[plain.periods - 1]
     effect = _effect_of(differences)
@@ -252,9 +254,11 @@ def _told(
 
     A guardrail is asked how things stand now; the primary metric what fits all looks so far, so
     that an answer of yesterday is one today, whoever looked. Over contexts what is asked `moves`
-    with what came: each interval is of its own time, and is not cut to those before it.
+    with what came: each interval is of its own time, and is not cut to those before it; nor is one
+    by an e-value, of which the newest counts and not the largest.
     """
-    seen = plain if moves or metric.role == "guardrail" else plain.running()
+    is_now = moves or metric.role == "guardrail" or plan.analysis.is_by_evidence
+    seen = plain if is_now else plain.running()
     known = np.isfinite(seen.lower) & np.isfinite(seen.upper)
     fits = known & (seen.lower <= seen.upper)
     at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
@@ -297,9 +301,8 @@ def _bayesian(
     """Return the chance that the challenger is better, and what choosing it would cost if not."""
     if found is None:
         return {}
-    prior = None if asked.prior_deviation is None else Normal(0.0, asked.prior_deviation)
     try:
-        effect = normal_effect(*found, prior=prior)
+        effect = normal_effect(*found, prior=prior_of(asked, metric.name))
     except StatisticsError:
         return {}
     is_more = metric.direction == "increase"

@@ -14,6 +14,7 @@ from experiments.plans.differences import IntArray, differences_by_context, diff
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import ContextFindings
 from experiments.plans.observed import Observed
+from experiments.plans.sections import MetricSpec
 from experiments.plans.units import is_repeated, periods_since_both
 from experiments.statistics.summaries import PeriodTable
 
@@ -32,7 +33,7 @@ def _within(plan: ExperimentPlan, observed: Observed, context: str) -> ContextFi
     confidences = [plan.analysis.confidence] * (len(plan.arms) - 1)
     found = metric_findings(plan, plan.primary, observed, confidences)
     table = in_time(plan, observed.tables[plan.primary.name], observed.watermark)
-    n_periods = n_compared(plan, table, observed)
+    n_periods = n_compared(plan, plan.primary, table, observed)
     newest = max(observed.weights, default=None)
     weights = plan.weights if newest is None else observed.weights[newest]
     names = [arm.name for arm in plan.ordered_arms]
@@ -90,26 +91,28 @@ def _target(attribute: str, *, again: bool) -> str:
     )
 
 
-def n_compared(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> int:
+def n_compared(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, observed: Observed
+) -> int:
     """Return the periods in which most is known of some challenger beside the control."""
-    return max(periods.size for periods in _compared(plan, table, observed))
+    return max(periods.size for periods in _compared(plan, metric, table, observed))
 
 
 def of_the_plan(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> Observed:
     """Return what was seen in the planned periods; an asymptotic sequence has no end."""
     horizon = plan.analysis.horizon_periods
-    compared = _compared(plan, table, observed)
+    compared = _compared(plan, plan.primary, table, observed)
     if plan.analysis.method == "asymptotic" or min(one.size for one in compared) <= horizon:
         return observed
     last = max(int(periods[horizon - 1]) for periods in compared)
     return replace(observed, watermark=last + plan.period_ns)
 
 
-def _compared(plan: ExperimentPlan, table: PeriodTable, observed: Observed) -> list[IntArray]:
+def _compared(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, observed: Observed
+) -> list[IntArray]:
     """Return the periods in which each challenger is compared with the control."""
     challengers = range(1, len(plan.arms))
-    if is_repeated(plan, plan.primary, observed):
+    if is_repeated(plan, metric, observed):
         return [periods_since_both(table, arm) for arm in challengers]
-    return [
-        differences_of(plan, plan.primary, table, arm, observed.contexts)[0] for arm in challengers
-    ]
+    return [differences_of(plan, metric, table, arm, observed.contexts)[0] for arm in challengers]

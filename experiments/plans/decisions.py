@@ -5,17 +5,14 @@ that reading them after every period uses nothing up. A guardrail is asked first
 before all: an answer from a broken experiment is none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.plans.findings import Comparison, Findings, MetricFindings
+from experiments.plans.reasons import why_control_wins, why_divided, why_it_wins, written
 from experiments.plans.verdicts import Decision, GuardrailState, Verdict, nothing_yet
-from experiments.plans.wording import (
-    write_confidence,
-    write_difference,
-    write_interval,
-    write_share,
-)
+from experiments.plans.winning import ArmResult, Needs, results_of
+from experiments.plans.wording import write_confidence, write_difference, write_interval
 from experiments.statistics.guardrails import (
     EquivalenceStatus,
     GuardrailStatus,
@@ -32,17 +29,10 @@ class _Interval:
     upper: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """How the values of a metric are written."""
-
-    kind: str
-    unit: str
-
-
 def decide(
     findings: Findings, *, control: str, region_of_equivalence: float | None = None,
     goes_on_after_breach: bool = False, units: Mapping[str, str] | None = None,
+    winner_needs: Needs = "any",
 ) -> Decision:  # fmt: skip
     """Return what the findings say under the rules of a plan.
 
@@ -57,6 +47,8 @@ def decide(
         The plan has a breach of a guardrail told, and is answered all the same.
     units : mapping of str to str, optional
         Units of the metrics by their names, in which reasons are written.
+    winner_needs : str
+        Of several primary metrics: "any" or "all" of them.
 
     Notes
     -----
@@ -64,9 +56,12 @@ def decide(
     guardrail shown to be worse than its margin; no difference, where all intervals lie inside the
     region of equivalence, whether or not they hold 0; a challenger whose interval lies above 0 (of
     several, the one with the best estimate); the control, where every challenger's lies below;
-    inconclusive, where the planned periods are over. Where the primary metric asks for no more than
-    being no worse, less than its margin takes the place of 0. Where intervals are withheld that
-    waits for as many periods again: what is missing may come, and the end is for good.
+    inconclusive, where the planned periods are over. Of several primary metrics a challenger is
+    judged once each has its interval: it wins where none lies below 0 and one at least above, or
+    all, as the plan needs; of several the one that is better on most. Where a primary metric asks
+    for no more than being no worse, less than its margin takes the place of 0. Where intervals are
+    withheld that waits for as many periods again: what is missing may come, and the end is for
+    good.
     """
     states = guardrail_states(findings)
     breached = [state for state in states if state.status == GuardrailStatus.BREACHED]
@@ -81,7 +76,9 @@ def decide(
             f"why before reading any result. {alarm}"
         )
         return Decision(Verdict.RATIO_MISMATCH, reason.strip(), guardrails=states)
-    answer = _on_primary(findings, control, region_of_equivalence, states, units or {})
+    answer = _on_primaries(
+        findings, control, region_of_equivalence, states, units or {}, winner_needs
+    )
     if alarm and not (goes_on_after_breach and answer.ends):
         return Decision(Verdict.GUARDRAIL_BREACHED, alarm, guardrails=states)
     return replace(answer, reason=f"{alarm} {answer.reason}".strip())
@@ -125,32 +122,50 @@ def _interval(comparison: Comparison) -> _Interval | None:
     return _Interval(comparison.lower, comparison.upper)
 
 
-def _on_primary(
+def _on_primaries(
     findings: Findings, control: str, region: float | None, states: list[GuardrailState],
-    units: Mapping[str, str],
+    units: Mapping[str, str], needs: Needs,
 ) -> Decision:  # fmt: skip
-    metric = findings.primary
-    known = [(one, _improvement(metric, one)) for one in metric.comparisons]
-    if known and region is not None and all(_is_nothing(one, region) for one, _ in known):
-        largest = write_difference(_written(metric, units), region)
-        reason = f"No difference of {metric.name} is larger than {largest}."
+    primaries = findings.primaries
+    first, results = primaries[0], results_of(primaries)
+    if region is not None and results and _are_nothing(first.comparisons, region):
+        largest = write_difference(written(first, units), region)
+        reason = f"No difference of {first.name} is larger than {largest}."
         return Decision(Verdict.NO_DIFFERENCE, reason, guardrails=states)
-    least = -(metric.margin or 0.0)
-    winners = [one for one, better in known if better is not None and better[0] > least]
+    winners = [one for one in results if one.wins(needs)]
     if winners:
-        breached = {one.arm for one in states if one.status == GuardrailStatus.BREACHED}
-        best = max(
-            winners, key=lambda one: (one.arm not in breached, _signed(metric, one.estimate))
-        )
-        said = _sentence(metric, best, units, is_mix=bool(findings.contexts))
-        reason = f"{said}{_rivals(metric, best)}{_unguarded(findings, best.arm, units)}"
-        return Decision(Verdict.WINNER, reason, best.arm, states)
-    if known and all(better is not None and better[1] < least for _, better in known):
-        more = " by more than the margin" if metric.margin is not None else ""
-        reason = f"Every challenger is worse than {control} on {metric.name}{more}."
-        return Decision(Verdict.WINNER, reason, control, states)
-    why = _why_not(metric)
-    waits = any(one.is_withheld and not one.is_known for one in metric.comparisons)
+        best = _best(first, winners, states)
+        said = why_it_wins(primaries, best, units, is_mix=bool(findings.contexts))
+        reason = f"{said}{_unguarded(findings, best.arm, units)}"
+        return Decision(Verdict.WINNER, reason, best.arm, states, _named(primaries, best.better))
+    if results and all(one.loses(needs) for one in results):
+        reason = why_control_wins(primaries, results, control)
+        lost = set(results[0].worse).intersection(*(one.worse for one in results))
+        return Decision(Verdict.WINNER, reason, control, states, _named(primaries, lost))
+    why = f"{_why_not(primaries)} {why_divided(results, control)}".strip()
+    return _without_answer(findings, states, why)
+
+
+def _best(
+    metric: MetricFindings, winners: Sequence[ArmResult], states: Sequence[GuardrailState]
+) -> ArmResult:
+    """Return the winner that breached nothing, is better on most, and by most on the first."""
+    breached = {one.arm for one in states if one.status == GuardrailStatus.BREACHED}
+    made = {one.arm: _signed(metric, one.estimate) for one in metric.comparisons}
+    return max(winners, key=lambda one: (one.arm not in breached, len(one.better), made[one.arm]))
+
+
+def _named(primaries: Sequence[MetricFindings], won_on: Collection[str]) -> tuple[str, ...]:
+    """Return the metrics that were won, in the plan's order; of a single one nothing is said."""
+    if len(primaries) == 1:
+        return ()
+    return tuple(metric.name for metric in primaries if metric.name in won_on)
+
+
+def _without_answer(findings: Findings, states: list[GuardrailState], why: str) -> Decision:
+    """Return that it goes on, or is over without an answer."""
+    comparisons = [one for metric in findings.primaries for one in metric.comparisons]
+    waits = any(one.is_withheld and not one.is_known for one in comparisons)
     is_over = findings.n_periods >= findings.horizon
     if findings.gives_up or (is_over and not waits):
         reason = f"The {findings.horizon:,} planned periods are over without an answer. {why}"
@@ -168,10 +183,12 @@ def _on_primary(
     return Decision(Verdict.CONTINUE, f"{reason} {why}".strip(), guardrails=states)
 
 
-def _why_not(metric: MetricFindings) -> str:
+def _why_not(primaries: Sequence[MetricFindings]) -> str:
     """Return why nothing may be concluded; empty where nothing stands in the way."""
-    withheld = [one for one in metric.comparisons if one.is_withheld]
-    return " ".join(dict.fromkeys(one.because for one in withheld))
+    withheld = [
+        one.because for metric in primaries for one in metric.comparisons if one.is_withheld
+    ]
+    return " ".join(dict.fromkeys(withheld))
 
 
 def _waited_long(findings: Findings, *, is_withheld: bool) -> str:
@@ -194,13 +211,17 @@ def _unguarded(findings: Findings, arm: str, units: Mapping[str, str]) -> str:
 def _open(metric: MetricFindings, one: Comparison, units: Mapping[str, str]) -> str:
     if not one.is_known:
         return f"Nothing is known of its guardrail {metric.name}."
-    written = _written(metric, units)
-    interval = write_interval(written, one.lower, one.upper)
+    how = written(metric, units)
+    interval = write_interval(how, one.lower, one.upper)
     return (
         f"Its guardrail {metric.name} is open: {write_confidence(one.confidence)} interval "
-        f"{interval}, and worse by {write_difference(written, metric.margin)} is tolerated."
+        f"{interval}, and worse by {write_difference(how, metric.margin)} is tolerated."
         f"{f' {one.because}' if one.is_withheld else ''}"
     )
+
+
+def _are_nothing(comparisons: Sequence[Comparison], region: float) -> bool:
+    return all(_is_nothing(one, region) for one in comparisons)
 
 
 def _is_nothing(comparison: Comparison, region: float) -> bool:
@@ -208,52 +229,6 @@ def _is_nothing(comparison: Comparison, region: float) -> bool:
     if interval is None or comparison.is_withheld:
         return False
     return judge_equivalence(interval, region=region) == EquivalenceStatus.EQUIVALENT
-
-
-def _sentence(
-    metric: MetricFindings, best: Comparison, units: Mapping[str, str], *, is_mix: bool
-) -> str:
-    seen = " over the periods that were seen" if is_mix else ""
-    word = "more" if metric.direction == "increase" else "less"
-    written = _written(metric, units)
-    said = f"{best.arm} has {word} {metric.name} than {best.against}"
-    better = _improvement(metric, best)
-    if metric.margin is not None and better is not None and better[0] <= 0.0:
-        least = write_difference(written, metric.margin)
-        said = f"{best.arm} is no worse than {best.against} on {metric.name} by {least} or more"
-    return (
-        f"{said}{seen}: "
-        f"{write_difference(written, best.estimate)}, {write_confidence(best.confidence)} "
-        f"interval {write_interval(written, best.lower, best.upper)}."
-    )
-
-
-def _rivals(metric: MetricFindings, best: Comparison) -> str:
-    """Return a sentence on challengers that may be better still; empty where none is."""
-    rivals = metric.may_be_best(best.arm)
-    if not rivals:
-        return ""
-    named = " or ".join([best.arm, *rivals])
-    chances = ", ".join(
-        f"{one.arm} {write_share(one.probability_best)}"
-        for one in metric.standing
-        if one.arm in {best.arm, *rivals}
-    )
-    return f" Which is the best of all, {named}, the data do not tell: {chances}."
-
-
-def _written(metric: MetricFindings, units: Mapping[str, str]) -> _Written:
-    return _Written(metric.kind, units.get(metric.name, ""))
-
-
-def _improvement(metric: MetricFindings, comparison: Comparison) -> tuple[float, float] | None:
-    """Return the interval of what a challenger is better by; None where there is none."""
-    interval = _interval(comparison)
-    if interval is None or comparison.is_withheld:
-        return None
-    if metric.direction == "increase":
-        return interval.lower, interval.upper
-    return -interval.upper, -interval.lower
 
 
 def _signed(metric: MetricFindings, value: float | None) -> float:

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from experiments.plans.analysis_spec import AnalysisSpec
 from experiments.plans.policies import OF_SHARES
 from experiments.plans.sections import (
     AllocationSpec,
-    AnalysisSpec,
     ArmSpec,
     AssignmentSpec,
     AssumptionSpec,
@@ -23,6 +23,7 @@ from experiments.plans.sections import (
     Section,
     StoppingSpec,
 )
+from experiments.plans.several import require_one_answer
 
 MOST_ARMS = 20
 MOST_METRICS = 30
@@ -33,9 +34,11 @@ _UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _LEARNED: Final[dict[str, dict[str, Any]]] = {
     "analysis": {
         "correction_over": "metric", "look_shares": None, "spending": "obrien_fleming",
-        "spending_exponent": None, "futility": None,
+        "spending_exponent": None, "futility": None, "winner_needs": "any",
+        "prior": None,
     },
     "allocation": {"window": None, "context": None, "policy_settings": {}},
+    "assumptions": {"missing": 0.0},
 }  # fmt: skip
 _LEARNED_OF_METRICS: Final[dict[str, Any]] = {"question": "superior", "factor_mean": None}
 
@@ -89,6 +92,11 @@ class ExperimentPlan(Section):
         description="What is thought beforehand: how long the experiment takes, and what it can "
         "show, follows from it. No analysis reads it.",
     )
+    tags: list[Name] = Field(
+        default=[],
+        max_length=20,
+        description="By which later plans find it, for their priors.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     @model_validator(mode="before")
@@ -115,13 +123,10 @@ class ExperimentPlan(Section):
 
     @field_validator("metrics")
     @classmethod
-    def _one_primary(cls, metrics: list[MetricSpec]) -> list[MetricSpec]:
+    def _some_primary(cls, metrics: list[MetricSpec]) -> list[MetricSpec]:
         _require_once("metrics", [metric.name for metric in metrics])
-        n_primary = sum(metric.role == "primary" for metric in metrics)
-        if n_primary != 1:
-            raise ValueError(
-                f"exactly one metric is primary, not {n_primary}: it is what the answer is about"
-            )
+        if not any(metric.role == "primary" for metric in metrics):
+            raise ValueError("a metric is primary, at least one: the answer is about it")
         return metrics
 
     @model_validator(mode="after")
@@ -148,12 +153,14 @@ class ExperimentPlan(Section):
             self._require_shadow()
         if self.units is not None:
             self._require_units()
+        self._require_evidence()
         if self.primary.margin is not None and self.analysis.region_of_equivalence is not None:
             raise ValueError(
                 "region_of_equivalence is for the question superior: non_inferior has its margin"
             )
         self._require_futility()
         self._require_policy()
+        require_one_answer(self.analysis, self.allocation, self.primaries)
         if self.assumptions is not None:
             self._require_assumptions(self.assumptions)
         return self
@@ -161,7 +168,7 @@ class ExperimentPlan(Section):
     def _require_futility(self) -> None:
         """Refuse to give up near 0 where arms that are alike are an answer."""
         asked = {
-            "question: non_inferior": self.primary.margin is not None,
+            "question: non_inferior": any(one.margin is not None for one in self.primaries),
             "region_of_equivalence": self.analysis.region_of_equivalence is not None,
         }
         named = next((name for name, is_asked in asked.items() if is_asked), None)
@@ -183,6 +190,15 @@ class ExperimentPlan(Section):
         if self.units == "repeated" and self.analysis.method == "betting":
             raise ValueError(
                 "betting takes outcomes one by one, and units that report again differ"
+            )
+
+    def _require_evidence(self) -> None:
+        """Refuse e-values of units that may report again: these have none."""
+        may_repeat = self.design == "assigned" and not self.counts_by_exposure
+        if self.analysis.is_by_evidence and may_repeat and self.units != "once":
+            raise ValueError(
+                "correction benjamini_hochberg takes e-values with the method asymptotic, and "
+                "units that report again have none: say units: once, or take holm"
             )
 
     def _require_assumptions(self, asked: AssumptionSpec) -> None:
@@ -269,8 +285,13 @@ class ExperimentPlan(Section):
 
     @property
     def primary(self) -> MetricSpec:
-        """The metric that decides."""
-        return next(metric for metric in self.metrics if metric.role == "primary")
+        """The metric that decides; of several the first, by which the experiment is sized."""
+        return self.primaries[0]
+
+    @property
+    def primaries(self) -> list[MetricSpec]:
+        """The metrics that decide, in the order of the plan."""
+        return [metric for metric in self.metrics if metric.role == "primary"]
 
     @property
     def period_ns(self) -> int:
@@ -308,16 +329,16 @@ class ExperimentPlan(Section):
     def document(self) -> dict[str, Any]:
         """Return the document that is stored, with its defaults."""
         counted_by = "exposure" if self.counts_by_exposure else "outcome"
-        whole = self.model_dump(mode="json") | {"counted_by": counted_by}
-        for key in ("assumptions", "units"):
-            if whole[key] is None:
+        whole = self.model_dump(mode="json", by_alias=True) | {"counted_by": counted_by}
+        for key in ("assumptions", "units", "tags"):
+            if not whole[key]:
                 del whole[key]
         for metric in whole["metrics"]:
             for key, usual in _LEARNED_OF_METRICS.items():
                 if metric[key] == usual:
                     del metric[key]
         for part, learned in _LEARNED.items():
-            for key, usual in learned.items():
+            for key, usual in learned.items() if part in whole else ():
                 if whole[part][key] == usual:
                     del whole[part][key]
         return whole

@@ -227,13 +227,70 @@ class ContextFindings:
 
 
 @dataclass(frozen=True, slots=True)
+class AssumptionCheck:
+    """One assumption of a plan beside what came.
+
+    Attributes
+    ----------
+    name : str
+        As in the plan. `units_per_period` are those that take part and report.
+    assumed, seen, lower, upper : float
+        What came with an interval of 95 %.
+    is_off : bool
+        The assumption lies outside of it, and by more than would matter.
+    """
+
+    name: str
+    assumed: float
+    seen: float
+    lower: float
+    upper: float
+    is_off: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedFindings:
+    """What the plan assumes of the first primary metric, held against what came.
+
+    Attributes
+    ----------
+    n_periods : int
+        That were looked at.
+    arm : str
+        Of several challengers of a shadow experiment the one that takes longest; empty of others.
+    periods, periods_assumed : int or None
+        That the effect takes by what came, and by what was assumed; on the clock, those without
+        outcomes included.
+    power_at_horizon, detectable_effect : float or None
+        In the planned periods, by what came.
+    sentence : str
+        The same in words.
+    """
+
+    n_periods: int
+    arm: str
+    checks: Sequence[AssumptionCheck]
+    periods: int | None
+    periods_assumed: int
+    power_at_horizon: float | None
+    detectable_effect: float | None
+    sentence: str
+
+    @property
+    def is_off(self) -> bool:
+        """Whether some assumption is off."""
+        return any(one.is_off for one in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """One analysis of an experiment, whole.
 
     Attributes
     ----------
     n_periods, horizon : int
-        Periods in which a challenger was compared with the control, and those planned.
+        Periods in which a challenger was compared with the control (of several primary metrics on
+        that with the fewest), and those planned.
     n_seen : int
         Periods with outcomes of any arm.
     first_look : int
@@ -244,6 +301,8 @@ class Findings:
         Of a plan whose shares depend on a context.
     gives_up : bool
         The plan ends where every comparison is futile, and that is so.
+    assumed : AssumedFindings or None
+        Of a plan with assumptions, once enough has come.
     """
 
     n_periods: int
@@ -259,6 +318,7 @@ class Findings:
     notes: Sequence[str] = field(default=())
     contexts: Sequence[ContextFindings] = field(default=())
     gives_up: bool = False
+    assumed: AssumedFindings | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings as a document of plain values.
@@ -271,18 +331,27 @@ class Findings:
             del whole["contexts"]
         if not self.gives_up:
             del whole["gives_up"]
+        if self.assumed is None:
+            del whole["assumed"]
         return whole
 
     @property
     def primary(self) -> MetricFindings:
-        """The metric that decides."""
-        return next(metric for metric in self.metrics if metric.role == "primary")
+        """The metric that decides; of several the first."""
+        return self.primaries[0]
+
+    @property
+    def primaries(self) -> list[MetricFindings]:
+        """The metrics that decide."""
+        return [metric for metric in self.metrics if metric.role == "primary"]
 
     @property
     def is_early(self) -> bool:
-        """Whether the first look at the primary metric is yet to come."""
+        """Whether the first look at the primary metrics is yet to come."""
         return self.n_periods < self.first_look and not any(
-            one.is_known or one.is_withheld for one in self.primary.comparisons
+            one.is_known or one.is_withheld
+            for metric in self.primaries
+            for one in metric.comparisons
         )
 
     @property

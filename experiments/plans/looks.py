@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from experiments.plans.analysis_spec import AnalysisSpec
 from experiments.plans.methods import design_of
-from experiments.plans.sections import AnalysisSpec
 from experiments.statistics.checks import IntArray
 from experiments.statistics.sequential import Sequence
 from experiments.statistics.sequential.boundaries import MixtureBoundary, PlannedBoundary

@@ -5,8 +5,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.plans.analysis_spec import AnalysisSpec, Spending
 from experiments.plans.document import ExperimentPlan
-from experiments.plans.sections import AnalysisSpec, MetricSpec, Spending
+from experiments.plans.sections import MetricSpec
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.errors import NotComputedError
 from experiments.statistics.sequential import (
@@ -28,7 +29,7 @@ RARE = ("fixed_horizon", "group_sequential")
 
 def intervals_of(
     asked: AnalysisSpec, differences: FloatArray, confidence: float, *, bound: float | None,
-    is_guardrail: bool = False,
+    is_guardrail: bool = False, tuned_for: float | None = None,
 ) -> Sequence:  # fmt: skip
     """Return the intervals after every period that a plan's method has.
 
@@ -43,6 +44,8 @@ def intervals_of(
         Largest size of a difference, for `betting`, from `bound_of`.
     is_guardrail : bool
         Guardrails are looked at all the time, whatever the method.
+    tuned_for : float, optional
+        Confidence for which an asymptotic sequence is narrowest, where it is not its own.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def intervals_of(
     if asked.method == "asymptotic":
         return asymptotic_sequence(
             differences, best_at=asked.horizon_periods / 2, confidence=confidence,
-            batch=asked.batch, start=asked.start,
+            batch=asked.batch, start=asked.start, tuned_for=tuned_for,
         )  # fmt: skip
     if asked.method == "group_sequential":
         boundary = design_of(asked, confidence).boundary(asked.horizon_periods)

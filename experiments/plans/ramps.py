@@ -60,6 +60,11 @@ def worth_of_periods(plan: ExperimentPlan, n_periods: int) -> float:
     return n_periods**2 / thin if thin else 0.0
 
 
+def mean_share(plan: ExperimentPlan, n_periods: int) -> float:
+    """Return which share of those that the plan takes took part in so many periods, on average."""
+    return sum(share * periods for share, periods in _steps(plan, n_periods)) / n_periods
+
+
 def _steps(
     plan: ExperimentPlan, n_periods: int, started_at: datetime | None = None
 ) -> Iterator[tuple[float, int]]:

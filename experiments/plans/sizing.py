@@ -6,10 +6,14 @@ time takes somewhat more.
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import nctdtrinc, ndtri
 
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import confidence_of
+from experiments.plans.looks import looks_of
 from experiments.plans.ramps import worth_of_periods
 from experiments.plans.sections import AssumptionSpec
 from experiments.plans.wording import write_difference, write_share
@@ -20,7 +24,9 @@ from experiments.statistics.power import (
     power_of_means,
     sample_size_of_means,
 )
+from experiments.statistics.sequential.running import RunningMean, student_reach
 
+_ROUNDING = 1e-9
 _MOST_PERIODS = 10**15  # more than any number of units takes
 
 
@@ -40,12 +46,17 @@ class Sizing:
     n_units : int or None
         Units of all arms together that it takes, in periods that are alike; None of a shadow
         experiment.
-    periods : int
-        That it takes.
+    periods, elapsed_periods : int
+        That it takes: compared ones, and with those that bring nothing.
     power_at_horizon : float
         Chance of seeing the effect in the planned periods.
     detectable_effect : float
         Least effect that the planned periods show with the power that is asked for.
+    first_look : int
+        Compared periods before the first interval.
+    first_look_effect : float or None
+        Least effect that the plan's own interval shows then, with the power that is asked for;
+        None of betting, whose intervals depend on more than the deviation.
     sentence : str
         The same in words.
     """
@@ -58,6 +69,9 @@ class Sizing:
     periods: int
     power_at_horizon: float
     detectable_effect: float
+    elapsed_periods: int
+    first_look: int
+    first_look_effect: float | None
     sentence: str
 
 
@@ -77,14 +91,67 @@ def size_of(plan: ExperimentPlan) -> Sizing | None:
     try:
         found = _of_periods if plan.design == "shadow" else _of_units
         n_units, periods, power, detectable = found(plan, asked, 1.0 - confidence_of(plan))
+        first_effect = _first_look_effect(plan, asked, detectable)
     except StatisticsError:
         return None
-    return Sizing(
+    share = 1.0 - asked.missing if plan.design == "shadow" else 1.0
+    made = Sizing(
         level=1.0 - confidence_of(plan), power=asked.power, effect=asked.effect,
         horizon=plan.analysis.horizon_periods, n_units=n_units, periods=periods,
         power_at_horizon=power, detectable_effect=detectable,
-        sentence=_sentence(plan, asked, n_units, periods, power, detectable),
+        elapsed_periods=math.ceil(periods / share - _ROUNDING),
+        first_look=plan.analysis.first_look, first_look_effect=first_effect, sentence="",
     )  # fmt: skip
+    return replace(made, sentence=_sentence(plan, asked, made))
+
+
+def _first_look_effect(
+    plan: ExperimentPlan, asked: AssumptionSpec, at_the_end: float
+) -> float | None:
+    """Return the least effect that is seen at the first look, by the interval that it has then.
+
+    Notes
+    -----
+    The mean in errors with which a noncentral Student ratio, with the degrees of freedom of the
+    batches there are, exceeds the interval's half width with the chance that is asked for.
+    """
+    analysis, n = plan.analysis, plan.analysis.first_look
+    if analysis.method == "betting":
+        return None
+    if analysis.method == "fixed_horizon":
+        return at_the_end
+    _, reach = looks_of(analysis, confidence_of(plan), n, is_guardrail=False)
+    away = float(reach[-1]) + float(ndtri(asked.power))
+    if analysis.method != "asymptotic":
+        # The degrees of freedom are those of noise, whatever the values.
+        freedom = RunningMean(analysis.batch, 1).extend(np.cos(np.arange(n))).freedom[-1:]
+        student = student_reach(reach[-1:], freedom)[0]
+        away = float(nctdtrinc(freedom[0], 1.0 - asked.power, student))
+    return away * _error_after(plan, asked, n) if math.isfinite(away) else None
+
+
+def _error_after(plan: ExperimentPlan, asked: AssumptionSpec, n_periods: int) -> float:
+    """Return the standard error of the difference after so many periods."""
+    if plan.design == "shadow":
+        assert asked.deviation is not None  # noqa: S101 - a rule of the document
+        rho = asked.autocorrelation
+        return asked.deviation * math.sqrt((1.0 + rho) / (1.0 - rho) / n_periods)
+    control, share = _shares(plan)
+    total = _arriving(plan, asked) * worth_of_periods(plan, n_periods)
+    both = 1.0 / (total * control) + 1.0 / (total * share)
+    return _deviation(plan, asked, control, share) * math.sqrt(both)
+
+
+def _shares(plan: ExperimentPlan) -> tuple[float, float]:
+    """Return the shares of the control, and of the challenger with the smallest."""
+    control, *others = plan.weights
+    return control, min(weight for weight in others if weight > 0.0)
+
+
+def _arriving(plan: ExperimentPlan, asked: AssumptionSpec) -> float:
+    """Return the units that take part and report in a period without a ramp."""
+    assert asked.units_per_period is not None  # noqa: S101 - a rule of the document
+    return asked.units_per_period * plan.assignment.share * (1.0 - asked.missing)
 
 
 _Found = tuple[int | None, int, float, float]
@@ -108,12 +175,10 @@ def _of_periods(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _F
 
 def _of_units(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _Found:
     """Return what units take and show, of the challenger with the smallest share."""
-    assert asked.units_per_period is not None  # noqa: S101 - a rule of the document
-    control, *others = plan.weights
-    share = min(weight for weight in others if weight > 0.0)
+    control, share = _shares(plan)
     deviation = _deviation(plan, asked, control, share)
     how = {"level": level, "power": asked.power}
-    arriving = asked.units_per_period * plan.assignment.share
+    arriving = _arriving(plan, asked)
     total = arriving * worth_of_periods(plan, plan.analysis.horizon_periods)
     sizes = {"n_control": total * control, "n_treatment": total * share}
     power = power_of_means(asked.effect, deviation, level=level, **sizes)
@@ -139,19 +204,41 @@ def _deviation(plan: ExperimentPlan, asked: AssumptionSpec, control: float, shar
     return math.sqrt(variance / (1.0 / control + 1.0 / share))
 
 
-def _sentence(
-    plan: ExperimentPlan, asked: AssumptionSpec, n_units: int | None, periods: int, power: float,
-    detectable: float,
-) -> str:  # fmt: skip
+def _sentence(plan: ExperimentPlan, asked: AssumptionSpec, found: Sizing) -> str:
     effect = write_difference(plan.primary, asked.effect)
+    n_units, periods = found.n_units, found.periods
     taken = f"{periods:,} periods" if n_units is None else f"{n_units:,} units, {periods:,} periods"
+    if found.elapsed_periods > periods:
+        taken += f" with outcomes of both arms, {found.elapsed_periods:,} in all"
     if plan.assignment.ramp:
         taken = f"{n_units:,} units in periods that are alike, {periods:,} periods of this ramp"
-    least = write_difference(plan.primary, detectable)
+    least = write_difference(plan.primary, found.detectable_effect)
     return (
         f"By what the plan assumes, a difference of {effect} takes {taken}, to be seen with a "
         f"chance of {write_share(asked.power)}; in the planned {plan.analysis.horizon_periods:,} "
-        f"the chance is {write_share(power)}, and {least} is seen with that of "
+        f"the chance is {write_share(found.power_at_horizon)}, and {least} is seen with that of "
         f"{write_share(asked.power)}. Of one look at the end; to look all the time takes somewhat "
         "more."
+        f"{_first(plan, asked, found)}{_of_several(plan)}"
     )
+
+
+def _first(plan: ExperimentPlan, asked: AssumptionSpec, found: Sizing) -> str:
+    """Return when the first look comes, and what it shows; empty where it is the one at the end."""
+    if plan.analysis.method == "fixed_horizon":
+        return ""
+    said = f" The first look comes after {found.first_look:,} periods"
+    if found.first_look_effect is None:
+        return f"{said}."
+    least = write_difference(plan.primary, found.first_look_effect)
+    return f"{said}, and shows {least} with a chance of {write_share(asked.power)}."
+
+
+def _of_several(plan: ExperimentPlan) -> str:
+    """Return of which of several primary metrics the figures are; empty of a single one."""
+    if len(plan.primaries) == 1:
+        return ""
+    more = ""
+    if plan.analysis.winner_needs == "all":
+        more = " To be better on all of them takes more than on any by itself."
+    return f" Of {plan.primary.name}, the first primary metric.{more}"

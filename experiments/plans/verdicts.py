@@ -43,16 +43,26 @@ class Decision:
     ----------
     winner : str
         Name of the arm; empty where there is none.
+    won_on : sequence of str
+        Of several primary metrics: those on which the winner is better; of the control, those on
+        which every challenger is worse.
     """
 
     verdict: Verdict
     reason: str
     winner: str = ""
     guardrails: Sequence[GuardrailState] = field(default=())
+    won_on: Sequence[str] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the decision as a document of plain values."""
-        return asdict(self)
+        """Return the decision as a document of plain values.
+
+        Of a single primary metric it is what it always was.
+        """
+        whole = asdict(self)
+        if not self.won_on:
+            del whole["won_on"]
+        return whole
 
     @property
     def ends(self) -> bool:

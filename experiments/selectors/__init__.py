@@ -2,6 +2,7 @@
 
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
+from experiments.selectors.concluded import list_past_effects
 from experiments.selectors.detecting import Detectability, detectability, what_it_shows
 from experiments.selectors.policies import NoPolicyValue, PolicyEvaluation, evaluate_policy
 from experiments.selectors.records import (
@@ -52,6 +53,7 @@ __all__ = [
     "list_allocations",
     "list_analyses",
     "list_experiments",
+    "list_past_effects",
     "lock_experiment",
     "newest_periods",
     "period_table",

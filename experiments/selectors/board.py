@@ -80,6 +80,7 @@ class Board:
     plan: ExperimentPlan
     headline: str
     reason: str
+    rule: str  # what answers, and what a winner takes
     is_live: bool
     n_periods: int
     percent: int
@@ -119,11 +120,14 @@ def get_board(experiment: Experiment) -> Board:
         plan=plan,
         headline=headline,
         reason=reason,
+        rule=write_rule(plan),
         is_live=experiment.status in {ExperimentStatus.RUNNING, ExperimentStatus.PAUSED},
         n_periods=n_periods,
         percent=min(100, round(100 * n_periods / horizon)),
         progress=_progress(n_periods, plan),
-        detectability=what_it_shows(plan),
+        detectability=" ".join(
+            filter(None, [what_it_shows(plan), (found.get("assumed") or {}).get("sentence")])
+        ),
         arms=_arms(
             experiment, plan, primary, shares[-1].weights if shares else plan.weights,
             found.get("mismatch"),
@@ -147,6 +151,17 @@ def get_board(experiment: Experiment) -> Board:
     )  # fmt: skip
 
 
+def write_rule(plan: ExperimentPlan) -> str:
+    """Return which metrics answer, and what a winner takes of several."""
+    names = [metric.name for metric in plan.primaries]
+    if len(names) == 1:
+        return names[0]
+    told = f"{', '.join(names[:-1])} and {names[-1]}"
+    if plan.analysis.winner_needs == "all":
+        return f"{told}, on each of which a winner is better"
+    return f"{told}, on one of which at least a winner is better, and on none worse"
+
+
 def history_of(experiment: Experiment) -> list[Happening]:
     """Return the newest entries of the audit trail about an experiment."""
     return newest_about(experiment, experiment.name, only=TOLD_CHANGES)
@@ -155,7 +170,7 @@ def history_of(experiment: Experiment) -> list[Happening]:
 def write_differences(experiment: Experiment, analysis: Analysis | None) -> list[str]:
     """Return a line for each challenger and metric: its difference so far, of guardrails the state.
 
-    The primary metric comes first. Where shares depend on a context, the differences of it within
+    The primary metrics come first. Where shares depend on a context, the differences of it within
     each follow, which decide nothing.
     """
     plan = plan_of(experiment)
@@ -163,7 +178,7 @@ def write_differences(experiment: Experiment, analysis: Analysis | None) -> list
     decision = analysis.decision if analysis else {}
     states = {(one["metric"], one["arm"]): one["status"] for one in decision.get("guardrails", [])}
     comparisons = {one["name"]: one["comparisons"] for one in findings.get("metrics", [])}
-    ordered = [plan.primary, *(one for one in plan.metrics if one.role != "primary")]
+    ordered = [*plan.primaries, *(one for one in plan.metrics if one.role != "primary")]
     lines = [
         _difference(plan, metric, one, role="" if metric.role == "primary" else metric.role)
         + _state(metric, states.get((metric.name, one["arm"]), ""))

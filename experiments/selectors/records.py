@@ -10,6 +10,7 @@ from crowetrade_site.core.errors import NotFound
 from experiments.models import Allocation, Analysis, Experiment
 from experiments.plans import ExperimentPlan
 from experiments.plans.alarms import Alarm, written
+from experiments.plans.prior_notes import prior_notes
 from experiments.plans.ramps import ramp_note
 from experiments.plans.verdicts import nothing_yet
 from experiments.querysets import ExperimentQuerySet
@@ -82,9 +83,13 @@ def acknowledged(experiment: Experiment) -> list[Alarm]:
 
 
 def plan_notes(experiment: Experiment, plan: ExperimentPlan) -> list[str]:
-    """Return what is to be known before any analysis: alarms taken back, what the ramp costs."""
+    """Return what is to be known before any analysis.
+
+    Alarms that were taken back, what the ramp costs, on what a prior rests.
+    """
     notes = [written(plan, one) for one in acknowledged(experiment)]
-    return [*notes, *filter(None, [ramp_note(plan, experiment.started_at)])]
+    notes += filter(None, [ramp_note(plan, experiment.started_at)])
+    return notes + prior_notes(plan)
 
 
 def list_allocations(experiment: Experiment) -> QuerySet[Allocation]:

@@ -115,6 +115,9 @@ def parse_plan(document: Mapping[str, Any]) -> ExperimentPlan:
     if plan.assignment.targeting is not None:
         with translating(AssignmentError, InvalidInput, path="assignment.targeting"):
             read_targeting(plan.assignment.targeting)
+    if plan.analysis.prior is not None and plan.analysis.prior.pinned is not None:
+        said = "written at the start, from what is concluded then: leave it out"
+        raise InvalidInput.of([{"path": "analysis.prior.pinned", "message": said}])
     return plan
 
 

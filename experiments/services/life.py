@@ -1,6 +1,7 @@
 """The life of an experiment: started once, paused, resumed, concluded, archived."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from experiments.models import Allocation, Experiment
 from experiments.models.definitions import ANSWERS
 from experiments.plans import ExperimentPlan, Verdict, alarms
 from experiments.services.layers import take_ranges
+from experiments.services.priors import pin_priors, told_of
 from experiments.services.steps import require_may_run
 from registry import selectors as registry
 
@@ -26,7 +28,7 @@ def start_experiment(
     """Freeze the plan, pin what its arms are, and begin.
 
     Aliases of models are resolved to versions here, once: what `@champion` means next week is
-    another model, and another experiment.
+    another model, and another experiment. So are priors from what is concluded by now.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def start_experiment(
     IllegalTransition, StaleState
         It has started, or somebody started it just now (409).
     Conflict
-        A model's version may not be used, or its layer has no room left (409).
+        A model's version may not be used, its layer has no room left, or too few experiments are
+        concluded for the prior that it asks for (409).
     """
     experiment = selectors.lock_experiment(experiment_id)  # its plan is not revised meanwhile
     require_may_run(experiment, actor)
@@ -46,12 +49,15 @@ def start_experiment(
         )
     EXPERIMENTS.check(ExperimentStatus(experiment.status), ExperimentStatus.RUNNING)
     plan = selectors.plan_of(experiment)
+    priors = pin_priors(plan)
     frozen = _pin_arms(experiment, plan)
+    if priors:
+        frozen["analysis"]["prior"]["pinned"] = [one.model_dump(mode="json") for one in priors]
     changes = {"plan": frozen, "plan_digest": canonical.digest(frozen), "started_at": at}
     changes |= take_ranges(experiment, plan)
     move(
         experiment, ExperimentStatus.RUNNING, actor=actor, at=at, reason=reason, verb="started",
-        changes=changes, plan_digest=changes["plan_digest"],
+        changes=changes, plan_digest=changes["plan_digest"], **told_of(priors),
     )  # fmt: skip
     first: dict[str, Allocation] = {}
     for context in plan.contexts:
@@ -168,7 +174,7 @@ def _require_reason(reason: str, verb: str) -> None:
         raise InvalidInput(f"To {verb} an experiment needs a reason.")
 
 
-def _pin_arms(experiment: Experiment, plan: ExperimentPlan) -> dict[str, object]:
+def _pin_arms(experiment: Experiment, plan: ExperimentPlan) -> dict[str, Any]:
     """Resolve the models of all arms; return the plan with the versions they stand for."""
     document = plan.document()
     pinned: dict[str, str] = {}

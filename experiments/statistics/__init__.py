@@ -10,6 +10,7 @@ quantiles           medians and tails
 dependent           two arms that met the same periods: the default of trading arms
 variance            the same difference with less noise
 multiplicity        several arms and metrics
+simultaneous        several estimates that depend on each other
 guardrails          did a metric that must not suffer hold
 srm                 did units arrive as the allocation says
 posteriors,bayesian which arm is best, what a choice costs
@@ -114,6 +115,7 @@ from experiments.statistics.proportions import (
 from experiments.statistics.quantiles import (
     quantile_difference,
 )
+from experiments.statistics.simultaneous import confidence_of_each
 from experiments.statistics.sketches import (
     QuantileSketch,
 )
@@ -170,6 +172,7 @@ __all__ = [
     "check_null",
     "chi_square",
     "compare_posteriors",
+    "confidence_of_each",
     "credible_interval",
     "cuped",
     "detectable_information_ratio",

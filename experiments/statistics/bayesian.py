@@ -13,6 +13,8 @@ References
 .. [3] Paule and Mandel (1982), "Consensus values and weighting factors", Journal of Research of the
    National Bureau of Standards 87(5).
 .. [4] Azevedo et al. (2020), "A/B testing with fat tails", Journal of Political Economy 128(12).
+.. [5] Viechtbauer (2007), "Confidence intervals for the amount of heterogeneity in meta-analysis",
+   Statistics in Medicine 26(1): the Q-profile.
 """
 
 import math
@@ -22,12 +24,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaln, ndtr
+from scipy.special import betaln, chdtri, ndtr
 
 from experiments.statistics.checks import (
     FloatArray,
     require,
     require_finite,
+    require_fraction,
     require_positive,
     vector_of,
 )
@@ -194,13 +197,19 @@ def normal_effect(
     )
 
 
-def effect_prior(differences: ArrayLike, standard_errors: ArrayLike) -> Normal:
+def effect_prior(
+    differences: ArrayLike, standard_errors: ArrayLike, *, certainty: float | None = None
+) -> Normal:
     """Return the normal law of true effects that past experiments came from.
 
     Parameters
     ----------
     differences, standard_errors : float array, shape (n_experiments,), n_experiments >= 3
         Of every past experiment of the kind, losers included; errors > 0.
+    certainty : float, optional
+        0 < c < 1: the deviation is one that is no smaller than the true one with this chance, and
+        has the error of the mean in it. By default it is the likely one, with which intervals of
+        few experiments miss too often.
 
     Raises
     ------
@@ -211,8 +220,9 @@ def effect_prior(differences: ArrayLike, standard_errors: ArrayLike) -> Normal:
     Notes
     -----
     Empirical Bayes: the variance t^2 at which ``sum (d - m)^2 / (se^2 + t^2) = n - 1``, with m the
-    mean weighted alike [3]_. Effects have fatter tails than this law [4]_: it is cautious with the
-    large ones.
+    mean weighted alike [3]_; with a certainty at which it is the chi-square quantile of ``1 - c``
+    [5]_, and the variance of m is added. Effects have fatter tails than this law [4]_: it is
+    cautious with the large ones.
     """
     d, se = vector_of(differences, "differences"), vector_of(standard_errors, "standard_errors")
     if d.size != se.size:
@@ -227,6 +237,9 @@ def effect_prior(differences: ArrayLike, standard_errors: ArrayLike) -> Normal:
         return mean, float(weights @ (d - mean) ** 2)
 
     goal = d.size - 1.0
+    if certainty is not None:
+        require_fraction(certainty=certainty)
+        goal = float(chdtri(d.size - 1.0, certainty))
     require(fitted(0.0)[1] > goal, "past effects differ no more than their errors explain")
     low, high = 0.0, float(d.var(ddof=1)) + float(np.max(se)) ** 2
     while fitted(high)[1] > goal:
@@ -234,7 +247,8 @@ def effect_prior(differences: ArrayLike, standard_errors: ArrayLike) -> Normal:
     for _ in range(100):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if fitted(middle)[1] > goal else (low, middle)
-    return Normal(fitted(high)[0], math.sqrt(high))
+    of_mean = 0.0 if certainty is None else 1.0 / float(np.sum(1.0 / (se * se + high)))
+    return Normal(fitted(high)[0], math.sqrt(high + of_mean))
 
 
 def proportion_prior(history: Sequence[Proportion]) -> Beta:

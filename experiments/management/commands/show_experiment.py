@@ -40,6 +40,7 @@ class Command(DomainCommand):
                 "design": experiment.design,
                 "owner": experiment.owner.get_username(),
                 "metric": plan.primary.name,
+                "primary_metrics": [metric.name for metric in plan.primaries],
                 "arms": arms,
                 "weights": shares.get("", {}),
                 "weights_by_context": {name: one for name, one in shares.items() if name},
@@ -53,6 +54,7 @@ class Command(DomainCommand):
                 "analysis": last and {"number": last.number, "decision": last.decision},
                 "analysis_problem": experiment.analysis_problem,
                 "differences": list(differences),
+                "assumed": last.findings.get("assumed") if last else None,
                 "notes": notes,
             }
         )
@@ -79,8 +81,12 @@ class Command(DomainCommand):
         """Print since when it runs, and what answers it."""
         begun = experiment.started_at
         since = f"started {begun:%Y-%m-%d %H:%M} UTC" if begun else "not started"
-        primary = selectors.plan_of(experiment).primary
-        self.say(f"  {since}; {primary.name} ({primary.kind}, {primary.direction}) answers")
+        plan = selectors.plan_of(experiment)
+        told = ", ".join(f"{one.name} ({one.kind}, {one.direction})" for one in plan.primaries)
+        if len(plan.primaries) == 1:
+            self.say(f"  {since}; {told} answers")
+        else:
+            self.say(f"  {since}; {told} answer; a winner needs {plan.analysis.winner_needs}")
 
     def tell_shares(self, experiment: Experiment, shares: dict[str, dict[str, float]]) -> None:
         """Print the shares in force, by context; a shadow experiment's arms have none."""

@@ -277,11 +277,13 @@ def planned_sequence(
 
 
 def asymptotic_stream(
-    *, best_at: float, confidence: float = 0.95, batch: int = 1, lag: int = 0, start: int = 1
-) -> SequenceStream:
+    *, best_at: float, confidence: float = 0.95, batch: int = 1, lag: int = 0, start: int = 1,
+    tuned_for: float | None = None,
+) -> SequenceStream:  # fmt: skip
     """Return the stream of `asymptotic_sequence`, whose parameters these are."""
     require_count("start", start, 1)
-    boundary = MixtureBoundary.tuned(confidence, best_at)
+    boundary = MixtureBoundary.tuned(tuned_for or confidence, best_at)
+    boundary = replace(boundary, confidence=confidence)
     return SequenceStream(
         "asymptotic confidence sequence", boundary, RunningMean(batch, lag), start=start
     )
@@ -295,6 +297,7 @@ def asymptotic_sequence(
     batch: int = 1,
     lag: int = 0,
     start: int = 1,
+    tuned_for: float | None = None,
 ) -> Sequence:
     """Return the asymptotic confidence sequence [3]_: for ever, with no horizon.
 
@@ -309,14 +312,19 @@ def asymptotic_sequence(
         of 250: an ordinary error makes one A/A test in eight a discovery under autocorrelation 0.2.
     start : int
         Periods before the first interval.
+    tuned_for : float, optional
+        Confidence for which it is narrowest at `best_at`; its own when not given. Intervals of
+        several confidences that are tuned for one are of one e-value: each leaves out what the
+        e-value against it is at least ``1 / alpha`` for.
 
     Notes
     -----
     ``mean +- s sqrt(2 (n q^2 + 1) / (n^2 q^2) ln(sqrt(n q^2 + 1) / alpha))``, ``q^2 = 1 / rho``.
     """
     stream = asymptotic_stream(
-        best_at=best_at, confidence=confidence, batch=batch, lag=lag, start=start
-    )
+        best_at=best_at, confidence=confidence, batch=batch, lag=lag, start=start,
+        tuned_for=tuned_for,
+    )  # fmt: skip
     return stream.extend(differences)
 
 

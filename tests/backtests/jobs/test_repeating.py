@@ -7,7 +7,7 @@ from backtests.jobs.lease import Cancelled, Lease
 from backtests.jobs.pairing import Paired
 from backtests.jobs.repeating import repeated
 from backtests.models import Run
-from experiments.plans.sections import AnalysisSpec
+from experiments.plans.analysis_spec import AnalysisSpec
 from experiments.statistics.sequential.boundaries import PlannedBoundary
 from tests.backtests.jobs.test_answering import noise, paired, plan
 

@@ -286,3 +286,71 @@ class TestDecide:
         assert said.verdict == Verdict.RATIO_MISMATCH
         assert "Units did not come to the arms as allocated" in said.reason
         assert "Worse than its margin: drawdown of challenger." in said.reason
+
+
+class TestDecideOnSeveralMetrics:
+    """Two primary metrics, more return and less cost being better; two challengers."""
+
+    @staticmethod
+    def said(b, c, needs="any"):
+        """Return the decision on the intervals of b and c, each on return and on cost."""
+        arms = [compared(*own, arm=arm) for arm, own in (("b", b[0]), ("c", c[0]))]
+        costs = [compared(*own, arm=arm) for arm, own in (("b", b[1]), ("c", c[1]))]
+        primaries = [metric(*arms), metric(*costs, name="cost", direction="decrease")]
+        return verdict(found(*primaries), winner_needs=needs)
+
+    OPEN, UP, DOWN, UNKNOWN = (-0.1, 0.2), (0.1, 0.5), (-0.5, -0.1), (None, None)
+
+    def test_any_takes_one_that_is_better_and_none_that_is_worse(self):
+        decision = self.said((self.UP, self.OPEN), (self.OPEN, self.OPEN))
+
+        assert (decision.verdict, decision.winner) == (Verdict.WINNER, "b")
+        assert decision.won_on == ("return",)
+        assert decision.to_dict()["won_on"] == ("return",)
+        assert decision.reason == (
+            "b has more return than champion: 0.3, 95 % interval 0.1 to 0.5. "
+            "No difference of cost is shown: 0.05, 95 % interval -0.1 to 0.2."
+        )
+
+    def test_names_the_one_that_is_better_on_most(self):
+        decision = self.said((self.UP, self.OPEN), (self.UP, self.DOWN))
+
+        assert (decision.winner, decision.won_on) == ("c", ("return", "cost"))
+
+    def test_has_no_winner_that_pays_with_another_metric(self):
+        decision = self.said((self.UP, self.UP), (self.OPEN, self.OPEN))
+
+        assert decision.verdict == Verdict.CONTINUE
+        assert decision.reason.endswith(
+            "b is better than champion on return and worse on cost: that makes no winner."
+        )
+
+    def test_waits_until_every_metric_is_known(self):
+        """What is not looked at yet may still be worse."""
+        decision = self.said((self.UP, self.UNKNOWN), (self.OPEN, self.OPEN))
+
+        assert decision.verdict == Verdict.CONTINUE
+
+    def test_all_takes_every_metric(self):
+        half = self.said((self.UP, self.OPEN), (self.OPEN, self.OPEN), "all")
+        whole = self.said((self.UP, self.DOWN), (self.OPEN, self.OPEN), "all")
+
+        assert half.verdict == Verdict.CONTINUE
+        assert (whole.verdict, whole.winner) == (Verdict.WINNER, "b")
+
+    def test_the_control_wins_by_the_same_rule(self):
+        worse = (self.DOWN, self.OPEN), (self.OPEN, self.UP)
+
+        decision = self.said(*worse)
+
+        assert (decision.winner, decision.won_on) == ("champion", ())
+        assert decision.reason == (
+            "Every challenger is worse than champion, and on no primary metric better: "
+            "b on return; c on cost."
+        )
+        assert self.said(*worse, "all").verdict == Verdict.CONTINUE
+
+    def test_says_nothing_more_of_a_single_one(self):
+        decision = verdict(found(metric(compared(0.1, 0.5))))
+
+        assert "won_on" not in decision.to_dict()

@@ -16,6 +16,8 @@ PLAN = {
     "analysis": {"horizon_periods": 500},
 }
 
+TWO = [{"name": "r", "role": "primary"}, {"name": "s", "role": "primary"}]
+
 
 def planned(**changes) -> ExperimentPlan:
     return documents.parse(ExperimentPlan, {**copy.deepcopy(PLAN), **changes})
@@ -184,7 +186,7 @@ class TestExperimentPlan:
                 {"arms": [{"name": "a", "control": True}, {"name": "a"}]},
                 "names 'a' twice",
             ),
-            ({"metrics": [{"name": "return"}]}, "exactly one metric is primary, not 0"),
+            ({"metrics": [{"name": "return"}]}, "a metric is primary, at least one"),
             (
                 {"metrics": [{"name": "r", "role": "primary"}, {"name": "g", "role": "guardrail"}]},
                 "guardrail needs margin",
@@ -264,6 +266,30 @@ class TestExperimentPlan:
                               "futility": "advise", "region_of_equivalence": 0.1}},
                 "leave futility out",
             ),
+            ({"metrics": TWO, "analysis": {"horizon_periods": 500, "correction": "none"}},
+             "would find a winner by chance on any of 2 primary metrics"),
+            ({"metrics": TWO,
+              "analysis": {"horizon_periods": 500, "region_of_equivalence": 0.1}},
+             "region_of_equivalence is in the unit of one primary metric, not of 2"),
+            ({"metrics": TWO, "design": "assigned", "allocation": {"policy": "ucb1"}},
+             "allocation.policy follows the outcomes of one primary metric"),
+            ({"metrics": TWO, "analysis": {"horizon_periods": 500, "method": "fixed_horizon",
+                                             "correction": "dunnett", "winner_needs": "all"}},
+             "with winner_needs: all take holm or bonferroni"),
+            ({"analysis": {"horizon_periods": 500, "winner_needs": "all"}},
+             "winner_needs: all is of several primary metrics, and there is one"),
+            ({"analysis": {"horizon_periods": 500, "correction": "dunnett"}},
+             "dunnett is for one look, the method fixed_horizon"),
+            ({"analysis": {"horizon_periods": 500, "correction": "benjamini_hochberg"}},
+             "and planned_sequence has neither"),
+            ({"design": "assigned", "analysis": {"horizon_periods": 500, "method": "asymptotic",
+                                                 "correction": "benjamini_hochberg"}},
+             "units that report again have none: say units: once"),
+            ({"design": "assigned",
+              "allocation": {"context": {"attribute": "regime", "values": ["a", "b"]}},
+              "analysis": {"horizon_periods": 500, "method": "fixed_horizon",
+                           "correction": "dunnett"}},
+             "with allocation.context there are several: take holm"),
             ({"horizon": 3}, "unknown key"),
             ({"period": "1w"}, "pattern"),
             ({"arms": [{"name": "a", "control": True, "model": "m", "strategy": "s"},

@@ -5,10 +5,10 @@ import pytest
 
 from experiments.plans import ExperimentPlan, Verdict
 from experiments.plans.analysis import analyze
+from experiments.plans.analysis_spec import AnalysisSpec
 from experiments.plans.decisions import decide
 from experiments.plans.methods import design_of, futile_looks, intervals_of, p_value_of
 from experiments.plans.observed import Observed
-from experiments.plans.sections import AnalysisSpec
 from experiments.statistics.dependent import mean_of_series
 from experiments.statistics.sequential import (
     asymptotic_sequence,

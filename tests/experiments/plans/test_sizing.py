@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from experiments.plans.methods import intervals_of
 from experiments.plans.sizing import size_of
+from experiments.plans.wording import write_difference
 from experiments.selectors.detecting import detectability, what_it_shows
 from experiments.statistics.power import (
     detectable_information_ratio,
@@ -191,3 +193,63 @@ class TestDetectability:
 
         assert said.startswith("By what the plan assumes")
         assert "information ratio" in said
+
+
+class TestFirstLook:
+    def test_comes_when_the_method_says_and_shows_less(self):
+        found = size_of(shadow())
+
+        assert found.first_look == 100
+        assert found.first_look_effect > 1.5 * found.detectable_effect
+        assert found.sentence.endswith(
+            "The first look comes after 100 periods, and shows "
+            f"{write_difference(planned().primary, found.first_look_effect)} with a chance of "
+            "80.0 %."
+        )
+
+    def test_is_the_end_of_one_look(self):
+        plan = planned(
+            assumptions={"effect": 0.0004, "deviation": 0.006},
+            analysis={"horizon_periods": 500, "method": "fixed_horizon"},
+        )
+
+        found = size_of(plan)
+
+        assert (found.first_look, found.first_look_effect) == (500, found.detectable_effect)
+        assert "first look" not in found.sentence
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", ["planned_sequence", "group_sequential", "asymptotic"])
+    def test_shows_its_effect_as_often_as_is_said(self, method):
+        """Experiments with that effect, looked at once, when the first look comes."""
+        plan = planned(
+            assumptions={"effect": 0.5, "deviation": 1.0},
+            analysis={"horizon_periods": 400, "method": method, "batch_periods": 4},
+        )
+        found, n = size_of(plan), 300
+        rng, n_seen = np.random.default_rng(3), 0
+        for _ in range(n):
+            differences = rng.standard_normal(found.first_look) + found.first_look_effect
+            seen = intervals_of(plan.analysis, differences, 0.95, bound=None)
+            n_seen += bool(seen.lower[-1] > 0.0)
+
+        assert n_seen / n == pytest.approx(0.8, abs=0.07)
+
+
+class TestMissing:
+    def test_lengthens_a_shadow_experiment_on_the_clock(self):
+        whole, part = size_of(shadow()), size_of(shadow(missing=0.2))
+
+        assert (part.periods, whole.elapsed_periods) == (whole.periods, whole.periods)
+        assert part.elapsed_periods == -(-whole.periods * 5 // 4)
+        assert f"with outcomes of both arms, {part.elapsed_periods:,} in all" in part.sentence
+
+    def test_thins_the_traffic_of_an_assigned_one(self):
+        half = planned(design="assigned", assumptions=UNITS | {"missing": 0.5})
+        fewer = planned(design="assigned", assumptions=UNITS | {"units_per_period": 100})
+
+        assert size_of(half).periods == size_of(fewer).periods
+
+    def test_is_left_out_of_the_document_where_nothing_is(self):
+        assert "missing" not in shadow().document()["assumptions"]
+        assert shadow(missing=0.1).document()["assumptions"]["missing"] == 0.1

@@ -169,6 +169,19 @@ class TestEffectPrior:
 
         assert effect_prior(d, se).deviation ** 2 == pytest.approx(expected.tau2, rel=1e-4)
 
+    def test_is_wider_where_it_is_to_be_certain(self):
+        """The Q-profile: as often as said the deviation is no smaller than the true one."""
+        rng, n_below = np.random.default_rng(6), 0
+        for _ in range(300):
+            se = rng.uniform(0.3, 0.6, 8)
+            d = rng.normal(0.2, 1.0, 8) + se * rng.standard_normal(8)
+            likely, certain = effect_prior(d, se), effect_prior(d, se, certainty=0.9)
+            assert certain.deviation > likely.deviation
+            of_mean = 1.0 / np.sum(1.0 / (se**2 + certain.deviation**2))
+            n_below += certain.deviation**2 - of_mean < 0.9
+
+        assert n_below / 300 <= 0.1 + 2.5 * np.sqrt(0.1 * 0.9 / 300)
+
     def test_refuses_what_determines_nothing(self):
         with pytest.raises(NotComputedError, match="fewer than three"):
             effect_prior([0.1, 0.2], [0.1, 0.1])
