@@ -818,6 +818,48 @@ def onnx_loop_that_calls_an_empty_function(canary):
 
 
 @kind("endless_loop", "round")
+def onnx_loop_of_casts_that_take_each_other_back(canary):
+    to_double, back = node("Cast", ["v"], ["u"], to=11), node("Cast", ["u"], ["w"], to=1)
+    return {"model.onnx": loop_onnx(to_double, back)}
+
+
+@kind("endless_loop", "a function")
+def onnx_loop_that_calls_a_function_of_casts(canary):
+    from onnx import helper
+
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    casts = node("Cast", ["a"], ["x"], to=11), node("Cast", ["x"], ["b"], to=1)
+    inner = helper.make_function("own", "Inner", ["a"], ["b"], casts, opsets)
+    call = node("Inner", ["a"], ["b"], domain="own")
+    outer = helper.make_function("own", "Outer", ["a"], ["b"], [call], opsets)
+    round_ = node("Outer", ["v"], ["unused"], domain="own")
+    return {"model.onnx": loop_onnx(round_, functions=[inner, outer])}
+
+
+def with_long_key(message: bytes, number: int) -> bytes:
+    """Write the keys of a field in five bytes, of which onnxruntime drops the highest bits."""
+    from registry.artifacts.onnx_files import BYTES, fields
+
+    made = bytearray()
+    for found, wire, value in fields(memoryview(message)):
+        assert wire == BYTES
+        key = found << 3 | wire
+        made += varint(key + 2**32, 5) if found == number else varint(key, 1)
+        made += varint(len(value), 5) + bytes(value)
+    return bytes(made)
+
+
+@kind("unknown_format", "onnx: a field without number")
+def onnx_loop_under_a_key_that_only_onnxruntime_reads(canary):
+    from onnx import ModelProto
+
+    whole = ModelProto.FromString(loop_onnx())
+    graph = with_long_key(whole.graph.SerializeToString(), 1)  # its nodes
+    whole.ClearField("graph")
+    return {"model.onnx": whole.SerializeToString() + b"\x3a" + varint(len(graph), 5) + graph}
+
+
+@kind("endless_loop", "round")
 def onnx_loop_whose_body_a_function_is_given(canary):
     from onnx import AttributeProto, helper
 
