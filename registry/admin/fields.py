@@ -6,6 +6,7 @@ from unicodedata import normalize
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import (
@@ -13,6 +14,9 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
+
+from registry.artifacts.documents import storable
+from registry.artifacts.errors import UnreadableError
 
 MONOSPACE = "font-family: monospace"
 MOST_ENTRIES, LONGEST_ENTRY = 200, 255
@@ -70,6 +74,7 @@ class LinesField(forms.CharField):
             raise forms.ValidationError(
                 f"At most {MOST_ENTRIES} lines of {self.longest} characters each."
             )
+        ProhibitNullCharactersValidator()("\n".join(value))
 
     def run_validators(self, value: Any) -> None:
         """Leave out those of a single text."""
@@ -89,6 +94,20 @@ class JSONField(forms.JSONField):
     def __init__(self, *, rows: int = 3, **kwargs: Any) -> None:
         widget = UnfoldAdminTextareaWidget({"rows": rows, "style": MONOSPACE})
         super().__init__(widget=widget, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        """Refuse what Python reads as JSON and neither JSON nor the database has."""
+        try:
+            found = super().to_python(value)
+            is_plain = storable(found) == found
+        except (RecursionError, UnreadableError):
+            is_plain = False
+        if not is_plain:
+            raise forms.ValidationError(
+                "This holds NaN, an infinity, a NUL or half a sign, a whole number of more than 64 "
+                "bits, or is nested too deeply."
+            )
+        return found
 
     def prepare_value(self, value: Any) -> Any:
         """Return what the box shows."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -16,6 +18,12 @@ from registry.artifacts.paths import require_distinct, require_safe_path
 from registry.artifacts.streams import Bounded, compression_of
 
 ZIP_MAGIC = b"PK\x03\x04"
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# What zipfile raises of a member that it cannot read; damage in one that is deflated is none of its
+# own errors.
+UNREADABLE_MEMBER = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, OSError,
+)  # fmt: skip
 _ENCRYPTED = 0x1
 _UNIX = 3
 _OTHER_ARCHIVES = (ZIP_MAGIC, b"PK\x05\x06", b"7z\xbc\xaf\x27\x1c", b"Rar!")
@@ -33,6 +41,23 @@ def is_polyglot(stream: Bounded) -> bool:
     archive = open_zip(stream)
     stream.seek(0)
     return archive is not None and bool(archive.infolist())
+
+
+def hides_hdf5(stream: Bounded) -> bool:
+    """Return whether a stream is HDF5 behind something else, which is where its readers look, too.
+
+    References
+    ----------
+    .. [1] HDF5 File Format Specification, "Disk Format: Level 0A": the superblock begins at byte
+       0, 512, 1024, 2048 and so on.
+    """
+    place = 512
+    while place < stream.n_bytes:
+        stream.seek(place)
+        if stream.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
+            return True
+        place *= 2
+    return False
 
 
 def open_zip(stream: Bounded) -> zipfile.ZipFile | None:
@@ -104,7 +129,7 @@ def nested_archives(archive: zipfile.ZipFile, path: str) -> list[Finding]:
 
     Raises
     ------
-    zipfile.BadZipFile
+    UNREADABLE_MEMBER
         A member is damaged.
     """
     findings = []
@@ -159,7 +184,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> Bounded:
 
     Raises
     ------
-    zipfile.BadZipFile
+    UNREADABLE_MEMBER
         The member is damaged.
     """
     return Bounded(io.BytesIO(archive.read(name)))

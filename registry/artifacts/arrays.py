@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from registry.artifacts.errors import UnreadableError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 NPY_MAGIC = b"\x93NUMPY"
 METADATA = "__metadata__"
+_DAMAGED_HEADER = (
+    ValueError, SyntaxError, TokenError, KeyError, RecursionError, MemoryError,
+)  # fmt: skip
 MAX_HEADER_BYTES = 100_000_000
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "C64": "<c8", "BOOL": "|b1",
@@ -48,7 +52,7 @@ def npy_holds_objects(stream: Bounded) -> bool:
         version = npy.read_magic(stream.raw)
         reader = readers[min(2, version[0])]
         _, _, dtype = reader(stream.raw)
-    except (ValueError, SyntaxError, KeyError, RecursionError, MemoryError) as error:
+    except _DAMAGED_HEADER as error:
         raise UnreadableError(f"a damaged .npy header: {error}") from error
     return dtype.hasobject
 
@@ -71,6 +75,7 @@ def read_tensor_header(stream: Bounded) -> tuple[dict[str, Any], int] | None:
         return None
     header, begin = found
     tensors = {name: field for name, field in header.items() if name != METADATA}
+    _require_words(header.get(METADATA))
     _require_gapless(tensors, stream.n_bytes - begin)
     return tensors, begin
 
@@ -85,7 +90,8 @@ def read_tensor_metadata(stream: Bounded) -> dict[str, str]:
     """
     found = _read_header(stream)
     said = found[0].get(METADATA) if found else None
-    return {str(key): str(text) for key, text in said.items()} if isinstance(said, dict) else {}
+    _require_words(said)
+    return dict(said or {})
 
 
 def _read_header(stream: Bounded) -> tuple[dict[str, Any], int] | None:
@@ -109,6 +115,12 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _require_words(metadata: Any) -> None:
+    is_plain = isinstance(metadata, dict) and all(isinstance(t, str) for t in metadata.values())
+    if metadata is not None and not is_plain:
+        raise UnreadableError(f"its {METADATA} is no map of texts")
+
+
 def _require_gapless(tensors: Mapping[str, Any], n_bytes: int) -> None:
     try:
         spans = sorted((*_span(field),) for field in tensors.values())
@@ -128,6 +140,8 @@ def _span(field: Mapping[str, Any]) -> tuple[int, int]:
     import numpy as np
 
     first, last = field["data_offsets"]
+    if not type(first) is type(last) is int:
+        raise ValueError(f"the offsets {field['data_offsets']}")
     n_items = 1
     for n in field["shape"]:
         if type(n) is not int or n < 0:

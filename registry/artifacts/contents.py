@@ -13,6 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 from registry.artifacts.archives import (
+    HDF5_MAGIC,
+    UNREADABLE_MEMBER,
+    hides_hdf5,
     inspect_tar,
     inspect_zip,
     is_polyglot,
@@ -32,7 +35,7 @@ from registry.artifacts.streams import Bounded, compression_of, expand
 from registry.artifacts.trusted import inspect_skops, is_skops
 
 _NAMED_MAGIC = {
-    b"\x89HDF\r\n\x1a\n": "HDF5 (Keras)",
+    HDF5_MAGIC: "HDF5 (Keras)",
     b"\x7fELF": "a program (ELF)",
     b"MZ": "a program (PE)",
     b"PAR1": "Parquet",
@@ -95,6 +98,9 @@ def look(
     depth : int
         How many compressions it lies in.
     """
+    if hides_hdf5(stream):
+        text = "it begins as one format and goes on as HDF5 (Keras)"
+        return Content(Format.UNKNOWN, (Finding("polyglot", path, text),))
     head = stream.head(512)
     if head.startswith(b"PK"):
         return _look_zip(stream, path, limits, trusted)
@@ -146,9 +152,9 @@ def _look_zip(stream: Bounded, path: str, limits: Limits, trusted: Collection[st
         return Content(Format.UNKNOWN, tuple(findings))
     if is_skops(archive):
         return Content(Format.SKOPS, tuple(inspect_skops(stream, path, limits, trusted)))
-    try:  # zipfile says NotImplementedError of a member's compression that it cannot read
+    try:
         return _look_members(archive, path, limits)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except UNREADABLE_MEMBER as error:
         finding = Finding("archive_broken", path, f"a damaged zip archive: {error}")
         return Content(Format.UNKNOWN, (finding,))
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from codecs import BOM_UTF8
 from typing import Any
 
-from registry.artifacts.errors import ArtifactError
-from registry.artifacts.findings import Finding
+from registry.artifacts.errors import ArtifactError, UnreadableError
+from registry.artifacts.findings import NO_SIGN, Finding
 from registry.artifacts.limits import Limits
 
+MAX_DEPTH, LONGEST_NUMBER = 64, 80
+_BITS = 64
+_NO_SIGN = re.compile("[\0\ud800-\udfff]")
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("null", "bool", "int", "float", "str", "seq", "map", "merge")
@@ -40,14 +45,22 @@ def read_json(raw: bytes, limits: Limits) -> Any:
     Raises
     ------
     DocumentError
-        It is too large, no JSON, not UTF-8, too deep, or names a key twice.
+        It is too large or has too many parts, is no JSON, not UTF-8, too deep, or names a key
+        twice.
     """
     if len(raw) > limits.document_bytes:
         raise DocumentError("json_invalid", f"longer than {limits.document_bytes} bytes")
+    if n_containers(raw) > limits.n_containers:
+        raise DocumentError("json_invalid", f"more than {limits.n_containers} lists and objects")
     try:
         return json.loads(_text(raw), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise DocumentError("json_invalid", str(error)) from error
+
+
+def n_containers(raw: bytes) -> int:
+    """Return how many lists and objects a JSON document may have; brackets in texts count, too."""
+    return raw.count(b"[") + raw.count(b"{")
 
 
 def _text(raw: bytes) -> str:
@@ -88,6 +101,31 @@ def read_yaml(raw: bytes, limits: Limits) -> Any:
         if isinstance(error, DocumentError):
             raise
         raise DocumentError("yaml_invalid", " ".join(str(error).split())) from error
+
+
+def storable(value: Any, depth: int = 0) -> Any:
+    """Return plain values as JSON and a database have them, of a document that somebody wrote.
+
+    A NUL and half a pair of UTF-16 become a mark; numbers that JSON or 64 bits do not have, texts.
+
+    Raises
+    ------
+    UnreadableError
+        They are nested too deeply.
+    """
+    if depth > MAX_DEPTH:
+        raise UnreadableError("values that are nested too deeply")
+    if isinstance(value, str):
+        return _NO_SIGN.sub(NO_SIGN, value)
+    if isinstance(value, dict):
+        return {storable(str(k)): storable(one, depth + 1) for k, one in value.items()}
+    if isinstance(value, list):
+        return [storable(one, depth + 1) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        return f"{value:#x}"[:LONGEST_NUMBER]
+    return value
 
 
 def _without_timestamps(resolvers: dict[Any, Any]) -> dict[Any, Any]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 MAX_TEXT = 400
+NO_SIGN = "\N{REPLACEMENT CHARACTER}"
 
 
 class Decision(StrEnum):
@@ -70,6 +71,14 @@ CODES: dict[str, Decision] = {
 _SEVERITY = (Decision.ACCEPTED, Decision.QUARANTINED, Decision.REFUSED)
 
 
+def printable(text: str) -> str:
+    """Return a text with a mark for each sign that no database or page keeps: files choose words.
+
+    A NUL or half a pair of UTF-16 would else keep what was found from being written down.
+    """
+    return "".join(sign if sign.isprintable() else NO_SIGN for sign in text)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
     """One thing that was found in one file.
@@ -91,8 +100,9 @@ class Finding:
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise KeyError(self.code)
-        if len(self.text) > MAX_TEXT:
-            object.__setattr__(self, "text", f"{self.text[: MAX_TEXT - 3]}...")
+        text = self.text if len(self.text) <= MAX_TEXT else f"{self.text[: MAX_TEXT - 3]}..."
+        object.__setattr__(self, "text", printable(text))
+        object.__setattr__(self, "path", printable(self.path))
 
     @property
     def decision(self) -> Decision:

@@ -25,6 +25,7 @@ from registry.artifacts.mlmodel import (
     read_mlmodel,
 )
 from registry.artifacts.packages import inspect_packages
+from registry.artifacts.paths import folded
 from registry.artifacts.streams import Bounded
 from registry.artifacts.trusted import TRUSTED_TYPES
 
@@ -160,13 +161,16 @@ def _describe(
     trusted: Collection[str],
     formats: Mapping[str, Format],
 ) -> tuple[MlModel | None, list[Finding]]:
-    """Read MLflow's description; it may lie in a folder, but only once."""
-    places = [e for e in manifest.files if PurePosixPath(e.path).name == FILE_NAME]
+    """Read MLflow's description; it may lie in a folder, but only once, in whatever case."""
+    places = [e for e in manifest.files if folded(PurePosixPath(e.path).name) == folded(FILE_NAME)]
     if not places:
         return None, []
     if len(places) > 1:
         return None, [Finding("several_models", places[1].path, "a second MLmodel file")]
     (entry,) = places
+    if PurePosixPath(entry.path).name != FILE_NAME:
+        text = f"it is {FILE_NAME} to file systems that ignore case: give it that name"
+        return None, [Finding("mlmodel_invalid", entry.path, text)]
     root = entry.path.removesuffix(FILE_NAME)
     beside = {
         e.path.removeprefix(root): formats.get(e.path)

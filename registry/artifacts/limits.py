@@ -26,8 +26,11 @@ class Limits:
         Members of one archive.
     depth : int
         How many compressions or literals may lie inside each other.
-    document_bytes, yaml_bytes : int
-        Size of a JSON document, and of a YAML document [bytes].
+    document_bytes, yaml_bytes, schema_bytes : int
+        Size of a JSON document, of a YAML document, and of the schema of a skops file [bytes].
+    n_containers : int
+        Lists and objects in a JSON document or a schema: each takes some 60 bytes or more of
+        memory for two of its text.
     n_nodes : int
         Values in a YAML document, after its aliases are expanded.
     n_opcodes : int
@@ -44,5 +47,7 @@ class Limits:
     depth: int = 4
     document_bytes: int = 64 * MIB
     yaml_bytes: int = MIB // 2
+    schema_bytes: int = 128 * MIB
+    n_containers: int = 2_000_000
     n_nodes: int = 100_000
     n_opcodes: int = 20_000_000

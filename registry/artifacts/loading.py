@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # An estimator in memory is larger than its file: objects, and arrays that were compressed.
 _GROWTH = 3
+_DOCUMENT_GROWTH = 12  # a number that is written in four signs takes 32 bytes
 
 
 class LoadedModel(Protocol):
@@ -173,7 +174,7 @@ def open_bytes(
         case Format.SAFETENSORS:
             return _tensors_of(content, len(content))
         case Format.PARAMETERS:
-            return ParameterModel(parameters_of(content), _GROWTH * len(content))
+            return ParameterModel(parameters_of(content), _DOCUMENT_GROWTH * len(content))
     raise NotAllowedError(f"A file that is {model_format.value} is not opened here.")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.artifacts.contents import Format
-from registry.artifacts.documents import DocumentError, read_yaml
+from registry.artifacts.documents import DocumentError, read_yaml, storable
 from registry.artifacts.errors import UnreadableError, UnsafePathError
 from registry.artifacts.findings import Finding
 from registry.artifacts.limits import Limits
@@ -112,9 +112,9 @@ def read_mlmodel(raw: bytes, limits: Limits) -> MlModel:
     DocumentError
         It is no YAML of plain values; ``yaml_tag`` names a tag that would make an object.
     UnreadableError
-        It is YAML and says nothing an MLmodel file must say.
+        It is YAML and says nothing an MLmodel file must say, or is nested too deeply.
     """
-    document = read_yaml(raw, limits)
+    document = storable(read_yaml(raw, limits))
     flavors = document.get("flavors") if isinstance(document, Mapping) else None
     if not isinstance(flavors, Mapping) or not all(
         isinstance(flavor, Mapping) for flavor in flavors.values()
@@ -151,7 +151,7 @@ def _plain(part: Any) -> Any:
     if not isinstance(part, str):
         return part
     try:
-        return json.loads(part)
+        return storable(json.loads(part))
     except (ValueError, RecursionError):
         return part
 

@@ -33,7 +33,10 @@ _IR_VERSION, _GRAPH, _OPSETS = 1, 7, 8
 _OPERATOR, _NAME = 4, {"tensor": 8, "node": 3}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _LOOPS = frozenset({"Loop", "Scan"})
-_CONSTANT = "Constant"  # no node any more, once onnxruntime has read it
+# No nodes any more once onnxruntime has read them, whatever it is told to leave alone: constants,
+# and casts of which a later one takes back what the first did.
+_VANISHING = frozenset({"Constant", "Cast", "CastLike"})
+_LARGEST_KEY = 2**32  # protobuf's own reader drops what is above, and finds another field
 
 
 @dataclass(slots=True)
@@ -45,13 +48,16 @@ class Structure:
     external_tensors : list of str
         Names of the tensors whose data lie in other files.
     idle_bodies : list of str
-        Loops whose body has no node that computes, and functions without one, which a body may
-        call. onnxruntime looks between two nodes whether it shall end: here it never does.
+        Loops whose body has no node that stays, and, beside loops, functions without one, which a
+        body may call. onnxruntime looks between two nodes whether it shall end: here it never does.
+    idle_functions : list of str
+        The functions, whether there is a loop or none.
     has_loops : bool
     """
 
     external_tensors: list[str] = field(default_factory=list)
     idle_bodies: list[str] = field(default_factory=list)
+    idle_functions: list[str] = field(default_factory=list)
     has_loops: bool = False
 
 
@@ -67,8 +73,8 @@ def fields(buffer: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     while place < len(buffer):
         key, place = _varint(buffer, place)
         number, wire = key >> 3, key & 7
-        if number == 0:
-            raise UnreadableError("a field without number")
+        if number == 0 or key >= _LARGEST_KEY:
+            raise UnreadableError("a field without number, or with none that all read alike")
         if wire == _VARINT:
             value, place = _varint(buffer, place)
             yield number, wire, value
@@ -129,6 +135,7 @@ def structure_of(buffer: memoryview) -> Structure:
     """
     found = Structure()
     _walk("model", buffer, found, 0)
+    found.idle_bodies += found.idle_functions if found.has_loops else []
     return found
 
 
@@ -151,7 +158,7 @@ def _walk(message: str, buffer: memoryview, found: Structure, depth: int) -> lis
         elif message == "node" and number == _OPERATOR and isinstance(value, memoryview):
             operators.add(bytes(value[:100]).decode(errors="replace"))
         elif message == "tensor":
-            is_external |= number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == 1)
+            is_external |= number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
     if is_external:
         found.external_tensors.append(name or "a tensor without name")
     if operators & _LOOPS:
@@ -160,7 +167,7 @@ def _walk(message: str, buffer: memoryview, found: Structure, depth: int) -> lis
         if not graphs or not all(graphs):
             found.idle_bodies.append(name or "a loop without name")
     if message == "function" and not any(nodes):
-        found.idle_bodies.append("a function")
+        found.idle_functions.append("a function")
     if message == "attribute":
         return graphs
-    return [_CONSTANT not in operators if message == "node" else any(nodes)]
+    return [operators.isdisjoint(_VANISHING) if message == "node" else any(nodes)]

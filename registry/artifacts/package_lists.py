@@ -21,15 +21,15 @@ from collections.abc import Callable, Iterator, Mapping
 from configparser import Error, RawConfigParser
 from typing import Any
 
+from registry.artifacts import projects
 from registry.artifacts.documents import read_yaml
 from registry.artifacts.errors import UnreadableError
 from registry.artifacts.limits import Limits
+from registry.artifacts.projects import PLAIN_VERSION, listed
 
 ENVIRONMENTS = frozenset({"conda.yaml", "python_env.yaml"})
 LOCK = "uv.lock"
 CHANNEL = "--channel"
-PLAIN_VERSION = re.compile(r"\d+(\.\d+){0,2}", re.ASCII)
-_HOMES = ("https://pypi.org/", "https://files.pythonhosted.org/")
 _CODING = re.compile(r"coding[:=]")
 _ENVIRONMENT_KEYS = frozenset(
     {"name", "channels", "dependencies", "build_dependencies", "python", "prefix"}
@@ -42,23 +42,9 @@ _CONDA = re.compile(
     rf"(?: ?{_CLAUSE}(?: ?[,|] ?{_CLAUSE})*(?:=[\w.*]+)?)?",
     re.ASCII,
 )
+_PACKAGE_FILES = (".conda", ".tar.bz2")  # to conda a name that ends so is a file of this machine
 _NUMBERS = r"[=<>!~]{1,2} ?\d+(?:\.\d+){0,2}(?:\.\*)?"
 _CONDA_PYTHON = re.compile(rf"python(?: ?{_NUMBERS}(?:[,|]{_NUMBERS})*(?:=\w+)?)?", re.ASCII)
-# What says where a distribution comes from, in uv's sources and in its lock.
-_ADDRESSES, _FOLDERS = frozenset({"registry", "url", "git"}), frozenset({"virtual", "editable"})
-_LOCAL = frozenset({"path", "directory", "workspace"})
-_UV_REQUIREMENTS = frozenset(
-    {"dev-dependencies", "constraint-dependencies", "override-dependencies",
-     "build-constraint-dependencies", "exclude-dependencies"}
-)  # fmt: skip
-_UV_ADDRESSES = frozenset({"index-url", "extra-index-url", "find-links"})
-_UV_HARMLESS = frozenset(
-    {"package", "managed", "default-groups", "dependency-groups", "conflicts", "environments",
-     "required-environments", "required-version", "resolution", "fork-strategy", "prerelease",
-     "exclude-newer", "index-strategy", "link-mode", "compile-bytecode", "python-preference",
-     "python-downloads", "no-build", "no-build-package", "no-binary", "no-binary-package",
-     "no-index", "no-sources", "offline", "reinstall", "upgrade"}
-)  # fmt: skip
 _PIP_HARMLESS = frozenset(
     {"timeout", "retries", "quiet", "verbose", "no-color", "no-input", "no-cache-dir", "format",
      "disable-pip-version-check", "require-virtualenv", "progress-bar"}
@@ -118,34 +104,35 @@ def _python_env(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield what python_env.yaml has installed, and keys that may steer it."""
     yield from _unknown_keys(document)
     for key in ("build_dependencies", "dependencies"):
-        for one in _listed(document.get(key)):
+        for one in listed(document.get(key)):
             yield from _requirements(str(one))
 
 
 def _conda(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield what conda.yaml has installed by pip, its channels, and keys that may steer it."""
     yield from _unknown_keys(document)
-    for channel in map(str, _listed(document.get("channels"))):
+    for channel in map(str, listed(document.get("channels"))):
         if not _CHANNEL.fullmatch(channel):
             yield f"--index-url {channel}"
         elif channel not in _CHANNELS:
             yield f"{CHANNEL} {channel}"
-    for one in _listed(document.get("dependencies")):
+    for one in listed(document.get("dependencies")):
         if isinstance(one, Mapping):
             yield from (f"dependencies: {key}" for key in one if key != "pip")
-            for line in _listed(one.get("pip")):
+            for line in listed(one.get("pip")):
                 yield from _requirements(str(line))
             continue
         found = _CONDA.fullmatch(str(one))
-        if not found or (found["name"].lower() == "python" and not _is_python(found[0])):
+        if not found or str(one).lower().endswith(_PACKAGE_FILES) or not _is_plain(found):
             yield f"dependencies: {one}"
         elif found["channel"] and found["channel"] not in _CHANNELS:
             yield f"{CHANNEL} {found['channel']}"
 
 
-def _is_python(spec: str) -> bool:
+def _is_plain(found: re.Match[str]) -> bool:
     """Return whether conda's spec of Python is of plain versions: it gets into a Dockerfile."""
-    return _CONDA_PYTHON.fullmatch(spec.rpartition("::")[2].lower()) is not None
+    spec = found[0].rpartition("::")[2].lower()
+    return found["name"].lower() != "python" or _CONDA_PYTHON.fullmatch(spec) is not None
 
 
 def _unknown_keys(document: Mapping[str, Any]) -> Iterator[str]:
@@ -153,64 +140,6 @@ def _unknown_keys(document: Mapping[str, Any]) -> Iterator[str]:
     python = document.get("python")
     if python is not None and not PLAIN_VERSION.fullmatch(str(python)):
         yield f"python: {python}"
-
-
-def _python_version(text: str) -> Iterator[str]:
-    """Yield what of .python-version is no plain version."""
-    for line in filter(None, map(str.strip, text.splitlines())):
-        if not PLAIN_VERSION.fullmatch(line):
-            yield f".python-version: {line}"
-
-
-def _project(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what pyproject.toml asks for, to build it and to run it."""
-    project, build = _table(document, "project"), _table(document, "build-system")
-    groups = [_table(project, "optional-dependencies"), _table(document, "dependency-groups")]
-    lists = [build.get("requires"), project.get("dependencies")]
-    for listed in (*lists, *(one for group in groups for one in group.values())):
-        yield from _strings(listed)
-    for key in build.keys() - {"requires", "build-backend"}:
-        yield f"build-system.{key}: {build[key]}"
-    yield from _uv(_table(_table(document, "tool"), "uv"))
-
-
-def _uv(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what settings of uv ask for; those that are not known to be harmless as they are."""
-    for key, value in settings.items():
-        if key in _UV_REQUIREMENTS:
-            yield from _strings(value)
-        elif key in _UV_ADDRESSES:
-            yield from (f"--{key} {one}" for one in _listed(value))
-        elif key in {"index", "sources"}:
-            yield from _sources(value)
-        elif key == "extra-build-dependencies" and isinstance(value, Mapping):
-            yield from (line for listed in value.values() for line in _strings(listed))
-        elif key == "pip" and isinstance(value, Mapping):
-            yield from _uv(value)
-        elif key not in _UV_HARMLESS:
-            yield f"tool.uv.{key}: {value}"
-
-
-def _sources(node: Any) -> Iterator[str]:
-    """Yield where distributions come from, if not from the Python Package Index or the project."""
-    if isinstance(node, list):
-        for one in node:
-            yield from _sources(one)
-    if not isinstance(node, Mapping):
-        return
-    for key, value in node.items():
-        is_text = isinstance(value, str)
-        if is_text and key in _ADDRESSES:
-            if "://" not in value:
-                yield f"{key}: {value}"
-            elif not value.startswith(_HOMES):
-                yield f"git+{value}" if key == "git" else value
-        elif (is_text and key in _FOLDERS and value != ".") or (
-            key in _LOCAL and isinstance(value, str | bool)
-        ):
-            yield f"{key}: {value}"
-        else:
-            yield from _sources(value)
 
 
 def _pip_settings(text: str) -> Iterator[str]:
@@ -242,31 +171,16 @@ def _settings(text: str) -> Iterator[tuple[str, str, str]]:
             yield section, key.replace("_", "-"), value or ""
 
 
-def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = document.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield the requirements in a list, each on one line."""
-    yield from (" ".join(one.split()) for one in _listed(value) if isinstance(one, str))
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
 READERS: dict[str, Callable[[Any], Iterator[str]]] = {
     "requirements.txt": _requirements,
     "constraints.txt": _requirements,
     "conda.yaml": _conda,
     "python_env.yaml": _python_env,
-    LOCK: _sources,
-    "pyproject.toml": _project,
-    "uv.toml": _uv,
-    ".python-version": _python_version,
+    LOCK: projects.sources,
+    "pyproject.toml": projects.project,
+    "uv.toml": projects.uv,
+    ".python-version": projects.python_version,
+    ".python-versions": projects.python_version,
     "pip.conf": _pip_settings,
     "pip.ini": _pip_settings,
     "setup.cfg": _setup,

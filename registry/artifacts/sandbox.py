@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from registry.artifacts.agreement import Agreement
 from registry.artifacts.contents import Format
 from registry.artifacts.errors import ArtifactError
+from registry.artifacts.findings import printable
 from registry.artifacts.limits import Limits
 from registry.artifacts.locks import SandboxLimits, landlock_abi
 from registry.artifacts.manifest import FileEntry, open_regular
@@ -332,7 +333,7 @@ def _read_answer(raw: bytes, fault: str, code: int, limits: SandboxLimits) -> tu
         agreement = answer.get("agreement")
         result = Probe(
             status=ProbeStatus(answer["status"]),
-            reason=str(answer.get("reason", "")),
+            reason=printable(str(answer.get("reason", ""))),
             locks=tuple(map(str, answer.get("locks", ()))),
             n_predictions=_count(answer.get("n_predictions", 0)),
             predictions=tuple(answer.get("predictions", ())),

@@ -10,7 +10,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from registry.artifacts.archives import inspect_zip, nested_archives, open_zip, read_member
+from registry.artifacts.archives import (
+    UNREADABLE_MEMBER,
+    inspect_zip,
+    nested_archives,
+    open_zip,
+    read_member,
+)
+from registry.artifacts.documents import n_containers
 from registry.artifacts.errors import LimitExceededError, NotAllowedError, UnreadableError
 from registry.artifacts.findings import Finding
 from registry.artifacts.limits import Limits
@@ -82,7 +89,7 @@ def inspect_skops(
         if findings := _container_findings(archive, path, limits):
             return findings
         unknown = untrusted_types(stream)
-    except (UnreadableError, zipfile.BadZipFile) as error:
+    except (UnreadableError, *UNREADABLE_MEMBER) as error:
         return [Finding("archive_broken", path, f"a damaged skops file: {error}")]
     return [
         Finding("untrusted_type", path, name)
@@ -92,7 +99,7 @@ def inspect_skops(
 
 
 def _container_findings(archive: zipfile.ZipFile, path: str, limits: Limits) -> list[Finding]:
-    findings = inspect_zip(archive, path, limits)
+    findings = inspect_zip(archive, path, limits) or _schema_findings(archive, path, limits)
     total = sum(member.file_size for member in archive.infolist())
     for name in () if findings else archive.namelist():
         if not _MEMBER.fullmatch(name):
@@ -108,6 +115,19 @@ def _container_findings(archive: zipfile.ZipFile, path: str, limits: Limits) -> 
     if total > limits.expanded_bytes:
         findings.append(Finding("archive_size", path, f"expands to {total} bytes"))
     return findings
+
+
+def _schema_findings(archive: zipfile.ZipFile, path: str, limits: Limits) -> list[Finding]:
+    """Refuse a schema that would take the memory: read, it is many times what it is as text."""
+    if not is_skops(archive):
+        return []  # which skops refuses
+    place = f"{path}!{SCHEMA}"
+    n_bytes = archive.getinfo(SCHEMA).file_size
+    if n_bytes > limits.schema_bytes:
+        return [Finding("archive_size", place, f"a schema of {n_bytes} bytes")]
+    if (n := n_containers(archive.read(SCHEMA))) > limits.n_containers:
+        return [Finding("archive_size", place, f"a schema of {n} lists and objects")]
+    return []
 
 
 def untrusted_types(file: Path | Bounded) -> list[str]:
@@ -151,8 +171,8 @@ def _ask_skops(stream: Bounded) -> list[str]:
 
 # skops reads a schema without checking it: a damaged one fails in any of these ways.
 _DAMAGE = (
-    ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OSError,
-    EOFError, ImportError, NotImplementedError, zipfile.BadZipFile,  # zipfile raises these itself
+    ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, ImportError,
+    *UNREADABLE_MEMBER,
 )  # fmt: skip
 
 
@@ -201,7 +221,10 @@ def open_skops(content: bytes, trusted: Collection[str] = TRUSTED_TYPES) -> Any:
     archive = open_zip(Bounded(io.BytesIO(content)))
     if archive is None or not is_skops(archive) or not content.startswith(b"PK"):
         raise UnreadableError("this is no skops file")
-    _require_sizes(archive)
+    try:
+        _require_sizes(archive)
+    except UNREADABLE_MEMBER as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from error
     try:  # it audits every type before it builds one
         model = loads(content, trusted=sorted(filter(may_be_trusted, trusted)))
         require_sound(model)
@@ -216,6 +239,8 @@ def _require_sizes(archive: zipfile.ZipFile) -> None:
     """Refuse a zip bomb, also one in a sparse matrix, which is an archive of its own."""
     limits = Limits()
     total = sum(member.file_size for member in archive.infolist())
+    if findings := [] if total > limits.expanded_bytes else _schema_findings(archive, "", limits):
+        raise LimitExceededError(findings[0].text)
     for name in archive.namelist():
         if name.endswith(".npz") and total <= limits.expanded_bytes:
             nested = open_zip(read_member(archive, name))

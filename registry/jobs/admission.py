@@ -36,6 +36,8 @@ from registry.artifacts.trusted import TRUSTED_TYPES
 from registry.lifecycle import VersionStatus
 from registry.models import ModelVersion
 from registry.querysets import ModelVersionQuerySet
+from registry.rules import signatures
+from registry.rules.errors import RuleError
 from registry.selectors import manifest_of, trusted_types_of
 
 Reader = Callable[[Mapping[str, Any]], list[str]]
@@ -206,9 +208,19 @@ def _record(
         "findings": [finding.to_json() for finding in verdict.findings],
         "status_message": note[:2000], "trusted_types": added, "framework": framework,
     }  # fmt: skip
-    if not version.signature and verdict.signature:
-        fields["signature"] = verdict.signature
+    if not version.signature and (signature := _signature(verdict)):
+        fields["signature"] = signature
     _finish(version, STATUS_OF[verdict.decision], fields)
+
+
+def _signature(verdict: Verdict) -> dict[str, Any]:
+    """Return what the files say goes in and comes out, if it is what a request could say."""
+    said = verdict.signature or {}
+    try:
+        signatures.require_signature(said)
+    except RuleError:
+        return {}
+    return said
 
 
 def _refuse(version: ModelVersion, why: str) -> None:

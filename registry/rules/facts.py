@@ -78,7 +78,7 @@ class VersionFacts:
     missing : sequence of str
         Fields of the model card that are empty.
     datasets : sequence of str
-        Digests of the data that it says it was made from.
+        Digests of the data that it, or another version of the same bytes, says it was made from.
     """
 
     digest: str

@@ -1,6 +1,6 @@
 """Questions about registered models, versions and what was decided about them."""
 
-from registry.selectors.authors import authors_of, authors_of_each
+from registry.selectors.authors import authors_of, authors_of_each, made_from
 from registry.selectors.comparison import Pair, compare_versions, get_lineage, side_by_side
 from registry.selectors.conversions import (
     agreement_in_words,
@@ -119,6 +119,7 @@ __all__ = [
     "list_versions",
     "list_waivers",
     "load",
+    "made_from",
     "manifest_of",
     "may_become",
     "may_do",

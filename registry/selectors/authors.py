@@ -32,6 +32,18 @@ def authors_of(version: ModelVersion) -> set[int]:
     return authors_of_each([version.pk])[version.pk]
 
 
+def made_from(version: ModelVersion) -> list[str]:
+    """Return the digests of all data that the bytes of a version are said to be made from.
+
+    What was said of them once holds under every number: who registers them again, or copies them,
+    and names other data makes nothing unseen.
+    """
+    twins = ModelVersion.objects.filter(digest=version.digest).order_by("pk")
+    return list(
+        dict.fromkeys(one for said in twins.values_list("datasets", flat=True) for one in said)
+    )
+
+
 def authors_of_each(versions: Iterable[int]) -> dict[int, set[int]]:
     """Return the authors of each of these versions, by its key.
 

@@ -32,7 +32,7 @@ from registry.models import (
 )
 from registry.rules import gates, policies, signatures
 from registry.rules.weighing import FINDINGS, failure_of
-from registry.selectors.authors import authors_of
+from registry.selectors.authors import authors_of, made_from
 from registry.selectors.records import CARD, policy_in_force
 from registry.selectors.trust import trusted_no_more
 
@@ -209,7 +209,7 @@ def facts_of(
         missing=_missing(version.registered_model, at),
         waived_until=waiver.expires_at if waiver else None,
         findings=reasons or [finding["text"] for finding in version.findings],
-        datasets=version.datasets,
+        datasets=made_from(version),
     )
 
 

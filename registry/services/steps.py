@@ -107,14 +107,18 @@ def require_role(actor: User, able: Collection[roles.Role], refusal: str) -> Non
 def lock_version(version_id: UUID) -> ModelVersion:
     """Return a version that nobody else moves until the caller's transaction ends.
 
-    Versions are locked before requests for them, by whoever takes both: in another order two could
-    wait for each other.
+    Its model is locked with it: gates read the card, whose owner writes it alone only while no
+    version is in use, and what is deleted with its model has not left development meanwhile. Models
+    are locked before versions, and these before requests for them, by whoever takes several: in
+    another order two could wait for each other.
 
     Raises
     ------
     NotFound
         There is none (404).
     """
+    models = RegisteredModel.objects.select_for_update(no_key=True)
+    models.filter(versions__public_id=version_id).order_by("pk").values_list("pk").first()
     rows = selectors.list_versions().select_for_update(of=("self",), no_key=True)
     found = rows.filter(public_id=version_id).first()
     if found is None:

@@ -19,7 +19,7 @@ from registry.models import ModelVersion
 from registry.services.versions import VersionCard
 from tests.factories.backtests import AT
 from tests.factories.registry import model_version, registered_model
-from tests.registry.artifacts.hostile import endless_onnx, harmless_skops
+from tests.registry.artifacts.hostile import endless_onnx, harmless_skops, skops_folder
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,6 +97,43 @@ class TestAdmitVersion:
         assert version.framework == {
             "skops": skops.__version__, "protocol": "2", "scikit-learn": sklearn.__version__,
         }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("name", "content", "code"),
+        [
+            ("MLmodel", b'flavors: {"a\\0b": {x: 1}}', "mlmodel_flavor"),
+            ("MLmodel", b'flavors: {"a\\ud800b": {x: 1}}', "mlmodel_flavor"),
+            ("requirements.txt", b"a\0 @ http://evil.example", "unsafe_package_source"),
+            ("x.pkl", b"cos\0\nsystem\n.", "forbidden_global"),
+        ],
+    )
+    def test_names_what_it_finds_whatever_signs_a_file_has(self, researcher, name, content, code):
+        version = looked_at(handed_in(researcher, {"m": harmless_skops(), name: content}))
+
+        assert version.status == VersionStatus.REFUSED
+        assert code in {finding["code"] for finding in version.findings}
+        assert "\ufffd" in version.status_message
+
+    def test_keeps_what_mlflow_says_where_no_database_has_it(self, researcher):
+        files = skops_folder(sklearn={"x": None})
+        told = f'run_id: "\\0"\nmodel_uuid: "\\ud800"\nmlflow_version: 0x{"f" * 5000}\n'
+        told += "signature: {inputs: '[{\"a\": NaN}]', outputs: '[{\"b\": 1}]'}\n"
+        files["MLmodel"] = files["MLmodel"].partition(b"mlflow_version")[0] + told.encode()
+
+        version = looked_at(handed_in(researcher, files))
+
+        assert version.status == VersionStatus.READY
+        kept = [version.framework[name] for name in ("run_id", "model_uuid", "mlflow_version")]
+        assert kept == ["\ufffd", "\ufffd", f"0x{'f' * 78}"]
+        assert version.signature == {"inputs": [{"a": "nan"}], "outputs": [{"b": 1}]}
+
+    def test_takes_over_no_signature_that_a_request_could_not_have(self, researcher):
+        files = skops_folder()
+        files["MLmodel"] += b"signature: {inputs: 3, outputs: x}\n"
+
+        version = looked_at(handed_in(researcher, files))
+
+        assert (version.status, version.signature) == (VersionStatus.READY, {})
 
     def test_keeps_what_the_author_states_apart_from_what_was_read(self, researcher):
         stated = {"lightgbm": "4.5.0"}

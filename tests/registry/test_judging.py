@@ -140,6 +140,27 @@ class TestSameBytes:
         assert (result.outcome, result.evidence) == ("not met", (failed.digest,))
         assert "of r1, the same computation as r2, which is evidence of: backtest" in result.reason
 
+    def test_are_made_from_what_any_of_them_is_said_to_be(self, version, author):
+        unseen = POLICY.replace("{n_bars: 100}}", "{n_bars: 100}, unseen_data: true}")
+        judge = account(Role.ADMIN, "judge")
+        services.store_policy(name="default", text=unseen, actor=judge, at=AT, reason="Unseen.")
+        cards = VersionCard(datasets=[DATA]), VersionCard(datasets=["b" * 64])
+        source = f"models:/{version.registered_model.name}/{version.number}"
+        elsewhere = registry.registered_model(author).name
+        _, other = (
+            services.register_version(
+                name=elsewhere, source=source, card=card, actor=author, at=AT, allow_duplicate=True
+            )
+            for card in cards
+        )
+        measure(other, days_seen=0)
+
+        result = lines(other)["backtest"]
+
+        assert selectors.made_from(other) == [DATA, "b" * 64]
+        assert result.outcome == "not met"
+        assert result.reason.endswith("which the version was made from: not out of sample")
+
     def test_tell_what_failed_under_another_number(self, version, copy):
         measure(version)
         failed = {"of": "r1", "is_identical": False, "is_same_code": True}

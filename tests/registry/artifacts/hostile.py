@@ -593,6 +593,18 @@ for _name, _text, _file, _content in (
      '[[package]]\nname = "x"\nwheels = [{ path = "evil-1-py3-none-any.whl" }]'),
     ("of_a_folder_as_registry", "registry: links", "uv.lock",
      '[[package]]\nname = "x"\nsource = { registry = "links" }'),
+    ("of_pythons_that_are_none", ".python-version", ".python-versions", "/tmp/evil/python"),
+    ("of_a_file_for_conda", "evil-1.0-0.conda", "conda.yaml", "dependencies: [evil-1.0-0.conda]"),
+    ("of_an_old_file_for_conda", "evil-1.0-0.tar.bz2", "conda.yaml",
+     "dependencies: [conda-forge::evil-1.0-0.tar.bz2]"),
+    ("of_a_build_system_that_runs_files", "scikit_build_core", "pyproject.toml",
+     '[build-system]\nrequires = ["scikit-build-core"]\nbuild-backend = "scikit_build_core.build"'),
+    ("of_a_hook_of_a_build", "tool.hatch.build.targets.wheel.hooks", "pyproject.toml",
+     '[tool.hatch.build.targets.wheel.hooks.build-scripts]\nscripts = [{commands = ["id"]}]'),
+    ("of_a_list_that_setuptools_reads", "tool.setuptools.dynamic.dependencies", "pyproject.toml",
+     '[tool.setuptools.dynamic]\ndependencies = {file = ["deps.txt"]}'),
+    ("of_an_address_for_poetry", "http://evil", "pyproject.toml",
+     '[tool.poetry.dependencies]\nevil = {url = "http://evil.example/x.whl"}'),
     ("of_a_name_in_capitals", "--index-url http:", "Requirements.TXT", "--index-url http://evil/"),
 ):  # fmt: skip
     package_source(_name, _text, {_file: f"{_content}\n".encode()})
@@ -600,6 +612,50 @@ package_source(
     "of_a_lock", "http://evil.example",
     {"uv.lock": b'[[package]]\nname = "x"\nsource = { registry = "http://evil.example/simple" }'},
 )  # fmt: skip
+
+
+@kind("unsafe_package_source", "tool.setuptools.ext-modules: ")
+def project_that_has_a_compiler_run_a_command(canary):
+    """`uv sync` builds the project; gcc runs what it is told to wrap its own parts in."""
+    project = '[build-system]\nrequires = ["setuptools"]\n'
+    project += 'build-backend = "setuptools.build_meta"\n[project]\nname = "x"\nversion = "1"\n'
+    project += '[[tool.setuptools.ext-modules]]\nname = "y"\nsources = ["note.c"]\n'
+    project += f'extra-compile-args = ["-wrapper", "/bin/sh,-c,{shell(canary)}"]\n'
+    return skops_folder() | {"pyproject.toml": project.encode(), "note.c": b"int x;\n"}
+
+
+def badly_named(name: str, text: str, opener: str = "") -> None:
+    def make(canary):
+        good = skops_folder(python_function={"loader_module": "mlflow.langchain"})
+        return {name: good.pop("MLmodel"), **good}
+
+    make.__name__ = f"mlmodel_called_{text}"
+    kind("mlmodel_invalid", "ignore case", opener)(make)
+
+
+badly_named("mlmodel", "in_small_letters")
+badly_named("m/MLMODEL", "in_capitals_in_a_folder")
+
+
+@kind("mlmodel_flavor", "the flavor a\ufffdb is none of")
+def mlmodel_with_a_sign_that_no_database_keeps(canary):
+    return {"MLmodel": b'flavors: {"a\\0b": {x: 1}}\n', "model.skops": harmless_skops()}
+
+
+@kind("loader_module", "loader_module is \ufffd")
+def mlmodel_with_half_a_sign(canary):
+    return skops_folder(python_function={"loader_module": "\ud800"})
+
+
+@kind("unsafe_package_source", "a\ufffd @ http://")
+def packages_with_a_sign_that_no_database_keeps(canary):
+    return skops_folder() | {"requirements.txt": b"a\0 @ http://evil.example\n"}
+
+
+@kind("mlmodel_invalid", "nested too deeply")
+def mlmodel_without_a_bottom(canary):
+    said = f"metadata: {'[' * 100}{']' * 100}\n".encode()
+    return skops_folder() | {"MLmodel": skops_folder()["MLmodel"] + said}
 
 
 @kind(
@@ -658,6 +714,41 @@ def zip_bomb(canary):
 @kind("archive_ratio", "expands more than")
 def gzip_bomb(canary):
     return {"model.pkl": gzip.compress(bytes(64 << 20), 1)}
+
+
+def deflated(name: str, content: bytes) -> bytes:
+    """Return an archive of one member, damaged where it is deflated."""
+    raw = bytearray(zipped({name: content}, zipfile.ZIP_DEFLATED))
+    begin = 30 + len(name)
+    raw[begin : begin + 8] = b"\xff" * 8
+    return bytes(raw)
+
+
+@kind("archive_broken", "a damaged skops file")
+def skops_of_a_damaged_schema(canary):
+    return {"model.skops": deflated("schema.json", bytes(1000))}
+
+
+@kind("archive_broken", "a damaged zip archive")
+def arrays_of_a_damaged_member(canary):
+    return {"model.skops": harmless_skops(), "a.npz": deflated("a.npy", bytes(1000))}
+
+
+@kind("archive_size", "lists and objects")
+def skops_whose_schema_takes_the_memory(canary):
+    schema = b'{"a":[' + b"[]," * 2_100_000 + b"0]}"
+    return {"model.skops": zipped({"schema.json": schema})}
+
+
+@kind("json_invalid", "lists and objects")
+def parameters_that_take_the_memory(canary):
+    return {"parameters.json": b'{"a":[' + b"[]," * 2_100_000 + b"0]}"}
+
+
+@kind("unknown_format", "a damaged .npy header")
+def npy_whose_header_does_not_end(canary):
+    header = (b"{'descr': '<f8', 'fortran_order': False, 'shape': " + b"(" * 60).ljust(118)
+    return {"model.skops": harmless_skops(), "a.npy": b"\x93NUMPY\x01\x00v\x00" + header}
 
 
 @kind("archive_nested", "an archive inside an archive")
@@ -818,6 +909,48 @@ def onnx_loop_that_calls_an_empty_function(canary):
 
 
 @kind("endless_loop", "round")
+def onnx_loop_of_casts_that_take_each_other_back(canary):
+    to_double, back = node("Cast", ["v"], ["u"], to=11), node("Cast", ["u"], ["w"], to=1)
+    return {"model.onnx": loop_onnx(to_double, back)}
+
+
+@kind("endless_loop", "a function")
+def onnx_loop_that_calls_a_function_of_casts(canary):
+    from onnx import helper
+
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    casts = node("Cast", ["a"], ["x"], to=11), node("Cast", ["x"], ["b"], to=1)
+    inner = helper.make_function("own", "Inner", ["a"], ["b"], casts, opsets)
+    call = node("Inner", ["a"], ["b"], domain="own")
+    outer = helper.make_function("own", "Outer", ["a"], ["b"], [call], opsets)
+    round_ = node("Outer", ["v"], ["unused"], domain="own")
+    return {"model.onnx": loop_onnx(round_, functions=[inner, outer])}
+
+
+def with_long_key(message: bytes, number: int) -> bytes:
+    """Write the keys of a field in five bytes, of which onnxruntime drops the highest bits."""
+    from registry.artifacts.onnx_files import BYTES, fields
+
+    made = bytearray()
+    for found, wire, value in fields(memoryview(message)):
+        assert wire == BYTES
+        key = found << 3 | wire
+        made += varint(key + 2**32, 5) if found == number else varint(key, 1)
+        made += varint(len(value), 5) + bytes(value)
+    return bytes(made)
+
+
+@kind("unknown_format", "onnx: a field without number")
+def onnx_loop_under_a_key_that_only_onnxruntime_reads(canary):
+    from onnx import ModelProto
+
+    whole = ModelProto.FromString(loop_onnx())
+    graph = with_long_key(whole.graph.SerializeToString(), 1)  # its nodes
+    whole.ClearField("graph")
+    return {"model.onnx": whole.SerializeToString() + b"\x3a" + varint(len(graph), 5) + graph}
+
+
+@kind("endless_loop", "round")
 def onnx_loop_whose_body_a_function_is_given(canary):
     from onnx import AttributeProto, helper
 
@@ -897,6 +1030,31 @@ def safetensors_that_overlap(canary):
     field = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     header = json.dumps({"a": field, "b": field}).encode()
     return {"model.safetensors": struct.pack("<Q", len(header)) + header + bytes(8)}
+
+
+def tensors(header: dict, content: bytes, n_header: int = 0) -> bytes:
+    head = json.dumps(header).encode().ljust(n_header)
+    return struct.pack("<Q", len(head)) + head + content
+
+
+@kind("unknown_format", "safetensors: a damaged safetensors header")
+def safetensors_between_two_bytes(canary):
+    field = {"dtype": "F32", "shape": [2], "data_offsets": [0.0, 8.0]}
+    return {"model.safetensors": tensors({"a": field}, bytes(8))}
+
+
+@kind("unknown_format", "is no map of texts")
+def safetensors_with_more_than_words(canary):
+    field = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    header = {"__metadata__": {"code": {"a": [1]}}, "a": field}
+    return {"model.safetensors": tensors(header, bytes(8))}
+
+
+@kind("polyglot", "goes on as HDF5")
+def safetensors_that_is_hdf5_to_its_readers(canary):
+    field = {"dtype": "U8", "shape": [2048], "data_offsets": [0, 2048]}
+    made = tensors({"a": field}, b"\x89HDF\r\n\x1a\n".ljust(2048, b"\0"), 504)
+    return {"model.h5": made}
 
 
 @kind("empty", "not one byte")

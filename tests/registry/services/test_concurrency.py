@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 
 from crowetrade_site.core import storage
-from crowetrade_site.core.errors import DomainError, IllegalTransition
+from crowetrade_site.core.errors import Conflict, DomainError, Forbidden, IllegalTransition
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
@@ -263,6 +263,45 @@ class TestRequest:
 
         request.refresh_from_db()
         assert request.status == RequestStatus.WITHDRAWN
+
+
+class TestModelCard:
+    def test_is_not_written_by_its_owner_while_a_version_comes_into_use(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        name = version.registered_model.name
+
+        def write():
+            services.update_model(name=name, card={"limits": {"gross": 9.0}}, actor=author, at=AT)
+
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                lock_version(version.public_id)
+                ModelVersion.objects.filter(pk=version.pk).update(stage=Stage.STAGING)
+                written = pool.submit(in_threads, 1, lambda _: write())
+                wait_until_blocked(written)
+            refusal = written.exception(60)
+
+        assert isinstance(refusal, Forbidden)
+        version.registered_model.refresh_from_db()
+        assert version.registered_model.limits["gross"] == 1.0
+
+    def test_is_not_deleted_with_a_version_that_leaves_development(self, author):
+        version = model_version(author)
+        name = version.registered_model.name
+
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                lock_version(version.public_id)
+                climbed = ModelVersion.objects.filter(pk=version.pk)
+                climbed.update(stage=Stage.TESTING, left_development_at=AT)
+                deleted = pool.submit(
+                    in_threads, 1, lambda _: services.delete_model(name=name, actor=author, at=AT)
+                )
+                wait_until_blocked(deleted)
+            refusal = deleted.exception(60)
+
+        assert isinstance(refusal, Conflict)
+        assert ModelVersion.objects.filter(pk=version.pk).exists()
 
 
 class TestRegistration:

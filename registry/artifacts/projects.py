@@ -1,0 +1,170 @@
+"""What a project of uv asks for, to install it and to build it, read into lines as pip has them.
+
+`uv sync` builds a project that has a build system. Some build systems run what the project brings
+along, or what their settings say: a compiler with the options of an extension, a hook. A project
+of those known here does so only by settings that are named here; files of Python are refused
+wherever they lie.
+
+References
+----------
+.. [1] PEP 517, 518, 621 and 735 (pyproject.toml).
+.. [2] uv, "Settings". .. [3] setuptools, "Configuring setuptools using pyproject.toml files".
+.. [4] Hatch, "Build configuration"; Poetry, "The pyproject.toml file"; PDM-Backend, "Hooks".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+PLAIN_VERSION = re.compile(r"\d+(\.\d+){0,2}", re.ASCII)
+_HOMES = ("https://pypi.org/", "https://files.pythonhosted.org/")
+# What says where a distribution comes from, in uv's sources and in its lock.
+_ADDRESSES, _FOLDERS = frozenset({"registry", "url", "git"}), frozenset({"virtual", "editable"})
+_LOCAL = frozenset({"path", "directory", "workspace"})
+_UV_REQUIREMENTS = frozenset(
+    {"dev-dependencies", "constraint-dependencies", "override-dependencies",
+     "build-constraint-dependencies", "exclude-dependencies"}
+)  # fmt: skip
+_UV_ADDRESSES = frozenset({"index-url", "extra-index-url", "find-links"})
+_UV_HARMLESS = frozenset(
+    {"package", "managed", "default-groups", "dependency-groups", "conflicts", "environments",
+     "required-environments", "required-version", "resolution", "fork-strategy", "prerelease",
+     "exclude-newer", "index-strategy", "link-mode", "compile-bytecode", "python-preference",
+     "python-downloads", "no-build", "no-build-package", "no-binary", "no-binary-package",
+     "no-index", "no-sources", "offline", "reinstall", "upgrade"}
+)  # fmt: skip
+# Build systems that run nothing of a project but Python, and what their settings name.
+_BACKENDS = frozenset(
+    {"setuptools.build_meta", "hatchling.build", "flit_core.buildapi", "poetry.core.masonry.api",
+     "pdm.backend", "uv_build"}
+)  # fmt: skip
+# setuptools' own that say which files belong to a project, or what it is called.
+_SETUPTOOLS_HARMLESS = frozenset(
+    {"packages", "py-modules", "package-dir", "package-data", "exclude-package-data",
+     "include-package-data", "namespace-packages", "zip-safe", "license-files", "platforms"}
+)  # fmt: skip
+_LISTS = frozenset({"requirements.txt", "constraints.txt"})  # which are read themselves
+_HARMLESS_HOOKS = frozenset({"vcs"})  # writes down which version it is
+_HOOKS = frozenset({"hooks", "custom-hook", "setup-script", "run-setuptools", "script"})
+
+
+def python_version(text: str) -> Iterator[str]:
+    """Yield what of .python-version is no plain version."""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if not PLAIN_VERSION.fullmatch(line):
+            yield f".python-version: {line}"
+
+
+def project(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what pyproject.toml asks for, to build it and to run it."""
+    project, build = _table(document, "project"), _table(document, "build-system")
+    groups = [_table(project, "optional-dependencies"), _table(document, "dependency-groups")]
+    lists = [build.get("requires"), project.get("dependencies")]
+    for requirements in (*lists, *(one for group in groups for one in group.values())):
+        yield from _strings(requirements)
+    for key in build.keys() - {"requires", "build-backend"}:
+        yield f"build-system.{key}: {build[key]}"
+    if (backend := build.get("build-backend")) is not None and backend not in _BACKENDS:
+        yield f"build-system.build-backend: {backend}"
+    tools = _table(document, "tool")
+    yield from uv(_table(tools, "uv"))
+    yield from _builders(tools)
+
+
+def _builders(tools: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what settings of build systems run or fetch."""
+    setuptools = _table(tools, "setuptools")
+    for key in setuptools.keys() - _SETUPTOOLS_HARMLESS - {"dynamic"}:
+        yield f"tool.setuptools.{key}: {setuptools[key]}"
+    dynamic = _table(setuptools, "dynamic")
+    for key in ("dependencies", "optional-dependencies"):
+        if not _LISTS.issuperset(_files(dynamic.get(key))):
+            yield f"tool.setuptools.dynamic.{key}: {dynamic[key]}"
+    if "distutils" in tools:
+        yield f"tool.distutils: {tools['distutils']}"
+    for name in ("hatch", "pdm", "poetry"):
+        yield from _hooks(tools.get(name), f"tool.{name}")
+    poetry = _table(tools, "poetry")
+    yield from sources([poetry.get(key) for key in ("source", "dependencies", "group")])
+
+
+def _files(node: Any) -> Iterator[str]:
+    """Yield the files that a list of requirements is read from; a list itself is as no file."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "file":
+                yield from map(str, listed(value))
+            else:
+                yield from _files(value)
+    elif node is not None:
+        yield ""
+
+
+def _hooks(node: Any, path: str) -> Iterator[str]:
+    """Yield what a build system is told to run, wherever in its settings."""
+    if isinstance(node, list):
+        for one in node:
+            yield from _hooks(one, path)
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key in _HOOKS and not (isinstance(value, Mapping) and set(value) <= _HARMLESS_HOOKS):
+                yield f"{path}.{key}: {value}"
+            else:
+                yield from _hooks(value, f"{path}.{key}")
+
+
+def uv(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what settings of uv ask for; those that are not known to be harmless as they are."""
+    for key, value in settings.items():
+        if key in _UV_REQUIREMENTS:
+            yield from _strings(value)
+        elif key in _UV_ADDRESSES:
+            yield from (f"--{key} {one}" for one in listed(value))
+        elif key in {"index", "sources"}:
+            yield from sources(value)
+        elif key == "extra-build-dependencies" and isinstance(value, Mapping):
+            yield from (line for one in value.values() for line in _strings(one))
+        elif key == "pip" and isinstance(value, Mapping):
+            yield from uv(value)
+        elif key not in _UV_HARMLESS:
+            yield f"tool.uv.{key}: {value}"
+
+
+def sources(node: Any) -> Iterator[str]:
+    """Yield where distributions come from, if not from the Python Package Index or the project."""
+    if isinstance(node, list):
+        for one in node:
+            yield from sources(one)
+    if not isinstance(node, Mapping):
+        return
+    for key, value in node.items():
+        is_text = isinstance(value, str)
+        if is_text and key in _ADDRESSES:
+            if "://" not in value:
+                yield f"{key}: {value}"
+            elif not value.startswith(_HOMES):
+                yield f"git+{value}" if key == "git" else value
+        elif (is_text and key in _FOLDERS and value != ".") or (
+            key in _LOCAL and isinstance(value, str | bool)
+        ):
+            yield f"{key}: {value}"
+        else:
+            yield from sources(value)
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield the requirements in a list, each on one line."""
+    yield from (" ".join(one.split()) for one in listed(value) if isinstance(one, str))
+
+
+def listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
