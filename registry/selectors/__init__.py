@@ -58,6 +58,7 @@ from registry.selectors.standing import (
     deciding_roles,
     may_do,
     standing_of,
+    standings_of,
     tally_of,
 )
 from registry.selectors.topics import topics_asked, warning_of_topic, warnings_of_policy
@@ -132,6 +133,7 @@ __all__ = [
     "side_by_side",
     "standing_against",
     "standing_of",
+    "standings_of",
     "tally_of",
     "topics_asked",
     "trusted_no_more",
