@@ -80,8 +80,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             "modelversion",
             models.CheckConstraint(
-                condition=Q(files_discarded_at=None) | Q(status="refused"),
-                name="version_refused_is_discarded",
+                condition=Q(files_discarded_at=None) | Q(status="refused", is_held=False),
+                name="version_discarded_is_refused",
             ),
         ),
         # last: a table with rows whose foreign keys are still to be checked takes no ALTER

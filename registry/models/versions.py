@@ -148,8 +148,9 @@ class ModelVersion(BaseModel):
             ),
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number_positive"),
             models.CheckConstraint(
-                condition=Q(files_discarded_at=None) | Q(status=VersionStatus.REFUSED),
-                name="version_refused_is_discarded",
+                condition=Q(files_discarded_at=None)
+                | Q(status=VersionStatus.REFUSED, is_held=False),
+                name="version_discarded_is_refused",
             ),
             models.CheckConstraint(
                 condition=Q(stage__in=[Stage.DEVELOPMENT, Stage.ARCHIVED])

@@ -84,7 +84,7 @@ def _handed_in(relatives: Iterable[_Relative]) -> dict[int, set[int]]:
         return found
     places, sums = Q(pk__in=[]), set[str]()
     for one in first_hand:
-        places |= _place(one.source)
+        places |= place_of(one.source)
         sums |= one.sums
     rows = StoredFile.objects.filter(places, sha256__in=sums)
     columns = ("path", "logged_model_id", "sha256", "uploaded_by")
@@ -106,7 +106,13 @@ def _folder(source: str) -> str:
     return f"{source.rstrip('/')}/"
 
 
-def _place(source: str) -> Q:
+def place_of(source: str) -> Q:
+    """Return the condition of the files under what a version was registered from.
+
+    None are under the name of another version, from which one was copied.
+    """
+    if not _is_first_hand(source):
+        return Q(pk__in=[])
     if source.startswith(_LOGGED):
         return Q(logged_model_id=source.removeprefix(_COPY))
     return Q(path__startswith=_folder(source))
