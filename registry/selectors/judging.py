@@ -173,6 +173,7 @@ def _version_facts(
         waived_until=known.waived.get(version.pk),
         findings=reasons or [finding["text"] for finding in version.findings],
         datasets=version.datasets,
+        limits=version.registered_model.limits,
     )
 
 
