@@ -117,7 +117,7 @@ def _wide_bars(bars: Bars) -> Bars:
         measured = getattr(bars, name)
         if measured is not None and price is not None:
             wider[name] = np.minimum(SPREAD * measured, np.maximum(_WIDEST * price, measured))
-    return replace(bars, **wider, digest=None) if wider else bars  # type: ignore[arg-type] # known
+    return replace(bars, **wider, digest=None) if wider else bars
 
 
 def _wide_costs(costs: Costs) -> Costs:

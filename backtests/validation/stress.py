@@ -139,7 +139,8 @@ def at_volatility(equity: FloatArray, factor: float) -> FloatArray:
     before = equity[:-1]
     changes = np.divide(np.diff(equity), before, out=np.full(before.size, -1.0), where=before > 0.0)
     growth = np.maximum(1.0 + factor * changes, 0.0)
-    return equity[0] * np.concatenate([[1.0], np.cumprod(growth)])
+    curve: FloatArray = equity[0] * np.concatenate([[1.0], np.cumprod(growth)])
+    return curve
 
 
 def gap_loss(exposure: FloatArray, equity: FloatArray, gap: float) -> float:
