@@ -197,6 +197,8 @@ MODEL_PREDICT_SECONDS = env.integer("CROWETRADE_MODEL_PREDICT_SECONDS", default=
 MODEL_DISK_CACHE_BYTES = env.integer("CROWETRADE_MODEL_DISK_MB", default=10_240, minimum=1) * 2**20
 # files that no version refers to
 FILE_KEEP_DAYS = env.integer("CROWETRADE_FILE_KEEP_DAYS", default=30, minimum=1)
+# files of versions that were refused, once nobody holds or touches these; 0 keeps them for ever
+REFUSED_KEEP_DAYS = env.integer("CROWETRADE_REFUSED_KEEP_DAYS", default=365, minimum=0)
 # Aliases that stand for production versions alone, and go with them.
 PRODUCTION_ALIASES = frozenset(
     alias.lower() for alias in env.listing("CROWETRADE_PRODUCTION_ALIASES", "champion,production")

@@ -8,3 +8,10 @@ class RegistryConfig(AppConfig):
 
     name = "registry"
     verbose_name = "Model registry"
+
+    def ready(self) -> None:
+        """Let the doctor look at aliases too."""
+        from crowetrade_site.core import doctor  # models load after apps
+        from registry.selectors.aliases import aliases_of_production
+
+        doctor.register(aliases_of_production)

@@ -60,6 +60,7 @@ class RunPage(ServiceAdmin):
             "evidence": selectors.list_evidence_of(row),
             "no_deflated_sharpe": selectors.why_no_deflated_sharpe(row),
             "has_findings": selectors.has_findings(row),
+            "stress": selectors.get_stress(row),
             "reproductions": selectors.list_reproductions(row),
             "cancellation": selectors.find_cancellation(row),
             "history": selectors.history_of(row),

@@ -10,7 +10,7 @@ import numpy as np
 
 from backtests.engine import Bars, Result, Targets, simulate
 from backtests.engine.errors import EngineError
-from backtests.jobs import artifacts, caveats, ledger
+from backtests.jobs import artifacts, caveats, ledger, stressing
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, benchmark_of, load_market
 from backtests.jobs.settings import setup_of
@@ -50,7 +50,10 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     seconds = round(time.perf_counter() - began, 4)
     alone = ledger.Block([Trial(0, {})])
     ledger.record(run, ledger.scope_of(market), [alone], run.worker)
-    outcome = outcome_of(run, spec, market, lease, begins_with_strategy=spec.start is None)
+    outcome = outcome_of(
+        run, spec, market, lease, begins_with_strategy=spec.start is None,
+        is_stressed=run.tested_version is not None,
+    )  # fmt: skip
     outcome["summary"]["seconds"] = {"loading": seconds, **outcome["summary"]["seconds"]}
     return outcome
 
@@ -63,6 +66,7 @@ def outcome_of(
     *,
     begins_with_strategy: bool = False,
     decided: TargetWeights | None = None,
+    is_stressed: bool = False,
 ) -> dict[str, Any]:
     """Return the columns of one simulation on an open market.
 
@@ -72,6 +76,8 @@ def outcome_of(
         Whether the account opens at the strategy's first decision; else with the market.
     decided : TargetWeights, optional
         Decisions already made; by default those of the spec's strategy.
+    is_stressed : bool
+        Whether it is told, too, what the account loses under stress: evidence for a version.
     """
     clock = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -95,6 +101,11 @@ def outcome_of(
         metrics = result.metrics(periods_per_year(run), benchmark=whole)
         _ = result.ambiguity  # runs twice more where the bars leave something open
         lap("measuring")
+        under_stress: dict[str, Any] = {}
+        if is_stressed:
+            lease.phase("stressing")
+            under_stress["stress"] = stressing.stressed(spec, market, composed, result, lease)
+            lap("stressing")
         lease.phase("recording")
         values = benchmark.values if benchmark else None
         stored = artifacts.store(
@@ -105,7 +116,7 @@ def outcome_of(
     return {
         "result_digest": result.digest,
         "artifacts": stored,
-        "summary": artifacts.summarize(result, metrics, seconds, known),
+        "summary": artifacts.summarize(result, metrics, seconds, known) | under_stress,
     }
 
 

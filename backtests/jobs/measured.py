@@ -39,10 +39,11 @@ def pieces_of(run: Run, made_from: Sequence[str] = ()) -> list[Measured]:
 
     Notes
     -----
-    A backtest speaks for the file as it is. A walk-forward speaks for how its account did out of
-    sample with parameters chosen on the past alone. A search is judged by its PBO, whichever trial
-    it likes best; the deflated Sharpe ratio is that of its best trial, so that it is evidence only
-    where that trial *is* the version's file. A comparison speaks for nobody in particular.
+    A backtest speaks for the file as it is, and for what its account loses under stress. A
+    walk-forward speaks for how its account did out of sample with parameters chosen on the past
+    alone. A search is judged by its PBO, whichever trial it likes best; the deflated Sharpe ratio
+    is that of its best trial, so that it is evidence only where that trial *is* the version's file.
+    A comparison speaks for nobody in particular.
 
     Whatever measured something tells how sound its data are, too, so that no gate rests on data of
     which nobody said so; what computes a run once more adds no data to those of its run.
@@ -79,7 +80,7 @@ def _of_a_run(run: Run) -> list[Measured]:
 def _of_strategy(run: Run) -> list[Measured]:
     kind = RunKind(run.kind)
     if kind == RunKind.BACKTEST:
-        return [Measured("backtest", _account(run), _sentence(run))]
+        return [Measured("backtest", _account(run), _sentence(run)), *_under_stress(run)]
     study = run.summary.get("study") or {}
     pieces = []
     if kind == RunKind.WALK_FORWARD and study.get("walk"):
@@ -88,6 +89,14 @@ def _of_strategy(run: Run) -> list[Measured]:
     if kind != RunKind.COMPARISON and study.get("selection"):
         pieces += _searched(run, study)
     return pieces
+
+
+def _under_stress(run: Run) -> list[Measured]:
+    """Return what the account loses under stress; a run of before that was measured has none."""
+    if not (found := run.summary.get("stress")):
+        return []
+    words = f"{_sentence(run)} The account where markets are at their worst."
+    return [Measured("stress", {**found["figures"], **_conditions(run)}, words)]
 
 
 def _of_data(run: Run) -> list[Measured]:

@@ -22,7 +22,9 @@ def compare(run: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that a reproduction adds to its outcome; a problem where it differs."""
     original = run.reproduces
     assert original is not None  # noqa: S101 - a constraint of the table
-    is_same = outcome["result_digest"] == original.result_digest
+    is_same = outcome["result_digest"] == original.result_digest and _is_stressed_alike(
+        original, outcome
+    )
     found = compared(original, is_same=is_same)
     if not is_same:
         found |= _where(original, outcome)
@@ -30,6 +32,12 @@ def compare(run: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
     if not is_same:
         columns["problem"] = NotReproduced(_sentence(found)).problem()
     return columns
+
+
+def _is_stressed_alike(original: Run, outcome: Mapping[str, Any]) -> bool:
+    """Whether what the account loses under stress is the same, where that was measured before."""
+    before = original.summary.get("stress")
+    return before is None or before == outcome["summary"].get("stress")
 
 
 def compared(original: Run, *, is_same: bool) -> dict[str, Any]:

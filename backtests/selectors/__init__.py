@@ -54,6 +54,7 @@ from backtests.selectors.searches import (
 from backtests.selectors.silences import why_no_deflated_sharpe
 from backtests.selectors.specs import parse_spec, spec_text
 from backtests.selectors.standings import write_standings
+from backtests.selectors.stress import get_stress
 from backtests.selectors.studies import Study, get_study
 from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
 from backtests.selectors.trials import TrialPage, list_trials
@@ -91,6 +92,7 @@ __all__ = [
     "get_replay",
     "get_replay_state",
     "get_run",
+    "get_stress",
     "get_study",
     "get_tearsheet",
     "get_wait",

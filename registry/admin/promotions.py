@@ -132,6 +132,8 @@ class PromotionRequestAdmin(RegistryAdmin):
             "asked_from": ASKED_FROM[Stage(row.target)],
             "standing": standing,
             "approvals": [(one, void.get(one.pk, "")) for one in row.approvals.all()],
+            "assigned_by": row.version.registered_model.policy_assigned_by,
+            "chose_the_policy": _chose(row, standing),
             "deciders": sorted(selectors.deciding_roles(standing.policy, row.target)),
             "report": with_pieces(standing.report, row.version),
             "files": files_of(request, row.version),
@@ -234,3 +236,10 @@ class PromotionRequestAdmin(RegistryAdmin):
             request, services.withdraw_promotion, "The request is withdrawn.", object_id,
             reason=form.cleaned_data["reason"],
         )  # fmt: skip
+
+
+def _chose(row: PromotionRequest, standing: selectors.Standing) -> str:
+    """Return what who asks did about the policy that judges, if anything."""
+    assigned_by = row.version.registered_model.policy_assigned_by_id
+    did = {"stored": standing.policy.stored_by_id, "assigned": assigned_by}
+    return " and ".join(word for word, person in did.items() if person == row.requested_by_id)

@@ -6,7 +6,7 @@ from registry.jobs.admission import (
     read_parameters_with,
     stalled_versions,
 )
-from registry.jobs.collection import Collected, InUse, collect_files, note_loose
+from registry.jobs.collection import Collected, InUse, collect_files
 from registry.jobs.conversion import convert_version, stalled_conversions
 from registry.jobs.expiry import expire_promotions, expire_uploads
 from registry.jobs.integrity import (
@@ -16,6 +16,7 @@ from registry.jobs.integrity import (
     require_intact,
     verify_versions,
 )
+from registry.jobs.loose import keep_loose, note_loose
 
 __all__ = [
     "Absent",
@@ -27,6 +28,7 @@ __all__ = [
     "convert_version",
     "expire_promotions",
     "expire_uploads",
+    "keep_loose",
     "materialized",
     "note_loose",
     "read_parameters_with",

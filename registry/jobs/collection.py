@@ -3,7 +3,8 @@
 Removing takes two passes, as that of runs' artefacts does. The first forgets files that nobody
 registered for long, and notes what they were. The second, a grace later, takes away the objects
 that nothing refers to and nobody has stored again meanwhile. A file that a version refers to is
-frozen for ever: neither its row nor its bytes are looked at, whatever became of the version.
+frozen for ever: neither its row nor its bytes are looked at, whatever became of the version, but
+for one that was refused (`discarding`).
 """
 
 from collections.abc import Callable, Iterable
@@ -14,6 +15,8 @@ from django.conf import settings
 from django.db import transaction
 
 from crowetrade_site.core import audit, storage
+from registry.jobs.discarding import discard_refused
+from registry.jobs.loose import hold_note, note_loose
 from registry.models import LooseObject, StoredFile
 from registry.selectors import referred_to
 
@@ -37,12 +40,15 @@ class Collected(NamedTuple):
         How large these were.
     n_kept : int
         Objects that stay, because something refers to them or they were stored again.
+    discarded : list of str
+        Refused versions whose files were given up.
     """
 
     forgotten: list[str]
     removed: list[str]
     n_bytes: int
     n_kept: int
+    discarded: list[str]
 
 
 def collect_files(
@@ -63,12 +69,9 @@ def collect_files(
         The store does not answer; what was removed until then is recorded.
     """
     removed, n_bytes, n_kept = _remove(at, in_use, actor, reason, is_dry=is_dry)
-    return Collected(_forget(at, actor, reason, is_dry=is_dry), removed, n_bytes, n_kept)
-
-
-def note_loose(digest: str, *, at: datetime) -> None:
-    """Note an object that lost its name, or never got one; its grace begins now."""
-    LooseObject.objects.update_or_create(sha256=digest, defaults={"loose_since": at})
+    forgotten = _forget(at, actor, reason, is_dry=is_dry)
+    discarded = discard_refused(at, actor, reason, is_dry=is_dry)
+    return Collected(forgotten, removed, n_bytes, n_kept, discarded)
 
 
 def _forget(at: datetime, actor: "User | None", reason: str, *, is_dry: bool) -> list[str]:
@@ -105,17 +108,20 @@ def _remove(
     kept = referred_to(digests) | in_use(digests)
     removed, n_bytes, n_kept = [], 0, len(kept)
     for row in rows:
-        if row.sha256 in kept:
-            _settle(row, is_dry=is_dry)
-            continue
-        size = _take_away(row.sha256, before, is_dry=is_dry)
-        if size is None and storage.exists(row.sha256):
-            n_kept += 1  # stored again a moment ago: the next pass looks again
-            continue
+        with transaction.atomic():
+            if not is_dry and not hold_note(row):  # somebody took the note back
+                continue
+            if row.sha256 in kept:
+                _settle(row, is_dry=is_dry)
+                continue
+            size = _take_away(row.sha256, before, is_dry=is_dry)
+            if size is None and storage.exists(row.sha256):
+                n_kept += 1  # stored again a moment ago: the next pass looks again
+                continue
+            _settle(row, is_dry=is_dry, size=size, at=at, actor=actor, reason=reason)
         if size is not None:
             removed.append(row.sha256)
             n_bytes += size
-        _settle(row, is_dry=is_dry, size=size, at=at, actor=actor, reason=reason)
     return removed, n_bytes, n_kept
 
 
@@ -133,12 +139,10 @@ def _settle(
     """Drop the note of an object; record its removal if it was removed."""
     if is_dry:
         return
-    with transaction.atomic():
-        if size is not None and at is not None:
-            audit.record(
-                "registry.file.collected", row, actor=actor, at=at,
-                reason=reason or "nothing refers to it, and its grace is over",
-                before={"sha256": row.sha256, "n_bytes": size},
-            )  # fmt: skip
-        # one that became loose anew meanwhile begins its grace anew
-        LooseObject.objects.filter(pk=row.pk, loose_since=row.loose_since).delete()
+    if size is not None and at is not None:
+        audit.record(
+            "registry.file.collected", row, actor=actor, at=at,
+            reason=reason or "nothing refers to it, and its grace is over",
+            before={"sha256": row.sha256, "n_bytes": size},
+        )  # fmt: skip
+    LooseObject.objects.filter(pk=row.pk).delete()

@@ -127,8 +127,8 @@ class PromotionRequest(BaseModel):
 class Approval(BaseModel):
     """One person's yes to a request, bound to the bytes and the evidence that were seen.
 
-    Requester and author are written beside the approver, so that the database itself refuses an
-    approval of one's own work.
+    Requester and author, and who stored and assigned the policy, are written beside the approver,
+    so that the database itself refuses an approval of one's own work.
     """
 
     request = models.ForeignKey(
@@ -141,6 +141,12 @@ class Approval(BaseModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    policy_stored_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    policy_assigned_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     role = models.CharField(max_length=20)  # that gave the right, at that time
     comment = models.TextField(blank=True)
     version_digest = models.CharField(max_length=64)
@@ -155,6 +161,14 @@ class Approval(BaseModel):
             ),
             models.CheckConstraint(
                 condition=~Q(approver=F("author")), name="approver_is_not_author"
+            ),
+            models.CheckConstraint(
+                condition=Q(policy_stored_by=None) | ~Q(approver=F("policy_stored_by")),
+                name="approver_stored_no_policy",
+            ),
+            models.CheckConstraint(
+                condition=Q(policy_assigned_by=None) | ~Q(approver=F("policy_assigned_by")),
+                name="approver_assigned_no_policy",
             ),
             models.UniqueConstraint(
                 fields=["request", "approver"],

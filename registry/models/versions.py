@@ -37,6 +37,11 @@ class RegisteredModel(BaseModel):
     review_date = models.DateField(null=True, blank=True)
     tags = models.JSONField(default=dict, blank=True)
     policy = models.CharField(max_length=80, default="default")
+    # who answers for the choice; nobody for the policy that a model begins with
+    policy_assigned_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    policy_assigned_at = models.DateTimeField(null=True, blank=True)
     n_numbers = models.PositiveIntegerField("version numbers given", default=0)
     changed_at = models.DateTimeField()
     words = models.GeneratedField(
@@ -46,7 +51,14 @@ class RegisteredModel(BaseModel):
     objects = RegisteredModelQuerySet.as_manager()
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("name"), name="model_name_any_case")]
+        constraints = [
+            models.UniqueConstraint(Lower("name"), name="model_name_any_case"),
+            models.CheckConstraint(
+                condition=Q(policy_assigned_by=None, policy_assigned_at=None)
+                | Q(policy_assigned_by__isnull=False, policy_assigned_at__isnull=False),
+                name="policy_assigned_at",
+            ),
+        ]
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="model_newest"),
             models.Index(fields=["-changed_at", "-id"], name="model_changed"),
@@ -80,6 +92,7 @@ class ModelVersion(BaseModel):
     was_production_at = models.DateTimeField(null=True, blank=True)
     compromised_at = models.DateTimeField(null=True, blank=True)
     is_held = models.BooleanField("legal hold", default=False)
+    files_discarded_at = models.DateTimeField(null=True, blank=True)  # of what was refused, by rule
 
     digest = models.CharField(max_length=64)
     manifest = models.JSONField()
@@ -134,6 +147,11 @@ class ModelVersion(BaseModel):
                 name="version_digest_once",
             ),
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number_positive"),
+            models.CheckConstraint(
+                condition=Q(files_discarded_at=None)
+                | Q(status=VersionStatus.REFUSED, is_held=False),
+                name="version_discarded_is_refused",
+            ),
             models.CheckConstraint(
                 condition=Q(stage__in=[Stage.DEVELOPMENT, Stage.ARCHIVED])
                 | Q(left_development_at__isnull=False),

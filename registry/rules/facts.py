@@ -79,6 +79,8 @@ class VersionFacts:
         Fields of the model card that are empty.
     datasets : sequence of str
         Digests of the data that it, or another version of the same bytes, says it was made from.
+    limits : mapping of str
+        Of use, by its model's card.
     """
 
     digest: str
@@ -89,6 +91,7 @@ class VersionFacts:
     waived_until: datetime | None = None
     findings: Sequence[str] = ()
     datasets: Sequence[str] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 from registry.rules.facts import EvidenceFacts, GateResult, History, Older, Outcome, VersionFacts
 from registry.rules.policies import OF_A_RUN, OF_NO_DATA, Gate, GateKind, Policy
 from registry.rules.repeats import Failed, Rest, data_of, find_failed, resting_on, weigh_repeats
+from registry.rules.stress import weigh_stress
 from registry.rules.weighing import (
     newest_of,
     number_of,
@@ -251,6 +252,8 @@ def _weigh(
     if gate.kind == GateKind.DATA_QUALITY:
         return weigh_quality(gate, version, pieces, data_of(rests), now)
     newest = newest_of(pieces)
+    if gate.kind == GateKind.STRESS:
+        return weigh_stress(gate, version, newest, now)
     told = "" if gate.kind in OF_NO_DATA else of_data(version, newest)
     result = weigh_one(gate, version, newest, now)
     return replace(result, reason=f"{result.reason}; {told}") if told else result

@@ -36,8 +36,8 @@ BUILT_IN = frozenset(
     }
 )  # fmt: skip
 OF_NO_DATA = BUILT_IN | {GateKind.MANUAL, GateKind.EXPERIMENT, GateKind.REPRODUCTION}
-# No job of the platform measures these yet.
-UNMEASURED = frozenset({GateKind.STRESS, GateKind.KILL_DRILL})
+# No job of the platform measures these.
+UNMEASURED = frozenset({GateKind.KILL_DRILL})
 # Told of runs that are evidence by something else, and of their data: nothing rests on these alone.
 OF_A_RUN = frozenset({GateKind.REPRODUCTION, GateKind.CAUSALITY})
 OF_OTHER_EVIDENCE = OF_A_RUN | {GateKind.DATA_QUALITY}

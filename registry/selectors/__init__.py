@@ -1,6 +1,6 @@
 """Questions about registered models, versions and what was decided about them."""
 
-from registry.selectors.authors import authors_of, authors_of_each, made_from
+from registry.selectors.authors import authors_of, authors_of_each, made_from, place_of
 from registry.selectors.comparison import Pair, compare_versions, get_lineage, side_by_side
 from registry.selectors.conversions import (
     agreement_in_words,
@@ -10,8 +10,10 @@ from registry.selectors.conversions import (
 )
 from registry.selectors.events import Event, list_events
 from registry.selectors.files import (
+    absent_files,
     get_file,
     get_upload,
+    kept_by_versions,
     list_files,
     list_uploads,
     manifest_of,
@@ -58,6 +60,7 @@ from registry.selectors.standing import (
     deciding_roles,
     may_do,
     standing_of,
+    standings_of,
     tally_of,
 )
 from registry.selectors.topics import topics_asked, warning_of_topic, warnings_of_policy
@@ -81,6 +84,7 @@ __all__ = [
     "Standing",
     "Stay",
     "Tally",
+    "absent_files",
     "agreement_in_words",
     "archived_among",
     "authors_of",
@@ -105,6 +109,7 @@ __all__ = [
     "history_of_request",
     "is_loadable",
     "judge",
+    "kept_by_versions",
     "list_conversions",
     "list_events",
     "list_evidence",
@@ -126,6 +131,7 @@ __all__ = [
     "may_inspect",
     "newest_by_stage",
     "no_longer_trusted",
+    "place_of",
     "policy_in_force",
     "referred_to",
     "refusal_to_serve",
@@ -133,6 +139,7 @@ __all__ = [
     "side_by_side",
     "standing_against",
     "standing_of",
+    "standings_of",
     "tally_of",
     "topics_asked",
     "trusted_no_more",

@@ -38,10 +38,16 @@ def made_from(version: ModelVersion) -> list[str]:
     What was said of them once holds under every number: who registers them again, or copies them,
     and names other data makes nothing unseen.
     """
-    twins = ModelVersion.objects.filter(digest=version.digest).order_by("pk")
-    return list(
-        dict.fromkeys(one for said in twins.values_list("datasets", flat=True) for one in said)
-    )
+    return made_from_each([version.digest]).get(version.digest, [])
+
+
+def made_from_each(digests: Iterable[str]) -> dict[str, list[str]]:
+    """Return the data that bytes are said to be made from, by the digest of these; one query."""
+    said: dict[str, dict[str, None]] = defaultdict(dict)
+    twins = ModelVersion.objects.filter(digest__in=set(digests)).order_by("pk")
+    for digest, datasets in twins.values_list("digest", "datasets"):
+        said[digest] |= dict.fromkeys(datasets)
+    return {digest: list(datasets) for digest, datasets in said.items()}
 
 
 def authors_of_each(versions: Iterable[int]) -> dict[int, set[int]]:
@@ -96,7 +102,7 @@ def _handed_in(relatives: Iterable[_Relative]) -> dict[int, set[int]]:
         return found
     places, sums = Q(pk__in=[]), set[str]()
     for one in first_hand:
-        places |= _place(one.source)
+        places |= place_of(one.source)
         sums |= one.sums
     rows = StoredFile.objects.filter(places, sha256__in=sums)
     columns = ("path", "logged_model_id", "sha256", "uploaded_by")
@@ -118,7 +124,13 @@ def _folder(source: str) -> str:
     return f"{source.rstrip('/')}/"
 
 
-def _place(source: str) -> Q:
+def place_of(source: str) -> Q:
+    """Return the condition of the files under what a version was registered from.
+
+    None are under the name of another version, from which one was copied.
+    """
+    if not _is_first_hand(source):
+        return Q(pk__in=[])
     if source.startswith(_LOGGED):
         return Q(logged_model_id=source.removeprefix(_COPY))
     return Q(path__startswith=_folder(source))

@@ -127,6 +127,9 @@ def refusal_to_serve(version: ModelVersion, held: Collection[Role]) -> DomainErr
     """
     if version.compromised_at is not None:
         return Conflict(f"{version} is compromised: its bytes are not those that were registered.")
+    if version.files_discarded_at is not None:
+        when = f"{version.files_discarded_at:%Y-%m-%d}"
+        return Conflict(f"{version} was refused, and its files were discarded on {when}.")
     if reason := _NOT_READY.get(VersionStatus(version.status)):
         return Conflict(f"{version} is {version.status} and not served: {reason}.")
     if version.stage == Stage.ARCHIVED and KEEPERS.isdisjoint(held):
@@ -143,7 +146,7 @@ def may_inspect(version: ModelVersion, reader: "User | AnonymousUser") -> bool:
     Whoever judges a version must be able to see what it is made of: through a door that warns,
     that nothing loads from, and that leaves an entry.
     """
-    is_unserved = VersionStatus(version.status) in _NOT_READY
+    is_unserved = VersionStatus(version.status) in _NOT_READY and not version.files_discarded_at
     return is_unserved and "models:approve" in grants(reader)
 
 
@@ -158,17 +161,21 @@ def referred_to(digests: Iterable[str]) -> set[str]:
     wanted = set(digests)
     files = StoredFile.objects.filter(sha256__in=wanted)
     found = set(files.values_list("sha256", flat=True).distinct())
-    return found | _of_versions(wanted - found)  # whatever became of the rows of their files
+    return found | kept_by_versions(wanted - found)  # whatever became of the rows of their files
 
 
-def _of_versions(digests: set[str]) -> set[str]:
-    """Return those of some digests that the manifest of any version names, by one pass."""
+def kept_by_versions(digests: Collection[str]) -> set[str]:
+    """Return those of some digests that the manifest of a version names, by one pass.
+
+    One whose files were discarded keeps none of them.
+    """
     if not digests:
         return set()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT f->>'sha256' FROM registry_modelversion, "
-            "jsonb_array_elements(manifest->'files') f WHERE f->>'sha256' = ANY(%s)",
+            "jsonb_array_elements(manifest->'files') f "
+            "WHERE files_discarded_at IS NULL AND f->>'sha256' = ANY(%s)",
             [sorted(digests)],
         )
         return {str(row[0]) for row in cursor.fetchall()}

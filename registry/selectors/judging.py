@@ -1,77 +1,94 @@
 """The gates of a stage as they stand for a version now."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from django.db.models import (
-    Case,
-    CharField,
-    Count,
-    FloatField,
-    Func,
-    Max,
-    Min,
-    Q,
-    Value,
-    When,
-    Window,
-)
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
-from django.db.models.functions import Cast, RowNumber
-from django.db.models.lookups import Exact
+from django.contrib.auth.models import User
 
 from crowetrade_site.core import canonical, provenance
 from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
-from registry.models import (
-    Evidence,
-    ModelVersion,
-    PromotionPolicy,
-    RegisteredModel,
-)
+from registry.models import Evidence, ModelVersion, PromotionPolicy, RegisteredModel
 from registry.rules import gates, policies, signatures
-from registry.rules.weighing import FINDINGS, failure_of
-from registry.selectors.authors import authors_of, made_from
-from registry.selectors.records import CARD, policy_in_force
+from registry.rules.weighing import failure_of
+from registry.selectors.dossiers import Dossiers
+from registry.selectors.records import CARD
 from registry.selectors.trust import trusted_no_more
-
-MOST_EARLIER = 100  # superseded pieces of a kind whose figures a report tells one by one
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The gates of a stage as they stand for a version now."""
+    """The gates of a stage as they stand for a version now.
+
+    Attributes
+    ----------
+    assigned_by : int, optional
+        Key of who assigned the policy to the model.
+    """
 
     report: gates.GateReport
     policy: PromotionPolicy
     evidence_digest: str
+    assigned_by: int | None = None
+
+    @property
+    def answering(self) -> frozenset[int]:
+        """Keys of who stored the policy and who assigned it: neither approves under it."""
+        both = (self.policy.stored_by_id, self.assigned_by)
+        return frozenset(person for person in both if person is not None)
 
 
 def judge(version: ModelVersion, target: Stage, *, at: datetime) -> Judgement:
     """Judge every gate that a version must pass to reach a stage."""
-    stored = policy_in_force(version.registered_model.policy)
+    return judge_by(Dossiers([version], at), version, target)
+
+
+def judge_by(known: Dossiers, version: ModelVersion, target: Stage) -> Judgement:
+    """Judge the gates of a version by what was read of it and of others.
+
+    Raises
+    ------
+    NotFound
+        Its model names a policy that there is not (404).
+    """
+    stored = known.policy_of(version)
     policy = policies.Policy.model_validate(stored.document)
-    told = _told(version)
-    history = _history(version, told, policy.of(target).gates)
     report = gates.evaluate(
-        target, policy, facts_of(version, at=at, target=target), _valid(told), at, history=history
-    )
-    report = replace(report, results=(*_by_an_author(stored, version), *report.results))
-    card = {name: str(getattr(version.registered_model, name)) for name in CARD}
+        target, policy, _version_facts(version, known, target), _valid(version, known), known.at,
+        history=_history(version, known),
+    )  # fmt: skip
+    report = replace(report, results=(*_by_their_own(stored, version, known), *report.results))
+    model = version.registered_model
+    card = {name: str(getattr(model, name)) for name in CARD}
     judged_by = {"policy": stored.digest, "evidence": list(report.evidence), "card": card}
-    return Judgement(report, stored, canonical.digest(judged_by))
-
-
-def _by_an_author(stored: PromotionPolicy, version: ModelVersion) -> list[gates.GateResult]:
-    """Return a gate that is not met where a policy would judge the work of who stored it."""
-    if stored.stored_by_id is None or stored.stored_by_id not in authors_of(version):
-        return []
-    reason = (
-        f"{stored} was stored by {stored.stored_by}, who had a hand in this version: another "
-        "validator or admin stores it, or assigns a policy that somebody else stored"
+    return Judgement(
+        report, stored, canonical.digest(judged_by), assigned_by=model.policy_assigned_by_id
     )
-    return [gates.GateResult("policy", gates.Outcome.NOT_MET, reason)]
+
+
+def _by_their_own(
+    stored: PromotionPolicy, version: ModelVersion, known: Dossiers
+) -> list[gates.GateResult]:
+    """Return a gate that is not met where a policy would judge the work of who answers for it."""
+    model = version.registered_model
+    if stored.stored_by_id is None and model.policy_assigned_by_id is None:
+        return []
+    own = known.authors[version.pk] | {model.owner_id}
+    reasons = []
+    if stored.stored_by_id in own:
+        reasons.append(
+            f"{stored} was stored by {stored.stored_by}, {_PART}: another validator or admin "
+            "stores it, or assigns a policy that somebody else stored"
+        )
+    if model.policy_assigned_by_id in own:
+        person = User.objects.get(pk=model.policy_assigned_by_id)
+        reasons.append(
+            f"{stored.name} was assigned to {model} by {person}, {_PART}: another validator or "
+            "admin assigns it, or another policy"
+        )
+    return [gates.GateResult("policy", gates.Outcome.NOT_MET, "; ".join(reasons))] * bool(reasons)
+
+
+_PART = "who owns the model or had a hand in this version"
 
 
 def standing_against(version: ModelVersion, *, at: datetime) -> list[str]:
@@ -79,12 +96,12 @@ def standing_against(version: ModelVersion, *, at: datetime) -> list[str]:
 
     Of what it rests on now, and of what it came to production by.
     """
-    stored = policy_in_force(version.registered_model.policy)
-    policy = policies.Policy.model_validate(stored.document)
-    told = _told(version)
+    known = Dossiers([version], at)
+    policy = policies.Policy.model_validate(known.policy_of(version).document)
     results = gates.standing(
-        Stage.PRODUCTION, policy, facts_of(version, at=at, target=Stage.PRODUCTION), _valid(told),
-        at, history=_history(version, told), relied_on=_relied_on(version),
+        Stage.PRODUCTION, policy, _version_facts(version, known, Stage.PRODUCTION),
+        _valid(version, known), at, history=_history(version, known),
+        relied_on=_relied_on(version),
     )  # fmt: skip
     return [f"gate {one.name}: {one.reason}" for one in results]
 
@@ -119,97 +136,44 @@ def _relied_on(version: ModelVersion) -> list[gates.EvidenceFacts]:
     ]  # fmt: skip
 
 
-def _valid(told: Sequence[Evidence]) -> list[gates.EvidenceFacts]:
+def _valid(version: ModelVersion, known: Dossiers) -> list[gates.EvidenceFacts]:
+    told = known.told.get(version.pk, ())
     return [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
 
 
-def _told(version: ModelVersion) -> list[Evidence]:
-    """Return what is valid, and of each kind the newest of what it has superseded."""
-    place = Window(RowNumber(), partition_by=["kind", "status"], order_by="-id")
-    newest = Q(status=EvidenceStatus.SUPERSEDED, is_measured=True, place__lte=MOST_EARLIER)
-    rows = version.evidence.annotate(place=place)
-    return list(rows.filter(Q(status=EvidenceStatus.VALID) | newest).order_by("id"))
-
-
-def _history(
-    version: ModelVersion, told: Sequence[Evidence], asked: Sequence[policies.Gate] = ()
-) -> gates.History:
+def _history(version: ModelVersion, known: Dossiers) -> gates.History:
     """Return what no gate is met by and each tells; failures of the same bytes whatever comes."""
+    told = known.told.get(version.pk, ())
     earlier = [row for row in told if row.status == EvidenceStatus.SUPERSEDED]
-    known = {row.pk for row in told if row.status == EvidenceStatus.VALID}
+    valid = {row.pk for row in told if row.status == EvidenceStatus.VALID}
+    repeats = known.repeats.get(version.digest, ())
     return gates.History(
-        earlier=[_facts(row) for row in earlier], older=_older(version, earlier, asked),
-        repeats=[_facts(row) for row in _repeats(version) if row.pk not in known],
+        earlier=[_facts(row) for row in earlier], older=known.older.get(version.pk, {}),
+        repeats=[_facts(row) for row in repeats if row.pk not in valid],
     )  # fmt: skip
-
-
-def _repeats(version: ModelVersion) -> list[Evidence]:
-    """Return reproductions and checks of all versions of the same bytes.
-
-    The valid ones, and of each run by each code the newest of every finding that was superseded, so
-    that their number is that of runs; which findings are failures the rules know.
-    """
-    rows = Evidence.objects.filter(
-        version__digest=version.digest, kind__in=sorted(policies.OF_A_RUN), is_measured=True
-    )
-    alike: list[Any] = ["kind", "status", KeyTextTransform("code", "digests")]
-    alike += [KeyTextTransform(name, "figures") for name in FINDINGS]
-    place = Window(RowNumber(), partition_by=alike, order_by="-id")
-    newest = Q(status=EvidenceStatus.VALID) | Q(place=1)
-    return list(rows.annotate(place=place).filter(newest))
-
-
-def _older(
-    version: ModelVersion, earlier: Sequence[Evidence], asked: Sequence[policies.Gate]
-) -> dict[str, gates.Older]:
-    """Count what is too much to be told piece by piece, and take the extremes of its figures."""
-    superseded = version.evidence.filter(status=EvidenceStatus.SUPERSEDED, is_measured=True)
-    told: dict[str, list[int]] = {}
-    for row in earlier:
-        told.setdefault(row.kind, []).append(row.pk)
-    found = {}
-    for gate in asked:
-        keys, names = told.get(gate.kind, []), {*gate.minimum, *gate.maximum}
-        if len(keys) < MOST_EARLIER or not names:
-            continue
-        rows = superseded.filter(kind=gate.kind, pk__lt=min(keys))
-        terms: dict[str, Any] = {"n": Count("pk")}
-        for i, name in enumerate(sorted(names)):
-            terms |= {f"least_{i}": Min(_figure(name)), f"most_{i}": Max(_figure(name))}
-        sums = rows.aggregate(**terms)
-        extremes = {
-            name: (sums[f"least_{i}"], sums[f"most_{i}"])
-            for i, name in enumerate(sorted(names))
-            if sums[f"least_{i}"] is not None
-        }
-        if sums["n"]:
-            found[str(gate.kind)] = gates.Older(sums["n"], extremes)
-    return found
-
-
-def _figure(name: str) -> Case:
-    """Return a figure of evidence where it is a number, and NULL where it is anything else."""
-    number = Cast(KeyTextTransform(name, "figures"), FloatField())
-    kind = Func(KeyTransform(name, "figures"), function="jsonb_typeof", output_field=CharField())
-    return Case(When(Exact(kind, Value("number")), then=number), output_field=FloatField())
 
 
 def facts_of(
     version: ModelVersion, *, at: datetime, target: Stage | None = None
 ) -> gates.VersionFacts:
     """Return what the registry itself knows of a version, which shall perhaps reach a stage."""
-    granted = version.waivers.filter(granted_at__lte=at, revoked_at=None)
-    waiver = granted.order_by("-expires_at").first()
-    reasons = _why_not_served(version, target)
+    return _version_facts(version, Dossiers([version], at), target)
+
+
+def _version_facts(
+    version: ModelVersion, known: Dossiers, target: Stage | None
+) -> gates.VersionFacts:
+    reasons = _why_not_served(version, known, target)
     return gates.VersionFacts(
         digest=version.digest,
         scan=VersionStatus.REFUSED if reasons else version.status,
         is_intact=version.compromised_at is None,
         has_signature=signatures.is_described(version.signature),
-        missing=_missing(version.registered_model, at),
-        waived_until=waiver.expires_at if waiver else None,
+        missing=_missing(version.registered_model, known.at),
+        waived_until=known.waived.get(version.pk),
         findings=reasons or [finding["text"] for finding in version.findings],
-        datasets=made_from(version),
+        datasets=known.made_from.get(version.digest, []),
+        limits=version.registered_model.limits,
     )
 
 
@@ -219,11 +183,12 @@ _ONLY_IN_THE_SANDBOX = (
 )
 
 
-def _why_not_served(version: ModelVersion, target: Stage | None) -> list[str]:
+def _why_not_served(version: ModelVersion, known: Dossiers, target: Stage | None) -> list[str]:
     """Return why nobody could open a version in a stage, whatever was found in its files."""
     if target == Stage.PRODUCTION and version.status == VersionStatus.QUARANTINED:
         return [_ONLY_IN_THE_SANDBOX]
-    return [f"{name} is trusted no more" for name in trusted_no_more(version)]
+    gone = trusted_no_more(version, known.trusted_types_of)
+    return [f"{name} is trusted no more" for name in gone]
 
 
 def _missing(model: RegisteredModel, at: datetime) -> list[str]:

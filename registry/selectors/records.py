@@ -1,6 +1,6 @@
 """Rows of models, versions, evidence, policies and requests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -35,7 +35,7 @@ PENDING_REQUESTS = (RequestStatus.OPEN, RequestStatus.APPROVED)
 def list_models() -> RegisteredModelQuerySet:
     """Return every registered model, with its owner and aliases."""
     aliases = ModelAlias.objects.select_related("version").order_by("alias")
-    models = RegisteredModel.objects.defer("words").select_related("owner")
+    models = RegisteredModel.objects.defer("words").select_related("owner", "policy_assigned_by")
     return models.prefetch_related(Prefetch("aliases", aliases))
 
 
@@ -141,10 +141,21 @@ def policy_in_force(name: str) -> PromotionPolicy:
     NotFound
         There is none of this name (404).
     """
-    found = PromotionPolicy.objects.filter(name=name).order_by("-number").first()
+    found = policies_in_force([name]).get(name)
     if found is None:
-        raise NotFound(f"There is no promotion policy {name!r}.")
+        raise no_policy(name)
     return found
+
+
+def policies_in_force(names: Collection[str]) -> dict[str, PromotionPolicy]:
+    """Return the newest version of each of these policies that there is, by name."""
+    newest = list_policies().filter(name__in=names).order_by("name", "-number").distinct("name")
+    return {policy.name: policy for policy in newest}
+
+
+def no_policy(name: str) -> NotFound:
+    """Return the refusal of a policy's name."""
+    return NotFound(f"There is no promotion policy {name!r}.")
 
 
 def list_policies() -> QuerySet[PromotionPolicy]:

@@ -3,13 +3,15 @@
 Services decide by the same functions as pages and MLflow's answers: what one shows the other does.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from crowetrade_site.core import roles
 from crowetrade_site.core.errors import DomainError
@@ -18,8 +20,9 @@ from registry.lifecycle import ASKED_FROM, RULES, RequestStatus, Stage
 from registry.models import Approval, PromotionPolicy, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors.authors import authors_of
+from registry.selectors.dossiers import Dossiers
 from registry.selectors.files import absent_files, n_not_looked_for
-from registry.selectors.judging import judge
+from registry.selectors.judging import judge_by
 from registry.selectors.records import PENDING_REQUESTS
 
 if TYPE_CHECKING:
@@ -40,14 +43,14 @@ class Tally:
     void : dict of int to str
         The others that were given and have not ended, by key: why each counts no more.
     n_needed : int
-    able : QuerySet of User
-        Who could give another one.
+    able : set of int
+        Keys of who could give another one.
     """
 
     standing: list[Approval]
     void: dict[int, str]
     n_needed: int
-    able: QuerySet[User]
+    able: AbstractSet[int]
 
     @property
     def lacking(self) -> list[str]:
@@ -108,24 +111,38 @@ class Standing:
     @cached_property
     def may_approve(self) -> list[User]:
         """Who could give another approval, the first by name."""
-        return list(self.tally.able[:MOST_PEOPLE])
+        able = User.objects.filter(pk__in=self.tally.able)
+        return list(able.order_by("username")[:MOST_PEOPLE])
 
 
 def standing_of(request: PromotionRequest, *, at: datetime) -> Standing:
     """Return how a request stands; one that waits is judged anew."""
-    if request.status not in PENDING_REQUESTS:
-        return _as_recorded(request, [])
+    return standings_of([request], at=at)[0]
+
+
+def standings_of(requests: Sequence[PromotionRequest], *, at: datetime) -> list[Standing]:
+    """Return how each of some requests stands, by as many queries as of one."""
+    pending = [one for one in requests if one.status in PENDING_REQUESTS]
+    known, able = Dossiers([one.version for one in pending], at), cache(_able)
+    return [
+        _standing(one, known, able) if one.status in PENDING_REQUESTS else _as_recorded(one, [])
+        for one in requests
+    ]
+
+
+def _standing(request: PromotionRequest, known: Dossiers, able: "Able") -> Standing:
+    version = request.version
     try:
-        judged = judge(request.version, Stage(request.target), at=at)
+        judged = judge_by(known, version, Stage(request.target))
     except DomainError as refusal:  # its policy is gone: what was judged last is all there is
         return _as_recorded(request, [refusal.detail])
-    tally = tally_of(request, judged)
-    refusals = _refusals(request, judged, at)
+    tally = _tally(request, judged, known.authors[version.pk], able)
+    refusals = _refusals(request, judged, known.at)
     if refusals:
-        tally = Tally(tally.standing, tally.void, tally.n_needed, User.objects.none())
+        tally = replace(tally, able=frozenset())
     return Standing(
         judged.report.document(), judged.policy, judged.evidence_digest, tally, refusals,
-        refusals or tally.lacking, n_not_looked_for(request.version),
+        refusals or tally.lacking, n_not_looked_for(version),
     )  # fmt: skip
 
 
@@ -133,27 +150,28 @@ def tally_of(request: PromotionRequest, judged: "Judgement") -> Tally:
     """Count the approvals of a request under a judgement.
 
     One counts as long as its approver could give it now: active, in a role that the policy in
-    force asks for, and with no hand in the version, the request or the policy.
+    force asks for, and with no hand in the version, the request or the policy: neither who stored
+    it nor who assigned it to the model.
     """
-    able = _able(judged.policy, request.target)
-    own = authors_of(request.version) | {request.requested_by_id}
-    if judged.policy.stored_by_id is not None:
-        own.add(judged.policy.stored_by_id)
+    return _tally(request, judged, authors_of(request.version), _able)
+
+
+def _tally(
+    request: PromotionRequest, judged: "Judgement", authors: AbstractSet[int], able: "Able"
+) -> Tally:
+    others = able(deciding_roles(judged.policy, request.target))
+    others = others - authors - judged.answering - {request.requested_by_id}
     standing, void = list[Approval](), dict[int, str]()
-    given = [one for one in request.approvals.all() if one.lapsed_at is None]
-    people = [one.approver_id for one in given]
-    still = set(able.filter(pk__in=people).values_list("pk", flat=True)) if given else set()
-    for one in given:
+    for one in (one for one in request.approvals.all() if one.lapsed_at is None):
         if one.evidence_digest != judged.evidence_digest:
             void[one.pk] = _LAPSED
-        elif one.approver_id not in still or one.approver_id in own:
+        elif one.approver_id not in others:
             name = one.approver.get_username()
             void[one.pk] = f"{name} may approve it no more; it takes another approval"
         else:
             standing.append(one)
     agreed = {one.approver_id for one in standing}
-    others = able.exclude(pk__in=own | agreed).order_by("username")
-    return Tally(standing, void, judged.report.approvals_needed, others)
+    return Tally(standing, void, judged.report.approvals_needed, others - agreed)
 
 
 def deciding_roles(policy: PromotionPolicy, target: str) -> frozenset[roles.Role]:
@@ -170,7 +188,7 @@ def may_do(user: User, request: PromotionRequest, standing: Standing) -> set[str
     if "models:approve" in granted and held & deciding_roles(standing.policy, request.target):
         found.add("reject")
         is_wanted = standing.n_standing < standing.n_needed
-        found |= {"approve"} if is_wanted and _is_among(user, standing) else set()
+        found |= {"approve"} if is_wanted and user.pk in standing.tally.able else set()
     rule = RULES[ASKED_FROM[Stage(request.target)], Stage(request.target)]
     is_due = request.status == RequestStatus.APPROVED and not standing.execution_refusals
     if is_due and rule.executes & held and "models:operate" in granted:
@@ -181,20 +199,16 @@ def may_do(user: User, request: PromotionRequest, standing: Standing) -> set[str
     return found
 
 
-def _is_among(user: User, standing: Standing) -> bool:
-    able = standing.may_approve
-    if user in able or len(able) < MOST_PEOPLE:
-        return user in able
-    return standing.tally.able.filter(pk=user.pk).exists()
+Able = Callable[[frozenset[roles.Role]], frozenset[int]]
 
 
-def _able(policy: PromotionPolicy, target: str) -> QuerySet[User]:
-    """Return all who decide by role. The console's account is no person's."""
-    asked = deciding_roles(policy, target)
+def _able(asked: frozenset[roles.Role]) -> frozenset[int]:
+    """Return the keys of all who have one of these roles. The console's account is no person's."""
     named = Q(groups__name__in=[str(role) for role in asked])
     if roles.Role.ADMIN in asked:
         named |= Q(is_superuser=True)
-    return User.objects.filter(named, is_active=True).exclude(username=CONSOLE).distinct()
+    able = User.objects.filter(named, is_active=True).exclude(username=CONSOLE)
+    return frozenset(able.values_list("pk", flat=True))
 
 
 def _as_recorded(request: PromotionRequest, refusals: list[str]) -> Standing:
@@ -203,7 +217,7 @@ def _as_recorded(request: PromotionRequest, refusals: list[str]) -> Standing:
     report, digest = request.report, request.evidence_digest
     standing = [one for one in given if one.evidence_digest == digest]
     void = {one.pk: _LAPSED for one in given if one not in standing}
-    tally = Tally(standing, void, int(report["approvals_needed"]), User.objects.none())
+    tally = Tally(standing, void, int(report["approvals_needed"]), frozenset())
     return Standing(report, request.policy, digest, tally, refusals, refusals, 0)
 
 

@@ -1,5 +1,6 @@
 """Which types skops files may name: the registry's list, and what a desk has added to it."""
 
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -30,14 +31,25 @@ def get_trusted_type(type_id: UUID) -> TrustedType:
 
 def trusted_types_of(desk: str) -> frozenset[str]:
     """Return all types that files of a desk may name now."""
-    if not desk:
-        return TRUSTED_TYPES
-    added = TrustedType.objects.filter(desk=desk, approved_at__isnull=False, revoked_at=None)
-    return TRUSTED_TYPES | set(added.values_list("name", flat=True))
+    return trusted_types_of_each([desk])[desk]
 
 
-def trusted_no_more(version: ModelVersion) -> list[str]:
+def trusted_types_of_each(desks: Collection[str]) -> dict[str, frozenset[str]]:
+    """Return all types that files of each of these desks may name now; "" has added none."""
+    found = dict.fromkeys(desks, TRUSTED_TYPES)
+    named = [desk for desk in found if desk]
+    if not named:
+        return found
+    added = TrustedType.objects.filter(desk__in=named, approved_at__isnull=False, revoked_at=None)
+    for desk, name in added.values_list("desk", "name"):
+        found[desk] |= {name}
+    return found
+
+
+def trusted_no_more(
+    version: ModelVersion, types_of: Callable[[str], frozenset[str]] = trusted_types_of
+) -> list[str]:
     """Return types that a version was admitted with and its desk trusts no longer."""
     if not version.trusted_types:
         return []
-    return sorted(set(version.trusted_types) - trusted_types_of(version.registered_model.desk))
+    return sorted(set(version.trusted_types) - types_of(version.registered_model.desk))

@@ -9,7 +9,7 @@ from crowetrade_site.core import roles
 from registry.lifecycle import ASKED_FROM, RULES, RequestStatus, Stage
 from registry.models import ModelVersion, PromotionRequest
 from registry.selectors.records import PENDING_REQUESTS, list_requests
-from registry.selectors.standing import may_do, standing_of
+from registry.selectors.standing import may_do, standings_of
 
 MOST_JUDGED = 100  # requests that are judged for one list; of more, the later ones are listed as is
 _CARRIED_ON_BY = frozenset({"approve", "execute"})
@@ -23,9 +23,10 @@ def waiting_for(user: User, *, at: datetime) -> QuerySet[PromotionRequest]:
     refuses. The soonest to end are judged first.
     """
     rows = list(_within_reach(user, at).order_by("expires_at", "pk"))
+    first = rows[:MOST_JUDGED]
     judged = [
-        row for row in rows[:MOST_JUDGED]
-        if may_do(user, row, standing_of(row, at=at)) & _CARRIED_ON_BY
+        row for row, standing in zip(first, standings_of(first, at=at), strict=True)
+        if may_do(user, row, standing) & _CARRIED_ON_BY
     ]  # fmt: skip
     keys = [row.pk for row in (*judged, *rows[MOST_JUDGED:])]
     return list_requests().filter(pk__in=keys)

@@ -76,6 +76,11 @@ def assign_policy(
     Forbidden, NotFound, InvalidInput
         Neither validator nor admin, or it is their own (403), no such model or policy (404), no
         reason (422).
+
+    Notes
+    -----
+    Who assigns a policy answers for it as who stored it does: they approve nothing of the model
+    under it. Another may assign the same policy again, and answers for it from then on.
     """
     _require_judge(actor)
     if not reason.strip():
@@ -85,10 +90,14 @@ def assign_policy(
     if actor.pk in {model.owner_id}.union(*authors.values()):
         raise Forbidden("Nobody chooses the policy of a model of their own.")
     stored = selectors.policy_in_force(policy)
-    RegisteredModel.objects.filter(pk=model.pk).update(policy=policy, updated_at=at)
+    before = model.policy_assigned_by.get_username() if model.policy_assigned_by else None
+    RegisteredModel.objects.filter(pk=model.pk).update(
+        policy=policy, policy_assigned_by=actor, policy_assigned_at=at, updated_at=at
+    )
     audit.record(
         "registry.policy.assigned", model, actor=actor, at=at, reason=reason,
-        before={"policy": model.policy}, after={"policy": policy, "digest": stored.digest},
+        before={"policy": model.policy, "assigned_by": before},
+        after={"policy": policy, "digest": stored.digest, "assigned_by": actor.get_username()},
     )  # fmt: skip
     return selectors.get_model(model_name)
 

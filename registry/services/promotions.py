@@ -23,7 +23,7 @@ from registry.lifecycle import ASKED_FROM, REQUESTS, RULES, MoveRule, RequestSta
 from registry.models import Approval, ModelVersion, PromotionPolicy, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors import Judgement
-from registry.services.refusals import remembering_refusals
+from registry.services.refusals import of_request, of_version, remembering_refusals
 from registry.services.steps import (
     SUPERSEDED,
     lock_version,
@@ -39,6 +39,7 @@ from registry.services.steps import (
 # cheap to ask is asked before, and asked again in the transaction, of rows that are locked.
 
 
+@remembering_refusals("registry.promotion.request_refused", of_version)
 def request_promotion(
     *, version_id: UUID, target: Stage, actor: User, at: datetime, reason: str = "",
     idempotency_key: str = "",
@@ -93,7 +94,7 @@ def request_promotion(
         return request
 
 
-@remembering_refusals("registry.promotion.approval_refused")
+@remembering_refusals("registry.promotion.approval_refused", of_request)
 def approve_promotion(
     *, request_id: UUID, actor: User, at: datetime, comment: str = "", evidence_digest: str = ""
 ) -> PromotionRequest:
@@ -128,7 +129,8 @@ def approve_promotion(
         _let_lapse(request, judged, tally, at)
         Approval.objects.create(
             request=request, approver=actor, requester=request.requested_by,
-            author=request.version.created_by, role=role, comment=comment, approved_at=at,
+            author=request.version.created_by, policy_stored_by=judged.policy.stored_by,
+            policy_assigned_by_id=judged.assigned_by, role=role, comment=comment, approved_at=at,
             version_digest=request.version_digest, evidence_digest=judged.evidence_digest,
         )  # fmt: skip
         audit.record(
@@ -183,7 +185,7 @@ def withdraw_promotion(
     return request
 
 
-@remembering_refusals("registry.promotion.execution_refused")
+@remembering_refusals("registry.promotion.execution_refused", of_request)
 def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> PromotionRequest:
     """Carry out an approved request: judge the gates once more, and move the version.
 
@@ -243,8 +245,10 @@ def _require_may_approve(
     _require_pending(request, at)
     judged = _judge_again(request, at)
     role = _role_by(judged.policy, request, actor)
-    if actor.pk == judged.policy.stored_by_id:
-        raise Forbidden(f"Nobody approves under a policy of their own: {judged.policy}.")
+    if actor.pk in judged.answering:
+        is_theirs = actor.pk == judged.policy.stored_by_id
+        own = "of their own" if is_theirs else "that they assigned"
+        raise Forbidden(f"Nobody approves under a policy {own}: {judged.policy}.")
     if evidence_digest and evidence_digest != judged.evidence_digest:
         raise StaleState("The evidence has changed since you looked; look again.")
     tally = selectors.tally_of(request, judged)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Model
 
 from crowetrade_site.core import audit
 from crowetrade_site.core.errors import DomainError, Forbidden, NotFound, StaleState
@@ -16,25 +17,48 @@ from registry import selectors
 from registry.models import PromotionRequest
 
 Decision = Callable[..., PromotionRequest]
+Subject = tuple[Model, dict[str, Any]]  # what the entry is about, and what it tells of it
 
 
-def remembering_refusals(verb: str) -> Callable[[Decision], Decision]:
+def of_request(*, request_id: UUID, **_: Any) -> Subject:
+    """Return a request for promotion that somebody may not decide about."""
+    request = selectors.get_request(request_id)
+    return request, {
+        "version": str(request.version.public_id), "target": request.target,
+        "version_digest": request.version_digest,
+    }  # fmt: skip
+
+
+def of_version(*, version_id: UUID, target: str, **_: Any) -> Subject:
+    """Return a version that somebody may not ask for, which has no request."""
+    version = selectors.get_version(version_id)
+    return version, {
+        "version": str(version_id),
+        "target": str(target),
+        "version_digest": version.digest,
+    }
+
+
+def remembering_refusals(verb: str, find: Callable[..., Subject]) -> Callable[[Decision], Decision]:
     """Return a decorator: what somebody may not decide, or saw otherwise than it is, is recorded.
 
     Written after the rollback of the decision, in a transaction of its own. Whatever door the
     attempt came through, one who tries to approve their own work leaves a trace.
+
+    Parameters
+    ----------
+    find : callable
+        Takes what the decision is called with and returns what the entry is about.
     """
 
     def decorate(decide: Decision) -> Decision:
         @wraps(decide)
-        def decided(
-            *, request_id: UUID, actor: User, at: datetime, **more: Any
-        ) -> PromotionRequest:
+        def decided(*, actor: User, at: datetime, **about: Any) -> PromotionRequest:
             try:
-                return decide(request_id=request_id, actor=actor, at=at, **more)
+                return decide(actor=actor, at=at, **about)
             except (Forbidden, StaleState) as refusal:
                 with suppress(NotFound):  # who may not decide at all is refused before it is found
-                    _record(verb, request_id, refusal, actor=actor, at=at)
+                    _record(verb, find, about, refusal, actor=actor, at=at)
                 raise
 
         return decided
@@ -44,13 +68,11 @@ def remembering_refusals(verb: str) -> Callable[[Decision], Decision]:
 
 @transaction.atomic(durable=True)
 def _record(
-    verb: str, request_id: UUID, refusal: DomainError, *, actor: User, at: datetime
-) -> None:
-    request = selectors.get_request(request_id)
+    verb: str, find: Callable[..., Subject], about: dict[str, Any], refusal: DomainError, *,
+    actor: User, at: datetime,
+) -> None:  # fmt: skip
+    subject, told = find(**about)
     audit.record(
-        verb, request, actor=actor, at=at, reason=refusal.detail,
-        after={
-            "refused_as": refusal.slug, "version": str(request.version.public_id),
-            "target": request.target, "version_digest": request.version_digest,
-        },
+        verb, subject, actor=actor, at=at, reason=refusal.detail,
+        after={"refused_as": refusal.slug, **told},
     )  # fmt: skip

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from crowetrade_site.core import audit, canonical, idempotency, roles
 from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, translating
-from registry import selectors, tasks
+from registry import jobs, selectors, tasks
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
 from registry.lifecycle import Stage, VersionStatus
@@ -194,6 +194,9 @@ def hold_version(
 ) -> ModelVersion:
     """Put a version under legal hold, or release it.
 
+    A hold of one that was refused, and whose files were discarded, keeps what is left of them in
+    the store; the trail says what is not.
+
     Raises
     ------
     Forbidden, NotFound, InvalidInput
@@ -207,10 +210,19 @@ def hold_version(
     version = _locked(version_id)
     if version.is_held == is_held:
         raise Conflict(f"{version} is {'' if is_held else 'not '}under a legal hold.")
-    _write(
-        version, {"is_held": is_held}, actor=actor, at=at, reason=reason,
-        verb="held" if is_held else "released",
+    told: dict[str, Any] = {}
+    if version.files_discarded_at is not None:
+        jobs.keep_loose([file["sha256"] for file in version.manifest["files"]])
+        told = {"files_not_there": selectors.absent_files(version)}
+    before = {"is_held": version.is_held}
+    ModelVersion.objects.filter(pk=version.pk).update(
+        is_held=is_held, files_discarded_at=None, changed_at=at, updated_at=at
+    )
+    audit.record(
+        f"registry.version.{'held' if is_held else 'released'}", version, actor=actor, at=at,
+        reason=reason, before=before, after={"is_held": is_held, **told},
     )  # fmt: skip
+    version.refresh_from_db()
     return version
 
 

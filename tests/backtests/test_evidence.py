@@ -195,6 +195,54 @@ class TestHandInEvidence:
         assert piece.figures["n_refused"] == data.n_refused
         assert piece.figures["n_errors"] == 0
 
+    def test_tells_what_is_lost_under_stress(self, data, version, author):
+        costs = {"commission_bps": 1, "half_spread_bps": 5}
+        run = finished(bound(author, costs=costs))
+
+        found, piece = run.summary["stress"], Evidence.objects.get(kind="stress")
+        assert piece.is_measured
+        assert found["figures"].items() <= piece.figures.items()
+        assert piece.figures["half_spread_bps"] == 5
+        assert piece.figures["fills_look_ahead"] == 0
+        figures, metrics = found["figures"], run.summary["metrics"]
+        assert figures["max_drawdown"] == pytest.approx(metrics["max_drawdown"]["value"])
+        assert figures["worst_1d_loss"] <= figures["worst_loss"]
+        assert figures["max_drawdown"] < figures["volatility_x2_max_drawdown"]
+        assert figures["worst_drawdown"] >= figures["volatility_x2_max_drawdown"]
+        assert 0.0 < figures["gap_loss"] <= 0.1 * 1.01  # no more than all of it is invested
+        assert len(found["windows"]) == 5
+        assert min(one["market"] for one in found["windows"]) == -figures["worst_market_fall"]
+        assert found["reasons"] == {}
+
+    def test_trades_at_three_times_the_spread(self, data, version, author):
+        cheap = finished(bound(author, costs={"half_spread_bps": 5}))
+        dear = finished(bound(author, costs={"half_spread_bps": 15}))
+
+        traded = cheap.summary["stress"]["figures"]["spread_x3_return"]
+        assert traded == pytest.approx(dear.summary["final_equity"] / dear.spec["capital"] - 1.0)
+
+    def test_leaves_out_what_an_estimated_spread_does_not_say(self, data, version, author):
+        run = finished(bound(author, costs={"half_spread_bps": "corwin_schultz"}))
+
+        assert "spread_x3_return" not in Evidence.objects.get(kind="stress").figures
+        assert "estimated" in run.summary["stress"]["reasons"]["spread_x3_max_drawdown"]
+
+    def test_is_measured_for_versions_alone(self, data, version, author):
+        assert "stress" not in work_off(queued(author)).summary
+
+    def test_of_stress_that_comes_out_otherwise_is_not_reproduced(self, data, version, author):
+        run = finished(bound(author))
+        stress = run.summary["stress"] | {"windows": []}
+        Run.objects.filter(pk=run.pk).update(summary=run.summary | {"stress": stress})
+
+        again = finished(
+            services.reproduce_run(run_id=run.public_id, actor=author, at=timezone.now())
+        )
+
+        assert again.status == "failed"
+        assert "a summary does" in again.problem["detail"]
+        assert Evidence.objects.get(kind="reproduction").figures["is_identical"] is False
+
     def test_of_other_data_leaves_what_it_said_of_these(self, data, version, author, tmp_path):
         finished(bound(author))
         other = bars_dataset(tmp_path, author, "other", n_days=280, seed=9)
@@ -238,7 +286,8 @@ class TestHandInEvidence:
 
         jobs.hand_in_evidence(run_id=run.public_id)
 
-        assert set(Evidence.objects.values_list("kind", flat=True)) == {"backtest", "data_quality"}
+        kinds = set(Evidence.objects.values_list("kind", flat=True))
+        assert kinds == {"backtest", "stress", "data_quality"}
 
     def test_gives_up_in_the_end(self, data, version, author):
         run = work_off(bound(author))

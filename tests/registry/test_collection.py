@@ -1,11 +1,14 @@
 """Bytes that nobody registered go; what a version refers to stays, whatever happens in between."""
 
+import json
 import os
 from datetime import timedelta
 from itertools import count
+from threading import Thread
 
 import pytest
 from django.core.management import call_command
+from django.db import IntegrityError, connection
 from django.db.models import F
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +20,8 @@ from crowetrade_site.core import storage
 from crowetrade_site.core.errors import DomainError, Forbidden, InvalidInput
 from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
-from registry import jobs, services
+from registry import jobs, selectors, services
+from registry.lifecycle import VersionStatus
 from registry.models import LooseObject, ModelVersion, StoredFile
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
@@ -221,3 +225,195 @@ class TestInterleaved:
         for version in ModelVersion.objects.filter(registered_model=model):
             for entry in version.manifest["files"]:
                 assert storage.read(entry["sha256"])
+
+
+class TestRefused:
+    """Bytes of refused versions go by the rule; all that the trail speaks of stays."""
+
+    @pytest.fixture(autouse=True)
+    def _kept_for_ninety_days(self, settings):
+        settings.REFUSED_KEEP_DAYS = 90
+
+    def refused(self, author, content=b"\x80\x04bad", folder="", days=100):
+        version = model_version(
+            author, content=content, status=VersionStatus.REFUSED,
+            model=registered_model(author),
+        )  # fmt: skip
+        ModelVersion.objects.filter(pk=version.pk).update(
+            changed_at=timezone.now() - days * DAY,
+            status_message="It is hostile.",
+            findings=[{"code": "unsafe", "path": "", "text": "os.system"}],
+        )
+        version.refresh_from_db()
+        return version
+
+    def digest_of(self, version):
+        return version.manifest["files"][0]["sha256"]
+
+    def test_lose_their_bytes_and_keep_their_record(self, author):
+        version = self.refused(author)
+        digest = self.digest_of(version)
+
+        first = collect()
+        assert (first.discarded, first.removed) == ([str(version)], [])
+        assert storage.exists(digest)
+        assert collect().removed == []  # within the grace
+        age()
+        second = collect()
+
+        assert (second.removed, second.discarded) == ([digest], [])
+        assert not storage.exists(digest)
+        before, version = version, selectors.get_version(version.public_id)
+        assert version.files_discarded_at is not None
+        assert (version.digest, version.manifest, version.findings) == (
+            before.digest, before.manifest, before.findings
+        )  # fmt: skip
+        assert not StoredFile.objects.filter(sha256=digest).exists()
+        event = AuditEvent.objects.get(verb="registry.version.discarded")
+        told = json.loads(event.canonical)
+        assert (event.actor, event.reason) == ("system", "refused, and untouched for 90 days")
+        assert told["before"]["digest"] == version.digest
+        assert told["before"]["status_message"] == "It is hostile."
+        assert len(told["after"]["paths"]) == told["after"]["n_objects"] == 1
+        assert AuditEvent.objects.filter(verb="registry.file.collected").count() == 1
+
+    @pytest.mark.parametrize(
+        "kept",
+        [
+            {"is_held": True}, {"compromised_at": AT}, {"changed_at": AT + 10000 * DAY},
+            {"status": VersionStatus.QUARANTINED}, {"status": VersionStatus.PENDING},
+        ],
+    )  # fmt: skip
+    def test_stay_where_they_are_still_needed(self, author, kept):
+        version = self.refused(author)
+        ModelVersion.objects.filter(pk=version.pk).update(**kept)
+        n_events = AuditEvent.objects.count()
+
+        assert collect().discarded == []
+        assert AuditEvent.objects.count() == n_events
+
+    def test_stay_for_ever_where_the_deployment_says_so(self, author, settings):
+        settings.REFUSED_KEEP_DAYS = 0
+        self.refused(author, days=4000)
+
+        assert collect().discarded == []
+
+    def test_are_only_told_by_a_dry_pass(self, author):
+        version = self.refused(author)
+
+        assert collect(is_dry=True).discarded == [str(version)]
+        version.refresh_from_db()
+        assert version.files_discarded_at is None
+
+    def test_stay_as_long_as_another_version_has_them(self, author):
+        version = self.refused(author, content=b'{"a": 1}')
+        live = model_version(author, content=b'{"a": 1}')
+
+        collect()
+        age()
+
+        assert collect().removed == []
+        assert storage.exists(self.digest_of(live))
+        event = json.loads(AuditEvent.objects.get(verb="registry.version.discarded").canonical)
+        assert event["after"] == {
+            "files_discarded_at": event["after"]["files_discarded_at"], "n_objects": 0,
+            "n_shared": 1, "paths": [],
+        }  # fmt: skip
+        assert StoredFile.objects.filter(sha256=self.digest_of(version)).count() == 2
+
+    def test_stay_once_somebody_holds_them_within_the_grace(self, author):
+        version, judge = self.refused(author), account(Role.VALIDATOR)
+        collect()
+        age()
+
+        held = services.hold_version(
+            version_id=version.public_id, is_held=True, actor=judge, at=timezone.now(),
+            reason="An inquiry.",
+        )  # fmt: skip
+
+        assert held.files_discarded_at is None
+        assert collect().removed == []
+        assert storage.exists(self.digest_of(version))
+        assert selectors.may_inspect(held, judge)
+        told = json.loads(AuditEvent.objects.get(verb="registry.version.held").canonical)
+        assert told["after"] == {"is_held": True, "files_not_there": []}
+        services.hold_version(
+            version_id=version.public_id, is_held=False, actor=judge, at=timezone.now(),
+            reason="It is over.",
+        )  # fmt: skip
+        age()
+        assert collect().discarded == []  # its time begins anew
+
+    def test_that_went_before_the_hold_are_told(self, author):
+        version = self.refused(author)
+        collect()
+        age()
+        collect()
+
+        services.hold_version(
+            version_id=version.public_id, is_held=True, actor=account(Role.VALIDATOR),
+            at=timezone.now(), reason="An inquiry.",
+        )  # fmt: skip
+
+        told = json.loads(AuditEvent.objects.get(verb="registry.version.held").canonical)
+        assert "not in the artefact store" in told["after"]["files_not_there"][0]
+
+    def test_are_looked_at_by_nobody_once_they_are_discarded(self, author):
+        version, judge = self.refused(author), account(Role.VALIDATOR)
+        assert selectors.may_inspect(version, judge)
+        collect()
+        version.refresh_from_db()
+
+        assert not selectors.may_inspect(version, judge)
+        refusal = selectors.refusal_to_serve(version, {Role.ADMIN})
+        assert "its files were discarded on" in refusal.detail
+        body = client(judge).get(f"/api/v1/versions/{version.public_id}/").json()
+        assert body["files_discarded_at"] is not None
+
+    def test_are_handed_in_again_as_if_they_had_never_been(self, author):
+        version = self.refused(author)
+        collect()
+        age()
+        collect()
+
+        again = services.register_version(
+            name=version.registered_model.name, card=VersionCard(), actor=author, at=AT,
+            source=hand_in(author, content=b"\x80\x04bad", folder=version.source),
+        )  # fmt: skip
+
+        assert again.digest == version.digest
+        assert storage.exists(self.digest_of(again))
+
+    def test_of_a_version_that_is_held_are_kept_by_the_database_too(self, author):
+        version = self.refused(author)
+        rows = ModelVersion.objects.filter(pk=version.pk)
+
+        with pytest.raises(IntegrityError, match="version_discarded_is_refused"):
+            rows.update(files_discarded_at=AT, is_held=True)
+
+
+class TestRace:
+    @pytest.mark.django_db(transaction=True)
+    def test_of_a_hold_and_the_removal_is_won_by_one_of_them(self, author, settings, monkeypatch):
+        settings.REFUSED_KEEP_DAYS = 90
+        version = TestRefused().refused(author)
+        judge, digest = account(Role.VALIDATOR), TestRefused().digest_of(version)
+        collect()
+        age()
+        holds: list[Thread] = []
+
+        def hold():
+            services.hold_version(
+                version_id=version.public_id, is_held=True, actor=judge, at=timezone.now(),
+                reason="An inquiry.",
+            )  # fmt: skip
+            connection.close()
+
+        def in_use(digests):  # the pass has looked who refers to what, and has removed nothing
+            holds.append(Thread(target=hold))
+            holds[0].start()
+            holds[0].join()
+            return set()
+
+        assert collect(in_use=in_use).removed == []
+        assert storage.exists(digest)

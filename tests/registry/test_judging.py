@@ -10,7 +10,7 @@ from crowetrade_site.core.roles import Role
 from registry import selectors, services
 from registry.lifecycle import EvidenceStatus, Stage
 from registry.models import Evidence
-from registry.selectors import judging
+from registry.selectors import dossiers
 from registry.services.versions import VersionCard
 from tests.factories import registry
 from tests.factories.accounts import account
@@ -84,14 +84,14 @@ class TestHistory:
         again = {"of": "r1", "is_same_code": True}
         measure(version, "reproduction", "q1", is_identical=False, **again)
         measure(version, "reproduction", "q2", minutes=1, is_identical=True, **again)
-        superseded(version, judging.MOST_EARLIER + 1)
+        superseded(version, dossiers.MOST_EARLIER + 1)
 
         reason = lines(version)["reproduction"].reason
 
         assert reason.endswith("; not identical before, and deciding nothing now: r1")
 
     def test_of_a_failure_is_not_wiped_out_by_good_ones_of_its_kind(self, version, monkeypatch):
-        monkeypatch.setattr(judging, "MOST_EARLIER", 3)
+        monkeypatch.setattr(dossiers, "MOST_EARLIER", 3)
         measure(version)
         again = {"of": "r1", "is_same_code": True}
         measure(version, "reproduction", "q", is_identical=False, **again)
@@ -101,7 +101,7 @@ class TestHistory:
         assert lines(version)["reproduction"].reason.endswith("deciding nothing now: r1")
 
     def test_counts_what_is_too_much_to_tell_and_its_extremes(self, version, monkeypatch):
-        monkeypatch.setattr(judging, "MOST_EARLIER", 2)
+        monkeypatch.setattr(dossiers, "MOST_EARLIER", 2)
         superseded(version, 5)
         superseded(version, 1, n_bars="no number")
         superseded(version, 2, sharpe=1.0)

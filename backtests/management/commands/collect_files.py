@@ -1,4 +1,4 @@
-"""`manage.py collect_files`: remove files of models that nobody registered in time."""
+"""`manage.py collect_files`: remove files of models that nobody registered, or were refused."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,7 +11,9 @@ from crowetrade_site.core.commands import DomainCommand
 
 
 class Command(DomainCommand):
-    help = "Remove files of models that no version refers to; files of versions always stay."
+    help = (
+        "Remove files of models that no version refers to, and those of versions refused long ago."
+    )
     acts = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,6 +29,8 @@ class Command(DomainCommand):
         self.answer({"is_dry": is_dry, "keep_days": settings.FILE_KEEP_DAYS, **found._asdict()})
         for path in found.forgotten:
             self.say(f"{path}: nobody registered it within {settings.FILE_KEEP_DAYS} days")
+        for version in found.discarded:
+            self.say(f"{version}: it was refused, and its files are given up; its record stays")
         self.say(
             f"{len(found.removed)} objects {'would be' if is_dry else 'were'} removed, "
             f"{found.n_bytes / 1e6:.1f} MB; {found.n_kept} stay. What was forgotten now goes "

@@ -31,13 +31,17 @@ class ModelRow(RowSerializer[RegisteredModel]):
     owner = serializers.CharField(source="owner.username")
     aliases = AliasRow(many=True)
     n_versions = serializers.IntegerField(source="n_numbers", help_text="Numbers given so far.")
+    policy_assigned_by = serializers.CharField(
+        source="policy_assigned_by.username", default=None, allow_null=True,
+        help_text="Approves nothing of the model; null for the policy that it began with.",
+    )  # fmt: skip
 
     class Meta:
         model = RegisteredModel
         fields = [
             "id", "name", "description", "owner", "desk", "purpose", "tier", "operators", "limits",
-            "dependencies", "review_date", "tags", "policy", "aliases", "n_versions", "created_at",
-            "changed_at",
+            "dependencies", "review_date", "tags", "policy", "policy_assigned_by",
+            "policy_assigned_at", "aliases", "n_versions", "created_at", "changed_at",
         ]  # fmt: skip
 
 

@@ -1,13 +1,17 @@
 """Nobody decides about their own work, by whatever way it came into the registry."""
 
-import pytest
-from django.contrib.auth.models import Group
+from importlib import import_module
 
-from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.db import IntegrityError
+
+from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet, StaleState
 from crowetrade_site.core.services import console_user
 from registry import selectors, services
 from registry.lifecycle import Stage, VersionStatus
-from registry.models import ModelVersion
+from registry.models import Approval, ModelVersion, RegisteredModel
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
@@ -21,6 +25,7 @@ from tests.factories.registry import (
 )
 
 pytestmark = pytest.mark.django_db
+migration = import_module("registry.migrations.0017_who_answers_and_what_is_discarded")
 LIGHT = "staging: {approvals: {number: 1}}\nproduction: {approvals: {number: 2}}\n"
 
 
@@ -178,6 +183,137 @@ class TestPolicy:
         assert [one.split(":")[0] for one in report.failures] == ["gate policy"]
         theirs = model_version(other, stage=Stage.TESTING)
         assert selectors.judge(theirs, Stage.STAGING, at=AT).report.is_met
+
+
+class TestAssignedPolicy:
+    """Who assigned the policy answers for it, as who stored it does."""
+
+    @pytest.fixture
+    def judge(self, db):
+        return account("validator", "vera")
+
+    def assign(self, model, actor, policy="default"):
+        return services.assign_policy(
+            model_name=model.name, policy=policy, actor=actor, at=AT, reason="It fits."
+        )
+
+    def standing(self, request):
+        return selectors.standing_of(selectors.get_request(request.public_id), at=AT)
+
+    def test_of_a_version_that_its_assigner_registered_later_is_a_gate_not_met(self, other):
+        assigner = account("admin", "ada")
+        model = registered_model(other)
+        self.assign(model, assigner)
+        version = model_version(assigner, model=model, stage=Stage.TESTING)
+
+        with pytest.raises(GateNotMet, match=f"assigned to {model} by ada, who owns") as refused:
+            promotion(version, other)
+
+        assert refused.value.extensions["report"]["gates"][0]["name"] == "policy"
+        self.assign(model, account("validator"))
+        assert promotion(version, other).policy.name == "default"
+
+    def test_of_a_model_that_its_assigner_was_given_later_is_a_gate_not_met(self, other):
+        assigner = account("admin", "ada")
+        model = registered_model(other)
+        version = model_version(other, model=model, stage=Stage.TESTING)
+        self.assign(model, assigner)
+        services.transfer_model(name=model.name, owner="ada", actor=other, at=AT, reason="I leave.")
+
+        with pytest.raises(GateNotMet, match="by ada, who owns the model"):
+            promotion(version, other)
+
+    def test_of_a_copy_of_what_its_assigner_made_is_a_gate_not_met(self, author, other):
+        model = registered_model(other)
+        self.assign(model, author)
+        original = model_version(author)
+        copied = services.register_version(
+            name=model.name, card=VersionCard(), actor=other, at=AT,
+            source=f"models:/{original.registered_model.name}/{original.number}",
+        )  # fmt: skip
+
+        report = selectors.judge(
+            selectors.get_version(copied.public_id), Stage.STAGING, at=AT
+        ).report
+
+        assert "gate policy" in [one.split(":")[0] for one in report.failures]
+
+    def test_is_approved_under_by_nobody_who_assigned_it(self, other, judge):
+        version = model_version(other, stage=Stage.TESTING)
+        self.assign(version.registered_model, judge)
+        request, second = promotion(version, other), account("validator")
+
+        assert self.standing(request).may_approve == [second]
+        assert not selectors.waiting_for(judge, at=AT).exists()
+        with pytest.raises(Forbidden, match="that they assigned: default"):
+            services.approve_promotion(request_id=request.public_id, actor=judge, at=AT)
+        assert events_of(request)[-1] == "promotion.approval_refused"
+        services.approve_promotion(request_id=request.public_id, actor=second, at=AT)
+        assert request.approvals.get().policy_assigned_by == judge
+
+    def test_takes_an_approval_of_its_assigner_back(self, other, judge):
+        version = model_version(other, stage=Stage.STAGING)
+        request, second = promotion(version, other), account("validator")
+        for person in (judge, second):
+            services.approve_promotion(request_id=request.public_id, actor=person, at=AT)
+
+        self.assign(version.registered_model, judge)
+
+        standing = self.standing(request)
+        assert [one.approver for one in standing.tally.standing] == [second]
+        assert standing.execution_refusals == [
+            "vera may approve it no more; it takes another approval"
+        ]
+        with pytest.raises(StaleState, match="vera may approve it no more"):
+            services.execute_promotion(
+                request_id=request.public_id, actor=account("operator"), at=AT
+            )
+
+    def test_is_approved_under_once_another_has_assigned_it_again(self, other, judge):
+        version = model_version(other, stage=Stage.TESTING)
+        self.assign(version.registered_model, judge)
+        self.assign(version.registered_model, account("admin"))
+        request = promotion(version, other)
+
+        services.approve_promotion(request_id=request.public_id, actor=judge, at=AT)
+
+        version.refresh_from_db()
+        assert version.stage == Stage.STAGING
+
+    def test_that_the_requester_assigned_is_judged_by_others(self, other, judge):
+        version = model_version(other, stage=Stage.TESTING)
+        operating = account("researcher", "rita")
+        operating.groups.add(Group.objects.get_or_create(name="validator")[0])
+        self.assign(version.registered_model, operating)
+
+        request = promotion(version, operating)
+
+        assert self.standing(request).may_approve == [judge]
+        with pytest.raises(Forbidden, match="request of their own"):
+            services.approve_promotion(request_id=request.public_id, actor=operating, at=AT)
+
+    @pytest.mark.parametrize("column", ["policy_stored_by", "policy_assigned_by"])
+    def test_is_held_by_the_database_too(self, other, judge, column):
+        request = promotion(model_version(other, stage=Stage.TESTING), other)
+
+        with pytest.raises(IntegrityError, match=column.split("_")[1]):
+            Approval.objects.create(
+                request=request, approver=judge, requester=other, author=other, approved_at=AT,
+                **{column: judge},
+            )  # fmt: skip
+
+    def test_is_read_off_the_trail_by_the_migration(self, other, judge):
+        model, untouched = registered_model(other), registered_model(other)
+        self.assign(model, account("admin"))
+        self.assign(model, judge)
+        RegisteredModel.objects.update(policy_assigned_by=None, policy_assigned_at=None)
+
+        migration.read_off_the_trail(apps, None)
+
+        model.refresh_from_db()
+        untouched.refresh_from_db()
+        assert (model.policy_assigned_by, model.policy_assigned_at) == (judge, AT)
+        assert untouched.policy_assigned_by is None
 
 
 class TestCard:

@@ -140,14 +140,14 @@ class TestWarnings:
         bring_evidence(version, "walk_forward")
         stored = services.store_policy(
             name="odd", actor=account(Role.ADMIN, "odd"), at=AT, reason="For this test.",
-            text="testing: {gates: [{kind: stress}, {kind: pbo, minimum: {pob: 1}}]}\n"
+            text="testing: {gates: [{kind: kill_drill}, {kind: pbo, minimum: {pob: 1}}]}\n"
             "staging:\n"
             "  gates: [{kind: walk_forward, minimum: {sharp: 1, sharpe: 1}}]\n"
             "  approvals: {number: 1}\n"
             "production: {approvals: {number: 2}}\n",
         )  # fmt: skip
 
-        stress, sharp = selectors.warnings_of_policy(stored)
-        assert stress.startswith("stress of testing: nothing on the platform measures it")
+        drill, sharp = selectors.warnings_of_policy(stored)
+        assert drill.startswith("kill_drill of testing: nothing on the platform measures it")
         assert sharp.startswith("walk_forward of staging: no evidence of the kind has a figure ")
         assert sharp.endswith("'sharp'; did you mean 'sharpe'?")

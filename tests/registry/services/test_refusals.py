@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from crowetrade_site.core import roles
-from crowetrade_site.core.errors import Forbidden, StaleState
+from crowetrade_site.core.errors import Forbidden, GateNotMet, StaleState
 from crowetrade_site.core.models import AuditEvent
 from registry import services
 from registry.lifecycle import Stage
@@ -100,5 +100,47 @@ class TestExecution:
 
         with pytest.raises(Forbidden):
             services.execute_promotion(request_id=uuid4(), actor=account("auditor"), at=AT)
+
+        assert AuditEvent.objects.count() == n_before
+
+
+class TestRequest:
+    def test_by_who_may_not_ask_is_on_record(self, author):
+        version, auditor = model_version(author, stage=Stage.STAGING), account("validator", "vera")
+
+        answer = client(auditor).post(
+            f"/api/v1/versions/{version.public_id}/promotions/",
+            {"target": "production", "reason": "Now."}, format="json",
+        )  # fmt: skip
+
+        assert answer.status_code == 403
+        event = AuditEvent.objects.latest("id")
+        told = json.loads(event.canonical)
+        assert event.verb == "registry.promotion.request_refused"
+        assert (event.actor, event.object_id) == ("vera", str(version.public_id))
+        assert event.reason == "Your roles may not request to promote to production."
+        assert told["roles"] == ["validator"]
+        assert told["after"] == {
+            "refused_as": Forbidden.slug, "version": str(version.public_id),
+            "target": "production", "version_digest": version.digest,
+        }  # fmt: skip
+
+    def test_with_a_gate_that_is_not_met_is_none(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+
+        with pytest.raises(GateNotMet):
+            services.request_promotion(
+                version_id=version.public_id, target=Stage.STAGING, actor=author, at=AT
+            )
+
+        assert "promotion.request_refused" not in events_of(version)
+
+    def test_of_what_there_is_not_is_none(self, author):
+        n_before = AuditEvent.objects.count()
+
+        with pytest.raises(Forbidden):
+            services.request_promotion(
+                version_id=uuid4(), target=Stage.STAGING, actor=account("auditor"), at=AT
+            )
 
         assert AuditEvent.objects.count() == n_before
