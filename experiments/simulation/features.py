@@ -17,6 +17,7 @@ from numerics.indicators import rolling_standard_deviation, simple_moving_averag
 FloatArray = NDArray[np.float64]
 MOST = 5.0  # what is farther out is cut: a linear policy would follow a single day of a crash
 FEWEST = 20  # values that make a mean and a deviation
+_ROUNDING = 1e-9  # of the logarithm of a ratio of deviations
 
 
 def momentum(returns: ArrayLike, window: int) -> FloatArray:
@@ -78,7 +79,7 @@ def turbulence(returns: ArrayLike, window: int) -> FloatArray:
         0 or 1; NaN where `volatility` is.
     """
     ratio = volatility(returns, window)
-    return np.where(np.isnan(ratio), np.nan, (ratio > 0.0).astype(np.float64))
+    return np.where(np.isnan(ratio), np.nan, (ratio > _ROUNDING).astype(np.float64))
 
 
 def standardized(values: ArrayLike) -> FloatArray:
