@@ -1,8 +1,8 @@
 """Outcomes and exposures as they came, for whoever computes elsewhere.
 
-Rows are read by key, so many at a time and each time in a statement of its own: whoever held
+Rows are read by key, so many at a time and each time in a transaction of its own: whoever held
 outcomes for the length of a download would keep the next partition, and with it every batch that
-comes in, waiting.
+comes in, waiting. Outcomes are read month by month, as they lie in partitions.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 
 from crowetrade_site.core import hints
 from crowetrade_site.core.errors import InvalidInput
@@ -20,16 +20,17 @@ from experiments.models import Experiment
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CHUNK: Final = 20_000  # rows in memory
+CHUNK: Final = 10_000  # rows in memory
+AHEAD: Final = timedelta(days=1)  # clocks of those who send outcomes may be a few minutes ahead
 _US: Final = "(extract(epoch FROM {}) * 1000000)::int8"
 _OUTCOMES = f"""
 SELECT {_US.format("at")}, {_US.format("received_at")}, metric_id, arm_id, unit, allocation, value,
        x, key::text
-FROM experiments_outcome
+FROM experiments_outcome o
 WHERE experiment_id = %(experiment)s AND (key, at) > (%(after)s::uuid, %(after_at)s)
   AND metric_id = ANY(%(metrics)s) AND at >= %(since)s AND at < %(until)s
   AND received_at <= %(known)s
-ORDER BY key, at LIMIT %(most)s
+ORDER BY o.key, o.at LIMIT %(most)s
 """  # noqa: S608 - names of ours
 _EXPOSURES = f"""
 SELECT {_US.format("at")}, unit, arm_id, allocation, context, probability, is_override,
@@ -87,7 +88,7 @@ def require_asked(experiment: Experiment, asked: Asked) -> None:
 def outcome_batches(
     experiment: Experiment, asked: Asked, *, at: datetime
 ) -> Iterator["pa.RecordBatch"]:
-    """Return the outcomes that are kept as they came, in the order of their keys.
+    """Return the outcomes that are kept as they came, by month, in the order of their keys.
 
     Those that had come by `at` alone: what comes in meanwhile is not half of it. Of a batch that is
     being stored at that very moment there may be a part.
@@ -97,16 +98,33 @@ def outcome_batches(
     metrics = {one.pk: one.name for one in experiment.metrics.all()}
     arms = {one.pk: one.name for one in experiment.arms.all()}
     wanted = [pk for pk, name in metrics.items() if not asked.metrics or name in asked.metrics]
-    values = _values(experiment, asked, at) | {"metrics": wanted, "after_at": "-infinity"}
-    after: str = _FIRST_KEY
-    while rows := _rows(_OUTCOMES, values | {"after": after}):
-        columns = dict(zip(OUTCOMES.names, zip(*rows, strict=True), strict=True))
-        after, values["after_at"] = columns["key"][-1], _moment(columns["at"][-1])
-        columns["metric"] = [metrics[pk] for pk in columns["metric"]]
-        columns["arm"] = [arms[pk] for pk in columns["arm"]]
-        yield batch_of(OUTCOMES, columns)
-        if len(rows) < CHUNK:
-            return
+    for since, until in _months(experiment, asked, at):
+        values = _values(experiment, at) | {"since": since, "until": until, "metrics": wanted}
+        after: dict[str, Any] = {"after": _FIRST_KEY, "after_at": "-infinity"}
+        while rows := _rows(_OUTCOMES, values | after):
+            columns = dict(zip(OUTCOMES.names, zip(*rows, strict=True), strict=True))
+            after = {"after": columns["key"][-1], "after_at": _moment(columns["at"][-1])}
+            columns["metric"] = [metrics[pk] for pk in columns["metric"]]
+            columns["arm"] = [arms[pk] for pk in columns["arm"]]
+            yield batch_of(OUTCOMES, columns)
+            if len(rows) < CHUNK:
+                break
+
+
+def _months(
+    experiment: Experiment, asked: Asked, at: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Return the stretches of an export that lie in one month each (UTC), as partitions do."""
+    if experiment.started_at is None:
+        return
+    first = max(asked.since or experiment.started_at, experiment.started_at)
+    last = min(asked.until or at + AHEAD, at + AHEAD)
+    begin = first.astimezone(UTC)
+    while begin < last:
+        month = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        end = min((month + timedelta(days=32)).replace(day=1), last)
+        yield begin, end
+        begin = end
 
 
 def exposure_batches(
@@ -116,7 +134,8 @@ def exposure_batches(
     from experiments.intake.outgoing import EXPOSURES, batch_of  # pyarrow loads when it is needed
 
     arms = {one.pk: one.name for one in experiment.arms.all()}
-    values, after = _values(experiment, asked, at), ""
+    values, after = _values(experiment, at), ""
+    values |= {"since": asked.since or "-infinity", "until": asked.until or "infinity"}
     while rows := _rows(_EXPOSURES, values | {"after": after}):
         columns = dict(zip(EXPOSURES.names, zip(*rows, strict=True), strict=True))
         after = columns["unit"][-1]
@@ -127,15 +146,19 @@ def exposure_batches(
             return
 
 
-def _values(experiment: Experiment, asked: Asked, at: datetime) -> dict[str, Any]:
-    return {
-        "experiment": experiment.pk, "since": asked.since or "-infinity",
-        "until": asked.until or "infinity", "known": at, "most": CHUNK,
-    }  # fmt: skip
+def _values(experiment: Experiment, at: datetime) -> dict[str, Any]:
+    return {"experiment": experiment.pk, "known": at, "most": CHUNK}
 
 
 def _rows(query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    """Return rows in the order of the index.
+
+    The planner takes the whole partition and a sort for cheaper than so many rows by index, and
+    pays for it again with each of them.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
         cursor.execute(query, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found

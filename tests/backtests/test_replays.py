@@ -268,7 +268,9 @@ class TestFeatures:
         page = login(account("auditor")).get(f"/admin/backtests/run/{run.pk}/change/")
         body = client(owner).get(f"/api/v1/runs/{run.public_id}/").json()["replay"]
         out = StringIO()
-        Command(stdout=out).tell_replay(selectors.get_replay(run))
+        command = Command(stdout=out)
+        command.as_json = False
+        command.tell_replay(selectors.get_replay(run))
 
         for html in (page.content.decode(), selectors.render_report(run)):
             for words in ("Policies by regime", "wild 1", "not known yet", "its own, wild"):

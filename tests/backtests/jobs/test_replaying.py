@@ -249,17 +249,17 @@ class TestFeatures:
         begins = np.concatenate([[paired.begin], paired.ends[:-1]])
         closes = panel.fields["close"][:, 0]
         seen = np.array([closes[panel.ts <= begin][-1] for begin in begins])
-        np.testing.assert_array_equal(known.features["aaa"], standardized(seen))
+        np.testing.assert_allclose(known.features["aaa"], standardized(seen), atol=1e-9)
         quick = paired.returns[:, paired.labels.index("quick")]
         np.testing.assert_array_equal(known.features["trend"], momentum(quick, 10))
         mean = paired.returns.mean(axis=1)
         np.testing.assert_array_equal(known.features["turbulent"], turbulence(mean, 10))
 
-    def test_pin_the_dataset_of_a_series(self, arms, owner, data):
+    def test_pin_the_dataset_of_a_series(self, arms, owner, tmp_path):
         run = with_features(owner, arms)
         pinned = run.spec["replay"]["features"]["aaa"]["series"]
 
-        bars_dataset(data, owner, seed=99)  # a newer version of the same name
+        bars_dataset(tmp_path, owner, seed=99)  # a newer version of the same name
         run = execute(run)
 
         assert pinned == f"tiny/AAA@sha256:{run.dataset.digest}"
