@@ -9,10 +9,12 @@ import yaml
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
@@ -25,12 +27,13 @@ from unfold.widgets import (
 from crowetrade_site.core import documents
 from crowetrade_site.core.admin import ReasonForm, ServiceAdmin, preformatted, reasoned_action
 from crowetrade_site.core.dialogs import dialog_action
-from crowetrade_site.core.errors import Conflict, InvalidInput
+from crowetrade_site.core.errors import Conflict, DomainError, InvalidInput
 from experiments import selectors, services
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
 from experiments.models.definitions import ANSWERS
 from experiments.plans import Verdict
+from experiments.selectors.exports import Asked
 
 STATUS_COLORS = {
     ExperimentStatus.DRAFT: "info",
@@ -168,6 +171,7 @@ class ExperimentAdmin(ServiceAdmin):
     actions_list = ["write_plan"]
     actions_detail = [
         "start", "pause", "resume", "allocate", "conclude", "revise", "archive", "report",
+        "outcomes_file", "exposures_file",
     ]  # fmt: skip
 
     def page_context(self, request: HttpRequest, row: Experiment) -> dict[str, Any]:  # noqa: ARG002
@@ -181,8 +185,12 @@ class ExperimentAdmin(ServiceAdmin):
         return [
             path("<int:pk>/live/", view(self.live), name="experiments_experiment_live"),
             path("<int:pk>/report/", view(self.show_report), name="experiments_experiment_report"),
+            path(
+                "<int:pk>/exports/<str:table>/", view(self.hand_out),
+                name="experiments_experiment_export",
+            ),
             *super().get_urls(),
-        ]
+        ]  # fmt: skip
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -214,12 +222,25 @@ class ExperimentAdmin(ServiceAdmin):
             self.message_user(request, refusal.detail, level="error")
             return redirect("admin:experiments_experiment_change", pk)
 
+    def hand_out(self, request: HttpRequest, pk: int, table: str) -> HttpResponseBase:
+        """Return outcomes or exposures as a CSV file; a refusal is told on the page."""
+        row = get_object_or_404(Experiment, pk=pk)
+        try:
+            export = services.export_rows(
+                experiment_id=row.public_id, table=table, kind="csv", asked=Asked(),
+                actor=request.user, at=timezone.now(),  # type: ignore[arg-type]  # the admin's
+            )  # fmt: skip
+        except DomainError as refusal:
+            self.message_user(request, refusal.detail, level="error")
+            return redirect("admin:experiments_experiment_change", pk)
+        return StreamingHttpResponse(export.pieces, headers=export.headers)
+
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Offer what the experiment's status allows, of that what the viewer may do."""
         row = self.get_object(request, str(object_id))
         names = set() if row is None else offered(row)
         if row is not None and not services.may_run(row, request.user):
-            names &= {"report"}
+            names &= {"report", "outcomes_file", "exposures_file"}
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
         return [
             entry for entry in super().get_actions_detail(request, object_id)
@@ -332,6 +353,16 @@ class ExperimentAdmin(ServiceAdmin):
         """Show the report, self-contained."""
         return redirect("admin:experiments_experiment_report", object_id)
 
+    @action(description="Outcomes as CSV", permissions=["view"], icon="download")
+    def outcomes_file(self, request: HttpRequest, object_id: str) -> HttpResponse:  # noqa: ARG002
+        """Hand out the outcomes as they came; the trail says who took them."""
+        return redirect("admin:experiments_experiment_export", object_id, "outcomes")
+
+    @action(description="Exposures as CSV", permissions=["view"], icon="download")
+    def exposures_file(self, request: HttpRequest, object_id: str) -> HttpResponse:  # noqa: ARG002
+        """Hand out the units and their arms; the trail says who took them."""
+        return redirect("admin:experiments_experiment_export", object_id, "exposures")
+
     def _move(
         self, request: HttpRequest, form: ReasonForm, object_id: str, verb: Any, done: str,
         **more: Any,
@@ -355,4 +386,7 @@ def offered(row: Experiment) -> set[str]:
     }[status]
     if row.design == "assigned" and status in {ExperimentStatus.RUNNING, ExperimentStatus.PAUSED}:
         moves = moves | {"allocate"}
-    return moves | ({"report"} if row.started_at is not None else set())
+    if row.started_at is None:
+        return moves
+    shown = {"report", "outcomes_file"}
+    return moves | shown | ({"exposures_file"} if row.design == "assigned" else set())

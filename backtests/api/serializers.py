@@ -150,6 +150,31 @@ class ReplayedPolicy(serializers.Serializer[Any]):
     happened_gain = serializers.FloatField(help_text="The same on the periods in their order.")
 
 
+class PolicyInRegime(serializers.Serializer[Any]):
+    """What a policy did in the periods of one regime; errors are Monte-Carlo's."""
+
+    name = serializers.CharField()
+    gain = serializers.FloatField(help_text="Over equal shares.")
+    gain_error = serializers.FloatField()
+    regret = serializers.FloatField(help_text="To the arm that was the best in this regime.")
+    regret_error = serializers.FloatField()
+    happened_gain = serializers.FloatField(help_text="The gain on the periods in their order.")
+    shares = serializers.DictField(
+        child=serializers.FloatField(), allow_null=True, help_text="Of its decisions, by arm."
+    )
+
+
+class ReplayedRegime(serializers.Serializer[Any]):
+    """A regime of the replayed time."""
+
+    regime = serializers.CharField()
+    n_periods = serializers.IntegerField()
+    totals = serializers.DictField(
+        child=serializers.FloatField(), help_text="Returns added up, by arm."
+    )
+    policies = PolicyInRegime(many=True)
+
+
 class WinnersShare(serializers.Serializer[Any]):
     """How many experiments ended with a winner, and how sure their share is."""
 
@@ -198,6 +223,10 @@ class ReplayState(serializers.Serializer[Any]):
     repeated = RepeatedExperiment(
         source="values.repeated", allow_null=True, help_text="Null of old replays."
     )
+    regimes = ReplayedRegime(
+        source="values.regimes", many=True, allow_null=True,
+        help_text="Null of a replay without features.",
+    )  # fmt: skip
 
 
 class EvidenceFor(serializers.Serializer[Any]):

@@ -7,7 +7,7 @@ evaluated that was not evaluated before, so the ledger of trials counts nothing.
 import io
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from backtests.engine.digests import content_digest
+from backtests.jobs import playing
 from backtests.jobs.answering import (
     answer,
     correlation_of,
@@ -22,6 +23,7 @@ from backtests.jobs.answering import (
     pairing_of,
     plan_of,
 )
+from backtests.jobs.knowing import load_known
 from backtests.jobs.lease import Lease
 from backtests.jobs.pairing import Paired, load_paired
 from backtests.jobs.repeating import repeated
@@ -33,25 +35,12 @@ from backtests.selectors.replays import require_effort
 from backtests.selectors.runs import describe_run
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import InvalidInput, translating
-from experiments.bandits import BanditError, Policy, make_policy
+from experiments.bandits import LinearThompson, make_policy
 from experiments.plans import Decision, ExperimentPlan, Findings
-from experiments.simulation import Curve, ReplayComparison, SimulationError, replay
+from experiments.simulation import replay, turbulence
 from experiments.statistics.errors import StatisticsError
 
 FloatArray = NDArray[np.float64]
-N_CHECKPOINTS = 150
-MOST_MEMORY = 10_000  # replicates or window of a policy
-CURVES = {
-    "reward": "reward", "regret": "regret_to_best_arm", "gain": "gain_over_uniform",
-}  # fmt: skip
-BAND = ("p5", "p25", "p50", "p75", "p95")
-
-
-class Scale(NamedTuple):
-    """How returns became what policies see: less the center, over the size."""
-
-    center: float
-    size: float
 
 
 def warm_up() -> None:
@@ -60,6 +49,9 @@ def warm_up() -> None:
     policies = {"uniform": make_policy("uniform", 2)}
     for as_happened in (False, True):
         replay(returns, policies, repetitions=2, as_happened=as_happened)
+    contexts = {"linear": np.ones((len(returns), 2))}
+    replay(returns, {"linear": LinearThompson(2, 2)}, contexts=contexts, repetitions=2)
+    turbulence(returns[:, 0], 5)
     days = np.arange(1, len(returns) + 1) * 86_400_000_000_000
     paired = Paired({"a": Run(), "b": Run()}, days, returns, 0, {})
     answer(plan_of({}, paired.labels, n_periods=days.size, seconds=86_400, seed=0), paired)
@@ -78,7 +70,7 @@ def check(spec: RunSpec, n_periods: int) -> None:
     plan_of(
         section.analysis, section.labels, n_periods=n_periods, seconds=86_400, seed=spec.seed
     )  # fmt: skip
-    _policies(section, (-1.0, 1.0))
+    playing.policies_of(section, (-1.0, 1.0))
     require_effort(section, n_periods)
 
 
@@ -108,7 +100,8 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
     paired = given.centered() if spec.replay.aa else given
     lap("loading")
     lease.phase("replaying")
-    policies, curves = _replayed(spec, paired, lease)
+    known = load_known(spec.replay, given)
+    policies, curves = playing.replayed(spec, paired, known, lease)
     lap("replaying")
     lease.phase("analyzing")
     plan = plan_of(
@@ -150,119 +143,6 @@ def compute(run: Run, lease: Lease) -> dict[str, Any]:
         "artifacts": artifacts,
         "summary": {"replay": found, "seconds": seconds},
     }
-
-
-def _policies(section: ReplaySpec, ends: tuple[float, float]) -> dict[str, Policy]:
-    """Return the policies of a spec by what tells them apart; `ends` are of what they will see."""
-    n_arms = len(section.runs)
-    made: dict[str, Policy] = {}
-    for at, asked in enumerate(section.asked_policies):
-        settings = {name: value for name, value in asked.items() if name != "kind"}
-        kind, where = asked["kind"], f"replay.policies.{at}"
-        _require_modest(settings, where)
-        if kind in {"exp3", "hedge"}:
-            settings.setdefault("reward_range", ends)
-        if kind == "top_two_thompson":
-            settings.setdefault("posterior", "normal")
-        with translating((BanditError, ValueError, TypeError), InvalidInput):
-            policy = make_policy(kind, n_arms, **settings)
-        if policy.lowest > ends[0] or policy.highest < ends[1]:
-            raise InvalidInput(
-                f"{where}: {kind} is for rewards from {policy.lowest:g} to {policy.highest:g}, and "
-                "returns are not; take thompson_normal, ucb1 or kl_ucb_gaussian."
-            )
-        made[name_of(asked)] = policy
-    return made
-
-
-def _require_modest(settings: Mapping[str, Any], where: str) -> None:
-    if "seed" in settings:
-        raise InvalidInput.at(f"{where}.seed", "the seed is the run's; leave it out.")
-    for name in ("n_replicates", "window"):
-        value = settings.get(name)
-        if isinstance(value, int | float) and value > MOST_MEMORY:
-            raise InvalidInput(f"{where}.{name} is more than {MOST_MEMORY:,}.")
-
-
-def name_of(asked: Mapping[str, Any]) -> str:
-    """Return what a policy is called: its kind, and the settings that it was given."""
-    given = [f"{name} {value}" for name, value in sorted(asked.items()) if name != "kind"]
-    return ", ".join([asked["kind"], *given])
-
-
-def _replayed(spec: RunSpec, paired: Paired, lease: Lease) -> tuple[dict[str, Any], pa.Table]:
-    """Return each policy's figures and the table of all curves.
-
-    Notes
-    -----
-    Policies see returns less the mean and over the deviation of all arms together, as those of
-    a running experiment do; what they earned is turned back into returns.
-    """
-    assert spec.replay is not None  # noqa: S101 - the kind has it
-    section, seed = spec.replay, spec.seed
-    seen, scale = _standardized(paired.returns)
-    made = _policies(section, (float(seen.min()), float(seen.max())))
-    n_periods = paired.ends.size
-    marks = np.unique(np.linspace(1, n_periods, min(n_periods, N_CHECKPOINTS)).round().astype(int))
-    shared: dict[str, Any] = {"seed": seed, "checkpoints": marks.tolist()}
-    rows, tables, block = [], [], 1.0
-    for number, (name, policy) in enumerate(made.items()):
-        lease.progress(number, len(made))
-        with translating((BanditError, SimulationError), InvalidInput):
-            found = replay(
-                seen, {name: policy}, repetitions=section.repetitions,
-                mean_block=section.mean_block, **shared,
-            )  # fmt: skip
-            lease.progress(number, len(made))
-            once = replay(
-                seen, {name: policy}, repetitions=section.repetitions, as_happened=True, **shared
-            )  # fmt: skip
-        block = found.mean_block or 1.0
-        rows.append(_figures(section.asked_policies[number], found, once, scale))
-        tables.append(_curves(name, found, scale))
-    lease.progress(len(made), len(made))
-    return {"policies": rows, "mean_block": block}, pa.concat_tables(tables)
-
-
-def _standardized(returns: FloatArray) -> tuple[FloatArray, Scale]:
-    scale = Scale(float(returns.mean()), float(returns.std()) or 1.0)
-    return (returns - scale.center) / scale.size, scale
-
-
-def _figures(
-    asked: Mapping[str, Any], found: ReplayComparison, once: ReplayComparison, scale: Scale
-) -> dict[str, Any]:
-    """Return what a policy earned at the end, with the errors of the simulation."""
-    result, real = found.results[0], once.results[0]
-    n = found.n_periods
-    return {
-        "name": result.name, "kind": asked["kind"],
-        "reward": scale.size * result.reward.final + n * scale.center,
-        "reward_error": scale.size * result.reward.final_error,
-        "regret": scale.size * result.regret_to_best_arm.final,
-        "regret_error": scale.size * result.regret_to_best_arm.final_error,
-        "gain": scale.size * result.gain_over_uniform.final,
-        "gain_error": scale.size * result.gain_over_uniform.final_error,
-        "share_of_uniform_regret": result.share_of_uniform_regret,
-        "happened_reward": scale.size * real.reward.final + n * scale.center,
-        "happened_gain": scale.size * real.gain_over_uniform.final,
-        "happened_error": scale.size * real.gain_over_uniform.final_error,
-        "shares": result.shares.tolist(), "sees_all_arms": result.has_all_rewards,
-    }  # fmt: skip
-
-
-def _curves(name: str, found: ReplayComparison, scale: Scale) -> pa.Table:
-    """Return the curves of a policy: mean, its Monte-Carlo error, and percentiles."""
-    marks = found.checkpoints
-    columns: dict[str, Any] = {"policy": [name] * marks.size, "period": marks}
-    for ours, theirs in CURVES.items():
-        curve: Curve = getattr(found.results[0], theirs)
-        drift = marks * scale.center if ours == "reward" else 0.0
-        columns[f"{ours}_mean"] = scale.size * curve.mean + drift
-        columns[f"{ours}_error"] = scale.size * curve.standard_error
-        for level, row in zip(BAND, curve.percentiles, strict=True):
-            columns[f"{ours}_{level}"] = scale.size * row + drift
-    return pa.table(columns)
 
 
 def _told(section: ReplaySpec, given: Paired, paired: Paired) -> dict[str, Any]:

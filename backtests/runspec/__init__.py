@@ -1,5 +1,6 @@
 """The document that asks for a run."""
 
+from backtests.runspec.features import ReturnsFeatureSpec, SeriesFeatureSpec
 from backtests.runspec.replay import ReplaySpec
 from backtests.runspec.spec import OF_CONTROL, PARTS, RunSpec
 from backtests.runspec.study import (
@@ -28,7 +29,9 @@ __all__ = [
     "FillsSpec",
     "LinearImpactSpec",
     "ReplaySpec",
+    "ReturnsFeatureSpec",
     "RunSpec",
+    "SeriesFeatureSpec",
     "SquareRootImpactSpec",
     "WalkForwardSpec",
     "as_backtest",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from backtests.runspec.features import FeatureSpec, ReturnsFeatureSpec
 from backtests.runspec.trading import Section
 
 MOST_ARMS = 20
@@ -55,6 +56,19 @@ class ReplaySpec(Section):
         description="A/A: every arm's mean is taken off, so that none is better and any winner is "
         "a false alarm.",
     )
+    features: dict[Label, FeatureSpec] = Field(
+        default={},
+        max_length=8,
+        description="By name: what lin_ucb and linear_thompson know when a period begins. With "
+        "any, figures are told by regime too.",
+    )
+    regimes: str = Field(
+        default="",
+        max_length=64,
+        description="The feature whose classes are the regimes of the report: its values where "
+        "there are up to four, else its thirds; by default the first that tells turbulence, else "
+        "the first.",
+    )
     analysis: dict[str, Any] = Field(
         default={},
         description="The analysis of an experiment's plan; horizon_periods is by default the "
@@ -71,6 +85,21 @@ class ReplaySpec(Section):
         rest = {name: part for name, part in document.items() if name != "control"}
         return rest if first is None else {**rest, "control": first}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_regimes(cls, document: Any) -> Any:
+        if not isinstance(document, Mapping) or document.get("regimes"):
+            return document
+        features = document.get("features")
+        if not isinstance(features, Mapping) or not features:
+            return document
+        telling = (
+            name
+            for name, one in features.items()
+            if isinstance(one, Mapping) and one.get("kind") == "turbulence"
+        )
+        return {**document, "regimes": next(telling, next(iter(features)))}
+
     @field_validator("policies")
     @classmethod
     def _named_once(cls, policies: list[Any]) -> list[Any]:
@@ -86,12 +115,23 @@ class ReplaySpec(Section):
     def _consistent(self) -> Self:
         if self.control not in self.runs:
             raise ValueError(f"control {self.control!r} is none of the runs")
+        if self.regimes and self.regimes not in self.features:
+            raise ValueError(f"regimes {self.regimes!r} is none of the features")
+        for name, feature in self.features.items():
+            of = feature.of if isinstance(feature, ReturnsFeatureSpec) else ""
+            if of and of not in self.runs:
+                raise ValueError(f"feature {name!r} is of {of!r}, which is none of the runs")
         return self
 
     @property
     def asked_policies(self) -> list[dict[str, Any]]:
         """Every policy as an object with its kind."""
         return _written(self.policies)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Every feature by name: a database keeps no other order."""
+        return sorted(self.features)
 
     @property
     def labels(self) -> list[str]:

@@ -113,8 +113,20 @@ class RunSpec(Section):
         """Return the document that is stored: with its defaults, without what its kind lacks."""
         plain = self.model_dump(mode="json")
         if self.kind == "replay":
-            return {name: part for name, part in plain.items() if name in OF_REPLAYS}
+            return {name: part for name, part in plain.items() if name in OF_REPLAYS} | {
+                "replay": _as_before(plain["replay"])
+            }
         for kind, section in PARTS.items():
             if self.kind != kind:
                 del plain[section]
         return plain
+
+
+def _as_before(replay: dict[str, Any]) -> dict[str, Any]:
+    """Return a replay's section without features where it has none, as before there were any.
+
+    So it keeps its digest, and the key of a request that is sent again still fits.
+    """
+    if replay["features"]:
+        return replay
+    return {name: part for name, part in replay.items() if name not in ("features", "regimes")}

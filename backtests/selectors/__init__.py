@@ -16,6 +16,7 @@ from backtests.selectors.imports import check_import
 from backtests.selectors.markets import check_benchmark, check_market, window
 from backtests.selectors.outside import Outside, get_headline
 from backtests.selectors.progress import Progress, get_progress, is_study, unit_of_progress
+from backtests.selectors.regimes import write_regimes
 from backtests.selectors.replays import (
     Replay,
     estimate_replay,
@@ -125,6 +126,7 @@ __all__ = [
     "window",
     "write_figure",
     "write_policies",
+    "write_regimes",
     "write_standings",
     "write_time",
 ]

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
-from backtests.runspec import OF_CONTROL, ReplaySpec, RunSpec
+from backtests.runspec import OF_CONTROL, ReplaySpec, RunSpec, SeriesFeatureSpec
+from backtests.selectors.datasets import resolve_benchmark
 from backtests.selectors.runs import find_run, get_run, require_artifacts
 from crowetrade_site.core.errors import Conflict, InvalidInput
 
@@ -22,7 +23,7 @@ def complete_replay(spec: RunSpec) -> RunSpec:
     Raises
     ------
     NotFound
-        There is no such run (404).
+        There is no such run, or no such dataset of a feature (404).
     Conflict
         One has not succeeded, or has another result than the spec pins (409).
     Gone
@@ -50,8 +51,21 @@ def complete_replay(spec: RunSpec) -> RunSpec:
                 errors=[{"path": name, "message": "not the control's"}],
             )
     pinned = {label: f"{run.public_id}@sha256:{run.result_digest}" for label, run in runs.items()}
-    section = spec.replay.model_copy(update={"runs": pinned})
+    section = spec.replay.model_copy(
+        update={"runs": pinned, "features": _pinned_features(spec.replay)}
+    )
     return spec.model_copy(update={**taken, "replay": section})
+
+
+def _pinned_features(section: ReplaySpec) -> dict[str, Any]:
+    """Return the features of a replay, series with the digest of their dataset."""
+    pinned: dict[str, Any] = {}
+    for name, feature in section.features.items():
+        pinned[name] = feature
+        if isinstance(feature, SeriesFeatureSpec):
+            series = resolve_benchmark(feature.series, "a feature")
+            pinned[name] = feature.model_copy(update={"series": series.reference})
+    return pinned
 
 
 def find_arms(section: ReplaySpec) -> dict[str, Run]:

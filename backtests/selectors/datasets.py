@@ -87,7 +87,7 @@ def _nearest_dataset(name: str) -> str:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One series of a dataset, to measure against."""
+    """One series of a dataset, to measure against or to know a market's state by."""
 
     dataset: Dataset
     symbol: str
@@ -98,8 +98,10 @@ class Benchmark:
         return f"{self.dataset.name}/{self.symbol}@sha256:{self.dataset.digest}"
 
 
-def resolve_benchmark(reference: str) -> Benchmark:
+def resolve_benchmark(reference: str, purpose: str = "a benchmark") -> Benchmark:
     """Return the series a spec measures against: `dataset`, or `dataset/SYMBOL`.
+
+    `purpose` is said where the dataset does not serve it.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def resolve_benchmark(reference: str) -> Benchmark:
     dataset = resolve_dataset(f"{name}@{pin}" if pin else name)
     symbols = symbols_of(dataset)
     if dataset.kind != "bars":
-        raise InvalidInput(f"Dataset {dataset} holds {dataset.kind}; a benchmark needs bars.")
+        raise InvalidInput(f"Dataset {dataset} holds {dataset.kind}; {purpose} needs bars.")
     if not symbol and len(symbols) == 1:
         symbol = symbols[0]
     if symbol not in symbols:

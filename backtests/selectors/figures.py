@@ -58,6 +58,9 @@ LABELS = {
 TIMES = ((1.0, "days"), (1 / 24, "hours"), (1 / 1440, "minutes"), (1 / 86_400, "seconds"))
 
 
+_ROUNDING = 1e-9  # of a return: what taking a mean off leaves
+
+
 def label_of(name: str) -> str:
     """Return a metric's name as people read it."""
     known = LABELS.get(name)
@@ -91,6 +94,12 @@ def write_share(value: float) -> str:
     if abs(value) >= 10:
         return f"{value:,.0%}"
     return f"{value:.2%}" if abs(value) >= 0.0005 or value == 0 else f"{100 * value:.2g}%"
+
+
+def write_signed(value: float) -> str:
+    """Return a share with its sign; what taking a mean off leaves is 0."""
+    text = write_share(value if abs(value) > _ROUNDING else 0.0)
+    return text if value <= _ROUNDING else f"+{text}"
 
 
 def write_amount(value: float) -> str:

@@ -9,8 +9,9 @@ from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.runspec import ReplaySpec
 from backtests.selectors.arms import find_arms
-from backtests.selectors.figures import write_ratio, write_share
+from backtests.selectors.figures import write_ratio, write_share, write_signed
 from backtests.selectors.progress import kind_of
+from backtests.selectors.regimes import Regimes, describe_regimes, regime_values
 from backtests.selectors.repeated import describe_repeated, is_beyond, write_false_alarms
 from backtests.selectors.searches import Estimate
 from crowetrade_site.core import drawings, storage
@@ -21,7 +22,6 @@ MOST_DECISIONS = 300_000_000  # repetitions × (periods × policies + horizon ×
 _SECONDS_TO_BEGIN, _SECONDS_PER_DECISION = 1.0, 4e-7  # twice: resampled, and as it happened
 _SECONDS_PER_INTERVALS = 5e-4  # of one challenger in one repeated experiment, before its periods
 _NS = 1_000_000_000
-_ROUNDING = 1e-9  # of a return: what taking a mean off leaves
 Rows = list[dict[str, Any]]
 
 
@@ -38,6 +38,8 @@ class Replay:
         Whether it found a winner, or an A/A replay no more than the plan allows; None of neither.
     repeated : dict or None
         The experiment on resampled histories; None of a replay from before there was this.
+    regimes : Regimes or None
+        The policies regime by regime; None of a replay without features.
     asides : list of str
         What the reader must know of it.
     regret, gain, sequence : Drawing or None
@@ -65,6 +67,7 @@ class Replay:
     matrix: dict[str, Any]
     values: dict[str, Any]
     repeated: dict[str, Any] | None
+    regimes: Regimes | None
 
 
 def is_replay(run: Run) -> bool:
@@ -153,6 +156,7 @@ def get_replay(run: Run) -> Replay | None:
         matrix=_matrix(found),
         values=_values(found),
         repeated=describe_repeated(found),
+        regimes=describe_regimes(found),
     )  # fmt: skip
 
 
@@ -202,7 +206,7 @@ def _best(found: Mapping[str, Any]) -> str:
         return f"{sentence} No policy did better than equal shares, beyond the Monte-Carlo error."
     return (
         f"{sentence} Of the policies {leading['name']} did best on resampled histories: "
-        f"{_signed(leading['gain'])} against equal shares (Monte-Carlo error "
+        f"{write_signed(leading['gain'])} against equal shares (Monte-Carlo error "
         f"{write_share(leading['gain_error'])})."
     )
 
@@ -244,15 +248,21 @@ def _policy(row: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     order = sorted(zip(row["shares"], labels, strict=True), reverse=True)
     return {
         "name": row["name"],
-        "sees": "all arms" if row["sees_all_arms"] else "its own",
+        "sees": _seen(row),
         **_figure("reward", row["reward"], write_share, row["reward_error"]),
-        **_figure("gain", row["gain"], _signed, row["gain_error"]),
+        **_figure("gain", row["gain"], write_signed, row["gain_error"]),
         **_figure("regret", row["regret"], write_share, row["regret_error"]),
-        **_figure("happened", row["happened_gain"], _signed, row["happened_error"]),
+        **_figure("happened", row["happened_gain"], write_signed, row["happened_error"]),
         "of_uniform": "–" if share is None else f"{share:.0%}",
         "of_uniform_exact": repr(share),
         "shares": ", ".join(f"{label} {part:.0%}" for part, label in order[:3]),
     }
+
+
+def _seen(row: Mapping[str, Any]) -> str:
+    """Return what a policy learns from, and the features that it decides by."""
+    arms = "all arms" if row["sees_all_arms"] else "its own"
+    return ", ".join([arms, *row.get("features", [])])
 
 
 def _figure(name: str, value: float, write: Any, error: float) -> dict[str, str]:
@@ -290,9 +300,9 @@ def _comparison(row: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, A
     chance = row["probability_better"]
     return {
         "arm": row["arm"],
-        "estimate": "–" if row["estimate"] is None else _signed(row["estimate"] * scale),
+        "estimate": "–" if row["estimate"] is None else write_signed(row["estimate"] * scale),
         "estimate_exact": repr(row["estimate"]),
-        "interval": f"{_signed(row['lower'] * scale)} to {_signed(row['upper'] * scale)}"
+        "interval": f"{write_signed(row['lower'] * scale)} to {write_signed(row['upper'] * scale)}"
         if is_known
         else "none yet",
         "is_apart": is_known and (row["lower"] > 0.0 or row["upper"] < 0.0),
@@ -320,7 +330,7 @@ def _detectability(row: Mapping[str, Any]) -> dict[str, Any]:
         return {"arm": row["arm"], "because": row["because"]}
     return {
         "arm": row["arm"],
-        "difference": _signed(row["difference"]),
+        "difference": write_signed(row["difference"]),
         "ratio": write_ratio(row["information_ratio"]),
         "seen": write_share(row["detectable_difference"]),
         "seen_ratio": write_ratio(row["detectable_ratio"]),
@@ -355,6 +365,7 @@ def _values(found: Mapping[str, Any]) -> dict[str, Any]:
         **{name: answer[name] for name in ("verdict", "winner", "n_periods", "at")},
         "best_arm": found["best_arm"]["arm"],
         "repeated": found.get("repeated"),
+        "regimes": regime_values(found),
         "policies": [{name: row[name] for name in kept} for row in found["policies"]],
     }
 
@@ -425,11 +436,6 @@ def _draw_sequence(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) 
 def _rough(value: float) -> str:
     """Return a share for an axis: as many digits as its ticks need."""
     return f"{100 * value:.4g}%"
-
-
-def _signed(value: float) -> str:
-    text = write_share(value if abs(value) > _ROUNDING else 0.0)
-    return text if value <= _ROUNDING else f"+{text}"
 
 
 def _day(answer: Mapping[str, Any]) -> str:

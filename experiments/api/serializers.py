@@ -388,6 +388,24 @@ class StatisticsQuery(serializers.Serializer[Any]):
     metric = serializers.CharField(max_length=64)
 
 
+class ExportQuery(serializers.Serializer[Any]):
+    """Of which time."""
+
+    since = serializers.DateTimeField(
+        default=None, help_text="At or after, by `at`; a plus sign is written as %2B."
+    )
+    until = serializers.DateTimeField(default=None, help_text="Before.")
+
+
+class OutcomesExportQuery(ExportQuery):
+    """Of which metrics, of which time."""
+
+    metric = serializers.ListField(
+        child=serializers.CharField(max_length=64), default=list, max_length=100,
+        help_text="A metric, again for each; all of them by default.",
+    )  # fmt: skip
+
+
 class PeriodSums(serializers.Serializer[Any]):
     """Sums of one metric, as columns: one entry per period, allocation and arm."""
 

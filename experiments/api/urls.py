@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from experiments.api import feeding, reports, views
+from experiments.api import exports, feeding, reports, views
 
 ONE = "experiments/<uuid:experiment_id>/"
 
@@ -19,9 +19,17 @@ urlpatterns = [
     path(f"{ONE}assign/", feeding.AssignView.as_view(), name="experiment-assign"),
     path(f"{ONE}exposures/", views.ExposuresView.as_view(), name="experiment-exposures"),
     path(f"{ONE}outcomes/", feeding.OutcomesView.as_view(), name="experiment-outcomes"),
+    path(
+        f"{ONE}exports/outcomes.<str:kind>", exports.OutcomesExportView.as_view(),
+        name="experiment-outcomes-export",
+    ),
+    path(
+        f"{ONE}exports/exposures.<str:kind>", exports.ExposuresExportView.as_view(),
+        name="experiment-exposures-export",
+    ),
     path(f"{ONE}statistics/", views.StatisticsView.as_view(), name="experiment-statistics"),
     path(f"{ONE}analysis/", views.AnalysisView.as_view(), name="experiment-analysis"),
     path(f"{ONE}policy-value/", views.PolicyValueView.as_view(), name="experiment-policy-value"),
     path(f"{ONE}report/", reports.ExperimentReportView.as_view(), name="experiment-report"),
     path(f"{ONE}analyses/", views.AnalysesView.as_view(), name="experiment-analyses"),
-]
+]  # fmt: skip

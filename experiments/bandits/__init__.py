@@ -11,9 +11,15 @@ In a notebook::
 From sums that are kept elsewhere: ``policy.allocation_of(ArmStatistics(n, total, squares))``.
 """
 
-from experiments.bandits.catalog import POLICIES, load_policy, make_policy
+from experiments.bandits.catalog import (
+    CONTEXTUAL,
+    POLICIES,
+    load_policy,
+    make_contextual,
+    make_policy,
+)
 from experiments.bandits.confidence import KLUCB, UCB1, UCBV, KLUCBGaussian, UCBTuned
-from experiments.bandits.contextual import LinearThompson, LinUCB
+from experiments.bandits.contextual import LinearPolicy, LinearThompson, LinUCB
 from experiments.bandits.delayed import Decision, Delayed
 from experiments.bandits.errors import (
     ArmError,
@@ -53,6 +59,7 @@ from experiments.bandits.thompson import (
 )
 
 __all__ = [
+    "CONTEXTUAL",
     "KLUCB",
     "POLICIES",
     "UCB1",
@@ -71,6 +78,7 @@ __all__ = [
     "Leader",
     "LimitsError",
     "LinUCB",
+    "LinearPolicy",
     "LinearThompson",
     "LocationPosterior",
     "LoggedDecisions",
@@ -94,6 +102,7 @@ __all__ = [
     "doubly_robust",
     "inverse_propensity",
     "load_policy",
+    "make_contextual",
     "make_policy",
     "nig_posterior",
     "normal_posterior",

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from experiments.bandits.confidence import KLUCB, UCB1, UCBV, KLUCBGaussian, UCBTuned
+from experiments.bandits.contextual import LinearPolicy, LinearThompson, LinUCB
 from experiments.bandits.errors import SettingsError, StateError
 from experiments.bandits.identification import SuccessiveElimination, TopTwoThompson
 from experiments.bandits.mixing import EpsilonGreedy, Exp3, Hedge, Leader, Softmax, Uniform
@@ -51,6 +52,32 @@ def make_policy(name: str, n_arms: int, *, seed: int = 0, **settings: Any) -> Po
         raise SettingsError(f"There is no policy {name!r}; there are: {', '.join(POLICIES)}.")
     try:
         return POLICIES[name](n_arms, seed=seed, **settings)
+    except TypeError as refusal:
+        raise SettingsError(f"{name} does not take these settings: {refusal}") from refusal
+
+
+# Their decisions need a context, so that no plan and no simulated world can have them.
+CONTEXTUAL: Mapping[str, type[LinearPolicy]] = MappingProxyType(
+    {c.name: c for c in (LinUCB, LinearThompson)}
+)
+
+
+def make_contextual(
+    name: str, n_arms: int, n_features: int, *, seed: int = 0, **settings: Any
+) -> LinearPolicy:
+    """Return a new policy that decides by contexts, by its name.
+
+    Raises
+    ------
+    SettingsError
+        There is no such policy, it has no such setting, or one is outside its domain.
+    """
+    if name not in CONTEXTUAL:
+        raise SettingsError(
+            f"There is no policy {name!r} for contexts; there are: {', '.join(CONTEXTUAL)}."
+        )
+    try:
+        return CONTEXTUAL[name](n_arms, n_features, seed=seed, **settings)
     except TypeError as refusal:
         raise SettingsError(f"{name} does not take these settings: {refusal}") from refusal
 

@@ -14,7 +14,7 @@ References
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,35 @@ from experiments.bandits.checks import (
 from experiments.bandits.errors import ArmError, RewardError, StateError
 from experiments.bandits.streams import Stream, new_streams, next_below, next_normal
 from numerics.compilation import njit
+
+
+class LinearRule(NamedTuple):
+    """A linear policy without its memory, as compiled loops read it."""
+
+    draws: bool
+    width: float
+    ridge: float
+    discount: float
+
+
+class LinearMemory(NamedTuple):
+    """Everything that rewards change.
+
+    Attributes
+    ----------
+    outer, factor : float64 arrays, shape (n_arms, n_features, n_features)
+        Sums of x x', and the lower Cholesky factor of these plus the ridge.
+    moment, coefficients : float64 arrays, shape (n_arms, n_features)
+        Sums of r x, and the solution for them.
+    n : float64 array, shape (n_arms,)
+        Rewards, discounted.
+    """
+
+    outer: NDArray[np.float64]
+    factor: NDArray[np.float64]
+    moment: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    n: NDArray[np.float64]
 
 
 class LinearPolicy:
@@ -71,13 +100,38 @@ class LinearPolicy:
         self.n_features = require_count("n_features", n_features, 1)
         self.seed = require_count("seed", seed, 0)
         self.width, self.ridge, self.discount = float(width), float(ridge), float(discount)
-        self.outer = np.zeros((n_arms, n_features, n_features))
-        self.moment = np.zeros((n_arms, n_features))
-        self.n = np.zeros(n_arms)
-        self._factor = np.zeros_like(self.outer)
-        self._coefficients = np.zeros_like(self.moment)
+        self.memory = self.new_memory()
         self._stream = new_streams(seed, 1)[0]
-        self._refresh()
+
+    @property
+    def rule(self) -> LinearRule:
+        """What it is, without what it has learned."""
+        return LinearRule(self.draws, self.width, self.ridge, self.discount)
+
+    @property
+    def outer(self) -> FloatArray:
+        """Sums of x x' of each arm, (n_arms, n_features, n_features)."""
+        return self.memory.outer
+
+    @property
+    def moment(self) -> FloatArray:
+        """Sums of r x of each arm, (n_arms, n_features)."""
+        return self.memory.moment
+
+    @property
+    def n(self) -> FloatArray:
+        """Rewards of each arm, discounted."""
+        return self.memory.n
+
+    def new_memory(self) -> LinearMemory:
+        """Return a memory of nothing."""
+        arms, d = self.n_arms, self.n_features
+        memory = LinearMemory(
+            np.zeros((arms, d, d)), np.zeros((arms, d, d)), np.zeros((arms, d)),
+            np.zeros((arms, d)), np.zeros(arms),
+        )  # fmt: skip
+        forget_linear(self.rule, memory)
+        return memory
 
     def choose(self, context: ArrayLike) -> int:
         """Return the arm to play in a context, float array of shape (n_features,)."""
@@ -95,22 +149,13 @@ class LinearPolicy:
         x = self._context(context)
         value = require_reward(reward, -math.inf, math.inf)
         k = require_arm(arm, self.n_arms)
-        if self.discount < 1.0:
-            self.outer[k] *= self.discount
-            self.moment[k] *= self.discount
-            self.n[k] *= self.discount
-        _learn_linear(self.outer[k], self.moment[k], self._factor[k], x, value)
-        self.n[k] += 1.0
-        if self.discount < 1.0:
-            self._refresh_arm(k)
-        else:
-            _solve(self._factor[k], self.moment[k], self._coefficients[k])
+        learn_linear(self.rule, self.memory, k, x, value)
 
     def predict(self, context: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return predicted reward and its standard error over the noise's, (n_arms,) each."""
         x = self._context(context)
-        errors = np.array([_leverage(factor, x) for factor in self._factor])
-        return self._coefficients @ x, np.sqrt(errors)
+        errors = np.array([_leverage(factor, x) for factor in self.memory.factor])
+        return self.memory.coefficients @ x, np.sqrt(errors)
 
     def allocation(self, context: ArrayLike, n_draws: int = 20_000) -> FloatArray:
         """Return the probability of each arm in a context; counted over draws of the seed."""
@@ -123,15 +168,14 @@ class LinearPolicy:
     @property
     def coefficients(self) -> FloatArray:
         """Ridge coefficients of each arm, float64 of shape (n_arms, n_features)."""
-        return self._coefficients.copy()
+        return self.memory.coefficients.copy()
 
     def merge(self, other: Self) -> None:
         """Add the sums of another policy of the same shape, as if learned here."""
         if other.outer.shape != self.outer.shape or self.discount < 1.0 or other.discount < 1.0:
             raise StateError("Only sums of equal shape and without a discount merge.")
-        self.outer += other.outer
-        self.moment += other.moment
-        self.n += other.n
+        for name in ("outer", "moment", "n"):
+            getattr(self, name)[...] += getattr(other, name)
         self._refresh()
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,7 +202,7 @@ class LinearPolicy:
             sizes = (stored["n_arms"], stored["n_features"])
             policy = cls(*sizes, seed=stored["seed"], **stored["settings"])
             for name in ("outer", "moment", "n"):
-                column = getattr(policy, name)
+                column = getattr(policy.memory, name)
                 column[...] = np.array(stored[name], dtype=np.float64).reshape(column.shape)
             policy._stream[:] = np.array(stored["stream"], dtype=np.uint64)
             policy._refresh()
@@ -167,7 +211,7 @@ class LinearPolicy:
         return policy
 
     def _decide(self, x: FloatArray, stream: Stream) -> int:
-        return int(_linear_arm(self._factor, self._coefficients, x, self.width, self.draws, stream))
+        return int(decide_linear(self.rule, self.memory, x, stream))
 
     def _context(self, context: ArrayLike) -> FloatArray:
         try:
@@ -182,11 +226,7 @@ class LinearPolicy:
 
     def _refresh(self) -> None:
         for k in range(self.n_arms):
-            self._refresh_arm(k)
-
-    def _refresh_arm(self, k: int) -> None:
-        self._factor[k] = np.linalg.cholesky(self.outer[k] + self.ridge * np.eye(self.n_features))
-        _solve(self._factor[k], self.moment[k], self._coefficients[k])
+            solve_anew(self.rule, self.memory, k)
 
 
 class LinUCB(LinearPolicy):
@@ -203,22 +243,28 @@ class LinearThompson(LinearPolicy):
 
 
 @njit(cache=True, error_model="numpy")
-def _linear_arm(
-    factors: FloatArray,
-    coefficients: FloatArray,
-    x: FloatArray,
-    width: float,
-    draws: bool,
-    stream: Stream,
-) -> int:
+def forget_linear(rule: LinearRule, memory: LinearMemory) -> None:
+    """Make a memory one of nothing."""
+    memory.outer[:] = 0.0
+    memory.moment[:] = 0.0
+    memory.coefficients[:] = 0.0
+    memory.n[:] = 0.0
+    memory.factor[:] = 0.0
+    for k in range(memory.n.size):
+        for i in range(memory.moment.shape[1]):
+            memory.factor[k, i, i] = math.sqrt(rule.ridge)
+
+
+@njit(cache=True, error_model="numpy")
+def decide_linear(rule: LinearRule, memory: LinearMemory, x: FloatArray, stream: Stream) -> int:
     """Return the arm of the largest bound or draw; only the draw along x matters."""
     best, highest, equals = 0, -math.inf, 0
-    for k in range(coefficients.shape[0]):
+    for k in range(memory.n.size):
         value = 0.0
         for i in range(x.size):
-            value += coefficients[k, i] * x[i]
-        error = width * math.sqrt(_leverage(factors[k], x))
-        value += error * next_normal(stream) if draws else error
+            value += memory.coefficients[k, i] * x[i]
+        error = rule.width * math.sqrt(_leverage(memory.factor[k], x))
+        value += error * next_normal(stream) if rule.draws else error
         if value > highest:
             best, highest, equals = k, value, 1
         elif value == highest:
@@ -226,6 +272,36 @@ def _linear_arm(
             if next_below(stream, equals) == 0:
                 best = k
     return best
+
+
+@njit(cache=True, error_model="numpy")
+def learn_linear(
+    rule: LinearRule, memory: LinearMemory, k: int, x: FloatArray, reward: float
+) -> None:
+    """Learn a reward of arm k in a context; with a discount the arm is solved anew."""
+    if rule.discount < 1.0:
+        memory.outer[k] *= rule.discount
+        memory.moment[k] *= rule.discount
+        memory.n[k] *= rule.discount
+    _add_reward(memory.outer[k], memory.moment[k], memory.factor[k], x, reward)
+    memory.n[k] += 1.0
+    if rule.discount < 1.0:
+        solve_anew(rule, memory, k)
+    else:
+        _solve(memory.factor[k], memory.moment[k], memory.coefficients[k])
+
+
+@njit(cache=True, error_model="numpy")
+def solve_anew(rule: LinearRule, memory: LinearMemory, k: int) -> None:
+    """Write factor and coefficients of arm k from its sums."""
+    d, outer, factor = memory.moment.shape[1], memory.outer[k], memory.factor[k]
+    for j in range(d):
+        for i in range(j, d):
+            value = outer[i, j] + (rule.ridge if i == j else 0.0)
+            for m in range(j):
+                value -= factor[i, m] * factor[j, m]
+            factor[i, j] = math.sqrt(value) if i == j else value / factor[j, j]
+    _solve(factor, memory.moment[k], memory.coefficients[k])
 
 
 @njit(cache=True, error_model="numpy")
@@ -242,7 +318,7 @@ def _leverage(factor: NDArray[np.float64], x: NDArray[np.float64]) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def _learn_linear(
+def _add_reward(
     outer: FloatArray, moment: FloatArray, factor: FloatArray, x: FloatArray, reward: float
 ) -> None:
     """Add a reward to the sums of an arm and update its Cholesky factor by rotations."""

@@ -2,6 +2,7 @@
 
 from experiments.services.allocations import reallocate
 from experiments.services.catalog import create_experiment, parse_plan, revise_experiment
+from experiments.services.exporting import Export, export_rows
 from experiments.services.life import (
     archive_experiment,
     conclude_experiment,
@@ -13,9 +14,11 @@ from experiments.services.rebuilding import rebuild_unit_sums
 from experiments.services.steps import may_run
 
 __all__ = [
+    "Export",
     "archive_experiment",
     "conclude_experiment",
     "create_experiment",
+    "export_rows",
     "may_run",
     "parse_plan",
     "pause_experiment",

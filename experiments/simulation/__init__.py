@@ -2,16 +2,25 @@
 
 from experiments.simulation.environments import Environment
 from experiments.simulation.errors import ReturnsError, SettingsError, SimulationError
+from experiments.simulation.features import (
+    contexts_of,
+    momentum,
+    standardized,
+    turbulence,
+    volatility,
+)
 from experiments.simulation.regimes import RegimeResult, Regimes, compare_regimes
+from experiments.simulation.replaying import replay
 from experiments.simulation.results import (
     Collected,
     Comparison,
     Curve,
     PolicyResult,
+    RegimeFigures,
     ReplayComparison,
     ReplayResult,
 )
-from experiments.simulation.running import collect, replay, simulate
+from experiments.simulation.running import collect, simulate
 
 __all__ = [
     "Collected",
@@ -19,6 +28,7 @@ __all__ = [
     "Curve",
     "Environment",
     "PolicyResult",
+    "RegimeFigures",
     "RegimeResult",
     "Regimes",
     "ReplayComparison",
@@ -28,6 +38,11 @@ __all__ = [
     "SimulationError",
     "collect",
     "compare_regimes",
+    "contexts_of",
+    "momentum",
     "replay",
     "simulate",
+    "standardized",
+    "turbulence",
+    "volatility",
 ]

@@ -87,6 +87,7 @@ def repeat(
     world_streams: Stream,
     regret: NDArray[np.float64],
     pulls: NDArray[np.float64],
+    chosen: NDArray[np.int8],
 ) -> None:
     """Play a policy from nothing as often as there are rows of `regret`.
 
@@ -102,6 +103,8 @@ def repeat(
         Filled: cumulative regret.
     pulls : float64 array, shape (n_arms,)
         Added to: how often each arm was played.
+    chosen : int8 array, shape (n_repetitions, horizon or 0)
+        Filled: the arm of each decision; with no columns it is not kept.
     """
     straight = schedule.batch == 1 and schedule.delay_highest == 0
     for i in range(regret.shape[0]):
@@ -109,9 +112,11 @@ def repeat(
         memory.stream[:] = policy_streams[i]
         start(rule, memory)
         if straight or schedule.has_all_rewards:
-            _play(rule, memory, world, schedule, world_streams[i], i, regret[i], pulls)
+            _play(rule, memory, world, schedule, world_streams[i], i, regret[i], pulls, chosen[i])
         else:
-            _play_late(rule, memory, world, schedule, world_streams[i], i, regret[i], pulls)
+            _play_late(
+                rule, memory, world, schedule, world_streams[i], i, regret[i], pulls, chosen[i]
+            )
 
 
 @njit(cache=True, error_model="numpy")
@@ -124,6 +129,7 @@ def _play(
     repetition: int,
     regret: NDArray[np.float64],
     pulls: NDArray[np.float64],
+    chosen: NDArray[np.int8],
 ) -> None:
     lost, segment, checkpoint = 0.0, 0, 0
     rewards = np.empty(memory.n.size)
@@ -132,6 +138,8 @@ def _play(
             segment += 1
         arm = decide_inside(rule, memory)
         pulls[arm] += 1.0
+        if chosen.size:
+            chosen[t] = arm
         if schedule.has_all_rewards:
             for k in range(rewards.size):
                 rewards[k] = _reward(world, stream, segment, repetition, t, k)
@@ -173,6 +181,7 @@ def _play_late(
     repetition: int,
     regret: NDArray[np.float64],
     pulls: NDArray[np.float64],
+    chosen: NDArray[np.int8],
 ) -> None:
     """Play where rewards wait: one list for each decision after which some are learned.
 
@@ -189,6 +198,8 @@ def _play_late(
             segment += 1
         arm = decide_inside(rule, memory)
         pulls[arm] += 1.0
+        if chosen.size:
+            chosen[t] = arm
         reward = _reward(world, stream, segment, repetition, t, arm)
         lost += world.best[segment]
         lost -= reward if world.kind == REPLAY else world.means[segment, arm]

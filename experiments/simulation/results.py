@@ -160,6 +160,24 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class RegimeFigures:
+    """What a policy did in each regime, over whole histories.
+
+    Attributes
+    ----------
+    gain, regret : Curve
+        A regime in the place of a checkpoint: reward less the mean of all arms, and the return of
+        the arm that was the best in that regime, in hindsight, less the reward.
+    shares : float64 array, shape (n_regimes, n_arms)
+        Of the decisions in a regime; NaN where it never came.
+    """
+
+    gain: Curve
+    regret: Curve
+    shares: FloatArray
+
+
+@dataclass(frozen=True)
 class ReplayResult:
     """One policy on given returns.
 
@@ -176,6 +194,8 @@ class ReplayResult:
         Reward less the mean return of all arms.
     shares : float64 array, shape (n_arms,)
     has_all_rewards : bool
+    by_regime : RegimeFigures or None
+        Where regimes were given.
     """
 
     name: str
@@ -185,6 +205,7 @@ class ReplayResult:
     gain_over_uniform: Curve
     shares: FloatArray
     has_all_rewards: bool
+    by_regime: RegimeFigures | None = None
 
     @property
     def share_of_uniform_regret(self) -> float | None:

@@ -199,6 +199,91 @@ class TestEstimate:
         assert found.seconds > 0.0
 
 
+class TestFeatures:
+    def test_go_by_turbulence_unless_told(self, rows, owner):
+        features = {"trend": {"kind": "momentum"}, "wild": {"kind": "turbulence", "of": "a"}}
+
+        run = queued_replay(
+            owner, {"a": rows(), "b": rows()}, features=features, policies=["lin_ucb"]
+        )
+
+        assert run.spec["replay"]["regimes"] == "wild"
+        assert run.spec["replay"]["features"]["trend"] == {
+            "kind": "momentum", "periods": 20, "of": "",
+        }  # fmt: skip
+
+    def test_are_no_part_of_a_spec_without_any(self, rows, owner):
+        run = queued_replay(owner, {"a": rows(), "b": rows()})
+
+        assert not {"features", "regimes"} & set(run.spec["replay"])
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"policies": ["lin_ucb"]}, "replay.features has none"),
+            ({"features": {"x": {"kind": "trend"}}}, "replay.features.x"),
+            ({"features": {"x": {"kind": "momentum", "periods": 1}}}, "periods"),
+            ({"features": {"x": {"kind": "momentum", "of": "c"}}}, "none of the runs"),
+            ({"features": {"x": {"kind": "momentum"}}, "regimes": "y"}, "none of the features"),
+            (
+                {
+                    "features": {"calm": {"kind": "turbulence"}},
+                    "policies": [{"kind": "lin_ucb", "features": ["clam"]}],
+                },
+                "'clam'",
+            ),
+            (
+                {
+                    "features": {"calm": {"kind": "turbulence"}},
+                    "policies": [{"kind": "lin_ucb", "features": ["calm", "calm"]}],
+                },
+                "each of them once",
+            ),
+            (
+                {
+                    "features": {"calm": {"kind": "turbulence"}},
+                    "policies": [{"kind": "linear_thompson", "ridge": 0}],
+                },
+                "ridge",
+            ),
+        ],
+    )
+    def test_are_refused_where_nobody_could_use_them(self, rows, owner, change, words):
+        assert words in refused(owner, document({"a": rows(), "b": rows()}, **change))
+
+    def test_need_a_dataset_that_there_is(self, rows, owner):
+        features = {"vix": {"kind": "series", "series": "nowhere/VIX"}}
+
+        given = document({"a": rows(), "b": rows()}, features=features)
+
+        assert "nowhere" in refused(owner, given, NotFound)
+
+    def test_are_shown_by_regime_everywhere(self, arms, owner):
+        features = {"wild": {"kind": "turbulence", "periods": 10}}
+        asked = document(arms, features=features, policies=["linear_thompson", "uniform"])
+        queued = services.queue_run(document=asked, actor=owner, at=AT)
+        run = Run.objects.with_dataset().get(pk=execute(queued).pk)
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+
+        page = login(account("auditor")).get(f"/admin/backtests/run/{run.pk}/change/")
+        body = client(owner).get(f"/api/v1/runs/{run.public_id}/").json()["replay"]
+        out = StringIO()
+        command = Command(stdout=out)
+        command.as_json = False
+        command.tell_replay(selectors.get_replay(run))
+
+        for html in (page.content.decode(), selectors.render_report(run)):
+            for words in ("Policies by regime", "wild 1", "not known yet", "its own, wild"):
+                assert words in html
+        assert [row["regime"] for row in body["regimes"]] == ["wild 0", "wild 1", "not known yet"]
+        by_row = run.summary["replay"]["policies"][0]["by_regime"]
+        told = body["regimes"][1]["policies"][0]
+        assert told["name"] == "linear_thompson"
+        assert told["gain"] == by_row[1]["gain"]
+        assert sum(told["shares"].values()) == pytest.approx(1.0)
+        assert "wild 1" in out.getvalue()
+
+
 class TestShown:
     def test_everywhere(self, arms, owner):
         run = Run.objects.with_dataset().get(pk=execute(queued_replay(owner, arms)).pk)

@@ -163,7 +163,8 @@ class Command(DomainCommand):
         told = [replay.verdict, replay.reason, replay.best, *again, f"{replay.period}.", ""]
         for line in dict.fromkeys(told):
             self.say(line)
-        for line in (*selectors.write_policies(replay), "", *replay.asides):
+        regimes = ["", *selectors.write_regimes(replay.regimes)] if replay.regimes else []
+        for line in (*selectors.write_policies(replay), *regimes, "", *replay.asides):
             self.say(f"  {line}".rstrip())
 
     def tell_best(self, study: selectors.Study) -> None:

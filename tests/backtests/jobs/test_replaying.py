@@ -5,9 +5,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from backtests import services
+from backtests.jobs.datasets import open_dataset
+from backtests.jobs.knowing import UNKNOWN, load_known, regimes_of
+from backtests.jobs.pairing import load_paired
 from backtests.lifecycle import RunStatus
 from backtests.models import Run, TrialBatch
+from backtests.runspec import ReplaySpec
+from backtests.selectors import resolve_benchmark
 from crowetrade_site.core import storage
+from experiments.simulation import momentum, standardized, turbulence
 from tests.factories.backtests import AT, bars_dataset, queued
 from tests.factories.replays import document, finished_arms, queued_replay
 from tests.factories.working import execute, verbs
@@ -171,3 +177,109 @@ class TestReplay:
 
         assert run.status == RunStatus.SUCCEEDED, run.problem
         assert abs(run.summary["replay"]["pairing"][0]["correlation"]) < 0.9
+
+
+FEATURES = {
+    "turbulent": {"kind": "turbulence", "periods": 10},
+    "trend": {"kind": "momentum", "periods": 10, "of": "quick"},
+    "aaa": {"kind": "series", "series": "tiny/AAA"},
+}
+CONTEXTUAL = [
+    "linear_thompson", {"kind": "lin_ucb", "width": 0.5, "features": ["turbulent"]}, "uniform",
+]  # fmt: skip
+
+
+def with_features(owner, arms, **section) -> Run:
+    usual = {"features": FEATURES, "policies": CONTEXTUAL}
+    return queued_replay(owner, arms, **usual | section)
+
+
+class TestFeatures:
+    def test_are_seen_by_contextual_policies_and_tell_regimes_apart(self, arms, owner):
+        run = execute(with_features(owner, arms))
+
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+        found = run.summary["replay"]
+        assert [row["name"] for row in found["policies"]] == [
+            "linear_thompson", "lin_ucb, features turbulent, width 0.5", "uniform",
+        ]  # fmt: skip
+        assert [row["features"] for row in found["policies"]] == [
+            ["aaa", "trend", "turbulent"], ["turbulent"], [],
+        ]  # fmt: skip
+        regimes = found["regimes"]
+        assert regimes["by"] == "turbulent"
+        names = [row["regime"] for row in regimes["rows"]]
+        assert names == ["turbulent 0", "turbulent 1", "not known yet"]
+        assert sum(row["n_periods"] for row in regimes["rows"]) == found["n_periods"]
+        for row in found["policies"]:
+            once = sum(one["happened_gain"] for one in row["by_regime"])
+            assert once == pytest.approx(row["happened_gain"])
+            again = sum(one["gain"] for one in row["by_regime"])
+            assert again == pytest.approx(row["gain"])
+
+    def test_give_the_same_bytes_again_and_others_with_another_seed(self, arms, owner):
+        first, second = (execute(with_features(owner, arms)) for _ in range(2))
+        asked = document(arms, features=FEATURES, policies=CONTEXTUAL) | {"seed": 8}
+
+        other = execute(services.queue_run(document=asked, actor=owner, at=AT))
+
+        assert first.result_digest == second.result_digest
+        assert first.artifacts == second.artifacts
+        assert other.result_digest != first.result_digest
+
+    def test_leave_other_policies_as_they_were(self, arms, owner):
+        without = execute(queued_replay(owner, arms, policies=["uniform"]))
+
+        beside = execute(with_features(owner, arms))
+
+        (alone,), *_, with_others = (
+            without.summary["replay"]["policies"], *beside.summary["replay"]["policies"],
+        )  # fmt: skip
+        assert {name: with_others[name] for name in alone} == alone
+
+    def test_know_the_last_close_before_a_period_and_none_after(self, arms, owner):
+        run = execute(with_features(owner, arms))
+        section = ReplaySpec.model_validate(run.spec["replay"])
+        paired = load_paired(section)
+
+        known = load_known(section, paired)
+
+        dataset = resolve_benchmark("tiny/AAA").dataset
+        panel = open_dataset(dataset, ["AAA"])
+        begins = np.concatenate([[paired.begin], paired.ends[:-1]])
+        closes = panel.fields["close"][:, 0]
+        seen = np.array([closes[panel.ts <= begin][-1] for begin in begins])
+        np.testing.assert_allclose(known.features["aaa"], standardized(seen), atol=1e-9)
+        quick = paired.returns[:, paired.labels.index("quick")]
+        np.testing.assert_array_equal(known.features["trend"], momentum(quick, 10))
+        mean = paired.returns.mean(axis=1)
+        np.testing.assert_array_equal(known.features["turbulent"], turbulence(mean, 10))
+
+    def test_pin_the_dataset_of_a_series(self, arms, owner, tmp_path):
+        run = with_features(owner, arms)
+        pinned = run.spec["replay"]["features"]["aaa"]["series"]
+
+        bars_dataset(tmp_path, owner, seed=99)  # a newer version of the same name
+        run = execute(run)
+
+        assert pinned == f"tiny/AAA@sha256:{run.dataset.digest}"
+        assert run.spec["replay"]["features"]["aaa"]["series"] == pinned
+        assert run.status == RunStatus.SUCCEEDED, run.problem
+
+    def test_that_nobody_ever_knows_fail_by_their_name(self, arms, owner):
+        features = {"slow": {"kind": "momentum", "periods": 5_000}}
+
+        run = execute(with_features(owner, arms, features=features, policies=["lin_ucb"]))
+
+        assert run.status == RunStatus.FAILED
+        assert "replay.features.slow" in str(run.problem)
+
+
+class TestRegimes:
+    def test_are_the_values_of_an_indicator_or_the_thirds_of_a_number(self):
+        indicator, names = regimes_of("state", np.array([np.nan, 1.0, 2.0, 1.0]))
+        thirds, parts = regimes_of("trend", np.arange(9.0))
+
+        assert (indicator.tolist(), names) == ([2, 0, 1, 0], ["state 1", "state 2", UNKNOWN])
+        assert thirds.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+        assert parts == ["trend low", "trend middle", "trend high"]
