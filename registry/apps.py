@@ -8,3 +8,10 @@ class RegistryConfig(AppConfig):
 
     name = "registry"
     verbose_name = "Model registry"
+
+    def ready(self) -> None:
+        """Let the doctor look at model cards too."""
+        from crowetrade_site.core import doctor  # models load after apps
+        from registry.selectors.people import operators_of_models
+
+        doctor.register(operators_of_models)
