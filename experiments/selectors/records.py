@@ -13,6 +13,7 @@ from experiments.plans.alarms import Alarm, written
 from experiments.plans.ramps import ramp_note
 from experiments.plans.verdicts import nothing_yet
 from experiments.querysets import ExperimentQuerySet
+from experiments.selectors.sameness import alike_notes
 
 MOST_COMPARED = 1_000  # names, the newest, with one that is unknown
 N_KEPT = 20  # newest analyses, beside the last before each change of verdict and of each day
@@ -82,8 +83,12 @@ def acknowledged(experiment: Experiment) -> list[Alarm]:
 
 
 def plan_notes(experiment: Experiment, plan: ExperimentPlan) -> list[str]:
-    """Return what is to be known before any analysis: alarms taken back, what the ramp costs."""
-    notes = [written(plan, one) for one in acknowledged(experiment)]
+    """Return what is to be known before any analysis.
+
+    Arms that are the same bytes, alarms that were taken back, and what the ramp costs.
+    """
+    notes = alike_notes(experiment)
+    notes += [written(plan, one) for one in acknowledged(experiment)]
     return [*notes, *filter(None, [ramp_note(plan, experiment.started_at)])]
 
 

@@ -3,6 +3,7 @@
 from experiments.services.allocations import reallocate
 from experiments.services.catalog import create_experiment, parse_plan, revise_experiment
 from experiments.services.life import (
+    SameArms,
     archive_experiment,
     conclude_experiment,
     pause_experiment,
@@ -13,6 +14,7 @@ from experiments.services.rebuilding import rebuild_unit_sums
 from experiments.services.steps import may_run
 
 __all__ = [
+    "SameArms",
     "archive_experiment",
     "conclude_experiment",
     "create_experiment",
