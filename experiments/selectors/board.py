@@ -165,8 +165,11 @@ def write_differences(experiment: Experiment, analysis: Analysis | None) -> list
     comparisons = {one["name"]: one["comparisons"] for one in findings.get("metrics", [])}
     ordered = [plan.primary, *(one for one in plan.metrics if one.role != "primary")]
     lines = [
-        _difference(plan, metric, one, decision, "" if metric.role == "primary" else metric.role)
-        + _state(metric, states.get((metric.name, one["arm"]), ""))
+        _with_state(
+            _difference(plan, metric, one, decision),
+            metric,
+            states.get((metric.name, one["arm"]), ""),
+        )
         for metric in ordered
         for one in comparisons.get(metric.name, [])
     ]
@@ -179,9 +182,10 @@ def write_differences(experiment: Experiment, analysis: Analysis | None) -> list
 
 def _difference(
     plan: ExperimentPlan, metric: MetricSpec, one: Mapping[str, Any],
-    decision: Mapping[str, Any], role: str = "",
+    decision: Mapping[str, Any],
 ) -> str:  # fmt: skip
     """Return a challenger less the control in a line, without what the decision says."""
+    role = "" if metric.role == "primary" else metric.role
     about = f"{one['arm']} less {plan.control.name}, {f'{role} {metric.name}'.strip()}: "
     estimate = write_difference(metric, one["estimate"])
     is_withheld, because = one.get("is_withheld", False), one["because"]
@@ -195,11 +199,12 @@ def _difference(
     return f"{about}{estimate}, {write_confidence(one['confidence'])} interval {interval}{why}"
 
 
-def _state(metric: MetricSpec, status: str) -> str:
-    """Return where a guardrail stands, and how much worse is tolerated; empty of other metrics."""
+def _with_state(line: str, metric: MetricSpec, status: str) -> str:
+    """Return a line, of a guardrail with where it stands and how much worse is tolerated."""
     if metric.role != "guardrail":
-        return ""
-    return f"; {status or 'open'}, worse by {write_difference(metric, metric.margin)} is tolerated"
+        return line
+    tolerated = f"worse by {write_difference(metric, metric.margin)} is tolerated"
+    return f"{line.removesuffix('.')}; {status or 'open'}, {tolerated}"
 
 
 def _progress(n_periods: int, plan: ExperimentPlan) -> str:

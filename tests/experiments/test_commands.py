@@ -414,7 +414,7 @@ class TestEvaluatePolicy:
         assert told["compared"]["challenger"]["difference"] == pytest.approx(0.001, abs=0.001)
         said = manage("evaluate_policy", made.name, "challenger=1", as_json=False)
         assert re.search(r"^  Value of these shares +estimate +95 % interval$", said, re.MULTILINE)
-        for name in ("IPS", "SNIPS", "doubly robust", "challenger less champion, AIPW by period"):
+        for name in ("IPS", "SNIPS", "doubly robust", "challenger less champion, AIPW"):
             assert re.search(rf"^    {name} +\S+  +\S+ to \S+$", said, re.MULTILINE)
         assert max(map(len, said.splitlines())) <= 100
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from experiments.statistics.estimates import Estimate
 
 COLUMNS = 100  # of a terminal
+CLUSTERS = (
+    "Each interval takes a period for one cluster; doubly robust and AIPW leave the first one out."
+)
 
 
 class Command(DomainCommand):
@@ -53,7 +56,8 @@ class Command(DomainCommand):
         self.say("")
         for line in aligned([*rows_of(plan.primary, found, plan.control.name)]):
             self.say(f"  {line}")
-        notes = [f"{arm} is not compared: {why}" for arm, why in found.not_compared.items()]
+        notes = [CLUSTERS]
+        notes += [f"{arm} is not compared: {why}" for arm, why in found.not_compared.items()]
         warned = dict.fromkeys(text for one in estimates(found) for text in one.warnings)
         for note in (*notes, *(f"warning: {text}" for text in warned)):
             self.say("")
@@ -74,12 +78,13 @@ def rows_of(
     value = found.value
     interval = f"{write_confidence(value.ips.confidence)} interval"
     yield ["Value of these shares", "estimate", interval]
-    for one in (value.ips, value.snips, value.doubly_robust):
+    values = {"IPS": value.ips, "SNIPS": value.snips, "doubly robust": value.doubly_robust}
+    for name, one in values.items():
         ends = f"{write_value(metric, one.lower)} to {write_value(metric, one.upper)}"
-        yield [f"  {one.method}", write_value(metric, one.difference), ends]
+        yield [f"  {name}", write_value(metric, one.difference), ends]
     yield ["Differences", "", ""]
-    named = [(value.gain.method, value.gain)]
-    named += [(f"{arm} less {control}, {one.method}", one) for arm, one in found.compared.items()]
-    for name, one in named:
+    differences = {"these shares less the shares as they were, doubly robust": value.gain}
+    differences |= {f"{arm} less {control}, AIPW": one for arm, one in found.compared.items()}
+    for name, one in differences.items():
         ends = write_interval(metric, one.lower, one.upper)
         yield [f"  {name}", write_difference(metric, one.difference), ends]
