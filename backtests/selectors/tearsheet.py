@@ -73,12 +73,12 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
         fill_costs=[ledgers.label_of_cost(kind) for kind in ledgers.kinds_of_fills(run)],
         trades=ledgers.latest_trades(run),
         clock=ledgers.clock_of(run),
-        opening=_opening(run),
+        opening=write_opening(run),
         charts=_charts(curves),
     )
 
 
-def _opening(run: Run) -> str:
+def write_opening(run: Run) -> str:
     """Return why a backtest's figures differ from those of the same parameters in a study.
 
     What a study holds in cash before its best can decide is among the caveats.
