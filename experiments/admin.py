@@ -22,6 +22,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from crowetrade_site.core import documents
@@ -98,6 +99,25 @@ REVISE_DIALOG: dict[str, Any] = {
     "form_class": ReviseForm,
     "form_submit_text": "Keep",
 }
+
+
+class StartForm(ReasonForm):
+    """Asks why, and where arms are the same files whether that is meant."""
+
+    allow_same_arms = forms.BooleanField(
+        label="These arms are the same on purpose: an A/A test",
+        required=False,
+        widget=UnfoldBooleanWidget(),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        row = selectors.list_experiments().filter(pk=self.object_id).first()
+        alike = selectors.arms_alike(row) if row is not None else []
+        if alike:
+            self.fields["allow_same_arms"].help_text = f"{selectors.told_alike(*alike[0])}."
+        else:
+            del self.fields["allow_same_arms"]
 
 
 class ConcludeForm(ReasonForm):
@@ -282,14 +302,25 @@ class ExperimentAdmin(ServiceAdmin):
         plan = form.cleaned_data["plan"]
         return self.page_of(self.serve(request, verb, "The draft is kept.", document=plan, **more))
 
-    @reasoned_action(
-        "Start", icon="play_arrow", title="Start this experiment",
-        text="Its plan is frozen and digested; models named by an alias are pinned to the version "
-        "that it means now.",
+    @dialog_action(
+        "Start", icon="play_arrow",
+        dialog={
+            "title": "Start this experiment",
+            "description": "Its plan is frozen and digested; models named by an alias are pinned "
+            "to the version that it means now.",
+            "form_class": StartForm, "form_submit_text": "Start",
+        },
     )  # fmt: skip
-    def start(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        """Freeze the plan and begin."""
-        return self._move(request, form, object_id, services.start_experiment, "It runs.")
+    def start(self, request: HttpRequest, form: StartForm, object_id: str) -> HttpResponse:
+        """Freeze the plan and begin; arms that are the same files have to be meant."""
+        is_meant = form.cleaned_data.get("allow_same_arms", False)
+        try:
+            return self._move(
+                request, form, object_id, services.start_experiment, "It runs.",
+                allow_same_arms=is_meant,
+            )  # fmt: skip
+        except services.SameArms as refusal:
+            raise refusal.by("name another version, or tick the box below") from None
 
     @reasoned_action(
         "Pause", icon="pause", title="Pause this experiment",

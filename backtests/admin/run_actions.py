@@ -1,5 +1,6 @@
 """What may be done about runs in the admin: each button calls a service."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -16,22 +17,29 @@ from crowetrade_site.core.dialogs import dialog_action
 from crowetrade_site.core.errors import DomainError
 
 
-def _keeping(
-    description: str, *, icon: str, title: str, text: str, is_kept: bool, done: str
-) -> Any:
-    """Return the action that keeps the files of a run, or leaves them to the policy again."""
+def _asking(
+    description: str, *, icon: str, title: str, text: str, verb: Callable[..., Run], done: str,
+    **fixed: Any,
+) -> Any:  # fmt: skip
+    """Return the action that asks why, calls a service on the run, and says what was done.
+
+    Parameters
+    ----------
+    verb : callable
+        The service.
+    done : str
+        What the page says afterwards.
+    **fixed
+        Further arguments of the service.
+    """
 
     @reasoned_action(description, icon=icon, title=title, text=text)
-    def keeping(
-        page: ServiceAdmin, request: HttpRequest, form: ReasonForm, object_id: str
+    def asking(
+        page: "RunActions", request: HttpRequest, form: ReasonForm, object_id: str
     ) -> HttpResponse:
-        run = page.serve(
-            request, services.keep_run, done, run_id=page.public_id(object_id), is_kept=is_kept,
-            reason=form.cleaned_data["reason"],
-        )  # fmt: skip
-        return page.page_of(run, object_id)
+        return page.called(request, verb, done, form, object_id, **fixed)
 
-    return keeping
+    return asking
 
 
 class RunActions(ServiceAdmin):
@@ -42,6 +50,17 @@ class RunActions(ServiceAdmin):
         "download_report", "cancel", "queue_again", "reproduce", "check_causality", "prioritize",
         "keep", "release",
     ]  # fmt: skip
+
+    def called(
+        self, request: HttpRequest, verb: Callable[..., Run], done: str, form: ReasonForm,
+        object_id: str, **more: Any,
+    ) -> HttpResponse:  # fmt: skip
+        """Call a service on the run of a page, with the reason that was given; show what came."""
+        run = self.serve(
+            request, verb, done, run_id=self.public_id(object_id),
+            reason=form.cleaned_data["reason"], **more,
+        )  # fmt: skip
+        return self.page_of(run, object_id)
 
     @dialog_action("Queue a run", icon="add", dialog=QUEUE_DIALOG)
     def queue(self, request: HttpRequest, form: SpecForm) -> HttpResponse:
@@ -67,76 +86,59 @@ class RunActions(ServiceAdmin):
         )  # fmt: skip
         return self.page_of(again, object_id)
 
-    @reasoned_action(
+    reproduce = _asking(
         "Reproduce",
         icon="difference",
         title="Compute this run once more, and compare every byte",
         text="What comes out other than it was recorded is told, with file, array and element, and "
         "counts as evidence as one that is identical does.",
+        verb=services.reproduce_run,
+        done="The reproduction is queued.",
     )
-    def reproduce(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        """Queue the reproduction."""
-        run = self.serve(
-            request, services.reproduce_run, "The reproduction is queued.",
-            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
-        )  # fmt: skip
-        return self.page_of(run, object_id)
 
-    @reasoned_action(
+    check_causality = _asking(
         "Check causality",
         icon="event_busy",
         title="Check whether this run looks ahead",
         text="A worker computes it 17 to 77 times, on other futures: what was decided before a cut "
         "must not change with the bars after it.",
+        verb=services.check_causality,
+        done="The check is queued.",
     )
-    def check_causality(
-        self, request: HttpRequest, form: ReasonForm, object_id: str
-    ) -> HttpResponse:
-        """Queue the check."""
-        run = self.serve(
-            request, services.check_causality, "The check is queued.",
-            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
-        )  # fmt: skip
-        return self.page_of(run, object_id)
 
-    @reasoned_action(
+    cancel = _asking(
         "Cancel",
         icon="stop_circle",
         title="Cancel this run",
         text="It stops at its next slice of work. Of a backtest nothing is kept; the trials of a "
         "study stay counted.",
+        verb=services.cancel_run,
+        done="The run is asked to stop.",
     )
-    def cancel(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        """Ask the run to stop."""
-        run = self.serve(
-            request, services.cancel_run, "The run is asked to stop.",
-            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
-        )  # fmt: skip
-        return self.page_of(run, object_id)
 
     @dialog_action("Prioritize", icon="low_priority", dialog=PRIORITY_DIALOG)
     def prioritize(self, request: HttpRequest, form: PriorityForm, object_id: str) -> HttpResponse:
         """Give a study another share of the workers."""
-        run = self.serve(
-            request, services.prioritize_run, "The run has another priority.",
-            run_id=self.public_id(object_id), reason=form.cleaned_data["reason"],
+        return self.called(
+            request, services.prioritize_run, "The run has another priority.", form, object_id,
             priority=Priority(form.cleaned_data["priority"]),
         )  # fmt: skip
-        return self.page_of(run, object_id)
 
-    keep = _keeping(
+    keep = _asking(
         "Keep",
         icon="keep",
         title="Keep the files of this run for ever",
         text="The retention policy passes it by.",
+        verb=services.keep_run,
         is_kept=True,
         done="The files are kept.",
     )
-    release = _keeping(
+    release = _asking(
         "Keep no longer",
         icon="keep_off",
         title="Leave the files of this run to the retention policy",
         text="They are removed once they are as old as it says.",
+        verb=services.keep_run,
         is_kept=False,
         done="The retention policy decides on the files.",
     )

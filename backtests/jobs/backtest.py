@@ -13,6 +13,7 @@ from backtests.engine.errors import EngineError
 from backtests.jobs import artifacts, caveats, ledger, stressing
 from backtests.jobs.lease import Lease
 from backtests.jobs.market import Market, benchmark_of, load_market
+from backtests.jobs.opening import opening_of
 from backtests.jobs.settings import setup_of
 from backtests.marketdata.errors import MarketDataError
 from backtests.models import Run
@@ -112,11 +113,13 @@ def outcome_of(
             result, metrics, values, before_each=lambda: lease.phase("recording")
         )
         lap("recording")
-    known = caveats.of_run(run, spec, market, composed, benchmark)
+    opened = opening_of(market, composed, result, periods_per_year(run))
+    known = caveats.of_run(run, spec, market, composed, benchmark, opened)
+    summary = artifacts.summarize(result, metrics, seconds, known)
     return {
         "result_digest": result.digest,
         "artifacts": stored,
-        "summary": artifacts.summarize(result, metrics, seconds, known) | under_stress,
+        "summary": summary | under_stress | {"opening": opened and opened.to_dict()},
     }
 
 

@@ -1,6 +1,7 @@
 """What a reader of a run must know, beside what the engine saw: data, spec, benchmark."""
 
 from backtests.jobs.market import Market
+from backtests.jobs.opening import Opening
 from backtests.marketdata.alignment import Aligned
 from backtests.marketdata.caveats import caveats_for, facts_for
 from backtests.models import Run
@@ -14,36 +15,44 @@ CARRIED_SHARE = 0.02
 
 
 def of_run(
-    run: Run, spec: RunSpec, market: Market, composed: TargetWeights, benchmark: Aligned | None
-) -> list[Caveat]:
+    run: Run, spec: RunSpec, market: Market, composed: TargetWeights, benchmark: Aligned | None,
+    opened: Opening | None,
+) -> list[Caveat]:  # fmt: skip
     """Return the caveats of a run's data, decisions, costs and benchmark, gravest first."""
     first, last = int(market.panel.ts[market.start]), int(market.panel.ts[-1])
     return [
         *caveats_for(run.dataset.report, market.panel.symbols, first, last),
         *facts_for(market.panel.manifest),
-        *_of_decisions(market, composed),
+        *_of_decisions(composed, opened),
         *_of_costs(spec, market),
         *_of_benchmark(spec, market, benchmark),
     ]
 
 
-def _of_decisions(market: Market, composed: TargetWeights) -> list[Caveat]:
-    if composed.first_decision is None:
+def _of_decisions(composed: TargetWeights, opened: Opening | None) -> list[Caveat]:
+    if opened is None:
         text = "The strategy never decided anything: no instrument ever had enough history."
         return [{"code": "never_decided", "text": text}]
     caveats = []
-    idle = composed.first_decision - market.start
-    if idle > 0:
-        caveats.append(
-            {
-                "code": "idle_start",
-                "text": f"The strategy held cash for the first {idle} bars, for want of history; "
-                "every figure counts them.",
-            }
-        )
+    if opened.n_bars_idle:
+        caveats.append({"code": "idle_start", "text": _of_idle_bars(opened)})
     if composed.left_out:
         caveats.append({"code": "left_out", "text": f"Never traded: {_names(composed.left_out)}."})
     return caveats
+
+
+def _of_idle_bars(opened: Opening) -> str:
+    said = (
+        f"The account opens on {opened.opened_at[:10]} and the strategy first decides on "
+        f"{opened.decided_at[:10]}: it held cash for the first {opened.n_bars_idle:,} bars, for "
+        "want of history; every figure counts them."
+    )
+    if opened.sharpe_from_decision is None:
+        return said
+    return (
+        f"{said} From that decision on the Sharpe ratio is {opened.sharpe_from_decision:.3f}: "
+        "compare this one with that of a backtest without start, which opens there."
+    )
 
 
 def _names(symbols: tuple[str, ...]) -> str:

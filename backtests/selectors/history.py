@@ -1,7 +1,7 @@
 """What happened to a run, read off the audit trail."""
 
 from backtests.models import Run
-from crowetrade_site.core.history import Happening, events_about, newest_about
+from crowetrade_site.core.history import Happening, events_about, kinds_of, newest_about
 from crowetrade_site.core.models import AuditEvent
 
 CANCELLING = ("backtests.run.cancel_requested", "backtests.run.cancelled")
@@ -9,7 +9,7 @@ CANCELLING = ("backtests.run.cancel_requested", "backtests.run.cancelled")
 
 def history_of(run: Run) -> list[Happening]:
     """Return the newest entries about a run."""
-    return newest_about(run, str(run))
+    return newest_about(run, str(run), words={"evidence": kinds_of})
 
 
 def find_cancellation(run: Run) -> AuditEvent | None:

@@ -17,6 +17,7 @@ from backtests.selectors.searches import Estimate
 from crowetrade_site.core import drawings, storage
 from crowetrade_site.core.drawings import Curve, Drawing
 from crowetrade_site.core.errors import InvalidInput
+from crowetrade_site.core.tables import aligned
 
 MOST_DECISIONS = 300_000_000  # repetitions × (periods × policies + horizon × challengers)
 _SECONDS_TO_BEGIN, _SECONDS_PER_DECISION = 1.0, 4e-7  # twice: resampled, and as it happened
@@ -450,9 +451,4 @@ def write_policies(shown: Replay) -> list[str]:
          f"{row['regret']} ± {row['regret_error']}", row["happened"])
         for row in shown.policies
     ]  # fmt: skip
-    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
-    return [
-        "  ".join([row[0].ljust(widths[0]),
-                   *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]  # fmt: skip
+    return aligned(rows)

@@ -1,8 +1,7 @@
 """Strategies side by side, as lines of text."""
 
-from collections.abc import Iterable, Sequence
-
 from backtests.selectors.comparisons import FIGURES, Comparison
+from crowetrade_site.core.tables import aligned
 
 SHOWN = {"Sharpe": "sharpe", "CAGR": "cagr", "max drawdown": "max_drawdown"}
 
@@ -26,7 +25,7 @@ def _figures(shown: Comparison) -> list[str]:
     }  # fmt: skip
     head = ["strategy", *SHOWN, *(["mean rank", "rank 1"] if ranks else [])]
     order = ranks or by_name
-    return _aligned([head, *([name, *by_name[name], *ranks.get(name, [])] for name in order)])
+    return aligned([head, *([name, *by_name[name], *ranks.get(name, [])] for name in order)])
 
 
 def _pairs(shown: Comparison) -> list[str]:
@@ -44,18 +43,4 @@ def _pairs(shown: Comparison) -> list[str]:
         ]
         for name, row in told
     ]  # fmt: skip
-    return _aligned([["pair", "Sharpe apart", "interval", "p", "Holm", "by the interval"], *rows])
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines: the first column flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [_line(row, widths) for row in table]
-
-
-def _line(row: Iterable[str], widths: Sequence[int]) -> str:
-    first, *others = (
-        cell.rjust(width) if at else cell.ljust(width)
-        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "  ".join([first, *others]).rstrip()
+    return aligned([["pair", "Sharpe apart", "interval", "p", "Holm", "by the interval"], *rows])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from backtests.lifecycle import RunStatus
+from backtests.lifecycle import RunKind, RunStatus
 from backtests.models import Run
 from backtests.selectors import figures, ledgers
 from backtests.selectors.claims import claim_of
@@ -40,6 +40,7 @@ class Tearsheet:
     fill_costs: list[str]
     trades: list[dict[str, Any]] | None
     clock: str
+    opening: str  # which bars before the account opened are in no figure; empty where none are
     charts: dict[str, Any]
 
 
@@ -72,7 +73,26 @@ def get_tearsheet(run: Run) -> Tearsheet | None:
         fill_costs=[ledgers.label_of_cost(kind) for kind in ledgers.kinds_of_fills(run)],
         trades=ledgers.latest_trades(run),
         clock=ledgers.clock_of(run),
+        opening=write_opening(run),
         charts=_charts(curves),
+    )
+
+
+def write_opening(run: Run) -> str:
+    """Return why a backtest's figures differ from those of the same parameters in a study.
+
+    What a study holds in cash before its best can decide is among the caveats.
+    """
+    kept = run.summary.get("opening")
+    if run.kind != RunKind.BACKTEST or not kept or run.spec.get("start") is not None:
+        return ""
+    if not kept["n_bars_before"]:
+        return ""
+    return (
+        f"The account opens on {kept['opened_at'][:10]}, when the strategy can first decide: the "
+        f"{kept['n_bars_before']:,} bars of data before are warm-up, and in no figure. The trials "
+        "of a study open together and hold cash through their warm-up, so that the same "
+        f"parameters have other figures there: with start: {kept['data_from'][:10]} they are alike."
     )
 
 

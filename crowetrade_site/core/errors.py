@@ -72,6 +72,26 @@ class StaleState(Conflict):
     slug, title = "stale-state", "Somebody else changed it first"
 
 
+class Unconfirmed(Conflict):
+    """It may be meant, and whoever asks has to say so.
+
+    Parameters
+    ----------
+    known : str
+        What speaks against it.
+    remedy : str
+        How it is said; each door has words of its own.
+    """
+
+    def __init__(self, known: str, remedy: str, **extensions: Any) -> None:
+        super().__init__(f"{known}; {remedy}.", **extensions)
+        self.known = known
+
+    def by(self, remedy: str) -> "Unconfirmed":
+        """Return the same refusal with the words of another door."""
+        return type(self)(self.known, remedy, **self.extensions)
+
+
 class Gone(DomainError):
     """It was there, and was removed on purpose."""
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,10 @@ _WHAT = {
 _SHORT = 12
 _LONGEST = 160
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+Words = Mapping[str, Callable[[Any], str]]
+_NO_WORDS: Words = {}
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,12 @@ def events_about(row: BaseModel) -> QuerySet[AuditEvent]:
 
 
 def newest_about(
-    row: BaseModel, subject: str, *, only: Collection[str] | None = None
-) -> list[Happening]:
+    row: BaseModel, subject: str, *, only: Collection[str] | None = None,
+    words: Words = _NO_WORDS,
+) -> list[Happening]:  # fmt: skip
     """Return the newest entries about a row; of their changes, those of the fields in `only`."""
     events = events_about(row).order_by("-at", "-id")[:MOST_EVENTS]
-    told = [happening_of(event, subject) for event in events]
+    told = [happening_of(event, subject, words) for event in events]
     if only is None:
         return told
     return [
@@ -66,31 +71,53 @@ def newest_about(
     ]
 
 
-def happening_of(event: AuditEvent, subject: str) -> Happening:
-    """Return one entry, with its subject as the caller calls it."""
+def happening_of(event: AuditEvent, subject: str, words: Words = _NO_WORDS) -> Happening:
+    """Return one entry, with its subject as the caller calls it.
+
+    Parameters
+    ----------
+    words : mapping of str to callable
+        How values of some fields are told; any other is written as it is kept.
+    """
     told = json.loads(event.canonical)
     noun, verb = event.verb.split(".")[-2:]
     what = _WHAT.get(verb, f"{noun} {verb.replace('_', ' ')}")
     return Happening(
         at=event.at, what=what, subject=subject, actor=event.actor,
         roles=", ".join(told["roles"]), reason=event.reason,
-        changes=list(_changes(told["before"], told["after"])),
+        changes=list(_changes(told["before"], told["after"], words)),
     )  # fmt: skip
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def kinds_of(pieces: Any) -> str:
+    """Return the kinds of several things, which the trail keeps with their digests."""
+    return ", ".join(str(piece["kind"]) for piece in pieces)
+
+
+def _changes(
+    before: Mapping[str, Any], after: Mapping[str, Any], words: Words
+) -> Iterator[tuple[str, str, str]]:
     """Yield what changed; a field that both sides have alike says what it is about."""
     for field in [*before, *(name for name in after if name not in before)]:
-        was, became = _text(before.get(field)), _text(after.get(field))
+        tell = words.get(field, _text)
+        was, became = (
+            "" if _is_nothing(side.get(field)) else tell(side[field]) for side in (before, after)
+        )
         if was or became:
             yield field.replace("_", " "), "" if was == became else was, became
 
 
+def _is_nothing(value: Any) -> bool:
+    return value is None or value in ("", [], {})
+
+
 def _text(value: Any) -> str:
     """Write a value so that it fits a cell; digests are told apart by their beginning."""
-    if value is None or value in ("", [], {}):
+    if _is_nothing(value):
         return ""
-    if isinstance(value, Mapping):
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, Mapping):
         text = ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
     elif isinstance(value, list):
         text = ", ".join(_text(inner) for inner in value)

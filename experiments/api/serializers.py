@@ -40,6 +40,15 @@ class StatedReason(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=LONGEST_REASON)
 
 
+class StartRequest(Reason):
+    """The start of an experiment."""
+
+    allow_same_arms = serializers.BooleanField(
+        default=False,
+        help_text="Start although arms are the same files: an A/A test. Refused otherwise.",
+    )
+
+
 class Conclusion(StatedReason):
     """An answer by a person."""
 
@@ -197,8 +206,8 @@ class ExperimentDetail(ExperimentRow):
     acknowledged = AlarmRow(many=True, help_text="Alarms that it was resumed despite.")
 
     notes = serializers.SerializerMethodField(
-        help_text="What is to be known before any analysis: what the ramp costs, and alarms taken "
-        "back. findings.notes has those of an analysis."
+        help_text="What is to be known before any analysis: arms that are the same files, what the "
+        "ramp costs, and alarms taken back. findings.notes has those of an analysis."
     )
 
     class Meta(ExperimentRow.Meta):

@@ -25,8 +25,13 @@ class MoveCommand(DomainCommand):
         else:
             parser.add_argument("--reason", default="")
 
+    def make_move(self, options: dict[str, Any], **asked: Any) -> Experiment:  # noqa: ARG002
+        """Call the service; a command with options of its own hands them on."""
+        return type(self).move(**asked)
+
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - as Django asks
-        experiment = type(self).move(
+        experiment = self.make_move(
+            options,
             experiment_id=selectors.find_experiment(options["experiment"]).public_id,
             actor=self.actor(options),
             reason=self.reason(options, is_demanded=self.needs_reason),

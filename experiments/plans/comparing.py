@@ -35,6 +35,7 @@ from experiments.plans.units import (
     is_repeated,
     why_no_interval,
 )
+from experiments.plans.verdicts import nothing_yet
 from experiments.statistics.bayesian import normal_effect
 from experiments.statistics.clusters import UnitTable
 from experiments.statistics.dependent import mean_of_series
@@ -126,8 +127,17 @@ def _by_sums(
 def _method_of(plan: ExperimentPlan, metric: MetricSpec) -> str:
     if metric.kind == "quantile":
         return "one look"
-    is_rare = metric.role == "guardrail" and plan.analysis.method in RARE
-    return "planned_sequence" if is_rare else plan.analysis.method
+    return "planned_sequence" if _is_watched(plan, metric) else plan.analysis.method
+
+
+def _is_watched(plan: ExperimentPlan, metric: MetricSpec) -> bool:
+    """Say whether a metric is looked at all the time, though the plan's method looks rarely."""
+    return metric.role == "guardrail" and plan.analysis.method in RARE
+
+
+def _first_look(plan: ExperimentPlan, metric: MetricSpec) -> int:
+    """Return the periods after which a metric has its first interval."""
+    return plan.analysis.start if _is_watched(plan, metric) else plan.analysis.first_look
 
 
 def in_time(plan: ExperimentPlan, table: PeriodTable, watermark: int | None) -> PeriodTable:
@@ -163,10 +173,12 @@ def _of_one_series(
     """Return a comparison by one series of differences, the periods of which count alike."""
     periods, differences = found.by_period()
     if differences.size and bool(np.all(differences == differences[0])):
+        n, first = differences.size, _first_look(plan, metric)
+        alike = "The differences do not vary: there is no interval."
         return Comparison(
             plan.ordered_arms[arm].name, plan.control.name, confidence,
             estimate=float(differences[0]),
-            because="The differences do not vary: there is no interval.",
+            because=nothing_yet(n, first) if n < first else alike,
         )  # fmt: skip
     plain = intervals_of(
         plan.analysis, differences, confidence, bound=bound,
@@ -264,7 +276,7 @@ def _told(
     at = int(np.flatnonzero(fits)[-1]) if fits.any() else None
     told = list(seen.warnings)
     if at is None:
-        told.insert(0, lacks or _too_early(plan, n))
+        told.insert(0, lacks or nothing_yet(n, _first_look(plan, metric)))
     elif known[at + 1 :].any():
         told.insert(
             0, "No one difference fits all looks: it changed while the experiment ran; shown is "
@@ -282,11 +294,6 @@ def _told(
         p_value=None if metric.margin is not None else p_value_of(plain),
         is_futile=metric.role == "primary" and bool(futile_looks(plan.analysis, plain)[-1:].any()),
     )  # fmt: skip
-
-
-def _too_early(plan: ExperimentPlan, n: int) -> str:
-    first = plan.analysis.first_look
-    return f"{n:,} periods so far; the first interval comes after {first:,}."
 
 
 def _effect_of(differences: FloatArray) -> tuple[float, float] | None:

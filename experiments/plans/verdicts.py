@@ -76,5 +76,10 @@ class Decision:
 
 
 def nothing_yet(n_periods: int, first_look: int) -> str:
-    """Return what is said until there is an interval."""
-    return f"Nothing to compare yet: {n_periods:,} of {first_look:,} periods until the first look."
+    """Return what is said until there is an interval: how far it is, whoever asks."""
+    if n_periods >= first_look:
+        return f"No interval yet, after {n_periods:,} compared periods."
+    return (
+        f"No interval yet: {n_periods:,} of the {first_look:,} periods that the first one takes "
+        "have been compared."
+    )

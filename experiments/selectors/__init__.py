@@ -3,7 +3,12 @@
 from experiments.selectors.board import Board, get_board, history_of, write_differences
 from experiments.selectors.comparing import CellsUnknown, SumDiffers, compare_unit_sums
 from experiments.selectors.concluded import list_past_effects
-from experiments.selectors.detecting import Detectability, detectability, what_it_shows
+from experiments.selectors.detecting import (
+    Detectability,
+    detectability,
+    what_it_shows,
+    when_first_interval,
+)
 from experiments.selectors.policies import NoPolicyValue, PolicyEvaluation, evaluate_policy
 from experiments.selectors.records import (
     acknowledged,
@@ -21,6 +26,7 @@ from experiments.selectors.records import (
     plan_of,
 )
 from experiments.selectors.report import render_report
+from experiments.selectors.sameness import arms_alike, told_alike
 from experiments.selectors.statistics import (
     exposed_by_allocation,
     newest_periods,
@@ -39,6 +45,7 @@ __all__ = [
     "SumDiffers",
     "acknowledged",
     "allocations_in_force",
+    "arms_alike",
     "compare_unit_sums",
     "detectability",
     "evaluate_policy",
@@ -62,7 +69,9 @@ __all__ = [
     "render_report",
     "sketches",
     "tallies",
+    "told_alike",
     "unit_table",
     "what_it_shows",
+    "when_first_interval",
     "write_differences",
 ]

@@ -24,11 +24,11 @@ from experiments.plans.wording import (
 from experiments.selectors import drawings
 from experiments.selectors.cards import MetricCard, card_of
 from experiments.selectors.contexts import ContextRow, context_rows
-from experiments.selectors.detecting import what_it_shows
+from experiments.selectors.detecting import what_it_shows, when_first_interval
 from experiments.selectors.records import list_allocations, plan_notes, plan_of
 from experiments.selectors.statistics import tallies
 
-TOLD_CHANGES = {"shares", "context", "verdict", "winner", "status", "acknowledged"}
+TOLD_CHANGES = {"shares", "context", "verdict", "winner", "status", "acknowledged", "same arms"}
 ANSWERS = {
     Verdict.WINNER: "A winner",
     Verdict.NO_DIFFERENCE: "No difference",
@@ -112,7 +112,7 @@ def get_board(experiment: Experiment) -> Board:
     primary = by_name.get(plan.primary.name, {"comparisons": [], "arms": []})
     n_periods = int(found.get("n_periods", 0))
     horizon = plan.analysis.horizon_periods
-    headline, reason = _headline(experiment, plan, decision)
+    headline, reason = _headline(experiment, plan, decision, found)
     mismatch, is_mismatch = _mismatch(found.get("mismatch"))
     moved = drawings.draw_allocations(plan, shares, _until(experiment))
     return Board(
@@ -180,40 +180,46 @@ def write_differences(experiment: Experiment, analysis: Analysis | None) -> list
     comparisons = {one["name"]: one["comparisons"] for one in findings.get("metrics", [])}
     ordered = [*plan.primaries, *(one for one in plan.metrics if one.role != "primary")]
     lines = [
-        _difference(plan, metric, one, role="" if metric.role == "primary" else metric.role)
-        + _state(metric, states.get((metric.name, one["arm"]), ""))
+        _with_state(
+            _difference(plan, metric, one, decision),
+            metric,
+            states.get((metric.name, one["arm"]), ""),
+        )
         for metric in ordered
         for one in comparisons.get(metric.name, [])
     ]
     return lines + [
-        f"explored, {found['context']}: {_difference(plan, plan.primary, one)}"
+        f"explored, {found['context']}: {_difference(plan, plan.primary, one, decision)}"
         for found in findings.get("contexts", [])
         for one in found["comparisons"]
     ]
 
 
 def _difference(
-    plan: ExperimentPlan, metric: MetricSpec, one: Mapping[str, Any], role: str = ""
-) -> str:
-    """Return a challenger less the control in a line."""
+    plan: ExperimentPlan, metric: MetricSpec, one: Mapping[str, Any],
+    decision: Mapping[str, Any],
+) -> str:  # fmt: skip
+    """Return a challenger less the control in a line, without what the decision says."""
+    role = "" if metric.role == "primary" else metric.role
     about = f"{one['arm']} less {plan.control.name}, {f'{role} {metric.name}'.strip()}: "
     estimate = write_difference(metric, one["estimate"])
     is_withheld, because = one.get("is_withheld", False), one["because"]
     if one["lower"] is None or one["upper"] is None:
         lacks = "no interval" if is_withheld else "no interval yet"
-        return (
-            f"{about}{estimate}, {lacks}: {because}" if because else f"{about}{estimate}, {lacks}"
-        )
+        why = because.removeprefix("No interval yet: ")
+        is_said = not because or because in decision.get("reason", "")
+        return f"{about}{estimate}, {lacks}" if is_said else f"{about}{estimate}, {lacks}: {why}"
     interval = write_interval(metric, one["lower"], one["upper"])
     why = f"; nothing is concluded: {because}" if is_withheld else ""
     return f"{about}{estimate}, {write_confidence(one['confidence'])} interval {interval}{why}"
 
 
-def _state(metric: MetricSpec, status: str) -> str:
-    """Return where a guardrail stands, and how much worse is tolerated; empty of other metrics."""
+def _with_state(line: str, metric: MetricSpec, status: str) -> str:
+    """Return a line, of a guardrail with where it stands and how much worse is tolerated."""
     if metric.role != "guardrail":
-        return ""
-    return f"; {status or 'open'}, worse by {write_difference(metric, metric.margin)} is tolerated"
+        return line
+    tolerated = f"worse by {write_difference(metric, metric.margin)} is tolerated"
+    return f"{line.removesuffix('.')}; {status or 'open'}, {tolerated}"
 
 
 def _progress(n_periods: int, plan: ExperimentPlan) -> str:
@@ -227,8 +233,9 @@ def _progress(n_periods: int, plan: ExperimentPlan) -> str:
 
 
 def _headline(
-    experiment: Experiment, plan: ExperimentPlan, decision: Mapping[str, Any]
-) -> tuple[str, str]:
+    experiment: Experiment, plan: ExperimentPlan, decision: Mapping[str, Any],
+    findings: Mapping[str, Any],
+) -> tuple[str, str]:  # fmt: skip
     status = ExperimentStatus(experiment.status)
     if experiment.verdict:
         won = f": {experiment.winner}" if experiment.winner else ""
@@ -242,7 +249,8 @@ def _headline(
     unseen = nothing_yet(0, plan.analysis.first_look)
     if experiment.analysis_problem:
         unseen = "It cannot be analyzed; why is said below."
-    return "Running", str(decision.get("reason", unseen))
+    comes = when_first_interval(experiment, plan, findings)
+    return "Running", f"{decision.get('reason', unseen)} {comes}".strip()
 
 
 def _arms(

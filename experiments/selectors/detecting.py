@@ -1,7 +1,12 @@
 """What the planned time can show: told before an experiment starts, and ever after."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
+from experiments.lifecycle import ExperimentStatus
+from experiments.models import Experiment
 from experiments.plans import ExperimentPlan, duration
 from experiments.plans.families import confidence_of
 from experiments.plans.sizing import size_of
@@ -73,3 +78,23 @@ def what_it_shows(plan: ExperimentPlan) -> str:
     """Return in words what the planned time can show; empty where nothing can be said."""
     parts = (size_of(plan), detectability(plan))
     return " ".join(part.sentence for part in parts if part is not None)
+
+
+def when_first_interval(
+    experiment: Experiment, plan: ExperimentPlan, findings: Mapping[str, Any]
+) -> str:
+    """Return in words when the first interval comes at the earliest.
+
+    Empty of what does not run or cannot be analyzed, and once as many periods were compared as the
+    method takes.
+    """
+    left = plan.analysis.first_look - int(findings.get("n_periods", 0))
+    if experiment.status != ExperimentStatus.RUNNING or experiment.analysis_problem:
+        return ""
+    if experiment.started_at is None or left <= 0:
+        return ""
+    seconds = int(duration(plan.period).total_seconds())
+    watermark = findings.get("watermark")
+    known = experiment.started_at.timestamp() if watermark is None else watermark // 10**9
+    at = datetime.fromtimestamp((int(known) // seconds + left) * seconds, tz=UTC)
+    return f"It comes at {at:%Y-%m-%d %H:%M} UTC at the earliest."

@@ -14,6 +14,7 @@ from experiments.plans.prior_notes import prior_notes
 from experiments.plans.ramps import ramp_note
 from experiments.plans.verdicts import nothing_yet
 from experiments.querysets import ExperimentQuerySet
+from experiments.selectors.sameness import alike_notes
 
 MOST_COMPARED = 1_000  # names, the newest, with one that is unknown
 N_KEPT = 20  # newest analyses, beside the last before each change of verdict and of each day
@@ -85,9 +86,11 @@ def acknowledged(experiment: Experiment) -> list[Alarm]:
 def plan_notes(experiment: Experiment, plan: ExperimentPlan) -> list[str]:
     """Return what is to be known before any analysis.
 
-    Alarms that were taken back, what the ramp costs, on what a prior rests.
+    Arms that are the same bytes, alarms that were taken back, what the ramp costs, on what a prior
+    rests.
     """
-    notes = [written(plan, one) for one in acknowledged(experiment)]
+    notes = alike_notes(experiment)
+    notes += [written(plan, one) for one in acknowledged(experiment)]
     notes += filter(None, [ramp_note(plan, experiment.started_at)])
     return notes + prior_notes(plan)
 

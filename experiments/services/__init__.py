@@ -4,6 +4,7 @@ from experiments.services.allocations import reallocate
 from experiments.services.catalog import create_experiment, parse_plan, revise_experiment
 from experiments.services.exporting import Export, export_rows
 from experiments.services.life import (
+    SameArms,
     archive_experiment,
     conclude_experiment,
     pause_experiment,
@@ -15,6 +16,7 @@ from experiments.services.steps import may_run
 
 __all__ = [
     "Export",
+    "SameArms",
     "archive_experiment",
     "conclude_experiment",
     "create_experiment",

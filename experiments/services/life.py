@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from crowetrade_site.core import canonical
-from crowetrade_site.core.errors import Conflict, IllegalTransition, InvalidInput
+from crowetrade_site.core.errors import Conflict, IllegalTransition, InvalidInput, Unconfirmed
 from experiments import selectors, tasks
 from experiments.jobs.steps import allocate, move
 from experiments.lifecycle import EXPERIMENTS, ExperimentStatus
@@ -21,14 +21,21 @@ from experiments.services.steps import require_may_run
 from registry import selectors as registry
 
 
+class SameArms(Unconfirmed):
+    """Arms of an experiment are the same bytes."""
+
+
 @transaction.atomic(durable=True)
 def start_experiment(
-    *, experiment_id: UUID, actor: User, at: datetime, reason: str = ""
-) -> Experiment:
+    *, experiment_id: UUID, actor: User, at: datetime, reason: str = "",
+    allow_same_arms: bool = False,
+) -> Experiment:  # fmt: skip
     """Freeze the plan, pin what its arms are, and begin.
 
     Aliases of models are resolved to versions here, once: what `@champion` means next week is
-    another model, and another experiment. So are priors from what is concluded by now.
+    another model, and another experiment. So are priors from what is concluded by now. Arms that
+    turn out to be the same bytes are what a mistyped number or an alias that was moved makes: they
+    start where that is said to be meant.
 
     Raises
     ------
@@ -39,6 +46,8 @@ def start_experiment(
     Conflict
         A model's version may not be used, its layer has no room left, or too few experiments are
         concluded for the prior that it asks for (409).
+    SameArms
+        Arms are the same bytes, and nobody has said that it is meant (409).
     """
     experiment = selectors.lock_experiment(experiment_id)  # its plan is not revised meanwhile
     require_may_run(experiment, actor)
@@ -53,11 +62,12 @@ def start_experiment(
     frozen = _pin_arms(experiment, plan)
     if priors:
         frozen["analysis"]["prior"]["pinned"] = [one.model_dump(mode="json") for one in priors]
+    alike = _require_meant(experiment, is_meant=allow_same_arms)
     changes = {"plan": frozen, "plan_digest": canonical.digest(frozen), "started_at": at}
     changes |= take_ranges(experiment, plan)
     move(
         experiment, ExperimentStatus.RUNNING, actor=actor, at=at, reason=reason, verb="started",
-        changes=changes, plan_digest=changes["plan_digest"], **told_of(priors),
+        changes=changes, plan_digest=changes["plan_digest"], **told_of(priors), **alike,
     )  # fmt: skip
     first: dict[str, Allocation] = {}
     for context in plan.contexts:
@@ -172,6 +182,17 @@ def archive_experiment(
 def _require_reason(reason: str, verb: str) -> None:
     if not reason.strip():
         raise InvalidInput(f"To {verb} an experiment needs a reason.")
+
+
+def _require_meant(experiment: Experiment, *, is_meant: bool) -> dict[str, list[str]]:
+    """Return which arms are the same, for the trail, if there are any and it is meant."""
+    alike = selectors.arms_alike(experiment)
+    if alike and not is_meant:
+        raise SameArms(
+            selectors.told_alike(*alike[0]),
+            "name another version, or say allow_same_arms to start an A/A test",
+        )
+    return {"same_arms": [" and ".join(names) for _, names in alike]} if alike else {}
 
 
 def _pin_arms(experiment: Experiment, plan: ExperimentPlan) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from registry import selectors
 from registry.admin.base import MAIN_FIGURES
 from registry.lifecycle import EvidenceStatus, Stage
 from registry.models import Evidence, ModelVersion
+from registry.rules.policies import GateKind
 from registry.selectors import Pair
 
 MOST_SUGGESTED = 50
@@ -20,6 +21,8 @@ TITLES = {
     "framework": "Framework", "signature": "Signature", "tags": "Tags",
 }  # fmt: skip
 SHORT = 12
+CHECKS = frozenset({GateKind.CAUSALITY, GateKind.DATA_QUALITY, GateKind.REPRODUCTION})
+NAMES = frozenset({"of", "topic"})  # say what was looked at, and are no figures
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,15 @@ def _evidence(one: ModelVersion, other: ModelVersion) -> list[Pair]:
     for piece in pieces.only("version_id", "kind", "figures"):
         sides[piece.version_id] |= {
             f"{piece.kind}: {name}": value
-            for name, value in piece.figures.items() if name in MAIN_FIGURES
+            for name, value in piece.figures.items() if _is_compared(piece.kind, name)
         }  # fmt: skip
     names = sorted({*sides[one.pk], *sides[other.pk]})
     return [Pair(name, sides[one.pk].get(name), sides[other.pk].get(name)) for name in names]
+
+
+def _is_compared(kind: str, figure: str) -> bool:
+    """Say whether a figure is shown: of checks all, which are few, of accounts the main ones."""
+    return figure in MAIN_FIGURES or (kind in CHECKS and figure not in NAMES)
 
 
 def _row(pair: Pair, *, is_file: bool) -> Row:

@@ -3,16 +3,19 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import action
 
 from crowetrade_site.core.admin import ReasonForm
 from registry import selectors, services
 from registry.admin.base import RegistryAdmin, dialog_action
 from registry.admin.comparing import comparison
+from registry.admin.files import download
 from registry.admin.forms import (
     AttestForm,
     DescriptionForm,
@@ -25,6 +28,32 @@ from registry.models import ModelVersion
 
 class DescribedVersions(RegistryAdmin):
     """The page of a version, as far as it changes nothing of where the version is."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the addresses of a version's files, and of what asks whether a worker is done."""
+        view = self.admin_site.admin_view
+        file, live = "<int:object_id>/file/", "<int:object_id>/live/"
+        return [
+            path(file, view(self.download), name="registry_modelversion_file"),
+            path(live, view(self.live), name="registry_modelversion_live"),
+            *super().get_urls(),
+        ]
+
+    def download(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Hand out a file to whoever may see the version."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return download(request, object_id)
+
+    def live(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Return what waits as it stands; once a worker has done it, have the page load anew."""
+        if not self.has_view_permission(request):
+            return HttpResponse(status=403)
+        row = ModelVersion.objects.filter(pk=object_id).first()
+        conversions = selectors.list_conversions().filter(version=object_id)
+        if row is None or not selectors.waits_for_worker(row, conversions):
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return HttpResponse(render_to_string("registry/admin/live.html", {"version": row}))
 
     def called(
         self, request: HttpRequest, verb: Any, done: str, object_id: str, **arguments: Any

@@ -114,6 +114,7 @@ class RegisteredModelAdmin(RegistryAdmin):
         newest = list(versions.order_by("-number")[:MOST_VERSIONS])
         return {
             "model": row,
+            "warnings": selectors.card_warnings(row),
             "missing": [name for name in selectors.CARD if not getattr(row, name)],
             "versions": newest,
             "n_more": max(0, row.n_numbers - len(newest)) if len(newest) == MOST_VERSIONS else 0,
@@ -202,11 +203,16 @@ class RegisteredModelAdmin(RegistryAdmin):
     ) -> HttpResponse:
         """Register the files, which the form has stored."""
         model = self.get_object(request, object_id)
-        version = self.serve(
-            request, services.register_version, "{} is registered; a worker looks at its files.",
-            name=model.name if model else "", source=form.cleaned_data["source"], card=form.card,
-            allow_duplicate=form.cleaned_data["allow_duplicate"],
-        )  # fmt: skip
+        try:
+            version = self.serve(
+                request, services.register_version,
+                "{} is registered; a worker looks at its files.",
+                name=model.name if model else "", source=form.cleaned_data["source"],
+                card=form.card, allow_duplicate=form.cleaned_data["allow_duplicate"],
+            )  # fmt: skip
+        except services.SameFiles as refusal:
+            box = form.fields["allow_duplicate"].label
+            raise refusal.by(f"tick “{box}” below if it is meant") from None
         page = reverse("admin:registry_modelversion_change", args=[version.pk])
         return HttpResponse(headers={"HX-Redirect": page})
 

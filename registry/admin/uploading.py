@@ -73,6 +73,8 @@ class VersionForm(BaseDialogForm):
         model = RegisteredModel.objects.filter(pk=self.object_id).first()
         if files and model is not None:
             self._store(files, model)
+        if str(self.cleaned_data["source"]).startswith(f"{FOLDER}/"):  # at every refusal
+            self["source"].help_text = "Your files are kept here: they are not chosen again."
         return cleaned
 
     def _store(self, files: Sequence[UploadedFile], model: RegisteredModel) -> None:
@@ -85,7 +87,6 @@ class VersionForm(BaseDialogForm):
             self.add_error("files", refusal.detail)
             return
         self.cleaned_data["source"] = source
-        self["source"].help_text = "Your files are kept here: they are not chosen again."
         sent = self.request.POST.copy()
         sent["source"] = source
         self.data = sent

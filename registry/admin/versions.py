@@ -7,11 +7,9 @@ from uuid import uuid4
 
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
-from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -34,7 +32,7 @@ from registry.admin.base import (
     with_pieces,
 )
 from registry.admin.describing import DescribedVersions
-from registry.admin.files import download, files_of
+from registry.admin.files import files_of
 from registry.admin.forms import PromotionForm, RowsForm, WaiverForm
 from registry.lifecycle import RULES, ConversionTarget, Stage, VersionStatus
 from registry.models import Conversion, Evidence, ModelVersion, RegisteredModel, Waiver
@@ -161,18 +159,6 @@ class ModelVersionAdmin(DescribedVersions):
             )
         )
 
-    def get_urls(self) -> list[URLPattern]:
-        """Add the address of a version's files."""
-        view = self.admin_site.admin_view(self.download)
-        own = path("<int:object_id>/file/", view, name="registry_modelversion_file")
-        return [own, *super().get_urls()]
-
-    def download(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
-        """Hand out a file to whoever may see the version."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        return download(request, object_id)
-
     def find(
         self,
         request: HttpRequest,  # noqa: ARG002
@@ -196,8 +182,10 @@ class ModelVersionAdmin(DescribedVersions):
         requests = selectors.list_requests().filter(version=row).order_by("-id")
         pieces = selectors.list_evidence().filter(version=row).order_by("-produced_at", "-id")
         evidence = with_pages(pieces[:MOST_EVIDENCE])
+        conversions = _conversions(row)
         return {
             "version": row,
+            "waits": selectors.waits_for_worker(row, [one for one, _ in conversions]),
             "files": files_of(request, row),
             "next": _gates(row, evidence),
             "may_attest": "attest" in self.offered(row, person(request)),
@@ -205,7 +193,7 @@ class ModelVersionAdmin(DescribedVersions):
             "waiver": _waiver(row),
             "evidence": evidence,
             "requests": list(requests[:20]),
-            "conversions": _conversions(row),
+            "conversions": conversions,
             "signatures": list(row.signatures.select_related("attached_by")),
             "lineage": _lineage(row),
             "history": selectors.history_of(row.registered_model, row),

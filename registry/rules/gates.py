@@ -172,16 +172,29 @@ def _with_earlier(result: GateResult, gate: Gate, history: History) -> GateResul
     told = []
     for name in (*gate.minimum, *gate.maximum):
         values = [v for p in before if (v := number_of(p.figures.get(name))) is not None]
-        words = ", ".join(f"{value:.6g}" for value in values)
-        if older is not None and name in older.extremes:
-            least, most = older.extremes[name]
-            words += f" and {older.n} older, {least:.6g} to {most:.6g}"
-        if words:
+        if words := _earlier_in_words(name, values, older):
             told.append(f"{name} {words}")
     if not told:
         return result
-    reason = f"{result.reason}; measured before, and superseded: {'; '.join(told)}"
+    n = len(before) + (older.n if older else 0)
+    times = {1: "once", 2: "twice"}.get(n, f"{n:,} times")
+    reason = f"{result.reason}; measured {times} before, superseded since: {'; '.join(told)}"
     return replace(result, reason=reason)
+
+
+def _earlier_in_words(name: str, values: Sequence[float], older: Older | None) -> str:
+    """Return what a figure was before, in the order of time; empty where nobody knows."""
+    extremes = older.extremes.get(name) if older else None
+    seen = {f"{value:.6g}" for value in (*values, *(extremes or ()))}
+    if len(seen) == 1 and (len(values) > 1 or extremes):
+        return f"{seen.pop()} each time"
+    *more, last = [f"{value:.6g}" for value in values] or [""]
+    words = " and ".join(filter(None, [", ".join(more), last]))
+    if older is None or extremes is None:
+        return words
+    least, most = extremes
+    aged = f"{older.n:,} older ones from {least:.6g} to {most:.6g}"
+    return f"{words}, and {aged}" if words else aged
 
 
 def _judge(

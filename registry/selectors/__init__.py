@@ -7,6 +7,7 @@ from registry.selectors.conversions import (
     get_conversion,
     list_conversions,
     may_become,
+    waits_for_worker,
 )
 from registry.selectors.events import Event, list_events
 from registry.selectors.files import (
@@ -30,6 +31,7 @@ from registry.selectors.judging import (
     standing_against,
 )
 from registry.selectors.loading import RegisteredPredictor, load, resolve
+from registry.selectors.people import card_warnings
 from registry.selectors.production import Stay, list_stays
 from registry.selectors.records import (
     CARD,
@@ -89,6 +91,7 @@ __all__ = [
     "archived_among",
     "authors_of",
     "authors_of_each",
+    "card_warnings",
     "compare_versions",
     "count_production_versions",
     "deciding_roles",
@@ -145,6 +148,7 @@ __all__ = [
     "trusted_no_more",
     "trusted_types_of",
     "waiting_for",
+    "waits_for_worker",
     "warning_of_topic",
     "warnings_of_policy",
 ]

@@ -1,5 +1,6 @@
 """Conversions of models to other formats."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -7,7 +8,7 @@ from django.db.models import QuerySet
 from crowetrade_site.core.errors import NotFound
 from registry.artifacts.contents import Format
 from registry.artifacts.convert import SOURCES
-from registry.lifecycle import ConversionTarget, MissingValues, VersionStatus
+from registry.lifecycle import ConversionStatus, ConversionTarget, MissingValues, VersionStatus
 from registry.models import Conversion, ModelVersion
 
 
@@ -16,6 +17,12 @@ def list_conversions() -> QuerySet[Conversion]:
     return Conversion.objects.select_related(
         "version__registered_model", "result__registered_model", "requested_by"
     )
+
+
+def waits_for_worker(version: ModelVersion, conversions: Iterable[Conversion]) -> bool:
+    """Say whether a worker has yet to look at a version's files, or to convert them."""
+    is_pending = version.status == VersionStatus.PENDING
+    return is_pending or any(one.status == ConversionStatus.QUEUED for one in conversions)
 
 
 def may_become(version: ModelVersion, target: ConversionTarget) -> bool:

@@ -44,6 +44,7 @@ from registry.services.uploads import (
     store_file,
 )
 from registry.services.versions import (
+    SameFiles,
     delete_version,
     grant_waiver,
     hold_version,
@@ -56,6 +57,7 @@ from registry.services.versions import (
 
 __all__ = [
     "Measured",
+    "SameFiles",
     "abandon_upload",
     "approve_promotion",
     "approve_type",

@@ -10,7 +10,14 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from crowetrade_site.core import audit, canonical, idempotency, roles
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, translating
+from crowetrade_site.core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unconfirmed,
+    translating,
+)
 from registry import jobs, selectors, tasks
 from registry.artifacts.errors import ArtifactError
 from registry.artifacts.manifest import FileEntry, Manifest
@@ -297,6 +304,10 @@ def revoke_waiver(
     return waiver
 
 
+class SameFiles(Unconfirmed):
+    """A version of the model has these files already."""
+
+
 def _require_new(model: RegisteredModel, manifest: Manifest, allow_duplicate: bool) -> None:
     RegisteredModel.objects.select_for_update(no_key=True).get(pk=model.pk)
     same = (
@@ -308,8 +319,9 @@ def _require_new(model: RegisteredModel, manifest: Manifest, allow_duplicate: bo
     if same is not None and not allow_duplicate:
         twin = selectors.manifest_of(same).content_digest == manifest.content_digest
         names = "exactly these files" if twin else "the same bytes under other names"
-        raise Conflict(
-            f"{same} has {names}; say allow_duplicate to register them once more.",
+        raise SameFiles(
+            f"{same} has {names}",
+            "say allow_duplicate to register them once more",
             duplicate_of={"id": str(same.public_id), "number": same.number},
         )
 

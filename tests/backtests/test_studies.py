@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from backtests import jobs, services
+from backtests import jobs, search, services
 from backtests.jobs import evaluation
 from backtests.lifecycle import RunStatus
 from backtests.models import Run
+from backtests.runspec.study import as_backtest
+from backtests.selectors.tearsheet import get_tearsheet
 from backtests.validation import expected_maximum_sharpe
 from crowetrade_site.core import storage
 from crowetrade_site.core.errors import Conflict, InvalidInput, TooMuch
@@ -50,6 +52,29 @@ class TestSweep:
         for name in ("total_return", "sharpe", "max_drawdown", "turnover", "n_trades"):
             assert rows[name][at].as_py() == alone.summary["metrics"][name]["value"], name
         assert rows["final_equity"][at].as_py() == alone.summary["final_equity"]
+
+    def test_says_by_which_bars_a_backtest_of_the_best_differs(self, data, owner):
+        study = work(sweep(owner))
+        best = search.apply(
+            as_backtest(study.spec), study.summary["study"]["leaders"][0]["parameters"]
+        )
+        later = work(queued(owner, strategy=best["strategy"]))
+        opened, first = later.summary["opening"], study.summary["opening"]["data_from"][:10]
+        alike = work(queued(owner, strategy=best["strategy"], start=first))
+
+        sharpe = {run: run.summary["metrics"]["sharpe"]["value"] for run in (study, later, alike)}
+        kept = study.summary["opening"]
+        assert (kept["n_bars_before"], opened["n_bars_idle"]) == (0, 0)
+        assert kept["n_bars_idle"] == opened["n_bars_before"] > 0
+        assert kept["decided_at"] == opened["decided_at"] == opened["opened_at"]
+        assert kept["sharpe_from_decision"] == pytest.approx(sharpe[later], rel=1e-9)
+        assert sharpe[study] == sharpe[alike] != sharpe[later]
+        (idle,) = (one for one in study.summary["caveats"] if one["code"] == "idle_start")
+        assert f"From that decision on the Sharpe ratio is {sharpe[later]:.3f}" in idle["text"]
+        said = get_tearsheet(later).opening
+        assert f"the {opened['n_bars_before']} bars of data before are warm-up" in said
+        assert f"with start: {first} they are alike" in said
+        assert get_tearsheet(alike).opening == get_tearsheet(study).opening == ""
 
     def test_shows_the_best_trial_as_a_backtest_and_says_of_how_many(self, data, owner):
         run = work(sweep(owner))

@@ -1,5 +1,7 @@
 """Experiments in the admin: who sees what, what is offered, and what each button does."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from django.test import Client
@@ -11,7 +13,7 @@ from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment, Tally
 from experiments.selectors import get_board
 from tests.factories.accounts import account
-from tests.factories.experiments import AT, add_sums, draft, returns, running
+from tests.factories.experiments import AT, add_sums, alike, draft, returns, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PLAN = """
@@ -93,16 +95,18 @@ class TestPages:
 
         whole = browser.get(page(made)).content.decode()
 
-        assert "challenger: 8 periods so far; the first interval comes after 40." in whole
+        said = "No interval yet: 8 of the 40 periods that the first one takes have been compared."
+        assert f"challenger: {said}" in whole
         assert "difference from champion" not in whole
-        assert "Nothing to compare yet: 8 of 40 periods until the first look." in whole
+        day = AT + timedelta(days=40)
+        assert f"{said} It comes at {day:%Y-%m-%d} 00:00 UTC at the earliest." in whole
         assert "plausibility" not in whole
         assert "ct-figure" not in whole  # an estimate alone would be read as an answer
 
     def test_say_so_before_anything_was_analyzed(self, owner, browser):
         whole = browser.get(page(running(owner))).content.decode()
 
-        assert "Nothing to compare yet: 0 of 40 periods until the first look." in whole
+        assert "No interval yet: 0 of the 40 periods that the first one takes" in whole
 
     def test_say_what_is_counted(self, owner, browser):
         made = running(owner, design="assigned")
@@ -196,7 +200,7 @@ class TestOverview:
 
         overview = browser.get(reverse("admin:index"))
 
-        said = get_board(at_work).reason
+        said = get_board(at_work).analysis.decision["reason"]
         assert overview.context["experiments"] == [(unseen, ""), (at_work, said)]
         html = overview.content.decode()
         assert said in html
@@ -215,7 +219,7 @@ class TestOverview:
         whole = browser.get(page(failing)).content.decode()
         assert "It cannot be analyzed; why is said below." in whole
         assert "<strong>Broken</strong><p>The sums do not fit.</p>" in whole
-        assert "Nothing to compare yet" not in whole
+        assert "No interval yet" not in whole
 
     def test_is_the_same_few_queries_however_many_are(
         self, owner, browser, django_assert_max_num_queries
@@ -240,6 +244,25 @@ class TestBudgets:
             browser.get(reverse("admin:experiments_experiment_changelist"))
         with django_assert_max_num_queries(18):
             browser.get(page(rows[0]))
+
+
+class TestSameArms:
+    def test_are_warned_of_and_start_where_the_box_is_ticked(self, owner, browser):
+        made = alike(owner)
+        start = "start"
+
+        assert "The arms a and b are the same files" in browser.get(page(made)).content.decode()
+        refused = press(browser, start, made, reason="go").content.decode()
+        assert "name another version, or tick the box below." in refused
+        assert "These arms are the same on purpose: an A/A test" in refused
+        press(browser, start, made, reason="go", allow_same_arms="on")
+        made.refresh_from_db()
+        assert made.status == ExperimentStatus.RUNNING
+
+    def test_alone_are_asked_for(self, owner, browser):
+        asked = press(browser, "start", draft(owner)).content.decode()
+
+        assert "A/A test" not in asked
 
 
 class TestActions:

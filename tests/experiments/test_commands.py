@@ -277,12 +277,24 @@ class TestListExperiments:
 
         says = manage("list_experiments")["experiments"][0]["says"]
 
-        assert says == "Nothing to compare yet: 1 of 100 periods until the first look."
+        assert says == (
+            "No interval yet: 1 of the 100 periods that the first one takes have been compared."
+        )
         assert says in manage("list_experiments", as_json=False)
 
     def test_filters_by_status(self, experiment, manage):
         assert manage("list_experiments", "--status", "draft")["experiments"] == []
         assert "No experiment" in manage("list_experiments", "--status=draft", as_json=False)
+
+
+class TestStartExperiment:
+    def test_asks_whether_arms_that_are_the_same_files_are_meant(self, db, manage):
+        made = experiments.alike(account())
+
+        with pytest.raises(CommandError, match=r"same files .* A/A test by --allow-same-arms"):
+            call_command("start_experiment", made.name)
+        assert "are the same files" in manage("show_experiment", made.name, as_json=False)
+        assert manage("start_experiment", made.name, "--allow-same-arms")["status"] == "running"
 
 
 class TestShowExperiment:
@@ -303,7 +315,8 @@ class TestShowExperiment:
 
         assert f"  started {START:%Y-%m-%d %H:%M} UTC; return (mean, increase) answers" in told
         assert "  challenger less champion, return: " in told
-        assert ", no interval yet" in told
+        assert ", no interval yet\n" in told
+        assert told.count("1 of the 100 periods that the first one takes") == 1
 
     def test_tells_the_interval_with_its_confidence(self, db, manage):
         made = experiments.running(account())
@@ -359,7 +372,9 @@ class TestShowExperiment:
     def test_tells_how_long_until_the_first_look(self, experiment, manage):
         told = manage("show_experiment", "momentum", as_json=False)
 
-        assert "  Nothing to compare yet: 0 of 100 periods until the first look." in told
+        said = "No interval yet: 0 of the 100 periods that the first one takes have been compared."
+        day = START.date() + timedelta(days=100)
+        assert f"  {said} It comes at {day} 00:00 UTC at the earliest.\n" in told
 
 
 class TestPage:
@@ -398,8 +413,10 @@ class TestEvaluatePolicy:
         assert told["value"]["largest_weight"] == pytest.approx(1.6)
         assert told["compared"]["challenger"]["difference"] == pytest.approx(0.001, abs=0.001)
         said = manage("evaluate_policy", made.name, "challenger=1", as_json=False)
-        assert "doubly robust" in said
-        assert "challenger, AIPW by period" in said
+        assert re.search(r"^  Value of these shares +estimate +95 % interval$", said, re.MULTILINE)
+        for name in ("IPS", "SNIPS", "doubly robust", "challenger less champion, AIPW"):
+            assert re.search(rf"^    {name} +\S+  +\S+ to \S+$", said, re.MULTILINE)
+        assert max(map(len, said.splitlines())) <= 100
 
     @pytest.mark.parametrize(
         ("shares", "says"),

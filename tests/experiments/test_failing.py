@@ -53,7 +53,7 @@ class TestFailure:
         shown = told(capsys, "show_experiment", "momentum")
 
         assert f"  {WHY}\n" in shown
-        assert "Nothing to compare yet" not in shown
+        assert "No interval yet" not in shown
         assert f"  {WHY}\n" in told(capsys, "list_experiments")
         as_json = json.loads(told(capsys, "show_experiment", "momentum", "--json"))
         assert as_json["analysis_problem"]["title"] == "The analysis failed unexpectedly"

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from experiments import services
 from experiments.models import Experiment, PeriodStatistic
+from tests.factories.registry import model_version
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 DAY_NS = 86_400_000_000_000
@@ -75,3 +76,11 @@ def later(**much: float) -> datetime:
 def weights_of(experiment: Experiment) -> Sequence[Sequence[float]]:
     """Return all shares that were in force, the oldest first."""
     return [one.weights for one in experiment.allocations.order_by("number")]
+
+
+def alike(owner: User, **changes: Any) -> Experiment:
+    """Keep a plan as a draft whose two arms, a and b, are the same version."""
+    version = model_version(owner)
+    uri = f"models:/{version.registered_model.name}/{version.number}"
+    arms = [{"name": "a", "control": True, "model": uri}, {"name": "b", "model": uri}]
+    return draft(owner, arms=arms, **changes)

@@ -159,8 +159,9 @@ class Command(DomainCommand):
 
     def tell_replay(self, replay: selectors.Replay) -> None:
         """Print what an experiment would have said, and what each policy would have earned."""
-        again = [replay.repeated["sentence"]] if replay.repeated else []
-        told = [replay.verdict, replay.reason, replay.best, *again, f"{replay.period}.", ""]
+        again = replay.repeated["sentence"] if replay.repeated else ""
+        again = again.removeprefix(replay.verdict).strip()  # which A/A begins with
+        told = [replay.verdict, again, replay.reason, replay.best, f"{replay.period}.", ""]
         for line in dict.fromkeys(told):
             self.say(line)
         regimes = ["", *selectors.write_regimes(replay.regimes)] if replay.regimes else []

@@ -69,13 +69,15 @@ class Command(DomainCommand):
             self.say(f"  {line}")
         for note in notes:
             self.say(f"  note: {note}")
+        comes = selectors.when_first_interval(experiment, plan, last.findings if last else {})
         failure = selectors.failure_of(experiment)
         if failure:
             self.say(f"  {failure}")
         elif experiment.status == ExperimentStatus.RUNNING and not last:
-            self.say(f"  {nothing_yet(0, plan.analysis.first_look)}")
+            self.say(f"  {nothing_yet(0, plan.analysis.first_look)} {comes}")
         if last:
-            self.say(f"  analysis {last.number}: {last.verdict}. {last.decision['reason']}")
+            said = f"{last.verdict}. {last.decision['reason']} {comes}"
+            self.say(f"  analysis {last.number}: {said.strip()}")
 
     def tell_question(self, experiment: Experiment) -> None:
         """Print since when it runs, and what answers it."""

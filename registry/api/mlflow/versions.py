@@ -49,10 +49,14 @@ class CreateVersionView(MlflowView):
             run_link=wanted["run_link"], logged_model_id=logged[0] if logged else "",
             tags=plain_tags(tags),
         )  # fmt: skip
-        version = services.register_version(
-            name=wanted["name"], source=places.resolve(wanted["source"], request), card=card,
-            actor=caller(request), at=timezone.now(), allow_duplicate=ALLOW_DUPLICATE in tags,
-        )  # fmt: skip
+        try:
+            version = services.register_version(
+                name=wanted["name"], source=places.resolve(wanted["source"], request), card=card,
+                actor=caller(request), at=timezone.now(), allow_duplicate=ALLOW_DUPLICATE in tags,
+            )  # fmt: skip
+        except services.SameFiles as refusal:
+            tag = f"{ALLOW_DUPLICATE['key']} = true"
+            raise refusal.by(f"give it the tag {tag} to register them once more") from None
         return of_version(request, version)
 
 

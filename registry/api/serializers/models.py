@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
+from registry import selectors
 from registry.models import ModelAlias, RegisteredModel
 from registry.rules.names import LONGEST_TAG_KEY, LONGEST_TAG_VALUE
 from registry.selectors.production import BEGUN_BY, ENDED_BY
@@ -43,6 +44,22 @@ class ModelRow(RowSerializer[RegisteredModel]):
             "dependencies", "review_date", "tags", "policy", "policy_assigned_by",
             "policy_assigned_at", "aliases", "n_versions", "created_at", "changed_at",
         ]  # fmt: skip
+
+
+class ModelResource(ModelRow):
+    """A registered model by itself, with what there is to know of its card."""
+
+    warnings = serializers.SerializerMethodField(
+        help_text="Of the card: operators who are no users, accounts that are closed."
+    )
+
+    class Meta:
+        model = RegisteredModel
+        fields = [*ModelRow.Meta.fields, "warnings"]
+
+    def get_warnings(self, model: RegisteredModel) -> list[str]:
+        """Return what is wrong with whom the card names."""
+        return selectors.card_warnings(model)
 
 
 class CardRequest(serializers.Serializer[Any]):

@@ -36,7 +36,7 @@ class ModelsView(ListAPIView[RegisteredModel]):
 
     @extend_schema(
         request=serializers.ModelRequest,
-        responses={201: serializers.ModelRow},
+        responses={201: serializers.ModelResource},
         parameters=[IDEMPOTENCY_KEY],
     )
     def post(self, request: Request) -> Response:
@@ -47,7 +47,7 @@ class ModelsView(ListAPIView[RegisteredModel]):
             at=timezone.now(), idempotency_key=idempotency_key(request),
         )  # fmt: skip
         return Response(
-            serializers.ModelRow(model).data,
+            serializers.ModelResource(model).data,
             status.HTTP_201_CREATED,
             headers={"Location": reverse("model", args=[model.public_id])},
         )
@@ -62,12 +62,12 @@ class ModelView(APIView):
         "DELETE": "models:write",
     }
 
-    @extend_schema(responses=serializers.ModelRow)
+    @extend_schema(responses=serializers.ModelResource)
     def get(self, request: Request, model_id: UUID) -> Response:  # noqa: ARG002
         """Return it with its card and aliases."""
-        return Response(serializers.ModelRow(selectors.get_model(model_id)).data)
+        return Response(serializers.ModelResource(selectors.get_model(model_id)).data)
 
-    @extend_schema(request=serializers.CardRequest, responses=serializers.ModelRow)
+    @extend_schema(request=serializers.CardRequest, responses=serializers.ModelResource)
     def patch(self, request: Request, model_id: UUID) -> Response:
         """Write fields of its card."""
         wanted = valid(serializers.CardRequest(data=request.data))
@@ -75,7 +75,7 @@ class ModelView(APIView):
             name=name_of(model_id), reason=wanted.pop("reason"), card=wanted,
             actor=caller(request), at=timezone.now(),
         )  # fmt: skip
-        return Response(serializers.ModelRow(model).data)
+        return Response(serializers.ModelResource(model).data)
 
     @extend_schema(parameters=[Reason], responses={204: None})
     def delete(self, request: Request, model_id: UUID) -> Response:
@@ -93,7 +93,7 @@ class RenameModelView(APIView):
 
     scopes = {"POST": "models:write"}
 
-    @extend_schema(request=serializers.NewName, responses=serializers.ModelRow)
+    @extend_schema(request=serializers.NewName, responses=serializers.ModelResource)
     def post(self, request: Request, model_id: UUID) -> Response:
         """Rename it; versions, evidence and history stay with it."""
         wanted = valid(serializers.NewName(data=request.data))
@@ -101,7 +101,7 @@ class RenameModelView(APIView):
             name=name_of(model_id), new_name=wanted["name"], actor=caller(request),
             at=timezone.now(),
         )  # fmt: skip
-        return Response(serializers.ModelRow(model).data)
+        return Response(serializers.ModelResource(model).data)
 
 
 class ModelOwnerView(APIView):
@@ -109,14 +109,14 @@ class ModelOwnerView(APIView):
 
     scopes = {"POST": "models:write"}
 
-    @extend_schema(request=serializers.OwnerRequest, responses=serializers.ModelRow)
+    @extend_schema(request=serializers.OwnerRequest, responses=serializers.ModelResource)
     def post(self, request: Request, model_id: UUID) -> Response:
         """Give it to somebody else; versions keep their authors."""
         wanted = valid(serializers.OwnerRequest(data=request.data))
         model = services.transfer_model(
             name=name_of(model_id), actor=caller(request), at=timezone.now(), **wanted
         )
-        return Response(serializers.ModelRow(model).data)
+        return Response(serializers.ModelResource(model).data)
 
 
 class ModelTagsView(APIView):
@@ -124,23 +124,23 @@ class ModelTagsView(APIView):
 
     scopes = {"POST": "models:write", "DELETE": "models:write"}
 
-    @extend_schema(request=serializers.Tag, responses=serializers.ModelRow)
+    @extend_schema(request=serializers.Tag, responses=serializers.ModelResource)
     def post(self, request: Request, model_id: UUID) -> Response:
         """Set a tag."""
         wanted = valid(serializers.Tag(data=request.data))
         model = services.tag_model(
             name=name_of(model_id), actor=caller(request), at=timezone.now(), **wanted
         )
-        return Response(serializers.ModelRow(model).data)
+        return Response(serializers.ModelResource(model).data)
 
-    @extend_schema(parameters=[serializers.TagKey], responses=serializers.ModelRow)
+    @extend_schema(parameters=[serializers.TagKey], responses=serializers.ModelResource)
     def delete(self, request: Request, model_id: UUID) -> Response:
         """Take a tag off."""
         wanted = valid(serializers.TagKey(data=request.query_params))
         model = services.untag_model(
             name=name_of(model_id), actor=caller(request), at=timezone.now(), **wanted
         )
-        return Response(serializers.ModelRow(model).data)
+        return Response(serializers.ModelResource(model).data)
 
 
 class ModelAliasesView(APIView):
@@ -221,11 +221,11 @@ class ModelPolicyView(APIView):
         policy = selectors.policy_in_force(selectors.get_model(model_id).policy)
         return Response(serializers.PolicyRow(policy).data)
 
-    @extend_schema(request=serializers.PolicyChoice, responses=serializers.ModelRow)
+    @extend_schema(request=serializers.PolicyChoice, responses=serializers.ModelResource)
     def post(self, request: Request, model_id: UUID) -> Response:
         """Let another policy judge it from now on."""
         wanted = valid(serializers.PolicyChoice(data=request.data))
         model = services.assign_policy(
             model_name=name_of(model_id), actor=caller(request), at=timezone.now(), **wanted
         )
-        return Response(serializers.ModelRow(model).data)
+        return Response(serializers.ModelResource(model).data)

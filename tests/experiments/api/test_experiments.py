@@ -119,6 +119,16 @@ class TestLife:
         assert move("conclude", answer)["winner"] == "challenger"
         assert move("archive", {})["status"] == "archived"
 
+    def test_starts_with_arms_that_are_the_same_files_where_that_is_said(self, api, owner):
+        draft = experiments.alike(owner)
+
+        told = problem(api.post(url(draft, "start/"), {}, format="json"), 409)
+        answer = api.post(url(draft, "start/"), {"allow_same_arms": True}, format="json")
+
+        assert "allow_same_arms to start an A/A test" in told["detail"]
+        assert answer.json()["status"] == "running"
+        assert "this is an A/A test" in answer.json()["notes"][0]
+
     def test_is_revised_only_as_a_draft(self, api):
         draft = made(api)
         better = {"plan": plan(hypothesis="It earns much more."), "reason": "sharper"}

@@ -186,7 +186,9 @@ class TestUnitsThatReportAgain:
 
         assert (one.lower, one.upper) == (None, None)
         assert one.estimate is not None
-        assert one.because == "400 periods so far; the first interval comes after 500."
+        assert one.because == (
+            "No interval yet: 400 of the 500 periods that the first one takes have been compared."
+        )
 
     @pytest.mark.parametrize("method", ["planned_sequence", "fixed_horizon"])
     def test_breach_nothing_by_an_interval_that_does_not_hold(self, method):

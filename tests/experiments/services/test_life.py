@@ -14,7 +14,7 @@ from crowetrade_site.core.errors import (
     NotFound,
 )
 from crowetrade_site.core.models import AuditEvent
-from experiments import services
+from experiments import selectors, services
 from experiments.lifecycle import ExperimentStatus
 from experiments.models import Allocation, Experiment
 from experiments.plans import Verdict
@@ -22,7 +22,7 @@ from experiments.services.catalog import NameTaken
 from registry import services as registry
 from registry.lifecycle import Stage
 from tests.factories.accounts import account
-from tests.factories.experiments import AT, draft, later, plan, running, weights_of
+from tests.factories.experiments import AT, alike, draft, later, plan, running, weights_of
 from tests.factories.registry import model_version
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +111,36 @@ class TestStartExperiment:
         assert arm.version_id == version.public_id
         assert arm.version_digest == version.digest
         assert made.plan["arms"][0]["model"] == f"models:/{name}/{version.number}"
+
+    def test_starts_arms_that_are_the_same_files_where_that_is_meant(self, owner):
+        same = alike(owner)
+        asked = {"experiment_id": same.public_id, "actor": owner, "at": AT}
+
+        (note,) = selectors.plan_notes(same, selectors.plan_of(same))
+        with pytest.raises(services.SameArms, match=r"a and b are the same .*allow_same_arms"):
+            services.start_experiment(**asked)
+        assert Experiment.objects.get(pk=same.pk).status == ExperimentStatus.DRAFT
+        made = services.start_experiment(**asked, allow_same_arms=True)
+
+        assert note.startswith("The arms a and b are the same files (version digest ")
+        assert "or start it as the A/A test" in note
+        (note,) = selectors.plan_notes(made, selectors.plan_of(made))
+        assert note.endswith("a winner among them would be a false alarm.")
+        started = AuditEvent.objects.get(verb="experiments.experiment.started")
+        assert json.loads(started.canonical)["after"]["same_arms"] == ["a and b"]
+
+    def test_tells_versions_apart_by_their_files(self, owner):
+        one, other = model_version(owner), model_version(owner)
+        named = {
+            arm: f"models:/{version.registered_model.name}/{version.number}"
+            for arm, version in (("a", one), ("b", other))
+        }
+        arms = [{"name": arm, "control": arm == "a", "model": uri} for arm, uri in named.items()]
+
+        made = running(owner, arms=arms)
+
+        assert selectors.arms_alike(made) == []
+        assert selectors.plan_notes(made, selectors.plan_of(made)) == []
 
     def test_refuses_a_model_that_is_not_there(self, owner):
         arms = [{"name": "a", "control": True, "model": "models:/nothing/1"}, {"name": "b"}]

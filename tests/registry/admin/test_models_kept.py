@@ -428,9 +428,21 @@ class TestVersionByForm:
             files = [chosen("parameters.json", b'{"a": 1}')]
             return press(browser, model, "register_version", files=files, **more)
 
-        assert "has exactly these files" in again().content.decode()
+        refused = again().content.decode()
+        assert "has exactly these files; tick “Register files once more that a version" in refused
+        assert "allow_duplicate to" not in refused
         again(allow_duplicate="on")
         assert model.versions.count() == 2
+
+    def test_says_at_every_refusal_that_the_files_are_kept(self, author):
+        model = registered_model(author)
+        browser = login(author)
+        press(browser, model, "register_version", files=[chosen("p.json", b"{}")], signature="{")
+        folder = StoredFile.objects.get().path.rpartition("/")[0]
+
+        again = press(browser, model, "register_version", source=folder, signature="{")
+
+        assert "Your files are kept here" in again.content.decode()
 
     @pytest.mark.parametrize(
         ("names", "source", "refusal"),

@@ -13,7 +13,13 @@ from django.utils import timezone
 from crowetrade_site.core.roles import Role
 from registry import services
 from registry.lifecycle import Stage, VersionStatus
-from registry.models import ModelVersion, PromotionPolicy, PromotionRequest, SigningBundle
+from registry.models import (
+    Conversion,
+    ModelVersion,
+    PromotionPolicy,
+    PromotionRequest,
+    SigningBundle,
+)
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
 from tests.factories.registry import (
@@ -118,6 +124,39 @@ class TestPages:
 
         assert answer.status_code == 200
         assert answer.context["cl"].result_count == n_rows
+
+
+class TestWaiting:
+    """A page on which a worker's answer is waited for asks for it by itself, and no other does."""
+
+    def test_asks_until_a_worker_has_looked_at_the_files(self, author):
+        version = model_version(author, status=VersionStatus.PENDING)
+        browser, live = login(author), f"{address(version, 'live')}"
+
+        assert f'hx-get="{live}" hx-trigger="every 2s"' in shown(browser, version)
+        waiting = browser.get(live)
+        assert "Nobody has looked at its files yet" in waiting.content.decode()
+        assert "HX-Refresh" not in waiting.headers
+        ModelVersion.objects.filter(pk=version.pk).update(status=VersionStatus.READY)
+        assert browser.get(live).headers["HX-Refresh"] == "true"
+        assert live not in shown(browser, version)
+
+    def test_asks_until_a_conversion_is_done(self, author):
+        version = model_version(author)
+        asked = Conversion.objects.create(
+            version=version, target="onnx", rows=[[1.0]], requested_by=author
+        )
+        browser, live = login(author), address(version, "live")
+
+        assert live in shown(browser, version)
+        assert "HX-Refresh" not in browser.get(live).headers
+        Conversion.objects.filter(pk=asked.pk).update(status="failed", reason="x", finished_at=AT)
+        assert browser.get(live).headers["HX-Refresh"] == "true"
+
+    def test_is_told_to_whoever_may_see_the_version_alone(self, author):
+        version = model_version(author, status=VersionStatus.PENDING)
+
+        assert login(account("")).get(address(version, "live")).status_code in {302, 403}
 
 
 class TestEvidence:
@@ -369,7 +408,7 @@ class TestBudgets:
             request = promotion(version, author, validator=validator, at=timezone.now())
         browser = login(validator)
 
-        for row, budget in ((model, 16), (version, 24), (request, 16)):
+        for row, budget in ((model, 17), (version, 24), (request, 16)):
             ContentType.objects.clear_cache()  # or the first page of a process pays for the others
             with CaptureQueriesContext(connection) as queries:
                 browser.get(address(row))

@@ -216,6 +216,21 @@ class TestCompare:
         html = answer.content.decode()
         assert html.count('class="rg-differs"') == sum(not row[2] for row in rows.values())
 
+    def test_shows_what_checks_found_and_of_accounts_the_main_figures(self, pair, author):
+        found = {"of": "x", "n_cuts": 8, "n_differing": 0, "n_responding": 7, "n_bars": 100}
+        bring_evidence(pair[0], "backtest", "causality", "data_quality", **found, kurtosis=3.0)
+        bring_evidence(pair[1], "causality", **(found | {"n_cuts": 38, "n_responding": 20}))
+
+        rows = self.rows(login(author).get(address(pair[0], "compare"), {"with": "alpha/2"}))
+
+        assert rows["Evidence", "causality: n_cuts"] == ("8", "38", False, "+30")
+        assert rows["Evidence", "causality: n_differing"] == ("0", "0", True, "")
+        assert rows["Evidence", "causality: n_responding"][3] == "+13"
+        assert ("Evidence", "causality: of") not in rows
+        assert ("Evidence", "data_quality: n_cuts") in rows
+        assert ("Evidence", "backtest: n_bars") in rows
+        assert ("Evidence", "backtest: kurtosis") not in rows
+
     def test_begins_with_the_version_in_production_or_the_one_before(self, pair, author):
         browser = login(author)
         assert browser.get(address(pair[1], "compare")).context["other"] == pair[0]

@@ -52,6 +52,18 @@ class TestCreate:
         assert {key: body[key] for key in BODY} == BODY
         assert (body["policy"], body["aliases"], body["n_versions"]) == ("default", [], 0)
 
+    def test_warns_of_operators_who_are_no_users(self, api):
+        account(name="otto")
+        gone = account(name="gone")
+        gone.is_active = False
+        gone.save()
+
+        said = api.post(MODELS, BODY | {"operators": ["otto", "oto", "gone"]}).json()["warnings"]
+
+        unknown, closed = said
+        assert unknown.startswith("The card names operators who are no users here: oto. Write")
+        assert closed == "The card names operators whose accounts are closed: gone."
+
     def test_makes_one_model_of_one_key(self, api):
         ids = {
             api.post(MODELS, BODY, headers={"Idempotency-Key": "k"}).json()["id"] for _ in range(2)

@@ -190,7 +190,7 @@ class TestDecide:
 
         (failure,) = body["failures"]
         assert failure.startswith("gate pbo: probability is 0.9, at most 0.5 is asked; ")
-        assert "measured before, and superseded: probability 0.2" in failure
+        assert "measured once before, superseded since: probability 0.2" in failure
 
     def test_rejects_with_a_reason(self, api, author, judge, tested):
         request = promotion(tested, author, at=timezone.now())

@@ -176,7 +176,7 @@ class TestCreate:
 
         message = refused(create(source), 409, "RESOURCE_CONFLICT")
 
-        assert "fx v1 has exactly these files" in message
+        assert "fx v1 has exactly these files; give it the tag registry.allow_duplicate" in message
         assert ModelVersion.objects.count() == 1
 
 

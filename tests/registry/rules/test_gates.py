@@ -155,7 +155,7 @@ class TestMeasured:
 
         assert result.outcome == Outcome.MET
         assert result.reason == (
-            "probability 0.07; measured before, and superseded: probability 0.085, 0.92"
+            "probability 0.07; measured twice before, superseded since: probability 0.085 and 0.92"
         )
 
     def test_counts_what_is_too_much_to_tell(self):
@@ -166,7 +166,19 @@ class TestMeasured:
 
         result = judged(gate, [newest], history=History(earlier=earlier, older=older))
 
-        assert result.reason.endswith("superseded: probability 0.9 and 51 older, 0.08 to 0.99")
+        said = "measured 52 times before, superseded since: probability 0.9, and 51 older ones from"
+        assert result.reason.endswith(f"{said} 0.08 to 0.99")
+
+    def test_tells_once_what_was_the_same_each_time(self):
+        gate = Gate(kind="pbo", maximum={"probability": 0.5})
+        same = [piece(kind="pbo", figures={"probability": 0.0}) for _ in range(3)]
+        older = {"pbo": Older(51, {"probability": (0.0, 0.0)})}
+
+        told = judged(gate, same[:1], history=History(earlier=same[1:])).reason
+        whole = judged(gate, same[:1], history=History(earlier=same[1:], older=older)).reason
+
+        assert told.endswith("measured twice before, superseded since: probability 0 each time")
+        assert whole.endswith("measured 53 times before, superseded since: probability 0 each time")
 
 
 class TestData:
