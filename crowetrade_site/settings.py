@@ -54,12 +54,12 @@ MIDDLEWARE = [
     "crowetrade_site.core.middleware.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "crowetrade_site.core.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "crowetrade_site.core.middleware.AuthenticationMiddleware",
     "crowetrade_site.core.middleware.ActorMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "crowetrade_site.core.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "crowetrade_site.urls"

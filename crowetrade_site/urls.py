@@ -17,11 +17,12 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}crowetrade/favicon.svg")),
     path("admin/", admin.site.urls),
-    path("api/v1/", include("experiments.api.urls")),  # first: its fast paths are asked most
+    # First what is asked most: addresses are tried one after the other.
+    path("api/v1/", include("experiments.api.urls")),
+    path("api/v1/", include("registry.api.urls")),
     path("api/v1/", include("crowetrade_site.core.api.urls")),
     path("api/v1/", include("backtests.api.urls")),
     path("api/v1/", include("strategies.api.urls")),
-    path("api/v1/", include("registry.api.urls")),
     path("", include("registry.api.mlflow.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

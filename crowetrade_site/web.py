@@ -16,18 +16,18 @@ from gunicorn.workers.gthread import ThreadWorker
 _ROW: Final = struct.Struct("=ii")  # pid, load
 _ROWS: Final = 256  # more than live at a time: a worker's row is its number in order of birth
 _CROWDED: Final = 1_000_000  # load of a worker whose threads are all at work, over any other
-_PATIENCE: Final = 20  # times that a connection is left to somebody with less to do
+_PATIENCE: Final = 20  # times that a connection is left to somebody who takes none
 _PAUSE: Final = 0.0005  # seconds
 
 _loads = mmap.mmap(-1, _ROW.size * _ROWS)  # made before the workers are forked: all share it
 
 
-class BalancedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+class BalancedWorker(ThreadWorker):
     """A worker with threads that leaves a connection to a sibling who has fewer."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._left = 0
+        self._left, self._awaited = 0, 0
 
     def init_process(self) -> None:
         """Tell the siblings of this process."""
@@ -36,11 +36,13 @@ class BalancedWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no type
 
     def accept(self, listener: Any) -> None:
         """Take a connection, or leave it for a moment to who has less to do."""
-        if self._left < _PATIENCE and self._least_of_siblings() < self._load():
+        least = self._least_of_siblings()
+        if least != self._awaited:  # who has less to do has taken or lost one: not asleep
+            self._left, self._awaited = 0, least
+        if self._left < _PATIENCE and least < self._load():
             self._left += 1
             time.sleep(_PAUSE)
             return
-        self._left = 0
         super().accept(listener)
 
     def enqueue_req(self, conn: Any) -> None:

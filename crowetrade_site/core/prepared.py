@@ -113,6 +113,9 @@ class Lookup(Generic[_Row]):
             raise TypeError("A lookup is one statement: it prefetches nothing.")
         compiler = queryset.query.get_compiler(connection.alias)
         query, given = compiler.as_sql()
+        # What turns columns into values is the same for every row of every answer.
+        converters = compiler.get_converters([column for column, *_ in compiler.select])
+        compiler.get_converters = lambda _: converters
         compiler.connection = None
         return query, [_place(self._marks, one) for one in given], compiler
 

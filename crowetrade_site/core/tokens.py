@@ -13,6 +13,7 @@ from crowetrade_site.core import prepared, roles
 from crowetrade_site.core.models import ApiToken
 
 PREFIX = "ct_"
+KEYWORDS = ("bearer", "token")  # in small letters, before a token in `Authorization`
 USE_RECORDED_EVERY = timedelta(minutes=1)
 
 

@@ -9,8 +9,6 @@ from rest_framework.request import Request
 from crowetrade_site.core import context, tokens
 from crowetrade_site.core.models import ApiToken
 
-KEYWORDS = {b"bearer", b"token"}
-
 
 class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer ct_…`, checked against the stored SHA-256."""
@@ -18,7 +16,7 @@ class TokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
         """Return the token's user, or None when the request carries no bearer token."""
         keyword, _, plain = get_authorization_header(request).partition(b" ")
-        if keyword.lower() not in KEYWORDS:
+        if keyword.lower().decode("latin-1") not in tokens.KEYWORDS:
             return None
         return self.owner(plain.strip().decode("latin-1"))
 

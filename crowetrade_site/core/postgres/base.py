@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import DatabaseError, DataError, IntegrityError
@@ -9,6 +10,7 @@ from django.db.backends.postgresql import base
 from django.db.transaction import TransactionManagementError
 from django.utils.asyncio import async_unsafe
 from psycopg import errors, generators, pq
+from psycopg.types.datetime import TimestamptzLoader
 
 MOST_WAITING = 500  # rows, about 0.4 MB of statement
 MOST_BYTES_WAITING = 1 << 20
@@ -21,6 +23,21 @@ class RowRefused(DatabaseError):
     It is met by whatever statement comes next, so it is no `IntegrityError`: who expects one of
     that statement would take it for their own.
     """
+
+
+class _MomentLoader(TimestamptzLoader):
+    """A moment in UTC, read as Python reads ISO 8601: in a third of the time.
+
+    A page of fifty rows has hundreds.
+    """
+
+    timezone = UTC  # where Django looks whether it still is that of the connection
+
+    def load(self, data: Any) -> datetime:
+        text = bytes(data)
+        if text.endswith(b"+00") and text[4:5] == b"-":
+            return datetime.fromisoformat(text.decode())
+        return super().load(data).astimezone(UTC)  # another offset, or no year of four digits
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -41,6 +58,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(settings_dict, alias)
         self._waiting: dict[str, list[bytes]] = {}
         self._n_bytes_waiting = 0
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a connection that reads moments fast."""
+        connection = super().get_new_connection(conn_params)
+        if self.timezone is UTC:
+            connection.adapters.register_loader("timestamptz", _MomentLoader)
+        return connection
 
     def insert_later(self, into: str, row: Sequence[str]) -> None:
         """Leave a row to be inserted before anything else of this transaction is executed.

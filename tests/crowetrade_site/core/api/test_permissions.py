@@ -118,3 +118,26 @@ class TestSession:
         response = client.get(reverse("tokens"), headers={"Authorization": "Bearer ct_revoked"})
 
         assert response.status_code == 401
+
+    @pytest.mark.parametrize("keyword", ["Bearer", "bearer", "Token", "Basic"])
+    def test_is_not_looked_at_beside_a_good_token(self, as_user, make_user, keyword):
+        """Who asks is who the token says; another scheme is no token, and leaves the session."""
+        client = Client()
+        of_session, of_token = make_user("admin"), as_user("auditor")
+        client.force_login(of_session)
+
+        response = client.get(
+            reverse("audit"), headers={"Authorization": f"{keyword} {of_token.plain}"}
+        )
+
+        assert response.status_code == 200
+        expected = of_session if keyword == "Basic" else of_token.user
+        assert response.wsgi_request.user == expected
+
+    def test_is_there_on_pages_whatever_they_come_with(self, make_user):
+        client = Client()
+        client.force_login(make_user("admin"))
+
+        page = client.get(reverse("admin:index"), headers={"Authorization": "Bearer ct_revoked"})
+
+        assert page.status_code == 200
