@@ -204,3 +204,17 @@ class TestDetectability:
         history = paired(np.hstack([one, one]))
 
         assert "do not vary" in detectability_of(plan(300), history, history.returns)[0]["because"]
+
+
+class TestPlanOf:
+    @pytest.mark.parametrize(
+        ("section", "says"),
+        [
+            ({"method": "fixed_horizon", "correction": "dunnett"}, "knows bonferroni, holm, none"),
+            ({"method": "asymptotic", "correction": "benjamini_hochberg"}, "benjamini_hochberg is"),
+            ({"prior": {"from": "concluded"}}, "state prior_deviation instead"),
+        ],
+    )
+    def test_refuses_what_no_replay_plays(self, section, says):
+        with pytest.raises(InvalidInput, match=says):
+            plan_of(section, ["a", "b", "c"], n_periods=500, seconds=86_400, seed=0)
