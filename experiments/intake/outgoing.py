@@ -14,14 +14,20 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 TIME: Final = pa.timestamp("us", tz="UTC")
-OUTCOMES: Final = pa.schema(
+
+
+def _schema(types: Mapping[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in types.items()])
+
+
+OUTCOMES: Final = _schema(
     {
         "at": TIME, "received_at": TIME, "metric": pa.string(), "arm": pa.string(),
         "unit": pa.string(), "allocation": pa.int64(), "value": pa.float64(), "x": pa.float64(),
         "key": pa.string(),
     }
 )  # fmt: skip
-EXPOSURES: Final = pa.schema(
+EXPOSURES: Final = _schema(
     {
         "at": TIME, "unit": pa.string(), "arm": pa.string(), "allocation": pa.int64(),
         "context": pa.string(), "probability": pa.float64(), "is_override": pa.bool_(),

@@ -6,7 +6,7 @@ comes in, waiting. Outcomes are read month by month, as they lie in partitions.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -102,7 +102,7 @@ def outcome_batches(
         values = _values(experiment, at) | {"since": since, "until": until, "metrics": wanted}
         after: dict[str, Any] = {"after": _FIRST_KEY, "after_at": "-infinity"}
         while rows := _rows(_OUTCOMES, values | after):
-            columns = dict(zip(OUTCOMES.names, zip(*rows, strict=True), strict=True))
+            columns = _columns(OUTCOMES.names, rows)
             after = {"after": columns["key"][-1], "after_at": _moment(columns["at"][-1])}
             columns["metric"] = [metrics[pk] for pk in columns["metric"]]
             columns["arm"] = [arms[pk] for pk in columns["arm"]]
@@ -137,7 +137,7 @@ def exposure_batches(
     values, after = _values(experiment, at), ""
     values |= {"since": asked.since or "-infinity", "until": asked.until or "infinity"}
     while rows := _rows(_EXPOSURES, values | {"after": after}):
-        columns = dict(zip(EXPOSURES.names, zip(*rows, strict=True), strict=True))
+        columns = _columns(EXPOSURES.names, rows)
         after = columns["unit"][-1]
         columns["arm"] = [arms[pk] for pk in columns["arm"]]
         columns["attributes"] = [_compact(text) for text in columns["attributes"]]
@@ -162,6 +162,10 @@ def _rows(query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         cursor.execute(query, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
 def _moment(microseconds: int) -> datetime:

@@ -17,7 +17,7 @@ from crowetrade_site.core.models import AuditEvent
 from experiments.intake import of_rows
 from experiments.models import Outcome
 from experiments.selectors import exports
-from experiments.services.assigning import assign_units
+from experiments.services.assigning import Unit, assign_units
 from experiments.services.outcomes import record_outcomes
 from tests.factories.accounts import account
 from tests.factories.clients import client, problem
@@ -150,8 +150,8 @@ class TestOutcomes:
         assert answer["Content-Type"] == "text/csv"
         assert answer["Content-Disposition"] == 'attachment; filename="momentum-outcomes.csv"'
         entry = entries("outcomes").get()
-        assert entry.actor_id == owner.pk
-        assert entry.after == {
+        assert entry.actor == owner.username
+        assert json.loads(entry.canonical)["after"] == {
             "format": "csv", "metrics": ["return"], "since": None, "until": None,
         }  # fmt: skip
 
@@ -179,7 +179,7 @@ class TestExposures:
     def test_are_the_units_and_their_arms(self, api, owner, monkeypatch, chunk):
         monkeypatch.setattr(exports, "CHUNK", chunk)
         experiment = running(owner, design="assigned")
-        units = [{"unit": f'u,"{n}', "attributes": {"desk": "fx"}} for n in range(7)]
+        units = [Unit(f'u,"{n}', {"desk": "fx"}) for n in range(7)]
         answers = assign_units(experiment_id=experiment.public_id, units=units, actor=owner, at=NOW)
 
         found = csv_rows(content(api.get(url(experiment, "exposures.csv"))))
@@ -242,7 +242,7 @@ class TestCommand:
     def test_writes_exposures(self, owner, tmp_path):
         experiment = running(owner, design="assigned")
         assign_units(
-            experiment_id=experiment.public_id, units=[{"unit": "AAPL"}], actor=owner, at=NOW
+            experiment_id=experiment.public_id, units=[Unit("AAPL", {})], actor=owner, at=NOW
         )
         out = tmp_path / "units.csv"
 
@@ -285,7 +285,7 @@ class TestPage:
         assert "Outcomes as CSV" in shown
         assert "Exposures as CSV" not in shown, "it is no assigned one"
         assert len(csv_rows(content(answer))) == 3
-        assert entries("outcomes").get().actor_id == auditor.pk
+        assert entries("outcomes").get().actor == auditor.username
         assert Outcome.objects.count() == 3
 
     def test_knows_no_other_table(self, owner):
