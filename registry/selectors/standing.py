@@ -3,7 +3,7 @@
 Services decide by the same functions as pages and MLflow's answers: what one shows the other does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -43,14 +43,14 @@ class Tally:
     void : dict of int to str
         The others that were given and have not ended, by key: why each counts no more.
     n_needed : int
-    able : set of int
-        Keys of who could give another one.
+    able : mapping of int to User
+        Who could give another one, by key.
     """
 
     standing: list[Approval]
     void: dict[int, str]
     n_needed: int
-    able: AbstractSet[int]
+    able: Mapping[int, User]
 
     @property
     def lacking(self) -> list[str]:
@@ -111,8 +111,8 @@ class Standing:
     @cached_property
     def may_approve(self) -> list[User]:
         """Who could give another approval, the first by name."""
-        able = User.objects.filter(pk__in=self.tally.able)
-        return list(able.order_by("username")[:MOST_PEOPLE])
+        able = self.tally.able.values()
+        return sorted(able, key=User.get_username)[:MOST_PEOPLE]
 
 
 def standing_of(request: PromotionRequest, *, at: datetime) -> Standing:
@@ -139,7 +139,7 @@ def _standing(request: PromotionRequest, known: Dossiers, able: "Able") -> Stand
     tally = _tally(request, judged, known.authors[version.pk], able)
     refusals = _refusals(request, judged, known.at)
     if refusals:
-        tally = replace(tally, able=frozenset())
+        tally = replace(tally, able={})
     return Standing(
         judged.report.document(), judged.policy, judged.evidence_digest, tally, refusals,
         refusals or tally.lacking, n_not_looked_for(version),
@@ -159,8 +159,9 @@ def tally_of(request: PromotionRequest, judged: "Judgement") -> Tally:
 def _tally(
     request: PromotionRequest, judged: "Judgement", authors: AbstractSet[int], able: "Able"
 ) -> Tally:
-    others = able(deciding_roles(judged.policy, request.target))
-    others = others - authors - judged.answering - {request.requested_by_id}
+    own = authors | judged.answering | {request.requested_by_id}
+    deciding = able(deciding_roles(judged.policy, request.target))
+    others = {pk: person for pk, person in deciding.items() if pk not in own}
     standing, void = list[Approval](), dict[int, str]()
     for one in (one for one in request.approvals.all() if one.lapsed_at is None):
         if one.evidence_digest != judged.evidence_digest:
@@ -170,8 +171,9 @@ def _tally(
             void[one.pk] = f"{name} may approve it no more; it takes another approval"
         else:
             standing.append(one)
-    agreed = {one.approver_id for one in standing}
-    return Tally(standing, void, judged.report.approvals_needed, others - agreed)
+    for one in standing:
+        del others[one.approver_id]
+    return Tally(standing, void, judged.report.approvals_needed, others)
 
 
 def deciding_roles(policy: PromotionPolicy, target: str) -> frozenset[roles.Role]:
@@ -199,16 +201,16 @@ def may_do(user: User, request: PromotionRequest, standing: Standing) -> set[str
     return found
 
 
-Able = Callable[[frozenset[roles.Role]], frozenset[int]]
+Able = Callable[[frozenset[roles.Role]], Mapping[int, User]]
 
 
-def _able(asked: frozenset[roles.Role]) -> frozenset[int]:
-    """Return the keys of all who have one of these roles. The console's account is no person's."""
+def _able(asked: frozenset[roles.Role]) -> Mapping[int, User]:
+    """Return all who have one of these roles, by key. The console's account is no person's."""
     named = Q(groups__name__in=[str(role) for role in asked])
     if roles.Role.ADMIN in asked:
         named |= Q(is_superuser=True)
     able = User.objects.filter(named, is_active=True).exclude(username=CONSOLE)
-    return frozenset(able.values_list("pk", flat=True))
+    return {person.pk: person for person in able}
 
 
 def _as_recorded(request: PromotionRequest, refusals: list[str]) -> Standing:
@@ -217,7 +219,7 @@ def _as_recorded(request: PromotionRequest, refusals: list[str]) -> Standing:
     report, digest = request.report, request.evidence_digest
     standing = [one for one in given if one.evidence_digest == digest]
     void = {one.pk: _LAPSED for one in given if one not in standing}
-    tally = Tally(standing, void, int(report["approvals_needed"]), frozenset())
+    tally = Tally(standing, void, int(report["approvals_needed"]), {})
     return Standing(report, request.policy, digest, tally, refusals, refusals, 0)
 
 

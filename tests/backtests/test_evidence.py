@@ -669,6 +669,7 @@ class TestPages:
         ).content.decode()
 
         assert reverse("admin:registry_modelversion_change", args=[version.pk]) in page
+        assert "Under stress" in page
         for piece in Evidence.objects.all():
             assert reverse("admin:registry_evidence_change", args=[piece.pk]) in page
         link = reverse("admin:backtests_run_change", args=[run.public_id])

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -302,6 +303,27 @@ class TestPromotionPage:
 
         assert "probability 0.2" in html
         assert "May still approve:" in html
+        assert "<strong>vera</strong>" in html
+
+    def test_tells_who_answers_for_the_policy_and_warns_where_that_is_who_asks(
+        self, author, validator
+    ):
+        version = model_version(author, stage=Stage.TESTING)
+        asker = account("admin", "ada")
+        asker.groups.add(Group.objects.get_or_create(name="researcher")[0])
+        first = promotion(version, author, at=timezone.now())
+        assert "nobody: the model began with it" in shown(login(validator), first)
+        services.withdraw_promotion(request_id=first.public_id, actor=author, at=timezone.now())
+        services.assign_policy(
+            model_name=version.registered_model.name, policy="default", actor=asker,
+            at=timezone.now(), reason="It fits.",
+        )  # fmt: skip
+        mine = promotion(version, asker, at=timezone.now())
+
+        html = shown(login(validator), mine)
+
+        assert "<dt>Policy assigned by</dt><dd>ada, " in html
+        assert "ada asks for this promotion and assigned default" in html
         assert "<strong>vera</strong>" in html
 
     def test_shows_a_gate_that_is_met_no_more_and_names_nobody(self, author, validator):
