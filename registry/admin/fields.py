@@ -104,8 +104,8 @@ class JSONField(forms.JSONField):
             is_plain = False
         if not is_plain:
             raise forms.ValidationError(
-                "This holds NaN, an infinity, a NUL or half a sign, a whole number of more than 64 "
-                "bits, or is nested too deeply."
+                "This holds NaN, an infinity, a NUL or half a sign, a number larger than "
+                "any that is computed with, or is nested too deeply."
             )
         return found
 

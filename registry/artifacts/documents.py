@@ -13,7 +13,7 @@ from registry.artifacts.findings import NO_SIGN, Finding
 from registry.artifacts.limits import Limits
 
 MAX_DEPTH, LONGEST_NUMBER = 64, 80
-_BITS = 64
+_BITS = 1024  # more than a float of 64 bits holds
 _NO_SIGN = re.compile("[\0\ud800-\udfff]")
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
@@ -106,7 +106,8 @@ def read_yaml(raw: bytes, limits: Limits) -> Any:
 def storable(value: Any, depth: int = 0) -> Any:
     """Return plain values as JSON and a database have them, of a document that somebody wrote.
 
-    A NUL and half a pair of UTF-16 become a mark; numbers that JSON or 64 bits do not have, texts.
+    A NUL and half a pair of UTF-16 become a mark; numbers that are none, or larger than any float,
+    become texts.
 
     Raises
     ------

@@ -21,7 +21,6 @@ from registry.artifacts.archives import open_zip
 from registry.artifacts.arrays import read_tensor_metadata
 from registry.artifacts.contents import Format, mapped
 from registry.artifacts.errors import UnreadableError
-from registry.artifacts.findings import printable
 from registry.artifacts.manifest import FileEntry, open_regular
 from registry.artifacts.onnx_graphs import is_for_complete_rows, maker_of, opsets_of
 from registry.artifacts.onnx_writing import REFUSE
@@ -98,4 +97,5 @@ def _plain(said: dict[str, str]) -> dict[str, Any]:
 
 
 def _text(said: str) -> str:
-    return printable(said[:LONGEST_TEXT])
+    """Return a text without what no database or page keeps."""
+    return "".join(sign for sign in said[:LONGEST_TEXT] if sign.isprintable())

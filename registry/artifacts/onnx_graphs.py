@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from registry.artifacts.findings import printable
 from registry.artifacts.onnx_files import BYTES, fields
 from registry.artifacts.onnx_writing import MISSING_VALUES, REFUSE
 
@@ -149,4 +148,6 @@ def _number(message: memoryview, wanted: int) -> int:
 
 
 def _text(raw: memoryview) -> str:
-    return printable(bytes(raw[:LONGEST_NAME]).decode(errors="replace"))
+    """Return a name without what no database or page keeps: whoever wrote it may be hostile."""
+    text = bytes(raw[:LONGEST_NAME]).decode(errors="replace")
+    return "".join(sign for sign in text if sign.isprintable())

@@ -137,6 +137,7 @@ def roll_back(*, model_name: str, actor: User, at: datetime, reason: str) -> Mod
     model = selectors.get_model(model_name)
     earlier, passed_over = _first_sound(model, at)
     with transaction.atomic(durable=True):
+        lock_version(earlier.public_id)  # nothing is measured of it, or promoted, meanwhile
         present, left = _present_and_earlier(model)
         if next((one for one in left if one not in passed_over), None) != earlier:
             raise StaleState(f"{model} was rolled back, or promoted, by somebody else.")

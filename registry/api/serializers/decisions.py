@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
 from registry import selectors
+from registry.api.serializers.objects import ObjectField
 from registry.lifecycle import Stage
 from registry.models import Approval, Evidence, PromotionPolicy, PromotionRequest
 from registry.rules.gates import Outcome
@@ -60,7 +61,7 @@ class AttestRequest(serializers.Serializer[Any]):
 
     topic = serializers.CharField(max_length=80, help_text="Of the manual gate that it meets.")
     summary = serializers.CharField(max_length=10_000)
-    figures = serializers.DictField(required=False, default=dict)
+    figures = ObjectField(required=False, default=dict)
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 

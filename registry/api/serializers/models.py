@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
 from registry import selectors
+from registry.api.serializers.objects import ObjectField
 from registry.models import ModelAlias, RegisteredModel
 from registry.rules.names import LONGEST_TAG_KEY, LONGEST_TAG_VALUE
 from registry.selectors.production import BEGUN_BY, ENDED_BY
@@ -76,7 +77,7 @@ class CardRequest(serializers.Serializer[Any]):
         child=serializers.CharField(max_length=150), required=False, max_length=MOST_ENTRIES,
         help_text="Who is approved to operate it.",
     )  # fmt: skip
-    limits = serializers.DictField(required=False, help_text="Of use: instruments, size, venues.")
+    limits = ObjectField(required=False, help_text="Of use: instruments, size, venues.")
     dependencies = serializers.ListField(
         child=serializers.CharField(max_length=255), required=False, max_length=MOST_ENTRIES
     )
@@ -88,7 +89,7 @@ class ModelRequest(CardRequest):
     """A name to register, with what is known of its card."""
 
     name = serializers.CharField(max_length=256)
-    tags = serializers.DictField(
+    tags = ObjectField(
         child=serializers.CharField(allow_blank=True, max_length=LONGEST_TAG_VALUE),
         required=False, default=dict,
     )  # fmt: skip

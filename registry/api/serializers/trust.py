@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
+from registry.api.serializers.objects import ObjectField
 from registry.lifecycle import ConversionTarget, MissingValues
 from registry.models import Conversion, TrustedType
 from registry.services.conversions import MOST_ROWS
@@ -55,7 +56,7 @@ class ConversionRow(RowSerializer[Conversion]):
 class SignatureRequest(serializers.Serializer[Any]):
     """A bundle as OpenSSF model-signing writes it, and the key that it is checked with."""
 
-    bundle = serializers.DictField()
+    bundle = ObjectField()
     public_key = serializers.CharField(max_length=10_000, help_text="In PEM.")
 
 

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from crowetrade_site.core.api.rows import RowSerializer
+from registry.api.serializers.objects import ObjectField
 from registry.lifecycle import Stage
 from registry.models import ModelVersion, SigningBundle, Waiver
 from registry.rules.names import LONGEST_TAG_VALUE
@@ -85,16 +86,16 @@ class VersionRequest(serializers.Serializer[Any]):
     code_revision = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=100
     )
-    parameters = serializers.DictField(required=False, default=dict)
-    metrics = serializers.DictField(required=False, default=dict)
-    tags = serializers.DictField(
+    parameters = ObjectField(required=False, default=dict)
+    metrics = ObjectField(required=False, default=dict)
+    tags = ObjectField(
         child=serializers.CharField(allow_blank=True, max_length=LONGEST_TAG_VALUE),
         required=False, default=dict,
     )  # fmt: skip
-    signature = serializers.DictField(
+    signature = ObjectField(
         required=False, default=dict, help_text="What goes in and what comes out."
     )
-    framework = serializers.DictField(
+    framework = ObjectField(
         child=serializers.CharField(max_length=200), required=False, default=dict,
         help_text="Packages and their versions, as the author states them: kept under "
         "framework.stated, beside what the files say themselves.",

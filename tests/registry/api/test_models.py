@@ -64,6 +64,20 @@ class TestCreate:
         assert unknown.startswith("The card names operators who are no users here: oto. Write")
         assert closed == "The card names operators whose accounts are closed: gone."
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            '"limits": {"a": ["\\u0000"]}', '"limits": {"\\ud800": 1}', '"limits": {"a": 1e999}',
+            '"tags": {"\\ud800": "x"}', f'"limits": {{"a": {"[" * 80}{"]" * 80}}}',
+        ],
+    )  # fmt: skip
+    def test_refuses_what_no_database_keeps(self, api, said):
+        answer = api.post(MODELS, f'{{"name": "x", {said}}}', content_type="application/json")
+
+        field = said.partition(":")[0].strip('"')
+        assert field in str(problem(answer, 422)["errors"])
+        assert not RegisteredModel.objects.exists()
+
     def test_makes_one_model_of_one_key(self, api):
         ids = {
             api.post(MODELS, BODY, headers={"Idempotency-Key": "k"}).json()["id"] for _ in range(2)

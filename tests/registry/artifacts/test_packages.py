@@ -12,6 +12,38 @@ def found(folder_of, name: str, text: str) -> dict[str, str]:
     return {finding.code: finding.text for finding in verdict.findings}
 
 
+BUILDS = {
+    "hatchling": """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[tool.hatch.build.targets.wheel]
+packages = ["src/m"]
+[tool.hatch.build.hooks.vcs]
+version-file = "_version.txt"
+""",
+    "setuptools": """
+[build-system]
+requires = ["setuptools>=64"]
+build-backend = "setuptools.build_meta"
+[tool.setuptools]
+packages = ["m"]
+[tool.setuptools.dynamic]
+version = {attr = "m.version"}
+dependencies = {file = ["requirements.txt"]}
+""",
+    "poetry": """
+[tool.poetry.dependencies]
+python = "^3.11"
+numpy = {version = "^2", extras = ["a"]}
+[tool.poetry.scripts]
+run = "m:run"
+[tool.ruff]
+line-length = 100
+""",
+}
+
+
 class TestInspectPackages:
     @pytest.mark.parametrize(
         "line",
@@ -94,6 +126,10 @@ class TestInspectPackages:
     )  # fmt: skip
     def test_remarks_on_a_source_in_any_file(self, folder_of, name, text, said):
         assert found(folder_of, name, text) == {"foreign_package_source": said}
+
+    @pytest.mark.parametrize("text", BUILDS.values(), ids=BUILDS)
+    def test_takes_a_build_that_runs_nothing_of_the_files(self, folder_of, text):
+        assert found(folder_of, "pyproject.toml", text) == {}
 
     def test_remarks_on_a_channel_and_a_lock_of_the_authors_own(self, folder_of):
         channel = "channels: ['https://corp.example/conda']"

@@ -57,6 +57,8 @@ def wait_until_blocked(work):
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     for _ in range(600):
         with connection.cursor() as cursor:
+            # else a transaction sees for ever what it saw first
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(f"{blocked} AND datname = current_database()")
             if cursor.fetchone()[0] or work.done():
                 return
