@@ -55,7 +55,7 @@ from backtests.selectors.silences import why_no_deflated_sharpe
 from backtests.selectors.specs import parse_spec, spec_text
 from backtests.selectors.standings import write_standings
 from backtests.selectors.studies import Study, get_study
-from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
+from backtests.selectors.tearsheet import Tearsheet, get_tearsheet, write_opening
 from backtests.selectors.trials import TrialPage, list_trials
 from backtests.selectors.waiting import Wait, get_wait
 
@@ -122,6 +122,7 @@ __all__ = [
     "why_not_reproduced",
     "window",
     "write_figure",
+    "write_opening",
     "write_policies",
     "write_standings",
     "write_time",
