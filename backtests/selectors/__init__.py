@@ -57,7 +57,7 @@ from backtests.selectors.specs import parse_spec, spec_text
 from backtests.selectors.standings import write_standings
 from backtests.selectors.stress import get_stress
 from backtests.selectors.studies import Study, get_study
-from backtests.selectors.tearsheet import Tearsheet, get_tearsheet
+from backtests.selectors.tearsheet import Tearsheet, get_tearsheet, write_opening
 from backtests.selectors.trials import TrialPage, list_trials
 from backtests.selectors.waiting import Wait, get_wait
 
@@ -125,6 +125,7 @@ __all__ = [
     "why_not_reproduced",
     "window",
     "write_figure",
+    "write_opening",
     "write_policies",
     "write_regimes",
     "write_standings",

@@ -40,7 +40,7 @@ class StatedReason(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=LONGEST_REASON)
 
 
-class StartRequest(Reason):
+class Start(Reason):
     """The start of an experiment."""
 
     allow_same_arms = serializers.BooleanField(

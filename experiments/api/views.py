@@ -123,9 +123,9 @@ class StartExperimentView(_MoveView):
     """The start of an experiment."""
 
     service = services.start_experiment
-    serializer = serializers.StartRequest
+    serializer = serializers.Start
 
-    @extend_schema(request=serializers.StartRequest, responses=serializers.ExperimentDetail)
+    @extend_schema(request=serializers.Start, responses=serializers.ExperimentDetail)
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Freeze the plan, pin what its arms are, and begin."""
         return self.move(request, experiment_id)

@@ -245,6 +245,8 @@ def _mismatch(plan: ExperimentPlan, observed: Observed) -> Mismatch | None:
     stray = np.where(shares > 0.0, 0.0, counts)
     impossible = {name: int(n) for name, n in zip(names, stray.sum(axis=0), strict=True) if n > 0.0}
     told["impossible"] = impossible
+    if not counts.any():
+        return Mismatch(None, because="No unit has met an arm yet.", **told)
     try:
         found = anytime_sample_ratio(counts - stray, shares, level=plan.stopping.mismatch_alpha)
     except StatisticsError as error:

@@ -10,9 +10,10 @@ from registry.models import RegisteredModel
 
 MOST_NAMED = 10  # in one warning
 _MODELS_NAMING_NOBODY = """
-SELECT name, operator FROM registry_registeredmodel, unnest(operators) AS operator
+SELECT name, string_agg(operator, ', ' ORDER BY operator)
+FROM registry_registeredmodel, unnest(operators) AS operator
 WHERE NOT EXISTS (SELECT 1 FROM auth_user WHERE username = operator AND is_active)
-ORDER BY name, operator LIMIT %s
+GROUP BY name ORDER BY name LIMIT %s
 """
 
 
@@ -46,7 +47,7 @@ def operators_of_models() -> Iterator[doctor.Diagnosis]:
     """Check that the operators of all models are users."""
     with connection.cursor() as cursor:
         cursor.execute(_MODELS_NAMING_NOBODY, [MOST_NAMED])
-        found = [f"{model}: {operator}" for model, operator in cursor.fetchall()]
+        found = [f"{model}: {operators}" for model, operators in cursor.fetchall()]
     more = ["and more"] if len(found) == MOST_NAMED else []
     yield doctor.judge(
         "operators of models", "; ".join(found + more) or "all are users", good=not found,

@@ -65,10 +65,12 @@ class TestDoctor:
         assert (found.state, found.detail) == (State.OK, "all are users")
 
     def test_warns_of_a_model_whose_operator_is_no_user_any_more(self):
-        registered_model(account(), "alpha", operators=[closed(account("operator")).username])
+        gone = closed(account("operator", "gone")).username
+        registered_model(account(), "alpha", operators=["oto", gone, account("operator").username])
+        registered_model(account(), "beta", operators=["oto"])
 
         (found,) = operators_of_models()
 
         assert found.state == State.WARNING
-        assert found.detail.startswith("alpha: operator-")
+        assert found.detail == "alpha: gone, oto; beta: oto"
         assert "model cards" in found.cure

@@ -204,6 +204,8 @@ class Command(DomainCommand):
             self.say(
                 f"  Final equity between {low:,.0f} and {high:,.0f}, by what came first in a bar"
             )
+        if opening := selectors.write_opening(run):
+            self.say(f"  {opening}")
         for caveat in run.summary.get("caveats", []):
             self.say(f"  Caveat: {caveat['text']}")
         if run.status == RunStatus.SUCCEEDED:

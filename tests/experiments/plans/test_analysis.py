@@ -96,6 +96,17 @@ class TestAnalyze:
 
         assert found.n_periods == 90
 
+    @pytest.mark.parametrize("exposed", [{}, {1: {}}])
+    def test_says_that_nobody_has_come(self, exposed):
+        seen = Observed(
+            {"return": shadow_table(drawn(n_periods=12))}, exposed=exposed, weights={1: (0.5, 0.5)}
+        )
+
+        mismatch = analyze(planned(design="assigned"), seen).mismatch
+
+        assert (mismatch.p_value, mismatch.is_mismatch) == (None, False)
+        assert mismatch.because == "No unit has met an arm yet."
+
     def test_says_when_the_first_interval_comes(self):
         found = analyze(planned(), Observed({"return": shadow_table(drawn(n_periods=12))}))
 
