@@ -34,7 +34,8 @@ class Sizing:
         Two-sided level of a single comparison, and the chance of seeing the effect that is asked
         for.
     effect : float
-        That the plan wants to see [unit of the primary metric], > 0.
+        That the plan wants to see, or its margin where the question is non_inferior [unit of the
+        primary metric], > 0.
     horizon : int
         Planned periods.
     n_units : int or None
@@ -62,7 +63,7 @@ class Sizing:
 
 
 def size_of(plan: ExperimentPlan) -> Sizing | None:
-    """Return what a plan can show; None where it assumes nothing, or too little comes to say it.
+    """Return what a plan can show; None where it assumes nothing, or as `why_unsized` says.
 
     Notes
     -----
@@ -71,14 +72,10 @@ def size_of(plan: ExperimentPlan) -> Sizing | None:
     effect that is asked for. A period counts alike however many units come in it: the thin ones of
     a ramp are in all figures of periods, from its first step on.
     """
-    asked = plan.assumptions
-    if asked is None:
+    if plan.assumptions is None or why_unsized(plan):
         return None
-    try:
-        found = _of_periods if plan.design == "shadow" else _of_units
-        n_units, periods, power, detectable = found(plan, asked, 1.0 - confidence_of(plan))
-    except StatisticsError:
-        return None
+    asked = _distance(plan, plan.assumptions)
+    n_units, periods, power, detectable = _found(plan, asked)
     return Sizing(
         level=1.0 - confidence_of(plan), power=asked.power, effect=asked.effect,
         horizon=plan.analysis.horizon_periods, n_units=n_units, periods=periods,
@@ -87,7 +84,35 @@ def size_of(plan: ExperimentPlan) -> Sizing | None:
     )  # fmt: skip
 
 
+def why_unsized(plan: ExperimentPlan) -> str:
+    """Return why nothing can be said by what a plan assumes; empty where it can, or assumes none.
+
+    Such as an arm that too few units would ever come to.
+    """
+    if plan.assumptions is None:
+        return ""
+    try:
+        _found(plan, _distance(plan, plan.assumptions))
+    except StatisticsError as error:
+        return f"By what the plan assumes nothing can be said: {str(error).rstrip('.')}."
+    return ""
+
+
+def _distance(plan: ExperimentPlan, asked: AssumptionSpec) -> AssumptionSpec:
+    """Return the assumptions with the difference that the question has to see.
+
+    Of being no worse that is the margin, between arms that are alike.
+    """
+    margin = plan.primary.margin
+    return asked if margin is None else asked.model_copy(update={"effect": margin})
+
+
 _Found = tuple[int | None, int, float, float]
+
+
+def _found(plan: ExperimentPlan, asked: AssumptionSpec) -> _Found:
+    of = _of_periods if plan.design == "shadow" else _of_units
+    return of(plan, asked, 1.0 - confidence_of(plan))
 
 
 def _of_periods(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _Found:
@@ -134,7 +159,7 @@ def _deviation(plan: ExperimentPlan, asked: AssumptionSpec, control: float, shar
         assert asked.deviation is not None  # noqa: S101 - a rule of the document
         return asked.deviation
     sign = 1.0 if plan.primary.direction == "increase" else -1.0
-    treated = asked.baseline + sign * asked.effect
+    treated = asked.baseline if plan.primary.margin else asked.baseline + sign * asked.effect
     variance = asked.baseline * (1.0 - asked.baseline) / control + treated * (1.0 - treated) / share
     return math.sqrt(variance / (1.0 / control + 1.0 / share))
 
@@ -148,6 +173,14 @@ def _sentence(
     if plan.assignment.ramp:
         taken = f"{n_units:,} units in periods that are alike, {periods:,} periods of this ramp"
     least = write_difference(plan.primary, detectable)
+    if plan.primary.margin is not None:
+        return (
+            f"By what the plan assumes, a challenger that is as good takes {taken}, to be shown to "
+            f"be no worse by {effect} with a chance of {write_share(asked.power)}; in the planned "
+            f"{plan.analysis.horizon_periods:,} the chance is {write_share(power)}, and a margin "
+            f"of {least} is enough for {write_share(asked.power)}. Of one look at the end; to look "
+            "all the time takes somewhat more."
+        )
     return (
         f"By what the plan assumes, a difference of {effect} takes {taken}, to be seen with a "
         f"chance of {write_share(asked.power)}; in the planned {plan.analysis.horizon_periods:,} "
