@@ -16,7 +16,9 @@ from experiments.plans.wording import write_difference, write_share
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.power import (
     minimum_detectable_effect,
+    minimum_detectable_mean,
     periods_needed,
+    power_of_mean,
     power_of_means,
     sample_size_of_means,
 )
@@ -72,10 +74,13 @@ def size_of(plan: ExperimentPlan) -> Sizing | None:
     effect that is asked for. A period counts alike however many units come in it: the thin ones of
     a ramp are in all figures of periods, from its first step on.
     """
-    if plan.assumptions is None or why_unsized(plan):
+    if plan.assumptions is None:
         return None
     asked = _distance(plan, plan.assumptions)
-    n_units, periods, power, detectable = _found(plan, asked)
+    try:
+        n_units, periods, power, detectable = _found(plan, asked)
+    except StatisticsError:
+        return None
     return Sizing(
         level=1.0 - confidence_of(plan), power=asked.power, effect=asked.effect,
         horizon=plan.analysis.horizon_periods, n_units=n_units, periods=periods,
@@ -122,12 +127,10 @@ def _of_periods(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _F
     periods = periods_needed(
         asked.effect, asked.deviation, autocorrelation=rho, level=level, power=asked.power
     )
-    # One mean of n periods is the difference of two of 2 n each, apart.
-    n = 2.0 * plan.analysis.horizon_periods * (1.0 - rho) / (1.0 + rho)
-    sizes = {"n_control": max(n, 2.0), "n_treatment": max(n, 2.0)}
+    n = max(2.0, plan.analysis.horizon_periods * (1.0 - rho) / (1.0 + rho))
     return (
-        None, periods, power_of_means(asked.effect, asked.deviation, level=level, **sizes),
-        minimum_detectable_effect(asked.deviation, level=level, power=asked.power, **sizes),
+        None, periods, power_of_mean(asked.effect, asked.deviation, n=n, level=level),
+        minimum_detectable_mean(asked.deviation, n=n, level=level, power=asked.power),
     )  # fmt: skip
 
 
