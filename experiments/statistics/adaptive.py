@@ -328,7 +328,7 @@ def clustered(
     n = periods.size
     require(n >= _FEWEST_CLUSTERS, f"there are {n} of the ten periods that it takes")
     point = float(sums.sum() / weights.sum())
-    off = np.bincount(at, weights=sums - point * weights)
+    off = np.bincount(at, weights=sums - point * weights).astype(np.float64)
     _require_spread(off, parts)
     variance = n / (n - 1.0) * float(off @ off) / float(weights.sum()) ** 2
     return student_estimate(
