@@ -19,12 +19,12 @@ from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key
 from crowetrade_site.core.api.input import caller, valid, within
 from crowetrade_site.core.api.pagination import NewestFirst
 from crowetrade_site.core.api.serializers import Reason
-from crowetrade_site.core.errors import NotFound
+from crowetrade_site.core.errors import InvalidInput, NotFound
 from experiments import selectors, services
 from experiments.api import filters, serializers
 from experiments.models import Allocation, Analysis, Experiment, Exposure
 from experiments.plans import Verdict
-from experiments.plans.sizing import size_of
+from experiments.plans.sizing import size_of, why_unsized
 from experiments.selectors.configuration import exposures_of
 
 
@@ -78,6 +78,8 @@ class SizingView(APIView):
         wanted = valid(serializers.PlanToSize(data=request.data))
         with within("plan"):
             plan = services.parse_plan(wanted["plan"])
+            if why := why_unsized(plan):
+                raise InvalidInput.at("assumptions", why)
         shown = {"sizing": size_of(plan), "detectability": selectors.detectability(plan)}
         return Response(serializers.Sized(shown).data)
 

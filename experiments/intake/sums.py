@@ -1,12 +1,14 @@
 """Sums over a batch, of the shape in which the database adds them up."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.intake.terms import Terms
 
+SMALLEST: Final = 1e-60  # as the statistics have it
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -114,11 +116,20 @@ def sums_of(taken: Taken, terms: Terms) -> Sums:
 
 
 def counted_values(taken: Taken, terms: Terms) -> tuple[FloatArray, FloatArray]:
-    """Return values as they are added up, cut at their metric's bound, and x where it counts."""
+    """Return values as they are added up, cut at their metric's bound, and x where it counts.
+
+    Of either what is below 1e-60 in size is 0.
+    """
     bounds = np.array([np.inf if m.bound is None else m.bound for m in terms.metrics])
     needs_x = np.array([metric.needs_x for metric in terms.metrics])
     limit = bounds[taken.metric]
-    return np.clip(taken.value, -limit, limit), np.where(needs_x[taken.metric], taken.x, 0.0)
+    value, x = np.clip(taken.value, -limit, limit), np.where(needs_x[taken.metric], taken.x, 0.0)
+    return _squarable(value), _squarable(x)
+
+
+def _squarable(values: FloatArray) -> FloatArray:
+    """Return values, 0 where a square would be lost: sums without it are those of no sample."""
+    return np.where(np.abs(values) < SMALLEST, 0.0, values)
 
 
 def bins_of(taken: Taken, terms: Terms) -> Bins | None:

@@ -16,7 +16,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from crowetrade_site.core import canonical, context
-from crowetrade_site.core.errors import Conflict, DomainError
+from crowetrade_site.core.errors import DomainError
 from crowetrade_site.core.snapshots import one_view
 from experiments import selectors
 from experiments.jobs.steps import allocate, move
@@ -121,7 +121,7 @@ def _look(experiment: Experiment, at: datetime) -> Analysis | None:
         winner_needs=plan.analysis.winner_needs,
     )  # fmt: skip
     analysis = _record(experiment, findings, decision, at, time.perf_counter() - began)
-    _act(experiment, plan, findings, decision, at)
+    experiment = _act(experiment, plan, findings, decision, at)
     _reallocate(experiment, plan, observed, at)
     return analysis
 
@@ -220,34 +220,37 @@ def _thin(experiment: Experiment, newest: int) -> None:
 def _act(
     experiment: Experiment, plan: ExperimentPlan, findings: Findings, decision: Decision,
     at: datetime,
-) -> None:  # fmt: skip
-    """Conclude or pause a running experiment where its plan says so, as the platform itself."""
-    if experiment.status != ExperimentStatus.RUNNING:
-        return
-    found = alarms.alarms_of(plan, findings.to_dict(), decision.to_dict())
-    known = selectors.acknowledged(experiment)
-    try:
-        if decision.ends and plan.stopping.on_answer == "conclude":
-            _conclude(experiment, decision, at)
-        elif not all(one.is_known(known) for one in alarms.pausing(plan, found)):
-            with transaction.atomic():
-                move(
-                    experiment, ExperimentStatus.PAUSED, actor=None, at=at,
-                    reason=decision.reason, verb="paused", verdict=decision.verdict,
-                )  # fmt: skip
-    except Conflict:
-        logger.info("Somebody moved the experiment first")
+) -> Experiment:  # fmt: skip
+    """Conclude or pause a running experiment where its plan says so, as the platform itself.
+
+    As it stands now, its row held, which is returned: while this look was computed somebody may
+    have resumed it despite the very alarm that it brings.
+    """
+    found = alarms.pausing(plan, alarms.alarms_of(plan, findings.to_dict(), decision.to_dict()))
+    is_answered = decision.ends and plan.stopping.on_answer == "conclude"
+    if not found and not is_answered:
+        return experiment
+    with transaction.atomic():
+        now = selectors.lock_experiment(experiment.public_id)
+        known = selectors.acknowledged(now)
+        if now.status != ExperimentStatus.RUNNING or now.status_changed_at > at:
+            logger.info("Somebody moved the experiment first")
+        elif is_answered:
+            _conclude(now, decision, at)
+        elif not all(one.is_known(known) for one in found):
+            move(
+                now, ExperimentStatus.PAUSED, actor=None, at=at, reason=decision.reason,
+                verb="paused", verdict=decision.verdict,
+            )  # fmt: skip
+    return now
 
 
 def _conclude(experiment: Experiment, decision: Decision, at: datetime) -> None:
-    with transaction.atomic():
-        move(
-            experiment, ExperimentStatus.CONCLUDED, actor=None, at=at, reason=decision.reason,
-            verb="concluded", verdict=decision.verdict, winner=decision.winner,
-            changes={
-                "concluded_at": at, "verdict": decision.verdict, "winner": decision.winner,
-            },
-        )  # fmt: skip
+    move(
+        experiment, ExperimentStatus.CONCLUDED, actor=None, at=at, reason=decision.reason,
+        verb="concluded", verdict=decision.verdict, winner=decision.winner,
+        changes={"concluded_at": at, "verdict": decision.verdict, "winner": decision.winner},
+    )  # fmt: skip
 
 
 def _reallocate(

@@ -23,7 +23,7 @@ from experiments.plans.differences import (
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.families import tuned_for
 from experiments.plans.findings import ArmFigures, Comparison, MetricFindings, Path
-from experiments.plans.looks import looks_of, or_newest, sequence_of
+from experiments.plans.looks import looks_of, or_newest, seen_at, sequence_of
 from experiments.plans.methods import RARE, bound_of, futile_looks, intervals_of, p_value_of
 from experiments.plans.mixes import is_mix, why_undecided, why_units_undecided
 from experiments.plans.observed import Observed
@@ -44,13 +44,14 @@ from experiments.statistics.estimates import Estimate
 from experiments.statistics.quantiles import quantile_difference
 from experiments.statistics.sequential import Sequence as Intervals
 from experiments.statistics.sketches import QuantileSketch
-from experiments.statistics.strata import stratified_looks
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 MOST_POINTS = 400  # of a path that is kept
+FEWEST_BATCHES = 4  # that an error takes
+STILL = "The differences do not vary: there is no interval."
 ONE_MEAN = (
     "betting is on one mean of all periods, and those of contexts may differ: there "
     "is no interval over several of them."
@@ -154,8 +155,10 @@ def _compared(
     try:
         most = most_periods(plan, metric)
         found = differences_by_context(plan, metric, table, arm, contexts, most)
-        if len(found.contexts) > 1:
-            return _over_contexts(plan, metric, found, arm, confidence)
+        if found.is_still and found.is_compared.any():
+            return _still(plan, metric, found, arm, confidence)
+        if len(found.contexts) > 1 or metric.kind == "ratio":
+            return _at_looks(plan, metric, found, arm, confidence, is_mix=is_mix(contexts))
         bound = bound_of(plan, metric, table)
         one = _of_one_series(
             plan, metric, found, arm, confidence, is_mix=is_mix(contexts), bound=bound
@@ -166,20 +169,25 @@ def _compared(
     return unless(why_undecided(plan, arm, found), one) if is_mix(contexts) else one
 
 
+def _still(
+    plan: ExperimentPlan, metric: MetricSpec, found: ContextDifferences, arm: int,
+    confidence: float,
+) -> Comparison:  # fmt: skip
+    """Return a comparison of what is the same in every period, whose error nobody knows."""
+    differences = found.by_period()[1]
+    n, first = differences.size, _first_look(plan, metric)
+    return Comparison(
+        plan.ordered_arms[arm].name, plan.control.name, confidence,
+        estimate=float(np.mean(differences)), because=nothing_yet(n, first) if n < first else STILL,
+    )  # fmt: skip
+
+
 def _of_one_series(
     plan: ExperimentPlan, metric: MetricSpec, found: ContextDifferences, arm: int,
     confidence: float, *, is_mix: bool, bound: float | None,
 ) -> Comparison:  # fmt: skip
     """Return a comparison by one series of differences, the periods of which count alike."""
     periods, differences = found.by_period()
-    if differences.size and bool(np.all(differences == differences[0])):
-        n, first = differences.size, _first_look(plan, metric)
-        alike = "The differences do not vary: there is no interval."
-        return Comparison(
-            plan.ordered_arms[arm].name, plan.control.name, confidence,
-            estimate=float(differences[0]),
-            because=nothing_yet(n, first) if n < first else alike,
-        )  # fmt: skip
     plain = intervals_of(
         plan.analysis, differences, confidence, bound=bound,
         is_guardrail=metric.role == "guardrail", tuned_for=tuned_for(plan, metric),
@@ -189,11 +197,11 @@ def _of_one_series(
     return _told(plan, metric, arm, plain, ends, effect, n=differences.size, moves=is_mix)
 
 
-def _over_contexts(
+def _at_looks(
     plan: ExperimentPlan, metric: MetricSpec, found: ContextDifferences, arm: int,
-    confidence: float,
+    confidence: float, *, is_mix: bool,
 ) -> Comparison:  # fmt: skip
-    """Return a comparison over periods of several contexts, whose effects may differ."""
+    """Return a comparison whose error is found at each look: of a ratio, or over contexts."""
     asked = plan.analysis
     n = int(np.count_nonzero(found.is_compared.any(axis=1)))
     if n == 0:
@@ -206,21 +214,26 @@ def _over_contexts(
         )  # fmt: skip
     is_guardrail = metric.role == "guardrail"
     looks, reach = looks_of(asked, confidence, n, is_guardrail=is_guardrail)
+    lacks = STILL if looks.size and looks[-1] >= FEWEST_BATCHES * asked.batch else ""
     looks, reach = or_newest(asked, looks, reach, n)
-    seen = stratified_looks(found.differences, found.traffic, looks, batch=asked.batch)
-    plain = sequence_of(asked.method, confidence, seen.looks, reach)
-    ends = found.period[seen.rows] + plan.period_ns
-    error = float(seen.looks.error[-1])
+    seen, rows = seen_at(found, looks, batch=asked.batch)
+    plain = sequence_of(asked.method, confidence, seen, reach)
+    ends = found.period[rows] + plan.period_ns
+    error = float(seen.error[-1])
     effect = (float(plain.mean[-1]), error) if math.isfinite(error) else None
-    one = _told(plan, metric, arm, plain, ends, effect, n=n, moves=True)
-    return unless(why_undecided(plan, arm, found), one)
+    one = _told(plan, metric, arm, plain, ends, effect, n=n, lacks=lacks, moves=is_mix)
+    return unless(why_undecided(plan, arm, found), one) if is_mix else one
 
 
 def unless(why: str | None, one: Comparison) -> Comparison:
-    """Return a comparison, or one that decides nothing where there is a reason."""
+    """Return a comparison, or one that decides nothing where there is a reason.
+
+    Neither does it give up: what is missing may be where the difference is.
+    """
     if why is None or not one.is_known:
         return one
-    return replace(one, because=f"{why} {one.because}".strip(), is_withheld=True)
+    because = f"{why} {one.because}".strip()
+    return replace(one, because=because, is_withheld=True, is_futile=False)
 
 
 def _compared_by_unit(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.sections import MetricSpec
+from experiments.statistics.checks import NO_SPREAD
 from experiments.statistics.summaries import PeriodTable
 
 FloatArray = NDArray[np.float64]
@@ -29,27 +30,56 @@ class ContextDifferences:
         In the metric's unit; NaN where a context lacks an arm in the period.
     traffic : float64 array, shape (n_periods, n_contexts)
         Outcomes of all arms.
+    sides : tuple of Side, optional
+        Of a ratio: the control's and the challenger's sums, of which the differences are made.
+    rounding : float
+        What rounding makes of differences that are the same in every period.
     """
 
     period: IntArray
     contexts: tuple[str, ...]
     differences: FloatArray
     traffic: FloatArray
+    sides: "tuple[Side, Side] | None" = None
+    rounding: float = 0.0
 
     @property
     def is_compared(self) -> NDArray[np.bool_]:
         """Whether a context was compared in a period, (n_periods, n_contexts)."""
         return np.isfinite(self.differences)
 
+    @property
+    def is_still(self) -> bool:
+        """Whether the differences of no context vary by more than rounding does."""
+        there = self.is_compared
+        most = np.where(there, self.differences, -np.inf).max(axis=0, initial=-np.inf)
+        least = np.where(there, self.differences, np.inf).min(axis=0, initial=np.inf)
+        return bool(np.all(most - least <= 2.0 * self.rounding))
+
     def first(self, n: int | None) -> "ContextDifferences":
-        """Return the periods up to the one after which so many were compared; None is all."""
+        """Return the periods up to the one after which so many were compared; None is all.
+
+        Ratios are then those of these periods alone.
+        """
         compared = np.flatnonzero(self.is_compared.any(axis=1))
         if n is None or compared.size <= n:
             return self
         end = int(compared[n - 1]) + 1
-        return replace(
+        kept = replace(
             self, period=self.period[:end], differences=self.differences[:end],
             traffic=self.traffic[:end],
+        )  # fmt: skip
+        if self.sides is None:
+            return kept
+        control, challenger = self.sides
+        return kept.of_ratios(control.first(end), challenger.first(end))
+
+    def of_ratios(self, control: "Side", challenger: "Side") -> "ContextDifferences":
+        """Return what each period adds to the difference of two ratios."""
+        one, other = control.ratios(), challenger.ratios()
+        return replace(
+            self, differences=other - one, sides=(control, challenger),
+            rounding=_rounding(one, other),
         )  # fmt: skip
 
     def left_out(self) -> dict[str, float]:
@@ -70,6 +100,51 @@ class ContextDifferences:
         weight = weight / weight.sum(axis=1, keepdims=True)
         values = np.where(there, self.differences[kept], 0.0)
         return self.period[kept], (weight * values).sum(axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What an arm's ratio is of in each period and context: shape (n_periods, n_contexts), or NaN.
+
+    Attributes
+    ----------
+    above, below : float64 arrays
+        Totals (shadow), or per outcome (assigned).
+    """
+
+    above: FloatArray
+    below: FloatArray
+
+    def first(self, n: int) -> "Side":
+        """Return the first periods."""
+        return Side(self.above[:n], self.below[:n])
+
+    def ratios(self) -> FloatArray:
+        """Return what each period adds to the ratio of the means of all of them.
+
+        Returns
+        -------
+        float64 array, shape (n_periods, n_contexts)
+            Their mean is the ratio; NaN where there is nothing, and of a context whose denominators
+            are 0 on average.
+
+        Notes
+        -----
+        ``R + (y_t - R x_t) / x``, R the ratio of the means y and x: the delta method [1]_. The mean
+        of the ratios ``y_t / x_t`` is another thing, and far from R where little comes in a period:
+        an arm with two units a period would differ from one with eighteen for that alone.
+
+        References
+        ----------
+        .. [1] Deng, Knoblich and Lu (2018), "Applying the delta method in metric analytics", KDD.
+        """
+        there = np.isfinite(self.above) & np.isfinite(self.below)
+        n = np.maximum(there.sum(axis=0), 1)
+        y, x = (np.where(there, sums, 0.0).sum(axis=0) / n for sums in (self.above, self.below))
+        is_known = x != 0.0
+        size = np.where(is_known, x, 1.0)
+        parts = y / size + (self.above - y / size * self.below) / size
+        return np.where(there & is_known, parts, np.nan)
 
 
 def most_periods(plan: ExperimentPlan, metric: MetricSpec) -> int | None:
@@ -120,17 +195,38 @@ def differences_by_context(
     if plan.design == "assigned":
         return _within_allocations(metric, table, arm, n_arms, contexts or {}, most)
     periods, n = table.pivot("n", n_arms)
-    values = period_values(plan, metric, table, n_arms)
-    both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0) & np.isfinite(values[:, [0, arm]]).all(axis=1)
+    both = (n[:, arm] > 0.0) & (n[:, 0] > 0.0)
     x, expected = None, metric.factor_mean
     if expected is not None:
         x, is_same = factor_of(table, n_arms, arm)
         both &= is_same
-    differences = values[:, arm] - values[:, 0]
+    control, challenger = (
+        _side(plan, metric, table, n_arms, side, np.where(both, 1.0, np.nan)) for side in (0, arm)
+    )
+    differences = challenger.above - control.above
     if x is not None and expected is not None:
-        differences[both] = beyond_factor(differences[both], x[both], expected)
-    found = np.where(both, differences, np.nan)[:, np.newaxis]
-    return ContextDifferences(periods, ("",), found, n.sum(axis=1, keepdims=True)).first(most)
+        differences[both, 0] = beyond_factor(differences[both, 0], x[both], expected)
+    found = ContextDifferences(
+        periods, ("",), differences, n.sum(axis=1, keepdims=True),
+        rounding=_rounding(control.above, challenger.above),
+    )  # fmt: skip
+    if metric.kind == "ratio":
+        found = found.of_ratios(control, challenger)
+    return found.first(most)
+
+
+def _side(
+    plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, n_arms: int, arm: int,
+    there: FloatArray,
+) -> Side:  # fmt: skip
+    """Return what an arm made of all its units together in periods where `there` is 1, not NaN."""
+    n, total, x_total = (
+        table.pivot(name, n_arms)[1][:, [arm]] for name in ("n", "total", "x_total")
+    )
+    is_summed = plan.design == "shadow" and metric.kind != "proportion"
+    size = 1.0 if is_summed else np.where(n > 0.0, n, 1.0)
+    by = there[:, np.newaxis] / size
+    return Side(total * by, x_total * by)
 
 
 def _within_allocations(
@@ -147,8 +243,7 @@ def _within_allocations(
     """
     cells = _cells(table, n_arms)
     n, total, x_total = cells.n, cells.total, cells.x_total
-    below = x_total if metric.kind == "ratio" else n
-    both = (n[:, [0, arm]] > 0.0).all(axis=1) & (below[:, [0, arm]] != 0.0).all(axis=1)
+    both = (n[:, [0, arm]] > 0.0).all(axis=1)
     weight = n[both, arm] * n[both, 0] / (n[both, arm] + n[both, 0])
     periods, row = np.unique(cells.period, return_inverse=True)
     numbers, of = np.unique(cells.allocation, return_inverse=True)
@@ -161,20 +256,33 @@ def _within_allocations(
     at = place[both]
     whole = np.bincount(at, weight, periods.size * names.size)
 
-    def within(above: FloatArray, under: FloatArray) -> FloatArray:
-        values = above[both] / under[both]
-        made = np.bincount(at, weight * (values[:, arm] - values[:, 0]), whole.size)
-        return (made / whole).reshape(shape)
+    def within(sums: FloatArray, sign: tuple[float, float]) -> FloatArray:
+        """Return means of the control and the challenger, added up with signs."""
+        made = (sums[both][:, [0, arm]] / n[both][:, [0, arm]]) @ np.array(sign)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (np.bincount(at, weight * made, whole.size) / whole).reshape(shape)
 
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = ContextDifferences(
-            periods, tuple(names.tolist()), within(total, below), traffic.astype(np.float64)
-        ).first(most)
-        if metric.covariate:
-            x = replace(found, differences=within(x_total, n)[: found.period.size])
-            slope = _slope(x.by_period()[1], found.by_period()[1])
-            found = replace(found, differences=found.differences - slope * x.differences)
+    less = (-1.0, 1.0)
+    found = ContextDifferences(
+        periods, tuple(names.tolist()), within(total, less), traffic.astype(np.float64),
+        rounding=_rounding(total / np.maximum(n, 1.0)),
+    )  # fmt: skip
+    if metric.kind == "ratio":
+        sides = [Side(within(total, one), within(x_total, one)) for one in ((1.0, 0.0), (0.0, 1.0))]
+        found = found.of_ratios(*sides)
+    found = found.first(most)
+    if metric.covariate:
+        explained = replace(found, differences=within(x_total, less)[: found.period.size])
+        slope = _slope(explained.by_period()[1], found.by_period()[1])
+        found = replace(found, differences=found.differences - slope * explained.differences)
     return found
+
+
+def _rounding(*of: FloatArray) -> float:
+    """Return what rounding makes of a difference of such figures."""
+    return NO_SPREAD * max(
+        float(np.max(np.abs(one), initial=0.0, where=np.isfinite(one))) for one in of
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +343,17 @@ def arm_effects(table: PeriodTable, n_arms: int, *, discount: float = 1.0) -> Fl
 def period_values(
     plan: ExperimentPlan, metric: MetricSpec, table: PeriodTable, n_arms: int
 ) -> FloatArray:
-    """Return what each arm made in each period, shape (n_periods, n_arms); NaN where nothing."""
-    _, total = table.pivot("total", n_arms)
-    if metric.kind == "ratio":
-        _, below = table.pivot("x_total", n_arms)
-    elif plan.design == "shadow" and metric.kind == "mean":
-        return total
-    else:
-        _, below = table.pivot("n", n_arms)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(below != 0.0, total / below, np.nan)
+    """Return what each arm made in each period, shape (n_periods, n_arms); NaN where nothing.
+
+    Of a ratio what each period adds to that of the means of all.
+    """
+    _, n = table.pivot("n", n_arms)
+    sides = [
+        _side(plan, metric, table, n_arms, arm, np.where(n[:, arm] > 0.0, 1.0, np.nan))
+        for arm in range(n_arms)
+    ]
+    is_ratio = metric.kind == "ratio"
+    return np.concatenate([one.ratios() if is_ratio else one.above for one in sides], axis=1)
 
 
 def factor_of(table: PeriodTable, n_arms: int, arm: int) -> tuple[FloatArray, NDArray[np.bool_]]:

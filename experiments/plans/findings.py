@@ -69,9 +69,9 @@ class Comparison:
         Of the normal posterior of the difference.
     p_value : float or None
         Against no difference, of this comparison alone; None where the question is a margin, over
-        several contexts, by unit, and where the method or the time has none. Anytime-valid where
-        the intervals hold at every look (planned_sequence, asymptotic): the chance that it ever
-        falls to p is at most p.
+        several contexts, of ratios, by unit, and where the method or the time has none.
+        Anytime-valid where the intervals hold at every look (planned_sequence, asymptotic): the
+        chance that it ever falls to p is at most p.
     is_futile : bool
         The newest look makes an answer unlikely by the end.
     because : str

@@ -1,7 +1,7 @@
 """When a plan's method looks, and how far its intervals reach, for errors that are found apart.
 
-Means over units that report again, and over contexts, have errors of their own at each look. What
-the plan's method gives to a mean of so many periods is the same.
+Means over units that report again, and over contexts, and ratios have errors of their own at each
+look. What the plan's method gives to a mean of so many periods is the same.
 """
 
 import numpy as np
@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from experiments.plans.analysis_spec import AnalysisSpec
+from experiments.plans.differences import ContextDifferences
 from experiments.plans.methods import design_of
 from experiments.statistics.checks import IntArray
 from experiments.statistics.sequential import Sequence
 from experiments.statistics.sequential.boundaries import MixtureBoundary, PlannedBoundary
-from experiments.statistics.sequential.running import Looks, student_reach
+from experiments.statistics.sequential.running import Looks, RunningMean, student_reach
+from experiments.statistics.strata import stratified_looks
 
 FloatArray = NDArray[np.float64]
 MOST_LOOKS = 400
@@ -62,6 +64,43 @@ def _stepped(start: int, step: int, last: int, horizon: int, *, is_guardrail: bo
     wanted = [horizon, last] if is_guardrail else [horizon]
     more = [look for look in wanted if start <= look <= last]
     return np.union1d(np.arange(start, last + 1, step), np.array(more, dtype=np.int64))
+
+
+def seen_at(
+    found: ContextDifferences, looks: IntArray, *, batch: int, lag: int = 1
+) -> tuple[Looks, IntArray]:
+    """Return the difference as it stood at each look, with its error, and the row it came after.
+
+    Parameters
+    ----------
+    found : ContextDifferences
+    looks : int64 array, shape (n_looks,), n_looks >= 1
+        Ascending; compared periods after which to look, of those that there are.
+    batch, lag : int
+        As `RunningMean` has them.
+
+    Notes
+    -----
+    A ratio at a look is that of the periods until then. By the one that came after them what is off
+    would be held against errors of the earlier time, which are too small where denominators grow.
+    """
+    if found.sides is None:
+        seen = stratified_looks(found.differences, found.traffic, looks, batch=batch, lag=lag)
+        return seen.looks, seen.rows
+    rows, mean, error, freedom = [], [], [], []
+    for n in looks.tolist():
+        part = found.first(n)
+        if len(found.contexts) > 1:
+            newest = stratified_looks(
+                part.differences, part.traffic, looks[looks == n], batch=batch, lag=lag
+            ).looks
+        else:
+            newest = RunningMean(batch, lag).extend(part.by_period()[1])
+        rows.append(np.flatnonzero(part.is_compared.any(axis=1))[-1])
+        mean.append(newest.mean[-1])
+        error.append(newest.error[-1])
+        freedom.append(newest.freedom[-1])
+    return Looks(looks, np.array(mean), np.array(error), np.array(freedom)), np.array(rows)
 
 
 def sequence_of(

@@ -76,8 +76,8 @@ class MetricSpec(Section):
     role: Role = "secondary"
     kind: MetricKind = Field(
         default="mean",
-        description="A mean of numbers; a proportion of zeros and ones; a ratio of two sums "
-        "(outcomes carry a denominator); a quantile.",
+        description="A mean of numbers; a proportion of zeros and ones; a ratio of two means over "
+        "all periods (outcomes carry a denominator); a quantile.",
     )
     direction: Literal["increase", "decrease"] = Field(
         default="increase", description="Which way is better."

@@ -20,7 +20,9 @@ from experiments.plans.wording import write_difference, write_share
 from experiments.statistics.errors import StatisticsError
 from experiments.statistics.power import (
     minimum_detectable_effect,
+    minimum_detectable_mean,
     periods_needed,
+    power_of_mean,
     power_of_means,
     sample_size_of_means,
 )
@@ -40,7 +42,8 @@ class Sizing:
         Two-sided level of a single comparison, and the chance of seeing the effect that is asked
         for.
     effect : float
-        That the plan wants to see [unit of the primary metric], > 0.
+        That the plan wants to see, or its margin where the question is non_inferior [unit of the
+        primary metric], > 0.
     horizon : int
         Planned periods.
     n_units : int or None
@@ -76,7 +79,7 @@ class Sizing:
 
 
 def size_of(plan: ExperimentPlan) -> Sizing | None:
-    """Return what a plan can show; None where it assumes nothing, or too little comes to say it.
+    """Return what a plan can show; None where it assumes nothing, or as `why_unsized` says.
 
     Notes
     -----
@@ -85,12 +88,11 @@ def size_of(plan: ExperimentPlan) -> Sizing | None:
     effect that is asked for. A period counts alike however many units come in it: the thin ones of
     a ramp are in all figures of periods, from its first step on.
     """
-    asked = plan.assumptions
-    if asked is None:
+    if plan.assumptions is None:
         return None
+    asked = _distance(plan, plan.assumptions)
     try:
-        found = _of_periods if plan.design == "shadow" else _of_units
-        n_units, periods, power, detectable = found(plan, asked, 1.0 - confidence_of(plan))
+        n_units, periods, power, detectable = _found(plan, asked)
         first_effect = _first_look_effect(plan, asked, detectable)
     except StatisticsError:
         return None
@@ -154,7 +156,35 @@ def _arriving(plan: ExperimentPlan, asked: AssumptionSpec) -> float:
     return asked.units_per_period * plan.assignment.share * (1.0 - asked.missing)
 
 
+def why_unsized(plan: ExperimentPlan) -> str:
+    """Return why nothing can be said by what a plan assumes; empty where it can, or assumes none.
+
+    Such as an arm that too few units would ever come to.
+    """
+    if plan.assumptions is None:
+        return ""
+    try:
+        _found(plan, _distance(plan, plan.assumptions))
+    except StatisticsError as error:
+        return f"By what the plan assumes nothing can be said: {str(error).rstrip('.')}."
+    return ""
+
+
+def _distance(plan: ExperimentPlan, asked: AssumptionSpec) -> AssumptionSpec:
+    """Return the assumptions with the difference that the question has to see.
+
+    Of being no worse that is the margin, between arms that are alike.
+    """
+    margin = plan.primary.margin
+    return asked if margin is None else asked.model_copy(update={"effect": margin})
+
+
 _Found = tuple[int | None, int, float, float]
+
+
+def _found(plan: ExperimentPlan, asked: AssumptionSpec) -> _Found:
+    of = _of_periods if plan.design == "shadow" else _of_units
+    return of(plan, asked, 1.0 - confidence_of(plan))
 
 
 def _of_periods(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _Found:
@@ -164,12 +194,10 @@ def _of_periods(plan: ExperimentPlan, asked: AssumptionSpec, level: float) -> _F
     periods = periods_needed(
         asked.effect, asked.deviation, autocorrelation=rho, level=level, power=asked.power
     )
-    # One mean of n periods is the difference of two of 2 n each, apart.
-    n = 2.0 * plan.analysis.horizon_periods * (1.0 - rho) / (1.0 + rho)
-    sizes = {"n_control": max(n, 2.0), "n_treatment": max(n, 2.0)}
+    n = max(2.0, plan.analysis.horizon_periods * (1.0 - rho) / (1.0 + rho))
     return (
-        None, periods, power_of_means(asked.effect, asked.deviation, level=level, **sizes),
-        minimum_detectable_effect(asked.deviation, level=level, power=asked.power, **sizes),
+        None, periods, power_of_mean(asked.effect, asked.deviation, n=n, level=level),
+        minimum_detectable_mean(asked.deviation, n=n, level=level, power=asked.power),
     )  # fmt: skip
 
 
@@ -199,7 +227,7 @@ def _deviation(plan: ExperimentPlan, asked: AssumptionSpec, control: float, shar
         assert asked.deviation is not None  # noqa: S101 - a rule of the document
         return asked.deviation
     sign = 1.0 if plan.primary.direction == "increase" else -1.0
-    treated = asked.baseline + sign * asked.effect
+    treated = asked.baseline if plan.primary.margin else asked.baseline + sign * asked.effect
     variance = asked.baseline * (1.0 - asked.baseline) / control + treated * (1.0 - treated) / share
     return math.sqrt(variance / (1.0 / control + 1.0 / share))
 
@@ -212,14 +240,23 @@ def _sentence(plan: ExperimentPlan, asked: AssumptionSpec, found: Sizing) -> str
         taken += f" with outcomes of both arms, {found.elapsed_periods:,} in all"
     if plan.assignment.ramp:
         taken = f"{n_units:,} units in periods that are alike, {periods:,} periods of this ramp"
+    horizon = f"{plan.analysis.horizon_periods:,}"
     least = write_difference(plan.primary, found.detectable_effect)
+    wanted, chance = write_share(asked.power), write_share(found.power_at_horizon)
+    if plan.primary.margin is None:
+        said = (
+            f"a difference of {effect} takes {taken}, to be seen with a chance of {wanted}; in the "
+            f"planned {horizon} the chance is {chance}, and {least} is seen with that of {wanted}"
+        )
+    else:
+        said = (
+            f"a challenger that is as good takes {taken}, to be shown to be no worse by {effect} "
+            f"with a chance of {wanted}; in the planned {horizon} the chance is {chance}, and a "
+            f"margin of {least} is enough for {wanted}"
+        )
     return (
-        f"By what the plan assumes, a difference of {effect} takes {taken}, to be seen with a "
-        f"chance of {write_share(asked.power)}; in the planned {plan.analysis.horizon_periods:,} "
-        f"the chance is {write_share(found.power_at_horizon)}, and {least} is seen with that of "
-        f"{write_share(asked.power)}. Of one look at the end; to look all the time takes somewhat "
-        "more."
-        f"{_first(plan, asked, found)}{_of_several(plan)}"
+        f"By what the plan assumes, {said}. Of one look at the end; to look all the time takes "
+        f"somewhat more.{_first(plan, asked, found)}{_of_several(plan)}"
     )
 
 

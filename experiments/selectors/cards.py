@@ -84,7 +84,7 @@ def card_of(
 
 def _p_name(metric: MetricSpec, found: Mapping[str, Any]) -> str:
     """Return what the p-values of a metric are; empty where there are none."""
-    if metric.margin is not None:
+    if metric.margin is not None or metric.kind == "ratio":
         return ""
     return P_NAMES.get(found["method"], "")
 

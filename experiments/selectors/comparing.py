@@ -7,7 +7,7 @@ import numpy as np
 from django.db import connection
 
 from crowetrade_site.core.snapshots import one_view
-from experiments.intake.sums import FloatArray
+from experiments.intake.sums import SMALLEST, FloatArray
 from experiments.models import Experiment
 from experiments.selectors.configuration import Configuration, configuration
 from experiments.selectors.raw import (
@@ -49,8 +49,9 @@ FROM (
         FROM (
             SELECT o.metric_id, o.arm_id, o.allocation, o.unit,
                    (extract(epoch FROM o.at) * 1000000)::int8 * 1000 / %s::int8 AS period,
-                   greatest(least(o.value, asked.bound), -asked.bound) AS y,
-                   CASE WHEN asked.needs_x THEN o.x ELSE 0.0 END AS x
+                   CASE WHEN abs(o.value) < {SMALLEST} THEN 0.0
+                        ELSE greatest(least(o.value, asked.bound), -asked.bound) END AS y,
+                   CASE WHEN asked.needs_x AND abs(o.x) >= {SMALLEST} THEN o.x ELSE 0.0 END AS x
             FROM (SELECT o.*, e.is_override {COUNTED}) o
             JOIN unnest(%s::int8[], %s::float8[], %s::bool[]) AS asked(id, bound, needs_x)
               ON asked.id = o.metric_id

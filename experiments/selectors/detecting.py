@@ -9,7 +9,7 @@ from experiments.lifecycle import ExperimentStatus
 from experiments.models import Experiment
 from experiments.plans import ExperimentPlan, duration
 from experiments.plans.families import confidence_of
-from experiments.plans.sizing import size_of
+from experiments.plans.sizing import size_of, why_unsized
 from experiments.plans.wording import write_share
 from experiments.statistics.power import detectable_information_ratio, years_to_detect
 
@@ -77,7 +77,8 @@ def detectability(plan: ExperimentPlan) -> Detectability | None:
 def what_it_shows(plan: ExperimentPlan) -> str:
     """Return in words what the planned time can show; empty where nothing can be said."""
     parts = (size_of(plan), detectability(plan))
-    return " ".join(part.sentence for part in parts if part is not None)
+    said = [why_unsized(plan), *(part.sentence for part in parts if part is not None)]
+    return " ".join(filter(None, said))
 
 
 def when_first_interval(

@@ -37,7 +37,8 @@ class PolicyEvaluation:
         Of the policy, by arm.
     value : PolicyValue
     compared : mapping of str to Estimate
-        Each challenger less the control, by AIPW with weights that keep variance constant.
+        Each challenger less the control, by AIPW: with weights that keep variance constant, or,
+        where shares depend on a context, over all units alike.
     not_compared : mapping of str to str
         Why there is none, of the other challengers.
     """
@@ -83,8 +84,9 @@ def evaluate_policy(
     for at, name in enumerate(names[1:], start=1):
         try:
             compared[name] = aipw_difference_by_period(
-                table, probabilities, arm=at, confidence=confidence
-            )
+                table, probabilities, arm=at, confidence=confidence,
+                is_stabilized=plan.allocation.context is None,
+            )  # fmt: skip
         except NotComputedError as error:
             not_compared[name] = _named(error, names)
     by_arm = dict(zip(names, policy, strict=True))

@@ -38,7 +38,7 @@ def reallocate(
     Conflict, StaleState
         It does not run or is a shadow one, or another allocation was faster (409).
     """
-    experiment = selectors.get_experiment(experiment_id)
+    experiment = selectors.lock_experiment(experiment_id)  # it is not concluded meanwhile
     require_may_run(experiment, actor)
     if experiment.design != "assigned":
         raise Conflict("The arms of a shadow experiment all see every period: they have no shares.")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from experiments.statistics.checks import (
+    NO_SPREAD,
     FloatArray,
     IntArray,
     integers_of,
@@ -76,9 +77,11 @@ def aipw_difference(
     """
     a, e, y = _checked(arms, probabilities, rewards, (arm, control))
     require(y.size >= _FEWEST_UNITS, f"{y.size} units are fewer than thirty")
-    scores = _scores(a, e, y, arm) - _scores(a, e, y, control)
+    scores = np.array([_scores(a, e, y, at) for at in (arm, control)])
     h = 1.0 / np.sqrt(1.0 / e[1:, arm] + 1.0 / e[1:, control])
-    return _weighted(scores, h, confidence, "AIPW").warned(low_chance(e[:, [arm, control]]))
+    return _weighted(scores[0] - scores[1], h, confidence, "AIPW", scores).warned(
+        low_chance(e[:, [arm, control]])
+    )
 
 
 def aipw_mean(
@@ -104,7 +107,8 @@ def aipw_mean(
     a, e, y = _checked(arms, probabilities, rewards, (arm,))
     require(y.size >= _FEWEST_UNITS, f"{y.size} units are fewer than thirty")
     h = np.sqrt(e[1:, arm])
-    found = _weighted(_scores(a, e, y, arm), h, confidence, "AIPW, mean of an arm")
+    scores = _scores(a, e, y, arm)
+    found = _weighted(scores, h, confidence, "AIPW, mean of an arm", scores)
     return found.warned(low_chance(e[:, [arm]]))
 
 
@@ -115,6 +119,7 @@ def aipw_difference_by_period(
     arm: int,
     control: int = 0,
     confidence: float = 0.95,
+    is_stabilized: bool = True,
 ) -> Estimate:
     """Return the difference of two arms' means from the sums by period and allocation.
 
@@ -126,6 +131,10 @@ def aipw_difference_by_period(
         In force under each allocation; they add up to 1.
     arm, control : int
     confidence : float
+    is_stabilized : bool
+        Whether units weigh by ``h`` of `aipw_difference`. Where the effect depends on what the
+        shares follow, as on a context, that is no mean over the units: those count for less where
+        the policy has learned. Without it each counts alike.
 
     Raises
     ------
@@ -145,11 +154,13 @@ def aipw_difference_by_period(
     cells = cells_of(table, probabilities, (arm, control))
     later, scores = cell_scores(cells, (arm, control))
     e = later.e
-    h = 1.0 / np.sqrt(1.0 / e[:, arm] + 1.0 / e[:, control])
+    h = np.ones(e.shape[0])
+    if is_stabilized:
+        h = 1.0 / np.sqrt(1.0 / e[:, arm] + 1.0 / e[:, control])
     totals, units = scores[:, 0] - scores[:, 1], later.n.sum(axis=1)
-    return clustered(h * totals, h * units, later.period, confidence, "AIPW by period").warned(
-        low_chance(e[:, [arm, control]])
-    )
+    return clustered(
+        h * totals, h * units, later.period, confidence, "AIPW by period", h[:, np.newaxis] * scores
+    ).warned(low_chance(e[:, [arm, control]]))
 
 
 def batched_difference(
@@ -179,9 +190,14 @@ def batched_difference(
     both = (n_a > 0.0) & (n_b > 0.0)
     n_a, n_b = n_a[both], n_b[both]
     h = np.sqrt(n_a * n_b / (n_a + n_b))
-    difference = cells.total[both, arm] / n_b - cells.total[both, control] / n_a
+    means = cells.total[both, arm] / n_b, cells.total[both, control] / n_a
     return clustered(
-        h * difference, h, cells.period[both], confidence, "differences within periods"
+        h * (means[0] - means[1]),
+        h,
+        cells.period[both],
+        confidence,
+        "differences within periods",
+        h * np.array(means),
     ).warned(low_chance(cells.e[:, [arm, control]]))
 
 
@@ -281,8 +297,11 @@ def cell_scores(cells: Cells, arms: Sequence[int]) -> tuple[Cells, FloatArray]:
     return kept, scores
 
 
-def _weighted(scores: FloatArray, h: FloatArray, confidence: float, method: str) -> Estimate:
+def _weighted(
+    scores: FloatArray, h: FloatArray, confidence: float, method: str, parts: FloatArray
+) -> Estimate:
     point = float(h @ scores / h.sum())
+    _require_spread(scores - point, parts)
     variance = float(np.sum((h * (scores - point)) ** 2)) / float(h.sum()) ** 2
     return student_estimate(
         point, variance, confidence=confidence,
@@ -290,15 +309,27 @@ def _weighted(scores: FloatArray, h: FloatArray, confidence: float, method: str)
     )  # fmt: skip
 
 
+def _require_spread(off: FloatArray, parts: FloatArray) -> None:
+    """Refuse outcomes that do not vary: what they are off by is then no more than rounding."""
+    most = float(np.max(np.abs(off), initial=0.0))
+    size = float(np.max(np.abs(parts), initial=0.0))
+    require(most > NO_SPREAD * size, "the outcomes do not vary")
+
+
 def clustered(
-    sums: FloatArray, weights: FloatArray, period: IntArray, confidence: float, method: str
-) -> Estimate:
-    """Return the ratio of two sums over cells, with the periods as clusters."""
+    sums: FloatArray, weights: FloatArray, period: IntArray, confidence: float, method: str,
+    parts: FloatArray,
+) -> Estimate:  # fmt: skip
+    """Return the ratio of two sums over cells, with the periods as clusters.
+
+    `parts` are figures of which the sums are differences: they say what rounding makes.
+    """
     periods, at = np.unique(period, return_inverse=True)
     n = periods.size
     require(n >= _FEWEST_CLUSTERS, f"there are {n} of the ten periods that it takes")
     point = float(sums.sum() / weights.sum())
-    off = np.bincount(at, weights=sums - point * weights)
+    off = np.bincount(at, weights=sums - point * weights).astype(np.float64)
+    _require_spread(off, parts)
     variance = n / (n - 1.0) * float(off @ off) / float(weights.sum()) ** 2
     return student_estimate(
         point, variance, freedom=n - 1.0, confidence=confidence,

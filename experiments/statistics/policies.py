@@ -110,7 +110,8 @@ def policy_value(
     effective = float(whole.sum()) ** 2 / float((w * w * cells.n).sum())
 
     def estimate(of: Cells, sums: FloatArray, weights: FloatArray, method: str) -> Estimate:
-        found = clustered(sums, weights, of.period, confidence, method)
+        parts = np.stack([sums, of.total.sum(axis=1)])
+        found = clustered(sums, weights, of.period, confidence, method, parts)
         return found.warned(low_chance(cells.e[:, played]), _few(effective, float(units.sum())))
 
     return PolicyValue(

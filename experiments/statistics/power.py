@@ -64,8 +64,30 @@ def power_of_means(
     require_fraction(level=level)
     if not (2.0 <= n_control < math.inf and 2.0 <= n_treatment < math.inf):
         raise SettingsError(f"Arms need two units, not {n_control!r} and {n_treatment!r}.")
-    freedom = n_control + n_treatment - 2.0
     away = abs(effect) / (deviation * math.sqrt(1.0 / n_control + 1.0 / n_treatment))
+    return _power(away, n_control + n_treatment - 2.0, level)
+
+
+def power_of_mean(effect: float, deviation: float, *, n: float, level: float = 0.05) -> float:
+    """Return the chance that a two-sided t-test of one mean, as of paired differences, sees it.
+
+    Parameters
+    ----------
+    effect, deviation, level
+        As `power_of_means`, of the paired differences.
+    n : float
+        Differences, or what they are worth where they depend on each other, >= 2.
+    """
+    require_finite(effect=effect)
+    require_positive(deviation=deviation)
+    require_fraction(level=level)
+    if not 2.0 <= n < math.inf:
+        raise SettingsError(f"A mean needs two differences, not {n!r}.")
+    return _power(abs(effect) / deviation * math.sqrt(n), n - 1.0, level)
+
+
+def _power(away: float, freedom: float, level: float) -> float:
+    """Return the chance that a two-sided test rejects, of a mean so many errors away from 0."""
     if freedom >= _NORMAL:
         z = float(ndtri(1.0 - level / 2.0))
         return float(ndtr(away - z) + ndtr(-away - z))
@@ -121,15 +143,34 @@ def minimum_detectable_effect(
     power: float = 0.8,
 ) -> float:
     """Return the smallest effect that is seen with a chance of `power`; as `power_of_means`."""
+    sizes = {"n_control": n_control, "n_treatment": n_treatment}
+    return _least(
+        lambda effect: power_of_means(effect, deviation, level=level, **sizes),
+        deviation, level, power,
+    )  # fmt: skip
+
+
+def minimum_detectable_mean(
+    deviation: float, *, n: float, level: float = 0.05, power: float = 0.8
+) -> float:
+    """Return the smallest mean that is seen with a chance of `power`; as `power_of_mean`."""
+    return _least(
+        lambda effect: power_of_mean(effect, deviation, n=n, level=level), deviation, level, power
+    )
+
+
+def _least(
+    power_of: Callable[[float], float], deviation: float, level: float, power: float
+) -> float:
+    """Return the smallest effect that is seen with a chance."""
     _require_power(level, power)
     require_positive(deviation=deviation)
-    sizes = {"n_control": n_control, "n_treatment": n_treatment}
     low, high = 0.0, deviation
-    while power_of_means(high, deviation, level=level, **sizes) < power:
+    while power_of(high) < power:
         low, high = high, 2.0 * high
     for _ in range(100):
         middle = 0.5 * (low + high)
-        if power_of_means(middle, deviation, level=level, **sizes) < power:
+        if power_of(middle) < power:
             low = middle
         else:
             high = middle

@@ -2,16 +2,24 @@
 
 import logging
 import re
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    UnreadablePostError,
+)
 from django.shortcuts import render
 from django.urls import Resolver404, resolve
 from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -24,6 +32,7 @@ from crowetrade_site.core.errors import (
     NotFound,
 )
 
+MOST_DRAINED, _PIECE = 16 * 2**20, 2**16  # bytes of a body that nobody wants
 CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
 
@@ -41,6 +50,7 @@ def exception_handler(error: Exception, context_: dict[str, Any]) -> Response | 
     elif isinstance(error, PermissionDenied):
         error = Forbidden(str(error) or "You may not do this.")
     elif isinstance(error, RequestDataTooBig):
+        _drain(context_["request"])
         error = TooLarge("The request's body is too large.")
     elif isinstance(error, SuspiciousOperation):
         error = ParseError("The request is malformed.")
@@ -55,6 +65,15 @@ def exception_handler(error: Exception, context_: dict[str, Any]) -> Response | 
     set_rollback()
     problem |= _where(context_["request"].path)
     return Response(problem, problem["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _drain(request: Request) -> None:
+    """Read what is left of a body, up to a point: else the connection breaks before the answer."""
+    sent: HttpRequest = request._request  # noqa: SLF001 - DRF's own would hold the whole
+    with suppress(UnreadablePostError):
+        for _ in range(MOST_DRAINED // _PIECE):
+            if not sent.read(_PIECE):
+                return
 
 
 def _where(path: str) -> dict[str, str]:

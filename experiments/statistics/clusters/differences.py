@@ -25,6 +25,7 @@ from experiments.statistics.clusters.two_way import (
     effective_by_stratum,
     effective_units,
     over_units,
+    size_of_products,
     two_way,
 )
 from experiments.statistics.errors import SettingsError
@@ -34,6 +35,7 @@ FEWEST_UNITS: Final = 10  # of an arm, for an error
 FEWEST_EFFECTIVE: Final = 2.0  # units of one size that must say as much
 MOST_THIN: Final = 0.02  # of all units, in groups with too few of an arm
 _ROUNDING: Final = 1e-12
+NO_VARIANCE: Final = 1e-13  # of what its products add up to: what rounding makes of no variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ def clustered_differences(
     difference = np.where(shares.any(axis=1), (shares * contrasts).sum(axis=1), np.nan)
     variance, freedom = two_way(sides, weights, in_time, batch, below)
     has_units, thin = _has_units(sides, below)
-    is_known = (variance > 0.0) & (freedom > 0.0) & has_units
+    varies = variance > NO_VARIANCE * size_of_products(sides, weights)
+    is_known = varies & (freedom > 0.0) & has_units
     return ClusteredLooks(
         sides.looks, sides.period, difference,
         np.where(is_known, np.sqrt(np.maximum(variance, 0.0)), np.nan),
@@ -206,9 +209,6 @@ def _linear(
 def _slope(sides: Sides, weights: FloatArray, x_weights: FloatArray) -> FloatArray:
     """Return the slope of the difference on the covariate's; 0 where that does not vary."""
     x_variance = over_units(sides, x_weights, x_weights, N)
-    x_size = np.einsum(
-        "lsam,lsamk,lsak->l", np.abs(x_weights), np.abs(sides.by_unit), np.abs(x_weights)
-    )
-    varies = x_variance > _ROUNDING * x_size
+    varies = x_variance > _ROUNDING * size_of_products(sides, x_weights)
     slope = over_units(sides, weights, x_weights, N) / np.where(varies, x_variance, 1.0)
     return np.where(varies, slope, 0.0)

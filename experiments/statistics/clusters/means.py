@@ -8,7 +8,7 @@ References
 import numpy as np
 
 from experiments.statistics.checks import FloatArray
-from experiments.statistics.clusters.differences import FEWEST_EFFECTIVE, FEWEST_UNITS
+from experiments.statistics.clusters.differences import FEWEST_EFFECTIVE, FEWEST_UNITS, NO_VARIANCE
 from experiments.statistics.clusters.products import SECOND, N, X, Y
 from experiments.statistics.clusters.tables import UNIT_SUMS, UnitTable
 
@@ -42,7 +42,8 @@ def clustered_means(
         effective = first[:, below] ** 2 / second[:, below, below]
         few = effective / (effective - 1.0)
         variance = np.einsum("am,amk,ak->a", weights, second, weights) * few
+        size = np.einsum("am,amk,ak->a", np.abs(weights), np.abs(second), np.abs(weights))
         error = np.sqrt(variance)
         has_units = (n >= FEWEST_UNITS) & (effective >= FEWEST_EFFECTIVE)
-    is_known = has_units & (first[:, below] > 0.0) & (variance > 0.0)
+    is_known = has_units & (first[:, below] > 0.0) & (variance > NO_VARIANCE * size)
     return np.where(np.isfinite(mean), mean, np.nan), np.where(is_known, error, np.nan)

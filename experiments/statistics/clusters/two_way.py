@@ -68,6 +68,16 @@ def over_units(sides: Sides, one: FloatArray, other: FloatArray, below: int) -> 
     return found
 
 
+def size_of_products(sides: Sides, weights: FloatArray) -> FloatArray:
+    """Return what the products over units add up to without their signs, shape (n_looks,).
+
+    A variance that is no part of it is what rounding made of units that are alike.
+    """
+    sizes = np.abs(weights)
+    found: FloatArray = np.einsum("lsam,lsamk,lsak->l", sizes, np.abs(sides.by_unit), sizes)
+    return found
+
+
 def _over_strata(sides: Sides, one: FloatArray, other: FloatArray, below: int) -> FloatArray:
     """Return the covariance over the units of each stratum, shape (n_looks, n_strata)."""
     n = effective_by_stratum(sides, below)

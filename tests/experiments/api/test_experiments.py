@@ -177,6 +177,9 @@ class TestLife:
         wrong = given | {"assumptions": {"effect": 0.5, "deviation": 4.0}}
         refused = api.post("/api/v1/experiments/sizing/", {"plan": wrong}, format="json")
         assert "need units_per_period" in problem(refused, 422)["detail"]
+        nobody = given | {"assumptions": assumed | {"units_per_period": 0.001}}
+        unsized = api.post("/api/v1/experiments/sizing/", {"plan": nobody}, format="json")
+        assert "Arms need two units" in problem(unsized, 422)["detail"]
 
     def test_has_notes_of_the_plan(self, api):
         ramp = [{"at": "2026-01-01T00:00:00Z", "share": 0.1},

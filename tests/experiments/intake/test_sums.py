@@ -54,6 +54,14 @@ class TestSumsOf:
         np.testing.assert_array_equal(by_key(sums)[0, 10, 1, 1], [2, 0.5, 1.25, 0, 0, 0])
         np.testing.assert_array_equal(by_key(sums)[1, 0, 1, 0], [1, 2, 4, 3, 9, 6])
 
+    def test_have_a_square_wherever_they_have_a_total(self):
+        """One value of 1e-200 kept an experiment from being analyzed ever after."""
+        sums = sums_of(taken([(1, 0, 1, 5, 1e-200, -5e-320), (1, 1, 1, 5, 2e-60, 1e-59)]), TERMS)
+
+        tiny, small = (by_key(sums)[1, 0, 1, arm] for arm in (0, 1))
+        np.testing.assert_array_equal(tiny, [1, 0, 0, 0, 0, 0])
+        np.testing.assert_allclose(small, [1, 2e-60, 4e-120, 1e-59, 1e-118, 2e-119])
+
     @given(rows)
     def test_ascend_by_key(self, some):
         keys = list(by_key(sums_of(taken(some), TERMS)))

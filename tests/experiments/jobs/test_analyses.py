@@ -1,6 +1,7 @@
 """Looks at experiments: recorded once, acted on once, as the plan says."""
 
 import json
+import threading
 from datetime import timedelta
 
 import numpy as np
@@ -213,6 +214,32 @@ class TestAnalyzeExperiment:
             .notes[0]
             .startswith("Resumed despite drawdown of challenger")
         )
+
+    def test_leaves_alone_whom_a_person_resumed_while_it_looked(self, owner):
+        """It had read what was acknowledged before, and paused again on the same alarm."""
+        made = guarded(owner)
+        add_sums(made, returns(60))
+        add_sums(made, returns(60, lift=0.01), metric="drawdown")
+        moved = []
+
+        def meanwhile():
+            _, paused = look(made)
+            resume(made, owner)
+            moved.append(paused.status)
+            connection.close()
+
+        def watch(execute, sql, params, many, context):
+            if "FROM experiments_periodstatistic" in sql and not moved:
+                other = threading.Thread(target=meanwhile)
+                other.start()
+                other.join()
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(watch):
+            _, after = look(made)
+
+        assert moved == [ExperimentStatus.PAUSED]
+        assert after.status == ExperimentStatus.RUNNING
 
     def test_pauses_again_once_it_is_shown_to_be_worse_than_was_thought(self, owner):
         made = guarded(owner, "drawdown", "slippage")

@@ -379,19 +379,6 @@ class TestAnalyze:
 
         assert decide(found, control="champion").verdict == Verdict.GUARDRAIL_BREACHED
 
-    def test_a_zero_denominator_costs_its_period_alone(self):
-        rng = np.random.default_rng(3)
-        x = rng.uniform(1.0, 2.0, (80, 2))
-        x[7, 1] = 0.0
-        y = x * 0.5 + 0.01 * rng.standard_normal((80, 2))
-        period, arm = np.repeat(np.arange(80) * DAY, 2), np.tile([0, 1], 80)
-        table = PeriodTable.of_outcomes(period, arm, y.ravel(), covariate=x.ravel())
-        plan = planned(metrics=[{"name": "return", "role": "primary", "kind": "ratio"}])
-
-        one = analyze(plan, Observed({"return": table})).primary.comparisons[0]
-
-        assert one.path.n[-1] == 79
-
     @pytest.mark.parametrize("is_repeated", [False, True])
     def test_looks_at_guardrails_after_the_planned_periods(self, is_repeated):
         """The challenger loses from period 220 on, of 220 that were planned."""

@@ -272,6 +272,29 @@ class TestFutility:
             assert not found.gives_up
             assert not any("futility" in note for note in found.notes)
 
+    def test_is_not_said_of_what_allows_no_conclusion(self):
+        """Calm times alone, alike, ended an experiment that asks about turbulent ones as well."""
+        context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        spec = self.plan("stop").analysis
+        plan = planned(
+            design="assigned", analysis=spec.model_dump(), allocation={"context": context}
+        )
+        rng = np.random.default_rng(1)
+        day = np.repeat(np.arange(310), 40)
+        arm, is_turbulent = rng.integers(0, 2, day.size), day >= 305
+        values = rng.standard_normal(day.size)
+        values[arm == 1] -= values[arm == 1].mean() - values[arm == 0].mean()
+        table = PeriodTable.of_outcomes(day * DAY, arm, values, allocation=1 + is_turbulent)
+        names = {1: "calm", 2: "turbulent"}
+
+        found = analyze(plan, Observed({"return": table}, contexts=names))
+
+        one = found.primary.comparisons[0]
+        assert one.is_withheld
+        assert one.is_known
+        assert not found.gives_up
+        assert decide(found, control="champion").verdict == Verdict.CONTINUE
+
     def test_leaves_the_intervals_as_they_are(self):
         one, other = (self.findings(how, 0.0002).primary.comparisons[0] for how in (None, "stop"))
 

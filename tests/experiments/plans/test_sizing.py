@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import nct, norm, t
 
 from experiments.plans.methods import intervals_of
-from experiments.plans.sizing import size_of
+from experiments.plans.sizing import size_of, why_unsized
 from experiments.plans.wording import write_difference
 from experiments.selectors.detecting import detectability, what_it_shows
 from experiments.statistics.power import (
@@ -53,6 +53,54 @@ class TestSizeOf:
 
         assert found.power_at_horizon == pytest.approx(0.8, abs=0.002)
         assert found.detectable_effect == pytest.approx(0.0004, rel=0.005)
+
+    def test_of_few_periods_has_their_degrees_of_freedom(self):
+        """24 differences leave 23; the chance of four challengers at 99 % was told a tenth high."""
+        plan = planned(
+            arms=FIVE, analysis={"horizon_periods": 24, "confidence": 0.99},
+            assumptions={"effect": 0.8, "deviation": 1.0},
+        )  # fmt: skip
+
+        found = size_of(plan)
+
+        away, reach = 0.8 * np.sqrt(24), t.isf(0.01 / 4 / 2, 23)
+        chance = nct.sf(reach, 23, away) + nct.cdf(-reach, 23, away)
+        assert found.power_at_horizon == pytest.approx(chance, rel=1e-6)
+        seen = nct.sf(reach, 23, found.detectable_effect * np.sqrt(24))
+        assert seen == pytest.approx(0.8, abs=1e-6)
+
+    @pytest.mark.parametrize("direction", ["increase", "decrease"])
+    def test_of_being_no_worse_has_to_see_the_margin(self, direction):
+        """Of arms that are alike: how often the interval lies on the good side of the margin."""
+        metric = {"name": "fill", "role": "primary", "kind": "proportion", "direction": direction,
+                  "question": "non_inferior", "margin": 0.02}  # fmt: skip
+        plan = planned(
+            design="assigned", metrics=[metric], analysis={"horizon_periods": 50},
+            assumptions={"effect": 0.05, "baseline": 0.1, "units_per_period": 100},
+        )  # fmt: skip
+        rng = np.random.default_rng(7)
+        share = rng.binomial(2_500, 0.1, (2, 20_000)) / 2_500
+        error = np.sqrt((share * (1.0 - share)).sum(axis=0) / 2_500)
+
+        found = size_of(plan)
+
+        is_shown = share[1] - share[0] - norm.ppf(0.975) * error > -0.02
+        assert found.effect == 0.02
+        assert found.power_at_horizon == pytest.approx(is_shown.mean(), abs=0.015)
+        assert "as good takes" in found.sentence
+        assert "no worse by 2 pp" in found.sentence
+
+    @pytest.mark.parametrize("units_per_period", [0.001, 1e308])
+    def test_says_why_there_is_nothing(self, units_per_period):
+        """The command line said that the plan had no assumptions."""
+        plan = planned(
+            design="assigned", assumptions=UNITS | {"units_per_period": units_per_period}
+        )
+
+        assert size_of(plan) is None
+        assert "Arms need two units" in why_unsized(plan)
+        assert why_unsized(plan) in what_it_shows(plan)
+        assert (why_unsized(planned()), why_unsized(shadow())) == ("", "")
 
     def test_of_units_goes_by_their_shares_and_traffic(self):
         plan = planned(

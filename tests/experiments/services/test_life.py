@@ -1,6 +1,7 @@
 """The life of an experiment: every move, every refusal, one audit event each."""
 
 import json
+import threading
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -314,6 +315,33 @@ class TestReallocate:
             services.reallocate(
                 experiment_id=made.public_id, weights=weights, actor=owner, at=AT, reason="r"
             )
+
+    def test_gives_none_to_an_experiment_that_is_over_meanwhile(self, owner):
+        """Its status was read, and shares were written after it had been concluded."""
+        made, others = running(owner, design="assigned"), []
+
+        def conclude():
+            services.conclude_experiment(
+                experiment_id=made.public_id, actor=owner, at=AT, reason="r",
+                verdict=Verdict.INCONCLUSIVE,
+            )  # fmt: skip
+            connection.close()
+
+        def watch(execute, sql, params, many, context):
+            if "experiments_allocation" in sql and not others:
+                others.append(threading.Thread(target=conclude))
+                others[0].start()
+                others[0].join(timeout=2.0)  # as long as the row is held it has to wait
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(watch):
+            services.reallocate(
+                experiment_id=made.public_id, weights={"challenger": 0.8, "champion": 0.2},
+                actor=owner, at=later(days=1), reason="ramp",
+            )  # fmt: skip
+        others[0].join()
+
+        assert verbs(made) == ["created", "started", "reallocated", "concluded"]
 
     def test_is_not_for_shadow_arms(self, owner):
         with pytest.raises(Conflict, match="see every period"):

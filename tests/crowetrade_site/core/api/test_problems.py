@@ -1,6 +1,7 @@
 """Every refusal has one shape, and says nothing it should not."""
 
 import json
+from io import BytesIO
 
 import pytest
 from django.core.cache import caches
@@ -142,6 +143,19 @@ class TestExceptionHandler:
         response = client.post("/api/v1/sample/x/", body, content_type="application/json")
 
         assert "too large" in problem_of(response, 413)["detail"]
+
+    @pytest.mark.parametrize(("n_bytes", "left"), [(10_000_000, 0), (30_000_000, 13_222_784)])
+    def test_of_a_body_that_is_too_large_reads_it_up_to_a_point(self, client, n_bytes, left):
+        """A client that was still sending saw its connection break, and no answer."""
+        stream = BytesIO(b" " * n_bytes)
+
+        response = client.generic(
+            "POST", "/api/v1/sample/x/", content_type="application/json",
+            CONTENT_LENGTH=str(n_bytes), **{"wsgi.input": stream},
+        )  # fmt: skip
+
+        problem_of(response, 413)
+        assert n_bytes - stream.tell() == left
 
     def test_of_too_many_requests_says_when_to_come_back(self, client):
         caches["requests"].clear()

@@ -1,0 +1,87 @@
+"""Outcomes that do not vary: nothing is known of an error, and what rounding makes is none."""
+
+import numpy as np
+import pytest
+
+from experiments.plans import Verdict
+from experiments.plans.analysis import analyze
+from experiments.plans.decisions import decide
+from experiments.plans.observed import Observed
+from experiments.statistics.clusters import UnitTable
+from experiments.statistics.summaries import PeriodTable
+from tests.experiments.plans.test_analysis import DAY, planned
+
+
+def units(seed, values, n_periods=100, size=12):
+    """Return outcomes that are one number an arm; a sum of tenths is no tenth any more."""
+    rng = np.random.default_rng(seed)
+    period = np.repeat(np.arange(n_periods), size)
+    arm = (rng.random(period.size) < 0.5).astype(np.int64)
+    return period * DAY, arm, np.asarray(values)[arm]
+
+
+def assigned(method, **more):
+    analysis = {"horizon_periods": 100, "method": method, "region_of_equivalence": 0.01}
+    return planned(design="assigned", analysis=analysis, **more)
+
+
+@pytest.mark.parametrize("values", [(0.1, 0.1), (0.1, 0.2), (1e6 + 0.1, 1e6 + 0.1)])
+@pytest.mark.parametrize("method", ["planned_sequence", "group_sequential", "fixed_horizon"])
+class TestOutcomesOfOneNumber:
+    def test_give_an_estimate_and_no_more(self, method, values):
+        """One in twenty A/A experiments had a winner by 1e-18."""
+        for seed in range(20):
+            table = PeriodTable.of_outcomes(*units(seed, values))
+
+            found = analyze(assigned(method), Observed({"return": table}))
+
+            one = found.primary.comparisons[0]
+            assert one.estimate == pytest.approx(values[1] - values[0], abs=1e-8)
+            assert (one.lower, one.upper, one.p_value) == (None, None, None)
+            assert (one.probability_better, one.expected_loss) == (None, None)
+            assert one.because == "The differences do not vary: there is no interval."
+            assert decide(found, control="champion").verdict == Verdict.INCONCLUSIVE
+
+    def test_give_no_more_of_units_that_report_again(self, method, values):
+        """The intervals were 1e-9 wide, and nearly every experiment had its answer by that."""
+        period, arm, y = units(3, values, size=40)
+        unit = np.tile(np.arange(40), 100)
+        arm = unit % 2
+        y = np.asarray(values)[arm]
+        by_unit = UnitTable.of_outcomes(period, arm, unit, y)
+        seen = Observed(
+            {"return": PeriodTable.of_outcomes(period, arm, y)}, units={"return": by_unit}
+        )
+
+        found = analyze(assigned(method, units="repeated"), seen)
+
+        one = found.primary.comparisons[0]
+        assert one.estimate == pytest.approx(values[1] - values[0], abs=1e-8)
+        assert (one.lower, one.upper) == (None, None)
+        assert "do not vary enough" in one.because
+        assert {arm.standard_error for arm in found.primary.arms} == {None}
+        assert decide(found, control="champion", region_of_equivalence=0.01).verdict == (
+            Verdict.INCONCLUSIVE
+        )
+
+
+class TestContextsOfOneNumber:
+    def test_give_an_estimate_and_no_more(self):
+        """Each context has its own difference, always the same."""
+        rng = np.random.default_rng(2)
+        period = np.repeat(np.arange(100), 24)
+        context, arm = rng.integers(0, 2, (2, period.size))
+        table = PeriodTable.of_outcomes(
+            period * DAY, arm, 0.1 + 0.1 * arm * context, allocation=1 + context
+        )
+        plan = assigned(
+            "planned_sequence",
+            allocation={"context": {"attribute": "regime", "values": ["calm", "wild"]}},
+        )
+
+        found = analyze(plan, Observed({"return": table}, contexts={1: "calm", 2: "wild"}))
+
+        one = found.primary.comparisons[0]
+        assert one.estimate == pytest.approx(0.05, abs=0.005)
+        assert (one.lower, one.upper, one.posterior_deviation) == (None, None, None)
+        assert one.because.endswith("The differences do not vary: there is no interval.")
