@@ -1,31 +1,21 @@
 """The database wrapper Django looks for in an engine."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, DataError, IntegrityError
+from django.db import DataError, IntegrityError
 from django.db.backends.postgresql import base
 from django.db.transaction import TransactionManagementError
 from django.utils.asyncio import async_unsafe
-from psycopg import Connection, errors, generators, pq
+from psycopg import pq
+
+from crowetrade_site.core.postgres import commits
+from crowetrade_site.core.postgres.commits import Row, RowRefused
 
 MOST_WAITING = 500  # rows, about 0.4 MB of statement
 MOST_BYTES_WAITING = 1 << 20
-Row = Sequence[bytes]
-_PREPARED: WeakKeyDictionary[Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
-_NUMBERS = count(1)  # of names; none twice, since one may be lost here and known to the server
 _STILL_OPEN = frozenset({pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS})
-
-
-class RowRefused(DatabaseError):
-    """The server refused a row that had waited.
-
-    It is met by whatever statement comes next, so it is no `IntegrityError`: who expects one of
-    that statement would take it for their own.
-    """
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -41,9 +31,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     A transaction that the server has given up is not committed: its COMMIT would be a ROLLBACK
     without a word, after which whoever waits for the commit would be called.
-
-    A pooler between us and the server that hands out another connection for each transaction must
-    know prepared statements (PgBouncer 1.21).
     """
 
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
@@ -158,62 +145,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if not self._waiting:
             return super()._commit()  # type: ignore[misc]  # not in the stubs
         with self._kept_unless(lambda: False) as waiting, self.wrap_database_errors:
-            self._commit_with(waiting)
+            commits.commit(self.connection, waiting)
         return None
-
-    def _commit_with(self, waiting: Mapping[str, Sequence[Row]]) -> None:
-        encoding, prepared = self.connection.info.encoding, self._prepared()
-        missing = {into: b"waiting_%d" % next(_NUMBERS) for into in waiting if into not in prepared}
-        results = self._answers(waiting, missing, prepared | missing)
-        for into, result in zip(missing, results, strict=False):
-            if result.status == pq.ExecStatus.COMMAND_OK:
-                prepared[into] = missing[into]
-        n_before = len(missing) + sum(map(len, waiting.values()))
-        for number, result in enumerate(results):
-            if result.status == pq.ExecStatus.FATAL_ERROR:
-                refusal = errors.error_from_result(result, encoding=encoding)
-                if isinstance(refusal, errors.InvalidSqlStatementName):
-                    prepared.clear()  # DISCARD ALL, or a pooler that does not know them
-                if number < n_before and isinstance(
-                    refusal, errors.IntegrityError | errors.DataError
-                ):
-                    raise RowRefused(f"A row that had waited was refused: {refusal}") from refusal
-                raise refusal
-
-    def _answers(
-        self,
-        waiting: Mapping[str, Sequence[Row]],
-        missing: Mapping[str, bytes],
-        names: Mapping[str, bytes],
-    ) -> list[pq.abc.PGresult]:
-        """Send rows and COMMIT in one message, sooner than by the cursors of psycopg."""
-        connection, pgconn = self.connection, self.connection.pgconn
-        with connection.lock:
-            pgconn.enter_pipeline_mode()
-            try:
-                for into, name in missing.items():
-                    pgconn.send_prepare(name, self._statement(into, waiting[into]))
-                for into, rows in waiting.items():
-                    for row in rows:
-                        pgconn.send_query_prepared(names[into], row)
-                pgconn.send_query_params(b"COMMIT", None)
-                pgconn.pipeline_sync()
-                n_sent = len(missing) + sum(map(len, waiting.values())) + 1
-                answers: list[pq.abc.PGresult] = connection.wait(_read(pgconn, n_sent))
-            finally:
-                if pgconn.status == pq.ConnStatus.OK:
-                    pgconn.exit_pipeline_mode()
-        return answers
-
-    def _prepared(self) -> dict[str, bytes]:
-        """Return the names of what this connection has prepared; it may come from a pool."""
-        names = _PREPARED.get(self.connection)
-        return _PREPARED.setdefault(self.connection, {}) if names is None else names
-
-    def _statement(self, into: str, rows: Sequence[Row]) -> bytes:
-        places = ", ".join(f"${number + 1}" for number in range(len(rows[0])))
-        statement: str = f"{into} VALUES ({places})"
-        return statement.encode(self.connection.info.encoding)
 
     @async_unsafe
     def _rollback(self) -> None:
@@ -228,19 +161,3 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _close(self) -> None:
         self._forget_waiting()
         super()._close()  # type: ignore[misc]  # not in the stubs
-
-
-def _read(
-    pgconn: pq.abc.PGconn, n_sent: int
-) -> Generator[generators.Wait, generators.Ready, list[pq.abc.PGresult]]:
-    """Flush what a pipeline has waiting, and read an answer to each of it and to its end."""
-    yield from generators.send(pgconn)
-    answers: list[pq.abc.PGresult] = []
-    try:
-        for _ in range(n_sent):
-            answers += yield from generators.fetch_many(pgconn)
-        yield from generators.fetch_many(pgconn)
-    except errors.OperationalError:  # the server is gone: its last word may say why
-        if all(answer.status != pq.ExecStatus.FATAL_ERROR for answer in answers):
-            raise
-    return answers

@@ -14,7 +14,8 @@ from django.db import (
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
-from crowetrade_site.core.postgres.base import MOST_BYTES_WAITING, MOST_WAITING, RowRefused
+from crowetrade_site.core.postgres.base import MOST_BYTES_WAITING, MOST_WAITING
+from crowetrade_site.core.postgres.commits import RowRefused
 from tests.crowetrade_site.core.threads import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
