@@ -103,15 +103,20 @@ def _read(
             if (yield Wait.RW) & Ready.R:
                 pgconn.consume_input()
         while len(answers) <= n_sent:
-            while pgconn.is_busy():
-                yield Wait.R
-                pgconn.consume_input()
-            answer = pgconn.get_result()  # None comes between two answers
-            if answer is not None:
-                answers.append(answer)
-            elif pgconn.status != pq.ConnStatus.OK:
-                raise errors.OperationalError(pgconn.get_error_message())
+            answers.append((yield from _answer(pgconn)))
     except errors.OperationalError:  # the server is gone: its last word may say why
         if all(answer.status != pq.ExecStatus.FATAL_ERROR for answer in answers):
             raise
     return answers
+
+
+def _answer(pgconn: pq.abc.PGconn) -> Generator[Wait, Ready | int, pq.abc.PGresult]:
+    while True:
+        while pgconn.is_busy():
+            yield Wait.R
+            pgconn.consume_input()
+        answer = pgconn.get_result()  # None comes between two answers, and where none will come
+        if answer is not None:
+            return answer
+        if pgconn.status != pq.ConnStatus.OK:
+            raise errors.OperationalError(pgconn.get_error_message())
