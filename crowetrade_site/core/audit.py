@@ -5,10 +5,11 @@ and waits for nobody. Nobody waits for it either: it goes to the server together
 or before the next statement of the transaction. Order and completeness are proven later by `seals`.
 """
 
+import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
@@ -62,7 +63,7 @@ def record(
     if not database.in_atomic_block:
         raise RuntimeError(f"{verb} must be recorded inside the transaction of its change.")
     searchable = {
-        "event_id": str(uuid4()),
+        "event_id": _event_id(),
         "at": stamp(at),
         "verb": verb,
         "actor": actor.get_username() if actor else SYSTEM,
@@ -89,4 +90,15 @@ _INTO = f"INSERT INTO {AuditEvent._meta.db_table} ({', '.join(SEARCHABLE)}, cano
 
 def stamp(at: datetime) -> str:
     """Return a moment as fixed-width UTC text, microseconds included."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def _event_id() -> str:
+    """Return a UUID of version 7 (RFC 9562): the time in milliseconds, then 74 random bits.
+
+    New ones come behind each other in their index, whose pages random ones would touch all over.
+    """
+    milliseconds, chance = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
+    digits = f"{milliseconds << 80 | chance:032x}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -29,16 +29,24 @@ def encode(document: Any) -> str:
     return text
 
 
+_NESTING = (dict, list, tuple)  # the encoder takes no other mapping, and no other sequence
+_TEXT = frozenset({str})
+_FLAT = frozenset({str, int, float, bool, type(None)})
+
+
 def _require_text_keys(document: Any) -> None:
-    if isinstance(document, dict):  # the encoder takes no other mapping
-        for key in document:
-            if not isinstance(key, str):
-                raise TypeError(f"The key {key!r} is not text.")
+    if isinstance(document, dict):
+        if not _TEXT.issuperset(map(type, document)):
+            for key in document:
+                if not isinstance(key, str):
+                    raise TypeError(f"The key {key!r} is not text.")
         document = document.values()
-    elif not isinstance(document, list | tuple):
+    elif not isinstance(document, _NESTING):
+        return
+    if _FLAT.issuperset(map(type, document)):  # as most are: a loop takes three times as long
         return
     for value in document:
-        if isinstance(value, dict | list | tuple):  # most are not, and a call costs more
+        if isinstance(value, _NESTING):
             _require_text_keys(value)
 
 

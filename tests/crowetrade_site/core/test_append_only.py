@@ -4,8 +4,9 @@ import pytest
 from django.db import Error, connection, transaction
 from django.db.models import ProtectedError
 
-from crowetrade_site.core.models import AuditEvent, AuditSeal, AuditSealItem
-from tests.crowetrade_site.core.trail import TABLES, note, sealed
+from crowetrade_site.core import audit
+from crowetrade_site.core.models import ApiToken, AuditEvent, AuditSeal, AuditSealItem
+from tests.crowetrade_site.core.trail import NOON, TABLES, note, sealed
 
 pytestmark = pytest.mark.django_db
 REFUSED = "append-only"
@@ -82,13 +83,28 @@ class TestTriggers:
         assert {"audit_rows", "audit_table"} <= set(enabled)
         assert set(enabled.values()) == {"A"}
 
-    def test_stamp_the_transaction_whatever_the_writer_says(self):
+    def test_stamp_the_transaction_where_the_writer_says_nothing(self):
+        with transaction.atomic(), connection.cursor() as cursor:
+            audit.record("core.test.noted", ApiToken(), actor=None, at=NOON)
+            cursor.execute(
+                "SELECT xid::text, pg_current_xact_id()::text "
+                "FROM core_auditevent ORDER BY id DESC LIMIT 1"
+            )
+            stamped, own = cursor.fetchone()
+
+        assert stamped == own
+
+    @pytest.mark.parametrize("role", ["origin", "replica", "local"])
+    @pytest.mark.parametrize("said", ["3", None])
+    def test_stamp_the_transaction_whatever_the_writer_says(self, said, role):
+        run(f"SET LOCAL session_replication_role = {role}")
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO core_auditevent (event_id, at, verb, actor, reason, request_id, "
                 "object_type, object_id, canonical, leaf, xid) SELECT gen_random_uuid(), at, verb,"
-                " actor, reason, request_id, object_type, object_id, canonical, leaf, '3'::xid8 "
-                "FROM core_auditevent LIMIT 1 RETURNING xid::text, pg_current_xact_id()::text"
+                " actor, reason, request_id, object_type, object_id, canonical, leaf, %s::xid8 "
+                "FROM core_auditevent LIMIT 1 RETURNING xid::text, pg_current_xact_id()::text",
+                [said],
             )
             stamped, own = cursor.fetchone()
 

@@ -1,5 +1,7 @@
 import json
+import time
 from datetime import datetime, timedelta, timezone
+from uuid import RFC_4122
 
 import pytest
 from django.db import transaction
@@ -46,6 +48,17 @@ class TestRecord:
         assert (event.reason, event.request_id) == ("because", "request-1")
         assert (event.object_type, event.object_id) == ("core.ApiToken", str(token.public_id))
         assert bytes(event.leaf) == merkle.leaf_hash(event.canonical.encode())
+
+    def test_names_entries_in_the_order_of_time(self, db):
+        before = time.time_ns() // 1_000_000
+        event_ids = [event.event_id for event in note(200)]
+        after = time.time_ns() // 1_000_000
+
+        moments = [event_id.int >> 80 for event_id in event_ids]
+        assert moments == sorted(moments)
+        assert before <= moments[0] <= moments[-1] <= after
+        assert {(event_id.version, event_id.variant) for event_id in event_ids} == {(7, RFC_4122)}
+        assert len({event_id.int & (1 << 62) - 1 for event_id in event_ids}) == 200
 
     def test_names_the_platform_where_no_person_acts(self, db):
         (event,) = note()
