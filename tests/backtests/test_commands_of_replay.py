@@ -96,7 +96,10 @@ class TestCommands:
         run = Run.objects.get(kind=RunKind.REPLAY)
         assert run.status == RunStatus.SUCCEEDED, run.problem
         head = next(at for at, line in enumerate(said) if line.startswith("  policy"))
-        names = [line.split("  ")[1] for line in said[head + 1 : head + 5]]
-        assert names == ["thompson_normal", "epsilon_greedy, epsilon 0.1", "leader", "uniform"]
+        names = [line.split("  ")[1] for line in said[head + 1 : head + 6]]
+        assert names == [
+            "thompson_normal", "linear_thompson", "epsilon_greedy, epsilon 0.1", "leader", "uniform",
+        ]  # fmt: skip
+        assert any("turbulent 1" in line for line in said)
         assert len({len(line) for line in said[head : head + 5]}) == 1, "aligned"
         assert any(line.startswith("An experiment would have") for line in said)
