@@ -98,7 +98,8 @@ class TestCommands:
         head = next(at for at, line in enumerate(said) if line.startswith("  policy"))
         names = [line.split("  ")[1] for line in said[head + 1 : head + 6]]
         assert names == [
-            "thompson_normal", "linear_thompson", "epsilon_greedy, epsilon 0.1", "leader", "uniform",
+            "thompson_normal", "linear_thompson", "epsilon_greedy, epsilon 0.1",
+            "leader", "uniform",
         ]  # fmt: skip
         assert any("turbulent 1" in line for line in said)
         assert len({len(line) for line in said[head : head + 5]}) == 1, "aligned"
