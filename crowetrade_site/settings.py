@@ -6,7 +6,7 @@ Importing it starts nothing and needs no database. What each variable means is i
 
 from pathlib import Path
 
-from backtests.lifecycle import DatasetStatus, RunStatus
+from backtests.lifecycle import DatasetStatus, RunKind, RunStatus
 from crowetrade_site import env
 from crowetrade_site.embedded.broker import Broker
 from crowetrade_site.embedded.home import home
@@ -269,6 +269,7 @@ SPECTACULAR_SETTINGS = {
             EvidenceStatus,
             ExperimentStatus,
             RequestStatus,
+            RunKind,
             RunStatus,
             Stage,
             StrategyStatus,
@@ -279,6 +280,7 @@ SPECTACULAR_SETTINGS = {
         "PromotionTarget": [Stage.STAGING.value, Stage.PRODUCTION.value],
         "MetricKind": ["mean", "proportion", "ratio", "quantile"],
         "OnBreach": ["pause", "notify"],
+        "Verdict": ["winner", "no_difference", "inconclusive"],
     },
 }
 
