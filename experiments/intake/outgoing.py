@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 TIME: Final = pa.timestamp("us", tz="UTC")
+FORMULA: Final = "^([=+@-])"  # what a spreadsheet computes; no name has tabs or line breaks
+NUMBER: Final = r"^[+-]?[0-9]+([.][0-9]+)?$"  # which is what it computes to
 
 
 def _schema(types: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -66,7 +68,9 @@ def written(schema: pa.Schema, batches: Iterator[pa.RecordBatch], kind: Format) 
     -----
     An Arrow stream that was cut off lacks its end, which readers notice; a CSV file that was cut
     off they can only know by the transfer that failed. In CSV a time is ISO 8601 with microseconds
-    and Z, what is missing an empty cell, and floats have the digits that give them back.
+    and Z, what is missing an empty cell, and floats have the digits that give them back. A text
+    that a spreadsheet would compute has an apostrophe before it: units are named by others than
+    those who open the file.
     """
     sink = BytesIO()
     shown = _as_text(schema) if kind is Format.CSV else schema
@@ -87,11 +91,19 @@ def _as_text(schema: pa.Schema) -> pa.Schema:
 
 
 def _texts(batch: pa.RecordBatch, shown: pa.Schema) -> pa.RecordBatch:
-    columns = [
-        pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ") if column.type == TIME else column
-        for column in batch.columns
-    ]
-    return pa.record_batch(columns, schema=shown)
+    return pa.record_batch([_shown(column) for column in batch.columns], schema=shown)
+
+
+def _shown(column: Any) -> pa.Array[Any]:
+    """Return times as text, and texts so that they stay text."""
+    shown: pa.Array[Any] = column
+    if column.type == TIME:
+        shown = pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
+    elif column.type == pa.string():
+        is_number = pc.match_substring_regex(column, NUMBER)
+        quoted = pc.replace_substring_regex(column, FORMULA, r"'\1")
+        shown = pc.if_else(is_number, column, quoted)
+    return shown
 
 
 def _taken(sink: BytesIO) -> bytes:

@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.plans.differences import FloatArray, IntArray, differences_of, most_periods
+from experiments.plans.differences import (
+    FloatArray,
+    IntArray,
+    differences_by_context,
+    most_periods,
+)
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.findings import AssumedFindings, AssumptionCheck
 from experiments.plans.observed import Observed
@@ -19,12 +24,13 @@ from experiments.plans.sections import AssumptionSpec
 from experiments.plans.sizing import Sizing, size_of
 from experiments.plans.units import is_repeated
 from experiments.plans.wording import write_difference, write_share, write_value
+from experiments.statistics.checks import NO_SPREAD
 from experiments.statistics.summaries import PeriodTable
 
 FEWEST = 20  # compared periods, before anything is said
 _Z = 1.96
-_MATERIAL = {"deviation": 0.1, "units_per_period": 0.1}  # of what is assumed
-_MATERIAL_SHARE = 0.05  # of what is a share or a correlation itself
+_MATERIAL = 0.1  # of what is assumed; of a baseline, of the rarer outcome
+_MATERIAL_SHARE = 0.05  # of what is missing, and of a correlation
 _NAMES = {
     "deviation": "a deviation", "autocorrelation": "an autocorrelation", "missing": "missing",
     "baseline": "a baseline", "units_per_period": "units a period",
@@ -45,8 +51,9 @@ def assumed_findings(
 
     Notes
     -----
-    An assumption is off where it lies outside of a 95 % interval of what was seen, and by a tenth,
-    or of a share or a correlation by 0.05. The size now takes what is off as it was seen, and the
+    An assumption is off where it lies outside of a 95 % interval of what was seen, and by a tenth
+    (a baseline by one of the rarer outcome, on which its spread depends), or of what is missing or
+    a correlation by 0.05. The size now takes what is off as it was seen, and the
     rest as it was assumed. Of several challengers of a shadow experiment the one whose difference
     varies most.
     """
@@ -82,9 +89,10 @@ def _of_pairs(
     found: list[tuple[float, str, int, list[AssumptionCheck]]] = []
     most = most_periods(plan, plan.primary)
     for at, arm in enumerate(plan.ordered_arms[1:], start=1):
-        _, compared = differences_of(plan, plan.primary, table, at, observed.contexts)
+        whole = differences_by_context(plan, plan.primary, table, at, observed.contexts)
+        _, compared = whole.by_period()
         d = compared[:most]
-        if d.size < FEWEST or float(np.ptp(d)) == 0.0:
+        if d.size < FEWEST or whole.first(most).is_still:
             continue
         assert asked.deviation is not None  # noqa: S101 - a rule of the document
         deviation = _deviation_of(d, asked.deviation)
@@ -130,7 +138,7 @@ def _of_units(
     rest = np.maximum(table.squares - table.total**2 / np.maximum(table.n, 1.0), 0.0)
     squares = _summed(row, rest, n_seen)
     freedom = _summed(row, np.maximum(table.n - 1.0, 0.0), n_seen)
-    if squares.sum() > 0.0 and freedom.sum() > 0.0:
+    if squares.sum() > NO_SPREAD * table.squares.sum() and freedom.sum() > 0.0:
         variance, error = _ratio_of(squares, freedom)
         deviation = math.sqrt(variance)
         checks.append(_check("deviation", asked.deviation, deviation, error / (2.0 * deviation)))
@@ -173,7 +181,9 @@ def _as_seen(
 
 def _check(name: str, assumed: float, seen: float, error: float) -> AssumptionCheck:
     seen, reach = float(seen), _Z * float(error)
-    material = _MATERIAL[name] * assumed if name in _MATERIAL else _MATERIAL_SHARE
+    material = _MATERIAL * (min(assumed, 1.0 - assumed) if name == "baseline" else assumed)
+    if name in {"missing", "autocorrelation"}:
+        material = _MATERIAL_SHARE
     is_off = abs(seen - assumed) > max(reach, material)
     return AssumptionCheck(name, float(assumed), seen, seen - reach, seen + reach, is_off)
 
@@ -194,11 +204,15 @@ def _sentence(
     effect, least = (
         write_difference(plan.primary, value) for value in (now.effect, now.detectable_effect)
     )
+    asked, shown = f"the difference of {effect}", f"{least} is seen with that of"
+    if plan.primary.margin is not None:
+        asked = f"a challenger that is as good, to be shown to be no worse by {effect},"
+        shown = f"a margin of {least} is enough for"
     return (
-        f"{said} By that the difference of {effect} takes {now.elapsed_periods:,} periods rather "
-        f"than {before.elapsed_periods:,}; in the planned {now.horizon:,} the chance to see it is "
-        f"{write_share(now.power_at_horizon)}, and {least} is seen with that of "
-        f"{write_share(now.power)}. The plan stays as it is."
+        f"{said} By that {asked} takes {now.elapsed_periods:,} periods rather than "
+        f"{before.elapsed_periods:,}; in the planned {now.horizon:,} the chance to see it is "
+        f"{write_share(now.power_at_horizon)}, and {shown} {write_share(now.power)}. The plan "
+        "stays as it is."
     )
 
 

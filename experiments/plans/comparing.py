@@ -155,7 +155,8 @@ def _compared(
     try:
         most = most_periods(plan, metric)
         found = differences_by_context(plan, metric, table, arm, contexts, most)
-        if found.is_still and found.is_compared.any():
+        # Betting takes bounds and no error: differences that are all the same are evidence, too.
+        if plan.analysis.method != "betting" and found.is_still and found.is_compared.any():
             return _still(plan, metric, found, arm, confidence)
         if len(found.contexts) > 1 or metric.kind == "ratio":
             return _at_looks(plan, metric, found, arm, confidence, is_mix=is_mix(contexts))
@@ -213,7 +214,9 @@ def _at_looks(
             because=ONE_MEAN, is_withheld=True,
         )  # fmt: skip
     is_guardrail = metric.role == "guardrail"
-    looks, reach = looks_of(asked, confidence, n, is_guardrail=is_guardrail)
+    looks, reach = looks_of(
+        asked, confidence, n, is_guardrail=is_guardrail, tuned_for=tuned_for(plan, metric)
+    )
     lacks = STILL if looks.size and looks[-1] >= FEWEST_BATCHES * asked.batch else ""
     looks, reach = or_newest(asked, looks, reach, n)
     seen, rows = seen_at(found, looks, batch=asked.batch)

@@ -4,6 +4,8 @@ Means over units that report again, and over contexts, and ratios have errors of
 look. What the plan's method gives to a mean of so many periods is the same.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -22,12 +24,14 @@ MOST_LOOKS = 400
 
 
 def looks_of(
-    asked: AnalysisSpec, confidence: float, n_periods: int, *, is_guardrail: bool
-) -> tuple[IntArray, FloatArray]:
+    asked: AnalysisSpec, confidence: float, n_periods: int, *, is_guardrail: bool,
+    tuned_for: float | None = None,
+) -> tuple[IntArray, FloatArray]:  # fmt: skip
     """Return the looks that have come, and their half widths [normal standard errors].
 
     They are the same whenever one asks, so that an answer of yesterday is one today. A guardrail is
     asked how things stand now: the newest period is one of its looks, after the horizon as well.
+    `tuned_for` is what `intervals_of` has it for.
     """
     horizon = asked.horizon_periods
     if asked.method == "group_sequential" and not is_guardrail:
@@ -42,11 +46,17 @@ def looks_of(
     if asked.method == "asymptotic":
         start = asked.start
         looks = _stepped(start, step, n_periods, horizon, is_guardrail=is_guardrail)
-        return looks, MixtureBoundary.tuned(confidence, horizon / 2).reach(looks)
+        return looks, _mixture(confidence, tuned_for, horizon).reach(looks)
     start = max(asked.start, 10 * asked.batch)
     last = n_periods if is_guardrail else min(n_periods, horizon)
     looks = _stepped(start, step, last, horizon, is_guardrail=is_guardrail)
     return looks, PlannedBoundary(confidence, horizon, start).reach(looks)
+
+
+def _mixture(confidence: float, tuned_for: float | None, horizon: int) -> MixtureBoundary:
+    """Return a boundary of a confidence, of the bet that is best for another."""
+    tuned = MixtureBoundary.tuned(tuned_for or confidence, horizon / 2)
+    return replace(tuned, confidence=confidence)
 
 
 def or_newest(

@@ -28,6 +28,11 @@ def require_one_answer(
     _require_no_single(analysis, allocation, len(primaries))
     if analysis.winner_needs == "all":
         _require_each_by_itself(analysis)
+    elif any(one.margin is not None for one in primaries):
+        raise ValueError(
+            "with winner_needs: any an arm that is like the control would win by being no worse on "
+            "one metric: with question non_inferior take winner_needs: all, or a guardrail"
+        )
     elif analysis.correction == "none":
         raise ValueError(
             f"correction none would find a winner by chance on any of {len(primaries)} primary "

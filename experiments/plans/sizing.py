@@ -17,7 +17,7 @@ from experiments.plans.looks import looks_of
 from experiments.plans.ramps import worth_of_periods
 from experiments.plans.sections import AssumptionSpec
 from experiments.plans.wording import write_difference, write_share
-from experiments.statistics.errors import StatisticsError
+from experiments.statistics.errors import NotComputedError, StatisticsError
 from experiments.statistics.power import (
     minimum_detectable_effect,
     minimum_detectable_mean,
@@ -228,6 +228,11 @@ def _deviation(plan: ExperimentPlan, asked: AssumptionSpec, control: float, shar
         return asked.deviation
     sign = 1.0 if plan.primary.direction == "increase" else -1.0
     treated = asked.baseline if plan.primary.margin else asked.baseline + sign * asked.effect
+    if not 0.0 < treated < 1.0:
+        raise NotComputedError(
+            f"the baseline of {asked.baseline:.3g} and the effect leave no proportion between 0 "
+            "and 1"
+        )
     variance = asked.baseline * (1.0 - asked.baseline) / control + treated * (1.0 - treated) / share
     return math.sqrt(variance / (1.0 / control + 1.0 / share))
 
@@ -268,7 +273,8 @@ def _first(plan: ExperimentPlan, asked: AssumptionSpec, found: Sizing) -> str:
     if found.first_look_effect is None:
         return f"{said}."
     least = write_difference(plan.primary, found.first_look_effect)
-    return f"{said}, and shows {least} with a chance of {write_share(asked.power)}."
+    shown = f"shows {least}" if plan.primary.margin is None else f"a margin of {least} is enough"
+    return f"{said}, and {shown} with a chance of {write_share(asked.power)}."
 
 
 def _of_several(plan: ExperimentPlan) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.plans.differences import FloatArray, differences_of, most_periods
+from experiments.plans.differences import FloatArray, differences_by_context, most_periods
 from experiments.plans.document import ExperimentPlan
 from experiments.plans.observed import Observed
 from experiments.plans.sections import MetricSpec
@@ -37,10 +37,13 @@ def together(
 ) -> Together | None:
     """Return the differences of all challengers; None of few periods, or where one is still."""
     most = most_periods(plan, metric)
-    found = [
-        differences_of(plan, metric, table, at, observed.contexts, most)
+    compared = [
+        differences_by_context(plan, metric, table, at, observed.contexts, most)
         for at in range(1, len(plan.arms))
     ]
+    if any(one.is_still for one in compared):
+        return None
+    found = [one.by_period() for one in compared]
     common = found[0][0]
     for periods, _ in found[1:]:
         common = np.intersect1d(common, periods)

@@ -12,6 +12,7 @@ from experiments.plans.prior_spec import PastEffect, PriorSpec
 from experiments.plans.priors import past_effects, why_unlike
 from experiments.querysets import ExperimentQuerySet
 from experiments.selectors.records import plan_of
+from experiments.selectors.sameness import arms_alike
 
 MOST_READ = 200  # experiments, those that ended last
 
@@ -21,14 +22,16 @@ def list_past_effects(
 ) -> list[PastEffect]:
     """Return what concluded experiments found of a metric, those that ended first at the front.
 
-    Two queries, however many there are.
+    Three queries, however many there are. Challengers that are the very files of the control are
+    left out: that they do not differ was known, and says nothing of those that may.
 
     Raises
     ------
     Conflict
         One that the plan names is not there, not over, or not alike (409).
     """
-    experiments = list(_chosen(asked).order_by("-concluded_at", "-pk")[:MOST_READ])[::-1]
+    newest_first = _chosen(asked).order_by("-concluded_at", "-pk").prefetch_related("arms")
+    experiments = list(newest_first[:MOST_READ])[::-1]
     if asked.experiments is not None:
         _require_all(asked.experiments, experiments)
     newest = Analysis.objects.filter(experiment__in=experiments).order_by("experiment", "-number")
@@ -80,7 +83,17 @@ def _effects(
             past, metric.name, last.findings, experiment=str(experiment.public_id),
             name=experiment.name, analysis=last.number, digest=last.digest,
         )  # fmt: skip
+    known = _like_control(past, experiment)
+    if known and effects:
+        effects = [one for one in effects if one.arm not in known]
+        why = None if effects else "its arms are the same files, which is an A/A test"
     if is_named and not effects:
         why = why or f"it ended before there was an interval of {metric.name}"
         raise Conflict(f"analysis.prior.experiments names {experiment.name}: {why}.")
     return effects
+
+
+def _like_control(past: ExperimentPlan, experiment: Experiment) -> set[str]:
+    """Return the arms that are the same files as the control, itself included; empty of none."""
+    names = (set(same) for _, same in arms_alike(experiment))
+    return next((same for same in names if past.control.name in same), set())

@@ -1,5 +1,6 @@
 """Outcomes and exposures as files: over REST, from the command line, from a page."""
 
+import csv
 import io
 import json
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from crowetrade_site.core.models import AuditEvent
-from experiments.intake import of_rows
+from experiments.intake import of_rows, outgoing
 from experiments.models import Outcome
 from experiments.selectors import exports
 from experiments.services.assigning import Unit, assign_units
@@ -189,6 +190,26 @@ class TestExposures:
         assert {row["probability"] for row in found} == {0.5}
         assert {row["attributes"] for row in found} == {'{"desk": "fx"}'}
         assert entries("exposures").count() == 1
+
+
+class TestTexts:
+    @pytest.mark.parametrize(
+        ("unit", "shown"),
+        [('=HYPERLINK("https://x")', '\'=HYPERLINK("https://x")'), ("@a", "'@a"), ("-2+3", "'-2+3"),
+         ("-5", "-5"), ("+1.5", "+1.5"), ("a=b", "a=b")],
+    )  # fmt: skip
+    def test_are_computed_by_no_spreadsheet(self, unit, shown):
+        names = outgoing.EXPOSURES.names
+        row = dict.fromkeys(names) | {"at": 0, "unit": unit, "attributes": '{"a": 1}'}
+        batch = outgoing.batch_of(outgoing.EXPOSURES, {name: [row[name]] for name in names})
+        texts, exact = (
+            b"".join(outgoing.written(outgoing.EXPOSURES, iter([batch]), outgoing.Format(kind)))
+            for kind in ("csv", "arrow")
+        )
+
+        (found,) = csv.DictReader(io.StringIO(texts.decode()))
+        assert (found["unit"], found["attributes"]) == (shown, '{"a": 1}')
+        assert arrow_rows(exact)[0]["unit"] == unit
 
 
 class TestRefusals:

@@ -19,6 +19,14 @@ def shadow(**assumptions):
     return planned(assumptions=EFFECT | assumptions)
 
 
+def rare(effect=0.01, baseline=0.02, direction="increase"):
+    metric = {"name": "return", "role": "primary", "kind": "proportion", "direction": direction}
+    return planned(
+        design="assigned", metrics=[metric],
+        assumptions={"effect": effect, "baseline": baseline, "units_per_period": 40},
+    )  # fmt: skip
+
+
 def found_of(plan, table):
     return analyze(plan, Observed({"return": table})).assumed
 
@@ -122,6 +130,37 @@ class TestAssumedFindings:
 
         assert checks_of(found)["baseline"].seen == pytest.approx(0.3, abs=0.02)
         assert "a baseline of " in found.sentence
+
+    @pytest.mark.parametrize(("seen", "is_off"), [(0.02, False), (0.04, True)])
+    def test_of_rare_proportions_mind_what_is_rare(self, seen, is_off):
+        """Twice the baseline takes nearly twice the units; it was within 0.05."""
+        plan, table = rare(), units_table()
+        many = replace(table, n=100.0 * table.n)
+        hits = np.random.default_rng(4).binomial(many.n.astype(int), seen).astype(float)
+
+        found = found_of(plan, replace(many, total=hits, squares=hits))
+
+        assert checks_of(found)["baseline"].is_off is is_off
+
+    def test_of_a_baseline_that_the_effect_passes_say_that_nothing_is_known(self):
+        """The analysis failed by the root of a number below 0."""
+        table = units_table()
+        plan = rare(effect=0.2, baseline=0.5, direction="decrease")
+        hits = np.random.default_rng(4).binomial(table.n.astype(int), 0.05).astype(float)
+
+        found = found_of(plan, replace(table, total=hits, squares=hits))
+
+        assert found.periods is None
+        assert found.sentence.endswith("How long that takes is not known.")
+
+    def test_of_being_no_worse_are_told_by_the_margin(self):
+        metric = {"name": "return", "role": "primary", "question": "non_inferior", "margin": 0.0004}
+        plan = planned(metrics=[metric], assumptions=EFFECT | {"deviation": TRUE / 2})
+
+        found = found_of(plan, shadow_table(drawn()))
+
+        assert "a challenger that is as good, to be shown to be no worse by" in found.sentence
+        assert "a margin of " in found.sentence
 
     def test_are_nothing_without_assumptions_or_of_a_few_periods(self):
         assert found_of(planned(), shadow_table(drawn())) is None

@@ -1,5 +1,6 @@
 """Corrections of plans: the same as other people's, and no more found by chance than is said."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ from experiments.plans.decisions import decide
 from experiments.plans.observed import Observed
 from experiments.statistics.sequential.boundaries import MixtureBoundary
 from experiments.statistics.sequential.evidence import discoveries
+from experiments.statistics.sequential.running import RunningMean, student_reach
 from experiments.statistics.sequential.sequences import asymptotic_sequence
 from experiments.statistics.summaries import PeriodTable
 
@@ -184,6 +186,25 @@ class TestEvidence:
         found = found_of(plan, observed)[0]
 
         assert found.tolist() == discoveries(logs, 0.05).tolist()
+
+    def test_of_a_ratio_is_one_bet_whatever_it_is_held_against(self):
+        """Each level had a bet of its own, and intervals that were stepped up were no e-values."""
+        plan = planned(4, correction="benjamini_hochberg", **FOR_EVER)
+        (mean,) = plan.metrics
+        plan = plan.model_copy(update={"metrics": [mean.model_copy(update={"kind": "ratio"})]})
+        table = drawn(plan, [[0.9, 0.8, 0.45, 0.0]], 3).tables["m-0"]
+        made = table.pivot("total", 5)[1]
+        rho = MixtureBoundary.tuned(1.0 - 0.05 / 4, 60.0).rho
+
+        found = corrected_findings(plan, Observed({"m-0": replace(table, x_total=table.n)}))[0]
+
+        assert found.comparisons[0].confidence > 0.95
+        assert found.comparisons[0].confidence < 1.0 - 0.05 / 4  # it was stepped up
+        for at, one in enumerate(found.comparisons, start=1):
+            seen = RunningMean(1, 1).extend(made[:, at] - made[:, 0])
+            reach = MixtureBoundary(one.confidence, rho).reach(np.array([120]))
+            half = student_reach(reach, seen.freedom[-1:])[0] * seen.error[-1]
+            assert one.upper - one.lower == pytest.approx(2.0 * half)
 
     def test_takes_evidence_back_that_is_lost_again(self):
         plan = planned(1, correction="benjamini_hochberg", **FOR_EVER)

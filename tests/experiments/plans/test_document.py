@@ -276,6 +276,8 @@ class TestExperimentPlan:
             ({"metrics": TWO, "analysis": {"horizon_periods": 500, "method": "fixed_horizon",
                                              "correction": "dunnett", "winner_needs": "all"}},
              "with winner_needs: all take holm or bonferroni"),
+            ({"metrics": [TWO[0], TWO[1] | {"question": "non_inferior", "margin": 0.1}]},
+             "an arm that is like the control would win by being no worse on one metric"),
             ({"analysis": {"horizon_periods": 500, "winner_needs": "all"}},
              "winner_needs: all is of several primary metrics, and there is one"),
             ({"analysis": {"horizon_periods": 500, "correction": "dunnett"}},

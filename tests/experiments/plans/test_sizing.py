@@ -89,6 +89,7 @@ class TestSizeOf:
         assert found.power_at_horizon == pytest.approx(is_shown.mean(), abs=0.015)
         assert "as good takes" in found.sentence
         assert "no worse by 2 pp" in found.sentence
+        assert "pp is enough with a chance of" in found.sentence.partition("first look")[2]
 
     @pytest.mark.parametrize("units_per_period", [0.001, 1e308])
     def test_says_why_there_is_nothing(self, units_per_period):

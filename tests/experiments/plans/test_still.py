@@ -9,7 +9,7 @@ from experiments.plans.decisions import decide
 from experiments.plans.observed import Observed
 from experiments.statistics.clusters import UnitTable
 from experiments.statistics.summaries import PeriodTable
-from tests.experiments.plans.test_analysis import DAY, planned
+from tests.experiments.plans.test_analysis import DAY, planned, shadow_table
 
 
 def units(seed, values, n_periods=100, size=12):
@@ -63,6 +63,52 @@ class TestOutcomesOfOneNumber:
         assert decide(found, control="champion", region_of_equivalence=0.01).verdict == (
             Verdict.INCONCLUSIVE
         )
+
+
+class TestBettingOnOneNumber:
+    def test_is_as_good_as_any_other(self):
+        """It takes bounds and no error; after one period it said that there was no interval."""
+        returns = np.tile([0.0, 0.1], (60, 1))
+        metric = {"name": "return", "role": "primary", "bound": 0.1}
+        plan = planned(metrics=[metric], analysis={"horizon_periods": 60, "method": "betting"})
+
+        found = analyze(plan, Observed({"return": shadow_table(returns)}))
+
+        (one,) = found.primary.comparisons
+        assert 0.0 < one.lower <= 0.1 <= one.upper
+        assert (one.probability_better, one.posterior_deviation) == (None, None)
+
+
+class TestSeveralOfWhichOneIsStill:
+    def test_share_the_error_as_bonferroni_has_it(self):
+        """What rounding makes of a constant goes together with nothing."""
+        returns = np.random.default_rng(5).standard_normal((60, 3))
+        returns[:, 1] = returns[:, 0] + 0.1
+        arms = [{"name": name, "control": name == "a"} for name in "abc"]
+        plan = planned(
+            arms=arms,
+            analysis={"horizon_periods": 60, "method": "fixed_horizon", "correction": "dunnett"},
+        )
+
+        found = analyze(plan, Observed({"return": shadow_table(returns)}))
+
+        still, other = found.primary.comparisons
+        assert still.lower is None
+        assert other.confidence == pytest.approx(0.975)
+        assert found.primary.standing == []
+
+
+class TestAssumptionsOfOneNumber:
+    def test_are_held_against_nothing(self):
+        """A deviation of 1e-18 was said to be off, and to take two periods."""
+        returns = np.random.default_rng(6).standard_normal((100, 1)) + np.array([[0.0, 0.1]])
+        plan = planned(
+            analysis={"horizon_periods": 100}, assumptions={"effect": 0.1, "deviation": 1.0}
+        )
+
+        found = analyze(plan, Observed({"return": shadow_table(returns)}))
+
+        assert found.assumed is None
 
 
 class TestContextsOfOneNumber:

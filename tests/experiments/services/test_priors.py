@@ -133,11 +133,24 @@ class TestStartExperiment:
 
 
 class TestListPastEffects:
-    def test_takes_two_queries_however_many_there_are(self, owner, django_assert_num_queries):
+    def test_leaves_out_arms_that_are_the_files_of_the_control(self, owner):
+        """Five A/A tests made a prior that no challenger differs."""
+        past = history(owner)
+        past[0].arms.update(version_digest="d" * 64)
+        asked = selectors.plan_of(draft(owner, analysis=PRIOR))
+
+        found = selectors.list_past_effects(asked, asked.primary, asked.analysis.prior)
+
+        assert [one.name for one in found] == [one.name for one in past[1:]]
+        named = asked.analysis.prior.model_copy(update={"experiments": [past[0].name]})
+        with pytest.raises(Conflict, match=r"its arms are the same files, which is an A/A test"):
+            selectors.list_past_effects(asked, asked.primary, named)
+
+    def test_takes_three_queries_however_many_there_are(self, owner, django_assert_num_queries):
         history(owner)
         asked = selectors.plan_of(draft(owner, analysis=PRIOR))
 
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             found = selectors.list_past_effects(asked, asked.primary, asked.analysis.prior)
 
         assert len(found) == 5
