@@ -94,7 +94,7 @@ def _texts(batch: pa.RecordBatch, shown: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch([_shown(column) for column in batch.columns], schema=shown)
 
 
-def _shown(column: Any) -> pa.Array[Any]:
+def _shown(column: Any) -> "pa.Array[Any]":
     """Return times as text, and texts so that they stay text."""
     shown: pa.Array[Any] = column
     if column.type == TIME:
