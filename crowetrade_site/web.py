@@ -29,10 +29,10 @@ class BalancedWorker(ThreadWorker):
         super().__init__(*given, **named)
         self._left, self._awaited = 0, 0
 
-    def init_process(self) -> None:
-        """Tell the siblings of this process."""
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin to take connections, or end it: when loaded, when full, and to stop."""
+        super().set_accept_enabled(enabled)
         self._tell()
-        super().init_process()
 
     def accept(self, listener: Any) -> None:
         """Take a connection, or leave it for a moment to who has less to do."""
@@ -65,7 +65,9 @@ class BalancedWorker(ThreadWorker):
         return int(self.nr_conns) + (_CROWDED if at_work >= self.cfg.threads else 0)
 
     def _tell(self) -> None:
-        _ROW.pack_into(_loads, self.age % _ROWS * _ROW.size, os.getpid(), self._load())
+        """Tell the siblings; nobody waits for one that takes no connections."""
+        pid = os.getpid() if self._accepting else 0
+        _ROW.pack_into(_loads, self.age % _ROWS * _ROW.size, pid, self._load())
 
     def _least_of_siblings(self) -> int:
         """Return the least load of another worker that lives."""

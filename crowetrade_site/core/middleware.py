@@ -44,7 +44,7 @@ class _OfPages(MiddlewareMixin):
     """
 
     def __call__(self, request: HttpRequest) -> Any:
-        if request.path.startswith("/api/") and is_of_token(request):
+        if request.path_info.startswith("/api/") and is_of_token(request):
             return self.get_response(request)
         return super().__call__(request)
 

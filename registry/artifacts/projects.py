@@ -47,7 +47,17 @@ _SETUPTOOLS_HARMLESS = frozenset(
 )  # fmt: skip
 _LISTS = frozenset({"requirements.txt", "constraints.txt"})  # which are read themselves
 _HARMLESS_HOOKS = frozenset({"vcs"})  # writes down which version it is
-_HOOKS = frozenset({"hooks", "custom-hook", "setup-script", "run-setuptools", "script"})
+# Scripts, and what is evaluated or written down as Python, to learn or to tell the version.
+_HOOKS = frozenset(
+    {"hooks", "custom-hook", "setup-script", "run-setuptools", "script", "expression",
+     "search-paths", "getter", "write_template"}
+)  # fmt: skip
+_SCM = ("setuptools_scm", "setuptools-scm", "vcs-versioning")
+_SCM_HARMLESS = frozenset(
+    {"root", "relative_to", "fallback_root", "search_parent_directories", "version_scheme",
+     "local_scheme", "tag_regex", "fallback_version", "normalize", "dist_name", "version_file",
+     "write_to"}
+)  # fmt: skip
 
 
 def python_version(text: str) -> Iterator[str]:
@@ -86,8 +96,24 @@ def _builders(tools: Mapping[str, Any]) -> Iterator[str]:
         yield f"tool.distutils: {tools['distutils']}"
     for name in ("hatch", "pdm", "poetry"):
         yield from _hooks(tools.get(name), f"tool.{name}")
+    for name in _SCM:
+        yield from _scm(tools.get(name), f"tool.{name}")
+    version = _table(_table(tools, "hatch"), "version")
+    yield from _scm(version.get("raw-options"), "tool.hatch.version.raw-options")
     poetry = _table(tools, "poetry")
+    if not isinstance(script := poetry.get("build", {}), Mapping):  # run whatever its name ends in
+        yield f"tool.poetry.build: {script}"
     yield from sources([poetry.get(key) for key in ("source", "dependencies", "group")])
+
+
+def _scm(settings: Any, path: str) -> Iterator[str]:
+    """Yield what setuptools-scm is told to run, or to write as a file of Python."""
+    if not isinstance(settings, Mapping):
+        return
+    for key, value in settings.items():
+        is_of_code = key.endswith("_scheme") and ":" in str(value)
+        if key not in _SCM_HARMLESS or is_of_code:
+            yield f"{path}.{key}: {value}"
 
 
 def _files(node: Any) -> Iterator[str]:
@@ -109,10 +135,18 @@ def _hooks(node: Any, path: str) -> Iterator[str]:
             yield from _hooks(one, path)
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key in _HOOKS and not (isinstance(value, Mapping) and set(value) <= _HARMLESS_HOOKS):
+            if key in _HOOKS and not _is_harmless(value):
                 yield f"{path}.{key}: {value}"
             else:
                 yield from _hooks(value, f"{path}.{key}")
+
+
+def _is_harmless(hooks: Any) -> bool:
+    return (
+        isinstance(hooks, Mapping)
+        and set(hooks) <= _HARMLESS_HOOKS
+        and not any("template" in _table(hooks, name) for name in hooks)  # of a file of Python
+    )
 
 
 def uv(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from gunicorn.config import Config
+
+from crowetrade_site import web
 
 UNTIL_IT_IS_SEEN = 0.5  # seconds after which a worker has met that clients have left
 WHO = """
@@ -74,6 +77,17 @@ def test_a_sibling_that_was_killed_is_not_waited_for(port: int):
         with _link(port) as link:
             assert _pid(link) != one
     assert time.monotonic() - began < 2.0
+
+
+def test_a_sibling_that_takes_no_connections_is_not_waited_for():
+    worker = web.BalancedWorker(1, 0, [], None, 30, Config(), None)
+    told = []
+    for is_accepting in (True, False, True):
+        worker.set_accept_enabled(is_accepting)
+        told.append(next(web._ROW.iter_unpack(web._loads[web._ROW.size :]))[0])
+    worker.tmp.close()
+
+    assert told == [os.getpid(), 0, os.getpid()]
 
 
 def _pids(port: int, n_clients: int) -> Counter[int]:

@@ -5,6 +5,7 @@ another connection for each transaction must know prepared statements (PgBouncer
 """
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +16,7 @@ from psycopg.waiting import Ready, Wait
 
 Row = Sequence[bytes]
 _COMMIT = "COMMIT"
+_CANCEL_SECONDS = 5.0
 # By connection, since a pool may hand one from wrapper to wrapper.
 _PREPARED: WeakKeyDictionary[Connection[Any], dict[str, bytes]] = WeakKeyDictionary()
 _NUMBERS = count(1)  # of names; none twice, since one may be lost here and known to the server
@@ -87,10 +89,15 @@ def _ask(
             for name, row in to_execute:
                 pgconn.send_query_prepared(name, row or None)
             pgconn.pipeline_sync()
-            return connection.wait(_read(pgconn, len(to_prepare) + len(to_execute)))
-        finally:
-            if pgconn.status == pq.ConnStatus.OK:
-                pgconn.exit_pipeline_mode()
+            answers = connection.wait(_read(pgconn, len(to_prepare) + len(to_execute)))
+        except BaseException:
+            with suppress(errors.Error):  # a server that is not told goes on, and commits
+                connection.cancel_safe(timeout=_CANCEL_SECONDS)
+            pgconn.finish()  # answers to come would be taken for those of what is asked next
+            raise
+        if pgconn.status == pq.ConnStatus.OK:
+            pgconn.exit_pipeline_mode()
+        return answers
 
 
 def _read(

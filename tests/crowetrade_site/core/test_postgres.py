@@ -1,7 +1,9 @@
 """Rows that travel with the COMMIT, on a table of their own."""
 
 import contextlib
+import signal
 
+import psycopg
 import pytest
 from django.db import (
     DataError,
@@ -175,6 +177,24 @@ class TestInsertLater:
             change_and_lose()
         connection.close()
 
+        assert numbers() == []
+
+    def test_leaves_no_answers_to_others_where_the_commit_is_interrupted(self):
+        def interrupt(*_):
+            raise Undone
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            with psycopg.connect(**connection.get_connection_params()) as other:
+                other.execute("LOCK TABLE later")
+                signal.setitimer(signal.ITIMER_REAL, 0.3)
+                with pytest.raises((Undone, OperationalError)):
+                    change("SELECT 1", 1)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+        assert connection.connection.closed
+        connection.close_if_unusable_or_obsolete()
         assert numbers() == []
 
     def test_is_planned_once_for_a_connection(self):

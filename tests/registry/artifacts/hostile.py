@@ -605,6 +605,16 @@ for _name, _text, _file, _content in (
      '[tool.setuptools.dynamic]\ndependencies = {file = ["deps.txt"]}'),
     ("of_an_address_for_poetry", "http://evil", "pyproject.toml",
      '[tool.poetry.dependencies]\nevil = {url = "http://evil.example/x.whl"}'),
+    ("of_a_script_of_poetry", "tool.poetry.build: note.txt", "pyproject.toml",
+     '[tool.poetry]\nbuild = "note.txt"'),
+    ("of_an_expression_of_hatch", "tool.hatch.version.expression", "pyproject.toml",
+     "[tool.hatch.version]\nsource = 'code'\nexpression = '__import__(\"os\").getcwd()'"),
+    ("of_a_call_of_pdm", "tool.pdm.version.getter", "pyproject.toml",
+     '[tool.pdm.version]\nsource = "call"\ngetter = "os:system(\'id\')"'),
+    ("of_a_template_of_a_version", "tool.hatch.build.hooks", "pyproject.toml",
+     '[tool.hatch.build.hooks.vcs]\nversion-file = "m/v.py"\ntemplate = "import evil"'),
+    ("of_a_command_of_setuptools_scm", "tool.setuptools_scm.git_describe_command",
+     "pyproject.toml", '[tool.setuptools_scm]\ngit_describe_command = "id"'),
     ("of_a_name_in_capitals", "--index-url http:", "Requirements.TXT", "--index-url http://evil/"),
 ):  # fmt: skip
     package_source(_name, _text, {_file: f"{_content}\n".encode()})

@@ -21,6 +21,11 @@ build-backend = "hatchling.build"
 packages = ["src/m"]
 [tool.hatch.build.hooks.vcs]
 version-file = "_version.txt"
+[tool.hatch.version]
+source = "vcs"
+raw-options = {local_scheme = "no-local-version"}
+[tool.hatch.envs.a]
+template = "b"
 """,
     "setuptools": """
 [build-system]
@@ -31,6 +36,8 @@ packages = ["m"]
 [tool.setuptools.dynamic]
 version = {attr = "m.version"}
 dependencies = {file = ["requirements.txt"]}
+[tool.setuptools_scm]
+version_file = "m/_version.py"
 """,
     "poetry": """
 [tool.poetry.dependencies]

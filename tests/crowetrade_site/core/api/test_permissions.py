@@ -134,10 +134,11 @@ class TestSession:
         expected = of_session if keyword == "Basic" else of_token.user
         assert response.wsgi_request.user == expected
 
-    def test_is_there_on_pages_whatever_they_come_with(self, make_user):
-        client = Client()
+    @pytest.mark.parametrize("mounted_at", ["", "/api"])
+    def test_is_there_on_pages_whatever_they_come_with(self, make_user, mounted_at):
+        client = Client(SCRIPT_NAME=mounted_at)
         client.force_login(make_user("admin"))
 
-        page = client.get(reverse("admin:index"), headers={"Authorization": "Bearer ct_revoked"})
+        page = client.get("/admin/", headers={"Authorization": "Bearer ct_revoked"})
 
         assert page.status_code == 200
