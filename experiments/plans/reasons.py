@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.plans.findings import Comparison, MetricFindings
+from experiments.plans.findings import UNSURE, Comparison, MetricFindings
 from experiments.plans.winning import ArmResult, improvement
 from experiments.plans.wording import (
     write_confidence,
@@ -89,14 +89,18 @@ def _interval(metric: MetricFindings, one: Comparison, units: Mapping[str, str])
 
 
 def _rivals(metric: MetricFindings, best: Comparison, about: str) -> str:
-    """Return a sentence on challengers that may be better still; empty where none is."""
+    """Return a sentence on challengers that may be better still; empty where none is.
+
+    Of several primary metrics the winner may be beaten for sure on one of those it has won.
+    """
     rivals = metric.may_be_best(best.arm)
     if not rivals:
         return ""
+    chances = {one.arm: one.probability_best for one in metric.standing}
+    told = [arm for arm in chances if arm in {best.arm, *rivals}]
+    likely = [arm for arm in told if chances[arm] >= UNSURE]
+    if len(likely) == 1:
+        return f" The best of all{about} is {likely[0]} ({write_share(chances[likely[0]])})."
+    shares = ", ".join(f"{arm} {write_share(chances[arm])}" for arm in told)
     named = " or ".join([best.arm, *rivals])
-    chances = ", ".join(
-        f"{one.arm} {write_share(one.probability_best)}"
-        for one in metric.standing
-        if one.arm in {best.arm, *rivals}
-    )
-    return f" Which is the best of all{about}, {named}, the data do not tell: {chances}."
+    return f" Which is the best of all{about}, {named}, the data do not tell: {shares}."

@@ -90,6 +90,22 @@ class TestReason:
 
         assert decide(found, control="a").reason == decide(without, control="a").reason
 
+    def test_names_who_is_the_best_on_a_metric_that_the_winner_has_won_too(self):
+        metrics = [
+            {"name": "return", "role": "primary"},
+            {"name": "turnover", "role": "primary", "direction": "decrease"},
+        ]
+        tables = {
+            "return": shadow_table(series(0.00005, -0.00005)),
+            "turnover": shadow_table(series(-0.001, -0.01, seed=3)),
+        }
+
+        said = decide(analyze(planned(arms=ARMS, metrics=metrics), Observed(tables)), control="a")
+
+        assert (said.winner, said.won_on) == ("b", ("turnover",))
+        assert "The best of all on turnover is c (100.0 %)." in said.reason
+        assert "do not tell" not in said.reason
+
 
 class TestShown:
     def test_on_the_card_of_the_metric_with_the_p_values_by_their_name(self):
