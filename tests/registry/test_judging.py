@@ -109,7 +109,9 @@ class TestHistory:
 
         reason = lines(version)["backtest"].reason
 
-        assert reason.endswith("superseded: n_bars 100, 101 and 6 older, 100 to 104")
+        assert reason.endswith(
+            "superseded since: n_bars 100 and 101, and 6 older ones from 100 to 104"
+        )
 
     def test_takes_as_many_queries_whatever_there_is(self, version, django_assert_max_num_queries):
         superseded(version, 300)

@@ -1,23 +1,13 @@
 """Rows that travel with the COMMIT, on a table of their own."""
 
 import contextlib
-import signal
 
-import psycopg
 import pytest
-from django.db import (
-    DataError,
-    IntegrityError,
-    OperationalError,
-    ProgrammingError,
-    connection,
-    transaction,
-)
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
-from crowetrade_site.core.postgres.base import MOST_BYTES_WAITING, MOST_WAITING
-from crowetrade_site.core.postgres.commits import RowRefused
+from crowetrade_site.core.postgres.base import MOST_BYTES_WAITING, MOST_WAITING, RowRefused
 from tests.crowetrade_site.core.threads import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,14 +50,6 @@ def change(statement: str, *numbers: int, word: str = "") -> None:
 def numbers() -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT number FROM later ORDER BY ctid")
-        return [row[0] for row in cursor.fetchall()]
-
-
-def planned() -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO later%'"
-        )
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -178,126 +160,6 @@ class TestInsertLater:
         connection.close()
 
         assert numbers() == []
-
-    def test_leaves_no_answers_to_others_where_the_commit_is_interrupted(self):
-        def interrupt(*_):
-            raise Undone
-
-        before = signal.signal(signal.SIGALRM, interrupt)
-        try:
-            with psycopg.connect(**connection.get_connection_params()) as other:
-                other.execute("LOCK TABLE later")
-                signal.setitimer(signal.ITIMER_REAL, 0.3)
-                with pytest.raises((Undone, OperationalError)):
-                    change("SELECT 1", 1)
-        finally:
-            signal.signal(signal.SIGALRM, before)
-
-        assert connection.connection.closed
-        connection.close_if_unusable_or_obsolete()
-        assert numbers() == []
-
-    def test_is_planned_once_for_a_connection(self):
-        connection.close()
-        for number in range(3):
-            change("SELECT 1", number)
-
-        assert planned() == ["INSERT INTO later (number, word) VALUES ($1, $2)"]
-        assert numbers() == [0, 1, 2]
-
-    def test_is_planned_anew_on_another_connection(self):
-        for number in range(3):
-            connection.close()
-            change("SELECT 1", number)
-            assert len(planned()) == 1
-
-        assert numbers() == [0, 1, 2]
-
-    def test_is_planned_anew_where_a_pool_hands_a_connection_to_another(self):
-        change("SELECT 1", 1)
-        other = connection.copy()
-        other.connection, connection.connection = connection.connection, None
-        try:
-            change("SELECT 1", 2)
-            other.connection, connection.connection = connection.connection, other.connection
-            change("SELECT 1", 3)
-        finally:
-            other.close()
-
-        assert numbers() == [1, 2, 3]
-
-    @pytest.mark.parametrize("statement", ["DEALLOCATE ALL", "DISCARD ALL"])
-    def test_is_planned_anew_after_one_refusal_where_somebody_threw_the_plans_away(self, statement):
-        change("SELECT 1", 1)
-        execute(statement)
-
-        with pytest.raises(ProgrammingError, match="does not exist"):
-            change("INSERT INTO later VALUES (2)", 3)
-        change("SELECT 1", 4)
-
-        assert numbers() == [1, 4]
-
-    def test_is_planned_anew_where_the_table_was_changed(self):
-        change("SELECT 1", 1)
-        execute("ALTER TABLE later ADD COLUMN more int DEFAULT 7, ALTER COLUMN word TYPE text")
-
-        change("SELECT 1", 2, word="a long one")
-
-        assert numbers() == [1, 2]
-
-    def test_is_refused_with_its_change_where_it_cannot_be_planned(self):
-        @transaction.atomic
-        def change_nowhere() -> None:
-            execute("INSERT INTO later VALUES (1)")
-            connection.insert_later("INSERT INTO nowhere (number)", ["1"])
-
-        for _ in range(2):
-            with pytest.raises(ProgrammingError, match="nowhere"):
-                change_nowhere()
-        change("SELECT 1", 2)
-
-        assert numbers() == [2]
-
-    def test_goes_into_several_tables_at_once(self):
-        execute("CREATE TEMPORARY TABLE beside (number int)")
-        try:
-            for number in range(2):
-                with transaction.atomic():
-                    execute("SELECT 1")
-                    later(number)
-                    connection.insert_later("INSERT INTO beside (number)", [str(number)])
-                    later(number + 10)
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT array_agg(number ORDER BY number) FROM beside")
-                assert cursor.fetchone() == ([0, 1],)
-        finally:
-            execute("DROP TABLE beside")
-
-        assert numbers() == [0, 10, 1, 11]
-
-    def test_is_kept_however_many_go_with_the_commit(self):
-        change("SELECT 1", *range(MOST_WAITING - 1))
-
-        assert numbers() == list(range(MOST_WAITING - 1))
-
-    def test_names_what_is_refused_among_many(self):
-        with pytest.raises(RowRefused, match=r"later_pkey.*\s.*\(3\)"):
-            change("INSERT INTO later VALUES (3)", *range(9))
-
-        assert numbers() == []
-
-    @pytest.mark.parametrize("word", ["it's", "a\\b", "%s", "ü€😀", "');--", ""])
-    @pytest.mark.parametrize("is_sent_before", [False, True])
-    def test_is_kept_to_the_letter_by_either_way(self, word, is_sent_before):
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            later(1, word=word)
-            if is_sent_before:
-                cursor.execute("SELECT 1")
-
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT word FROM later")
-            assert cursor.fetchone() == (word,)
 
     def test_is_refused_in_a_transaction_that_is_broken(self):
         with transaction.atomic():

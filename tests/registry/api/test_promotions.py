@@ -298,7 +298,7 @@ class TestList:
         with CaptureQueriesContext(connection) as queries:
             judge.get(url(request))
 
-        assert len(queries) <= 10
+        assert len(queries) <= 11
 
 
 class TestWithoutEvidence:
