@@ -67,7 +67,8 @@ class TestAdmitVersion:
         assert version.findings[0]["code"] == "forbidden_global"
 
     @pytest.mark.skipif(
-        not sandbox.is_available().is_available, reason="no Landlock or bubblewrap on this kernel"
+        not sandbox.is_available().is_available,
+        reason=sandbox.is_available().reason or "the sandbox is there",
     )
     def test_quarantines_a_pickle_of_listed_names(self, researcher):
         from sklearn.linear_model import LinearRegression
@@ -78,7 +79,8 @@ class TestAdmitVersion:
         assert version.status == VersionStatus.QUARANTINED
 
     @pytest.mark.skipif(
-        not sandbox.is_available().is_available, reason="no Landlock or bubblewrap on this kernel"
+        not sandbox.is_available().is_available,
+        reason=sandbox.is_available().reason or "the sandbox is there",
     )
     def test_refuses_a_graph_that_never_ends(self, researcher, monkeypatch):
         monkeypatch.setattr(sandbox, "SandboxLimits", partial(SandboxLimits, cpu_seconds=2))
@@ -89,7 +91,8 @@ class TestAdmitVersion:
         assert "does not open in the sandbox" in version.status_message
 
     @pytest.mark.skipif(
-        not sandbox.is_available().is_available, reason="no Landlock or bubblewrap on this kernel"
+        not sandbox.is_available().is_available,
+        reason=sandbox.is_available().reason or "the sandbox is there",
     )
     def test_keeps_what_the_files_say_they_were_made_with(self, researcher):
         version = looked_at(handed_in(researcher, {"model.skops": harmless_skops()}))
