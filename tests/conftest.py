@@ -1,5 +1,6 @@
 """Fixtures that every part of the suite may use."""
 
+import gc
 import os
 import resource
 from datetime import UTC, datetime
@@ -29,6 +30,12 @@ def pytest_configure():
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, hard))
+
+
+def pytest_collection_finish():
+    """Let the garbage collector look past modules and tests, which stay: a sixth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -18,9 +18,11 @@ from crowetrade_site import web
 
 UNTIL_IT_IS_SEEN = 0.5  # seconds after which a worker has met that clients have left
 WHO = """
-import os
+import gc, os
 def application(environ, start_response):
     start_response("200 OK", [("Content-Length", "8")])
+    if environ["PATH_INFO"] == "/frozen":
+        return [b"%08d" % gc.get_freeze_count()]
     return [b"%08d" % os.getpid()]
 """
 
@@ -69,7 +71,8 @@ def test_who_leaves_makes_room_for_who_comes(port: int):
 
 
 def test_a_sibling_that_was_killed_is_not_waited_for(port: int):
-    one, _other = _pids(port, 8)
+    time.sleep(UNTIL_IT_IS_SEEN)
+    one = next(iter(_pids(port, 8)))
     os.kill(one, signal.SIGKILL)
     began = time.monotonic()
 
@@ -77,6 +80,11 @@ def test_a_sibling_that_was_killed_is_not_waited_for(port: int):
         with _link(port) as link:
             assert _pid(link) != one
     assert time.monotonic() - began < 2.0
+
+
+def test_what_is_loaded_is_looked_past_by_the_garbage_collector(port: int):
+    with _link(port) as link:
+        assert _ask(link, "/frozen") > 10_000
 
 
 def test_a_sibling_that_takes_no_connections_is_not_waited_for():
@@ -104,7 +112,11 @@ def _link(port: int) -> Iterator[socket.socket]:
 
 
 def _pid(link: socket.socket) -> int:
-    link.sendall(b"GET / HTTP/1.1\r\nHost: who\r\n\r\n")
+    return _ask(link, "/")
+
+
+def _ask(link: socket.socket, path: str) -> int:
+    link.sendall(f"GET {path} HTTP/1.1\r\nHost: who\r\n\r\n".encode())
     answer = b""
     while not (body := answer.partition(b"\r\n\r\n")[2]) or len(body) < 8:
         piece = link.recv(4096)
