@@ -21,6 +21,7 @@ from crowetrade_site.core.tables import aligned
 MOST_DECISIONS = 300_000_000  # repetitions × (periods × policies + horizon × challengers)
 _SECONDS_TO_BEGIN, _SECONDS_PER_DECISION = 1.0, 4e-7  # twice: resampled, and as it happened
 _SECONDS_PER_INTERVALS = 5e-4  # of one challenger in one repeated experiment, before its periods
+_SECONDS_PER_ANALYSIS = 2e-2  # the same where the correction looks at all of them at once
 Rows = list[dict[str, Any]]
 
 
@@ -109,7 +110,10 @@ def estimate_replay(section: ReplaySpec) -> Estimate:
     """Return what a replay will take: seconds, and no trial."""
     n, n_looks = _decisions(section, most_periods(section))
     seconds = _SECONDS_TO_BEGIN + (2 * n + n_looks) * _SECONDS_PER_DECISION
-    seconds += section.repetitions * (len(section.runs) - 1) * _SECONDS_PER_INTERVALS
+    asked = section.analysis.get("correction"), section.analysis.get("method")
+    is_whole = asked[0] in {"dunnett", "benjamini_hochberg"} and asked[1] == "fixed_horizon"
+    each = _SECONDS_PER_ANALYSIS if is_whole else _SECONDS_PER_INTERVALS
+    seconds += section.repetitions * (len(section.runs) - 1) * each
     return Estimate(n_trials=0, cost=0.0, seconds=seconds, is_measured=False)
 
 
