@@ -17,7 +17,7 @@ from crowetrade_site.core.errors import InvalidInput
 from experiments.plans import Comparison, Decision, ExperimentPlan, Findings, MetricFindings
 from experiments.plans.analysis import analyze
 from experiments.plans.decisions import decide
-from experiments.plans.families import confidence_of
+from experiments.plans.families import confidence_of, tuned_for
 from experiments.plans.methods import futile_looks, intervals_of
 from experiments.plans.observed import Observed
 from experiments.statistics.dependent import mean_of_series
@@ -29,7 +29,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 METRIC = "return"
-CORRECTIONS = ("bonferroni", "holm", "none")
+_AT_ONE_LOOK = ("dunnett", "benjamini_hochberg")  # corrections that look at all outcomes at once
 MOST_PERIODS = 100_000  # that a plan can have
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _MOST_UNITS = 999_999
@@ -69,14 +69,12 @@ def plan_of(
         },
         within="replay",
     )
-    if plan.analysis.correction not in CORRECTIONS:
-        said = (
-            f"a replay judges every look as it came, and knows {', '.join(CORRECTIONS)}; "
-            f"{plan.analysis.correction} is of experiments that run"
-        )
-        raise InvalidInput.of([{"path": "replay.analysis.correction", "message": said}])
     if plan.analysis.prior is not None:
-        said = "a replay starts nothing that could be pinned; state prior_deviation instead"
+        said = (
+            "a prior is learned from concluded experiments and pinned when an experiment starts; "
+            "a replay does not start, and would say something else whenever another one "
+            "concludes. No verdict reads it: leave it out, or state prior_deviation instead"
+        )
         raise InvalidInput.of([{"path": "replay.analysis.prior", "message": said}])
     return plan
 
@@ -143,6 +141,8 @@ def first_decision(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Deci
     platform would have seen day by day. The rules are asked only at looks that may end it: of a
     thousand looks these are a few.
     """
+    if plan.analysis.method == "fixed_horizon" and plan.analysis.correction in _AT_ONE_LOOK:
+        return _at_one_look(plan, returns)
     try:
         looks, seen = _intervals(plan, returns)
     except StatisticsError:
@@ -154,21 +154,36 @@ def first_decision(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Deci
     return None
 
 
+def _at_one_look(plan: ExperimentPlan, returns: FloatArray) -> tuple[int, Decision] | None:
+    """Return the decision of the only look, at the horizon, by the platform's own analysis."""
+    horizon = plan.analysis.horizon_periods
+    if returns.shape[0] < horizon:
+        return None
+    period, arm = (index.ravel() for index in np.indices((horizon, returns.shape[1])))
+    table = PeriodTable.of_outcomes(period * plan.period_ns, arm, returns[:horizon].ravel())
+    try:
+        findings = analyze(plan, Observed({METRIC: table}))
+    except StatisticsError:
+        return None
+    decision = _decide(plan, findings)
+    return (horizon, decision) if decision.ends else None
+
+
 def _intervals(plan: ExperimentPlan, returns: FloatArray) -> tuple[IntArray, dict[str, _Seen]]:
     """Return the looks, and the interval of each challenger at them, as pages would show it.
 
     Each is as sure as the plan's correction asks after what was settled by then.
     """
     names = [arm.name for arm in plan.ordered_arms[1:]]
-    n_levels = len(names) if plan.analysis.correction == "holm" else 1
     by_level = [
         [
-            _shown(plan, returns[:, at] - returns[:, 0], confidence_of(plan, n_settled=n))
+            _shown(plan, returns[:, at] - returns[:, 0], confidence)
             for at in range(1, len(names) + 1)
         ]
-        for n in range(n_levels)
+        for confidence in _levels(plan, len(names))
     ]
-    level = _stepped_down(by_level)
+    step = _stepped_up if plan.analysis.is_by_evidence else _stepped_down
+    level = step(by_level)
     seen = {
         name: _Seen(*(np.choose(own, column) for column in zip(*of_arm, strict=True)))
         for name, own, of_arm in zip(names, level, zip(*by_level, strict=True), strict=True)
@@ -176,15 +191,27 @@ def _intervals(plan: ExperimentPlan, returns: FloatArray) -> tuple[IntArray, dic
     return next(iter(seen.values())).periods, seen
 
 
+def _levels(plan: ExperimentPlan, n_challengers: int) -> list[float]:
+    """Return the confidences that a comparison can come to, by how many others are settled."""
+    if plan.analysis.is_by_evidence:
+        single = 1.0 - confidence_of(plan)
+        return [1.0 - n * single for n in range(1, n_challengers + 1)]
+    n_levels = n_challengers if plan.analysis.correction == "holm" else 1
+    return [confidence_of(plan, n_settled=n) for n in range(n_levels)]
+
+
 def _shown(plan: ExperimentPlan, differences: FloatArray, confidence: float) -> _Seen:
     """Return a challenger's intervals of one confidence.
 
-    A running interval that has become empty stays what it was before, as in an analysis.
+    A running interval that has become empty stays what it was before, as in an analysis. Of
+    e-values the newest counts.
     """
     if plan.analysis.method != "asymptotic":
         differences = differences[: plan.analysis.horizon_periods]
-    plain = intervals_of(plan.analysis, differences, confidence, bound=None)
-    found = plain.running()
+    plain = intervals_of(
+        plan.analysis, differences, confidence, bound=None, tuned_for=tuned_for(plan, plan.primary)
+    )
+    found = plain if plan.analysis.is_by_evidence else plain.running()
     n_fit = int(np.count_nonzero(found.lower <= found.upper))  # those after it fit no more
     last = np.minimum(np.arange(found.mean.size), n_fit - 1)
     return _Seen(
@@ -208,6 +235,24 @@ def _stepped_down(by_level: Sequence[Sequence[_Seen]]) -> IntArray:
         after = np.where(is_settled, level, np.minimum(is_settled.sum(axis=0), most))
         if np.array_equal(after, level):
             return level
+        level = after
+
+
+def _stepped_up(by_level: Sequence[Sequence[_Seen]]) -> IntArray:
+    """Return the level of each comparison by e-values, (n_challengers, n_looks).
+
+    As `experiments.plans.families.stepped_up` has it, at all looks at once: all are held against
+    the level of as many as are found there, from the lowest confidence on.
+    """
+    is_found = np.array(
+        [[(one.lower > 0.0) | (one.upper < 0.0) for one in of_level] for of_level in by_level]
+    )
+    level = np.full(is_found.shape[2], len(by_level) - 1, dtype=np.int64)
+    while True:
+        n_found = is_found[level, :, np.arange(level.size)].sum(axis=1)
+        after = np.maximum(n_found, 1) - 1
+        if np.array_equal(after, level):
+            return np.broadcast_to(level, is_found.shape[1:])
         level = after
 
 

@@ -1,8 +1,7 @@
 """A replay's page: what an experiment would have said and when, and what policies would earn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from backtests.lifecycle import RunKind, RunStatus
@@ -13,16 +12,16 @@ from backtests.selectors.figures import write_ratio, write_share, write_signed
 from backtests.selectors.progress import kind_of
 from backtests.selectors.regimes import Regimes, describe_regimes, regime_values
 from backtests.selectors.repeated import describe_repeated, is_beyond, write_false_alarms
+from backtests.selectors.replay_curves import draw_policies, draw_sequence, rows_of
 from backtests.selectors.searches import Estimate
-from crowetrade_site.core import drawings, storage
-from crowetrade_site.core.drawings import Curve, Drawing
+from crowetrade_site.core.drawings import Drawing
 from crowetrade_site.core.errors import InvalidInput
 from crowetrade_site.core.tables import aligned
 
 MOST_DECISIONS = 300_000_000  # repetitions × (periods × policies + horizon × challengers)
 _SECONDS_TO_BEGIN, _SECONDS_PER_DECISION = 1.0, 4e-7  # twice: resampled, and as it happened
 _SECONDS_PER_INTERVALS = 5e-4  # of one challenger in one repeated experiment, before its periods
-_NS = 1_000_000_000
+_SECONDS_PER_ANALYSIS = 2e-2  # the same where the correction looks at all of them at once
 Rows = list[dict[str, Any]]
 
 
@@ -111,7 +110,10 @@ def estimate_replay(section: ReplaySpec) -> Estimate:
     """Return what a replay will take: seconds, and no trial."""
     n, n_looks = _decisions(section, most_periods(section))
     seconds = _SECONDS_TO_BEGIN + (2 * n + n_looks) * _SECONDS_PER_DECISION
-    seconds += section.repetitions * (len(section.runs) - 1) * _SECONDS_PER_INTERVALS
+    asked = section.analysis.get("correction"), section.analysis.get("method")
+    is_whole = asked[0] in {"dunnett", "benjamini_hochberg"} and asked[1] == "fixed_horizon"
+    each = _SECONDS_PER_ANALYSIS if is_whole else _SECONDS_PER_INTERVALS
+    seconds += section.repetitions * (len(section.runs) - 1) * each
     return Estimate(n_trials=0, cost=0.0, seconds=seconds, is_measured=False)
 
 
@@ -127,7 +129,7 @@ def get_replay(run: Run) -> Replay | None:
     if not found or run.status != RunStatus.SUCCEEDED:
         return None
     has_files = run.artifacts_expired_at is None
-    curves = _rows(run, "policies.parquet") if has_files else []
+    curves = rows_of(run, "policies.parquet") if has_files else []
     answer = found["answer"]
     return Replay(
         run=run,
@@ -137,17 +139,17 @@ def get_replay(run: Run) -> Replay | None:
         best=_best(found),
         asides=_asides(found),
         period=_period(found),
-        regret=_draw(
+        regret=draw_policies(
             curves, "regret", "Regret",
             "What the arm that was best by then, in hindsight, had more: mean over all resamples, "
             "and the band in which half of them lie. Flat is good.",
         ),
-        gain=_draw(
+        gain=draw_policies(
             curves, "gain", "More than equal shares",
             "What each policy had more than the mean of all arms: mean over all resamples, and the "
             "band in which half of them lie. Above 0 is good.",
         ),
-        sequence=_draw_sequence(_rows(run, "sequence.parquet"), found) if has_files else None,
+        sequence=draw_sequence(rows_of(run, "sequence.parquet"), found) if has_files else None,
         policies=[_policy(row, found) for row in found["policies"]],
         policies_note=_policies_note(found),
         arms=[_arm(row, found) for row in found["arms"]],
@@ -369,74 +371,6 @@ def _values(found: Mapping[str, Any]) -> dict[str, Any]:
         "regimes": regime_values(found),
         "policies": [{name: row[name] for name in kept} for row in found["policies"]],
     }
-
-
-def _rows(run: Run, name: str) -> list[dict[str, Any]]:
-    """Return the rows of one of a replay's tables, stamps as whole nanoseconds."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(storage.locate(run.artifacts[name]["digest"]))
-    if "ts" in table.column_names:
-        at = table.column_names.index("ts")
-        table = table.set_column(at, "ts", table["ts"].cast(pa.int64()))
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
-
-
-def _draw(rows: Sequence[Mapping[str, Any]], name: str, title: str, said: str) -> Drawing | None:
-    curves, along = [], []
-    short = _short([str(row["policy"]) for row in rows])
-    for policy, group in groupby(rows, key=lambda row: row["policy"]):
-        points = list(group)
-        along = [float(row["period"]) for row in points]
-        kept = {part: [row[f"{name}_{part}"] for row in points] for part in ("mean", "p25", "p75")}
-        curves.append(Curve(short[policy], kept["mean"], kept["p25"], kept["p75"]))
-    if not curves:
-        return None
-    return drawings.draw_curves(
-        along, curves, title=title, said=said, write=_rough, across="periods",
-        write_along=lambda value: f"{value:,.0f}", levels=[(0.0, "")],
-    )  # fmt: skip
-
-
-def _short(names: Sequence[str]) -> dict[str, str]:
-    """Return names for a legend: the first word where that tells policies apart."""
-    known = list(dict.fromkeys(names))
-    words = [name.split("_")[0] for name in known]
-    return dict(zip(known, words if len(set(words)) == len(known) else known, strict=True))
-
-
-def _draw_sequence(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> Drawing | None:
-    """Return each challenger's difference from the control a year, with its interval as it went."""
-    scale, curves, along = found["periods_per_year"], [], []
-    order = [arm["arm"] for arm in found["arms"]]
-    for arm, group in groupby(rows, key=lambda row: row["arm"]):
-        points = list(group)
-        along = [row["ts"] / _NS for row in points]
-        parts = {
-            part: [missing if row[part] is None else scale * row[part] for row in points]
-            for part, missing in (
-                ("estimate", float("nan")), ("lower", float("-inf")), ("upper", float("inf")),
-            )
-        }  # fmt: skip
-        curves.append(
-            Curve(arm, parts["estimate"], parts["lower"], parts["upper"], color=order.index(arm))
-        )
-    if not curves:
-        return None
-    return drawings.draw_curves(
-        along, curves, title=f"Difference from {found['control']}, a year",
-        said="The estimate after every period, and the interval that holds at all looks at once. "
-        "An answer is there when it leaves 0 out.",
-        write=_rough, write_along=drawings.write_time_of(along[0], along[-1]),
-        levels=[(0.0, "")],
-    )  # fmt: skip
-
-
-def _rough(value: float) -> str:
-    """Return a share for an axis: as many digits as its ticks need."""
-    return f"{100 * value:.4g}%"
 
 
 def _day(answer: Mapping[str, Any]) -> str:

@@ -52,6 +52,12 @@ IntArray = NDArray[np.int64]
 MOST_POINTS = 400  # of a path that is kept
 FEWEST_BATCHES = 4  # that an error takes
 STILL = "The differences do not vary: there is no interval."
+# Of a guardrail: what never happened in either arm may be rare, so that it is not shown to hold.
+_UNSURE = (
+    "how large it could be is not computed, because differences that do not vary have no error."
+)
+ALIKE = f"Both arms were alike in all compared periods, so that no harm was seen; {_UNSURE}"
+APART = f"The difference was the same in all compared periods; {_UNSURE}"
 ONE_MEAN = (
     "betting is on one mean of all periods, and those of contexts may differ: there "
     "is no interval over several of them."
@@ -177,9 +183,15 @@ def _still(
     """Return a comparison of what is the same in every period, whose error nobody knows."""
     differences = found.by_period()[1]
     n, first = differences.size, _first_look(plan, metric)
+    estimate = float(np.mean(differences))
+    if abs(estimate) <= 2.0 * found.rounding:
+        estimate = 0.0
+    still = STILL
+    if metric.role == "guardrail":
+        still = ALIKE if estimate == 0.0 else APART
     return Comparison(
-        plan.ordered_arms[arm].name, plan.control.name, confidence,
-        estimate=float(np.mean(differences)), because=nothing_yet(n, first) if n < first else STILL,
+        plan.ordered_arms[arm].name, plan.control.name, confidence, estimate=estimate,
+        because=nothing_yet(n, first) if n < first else still,
     )  # fmt: skip
 
 

@@ -209,9 +209,14 @@ def _unguarded(findings: Findings, arm: str, units: Mapping[str, str]) -> str:
 
 
 def _open(metric: MetricFindings, one: Comparison, units: Mapping[str, str]) -> str:
-    if not one.is_known:
-        return f"Nothing is known of its guardrail {metric.name}."
     how = written(metric, units)
+    if one.estimate is None:
+        return f"Nothing is known of its guardrail {metric.name}. {one.because}".rstrip()
+    if not one.is_known:
+        return (
+            f"Its guardrail {metric.name} is open: difference "
+            f"{write_difference(how, one.estimate)}, without an interval. {one.because}"
+        ).rstrip()
     interval = write_interval(how, one.lower, one.upper)
     return (
         f"Its guardrail {metric.name} is open: {write_confidence(one.confidence)} interval "

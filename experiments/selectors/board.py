@@ -249,7 +249,7 @@ def _headline(
     unseen = nothing_yet(0, plan.analysis.first_look)
     if experiment.analysis_problem:
         unseen = "It cannot be analyzed; why is said below."
-    comes = when_first_interval(experiment, plan, findings)
+    comes = when_first_interval(experiment, plan, findings, now=timezone.now())
     return "Running", f"{decision.get('reason', unseen)} {comes}".strip()
 
 

@@ -82,12 +82,13 @@ def what_it_shows(plan: ExperimentPlan) -> str:
 
 
 def when_first_interval(
-    experiment: Experiment, plan: ExperimentPlan, findings: Mapping[str, Any]
+    experiment: Experiment, plan: ExperimentPlan, findings: Mapping[str, Any], *, now: datetime
 ) -> str:
-    """Return in words when the first interval comes at the earliest.
+    """Return in words when the first interval comes at the earliest, or could have come.
 
     Empty of what does not run or cannot be analyzed, and once as many periods were compared as the
-    method takes.
+    method takes. What was analyzed last may be older than `now`: no worker looked since, or no
+    outcomes came. Which of the two it is cannot be told from here.
     """
     left = plan.analysis.first_look - int(findings.get("n_periods", 0))
     if experiment.status != ExperimentStatus.RUNNING or experiment.analysis_problem:
@@ -98,4 +99,12 @@ def when_first_interval(
     watermark = findings.get("watermark")
     known = experiment.started_at.timestamp() if watermark is None else watermark // 10**9
     at = datetime.fromtimestamp((int(known) // seconds + left) * seconds, tz=UTC)
-    return f"It comes at {at:%Y-%m-%d %H:%M} UTC at the earliest."
+    if at > now:
+        return f"It comes at {at:%Y-%m-%d %H:%M} UTC at the earliest."
+    said = f"It could have come at {at:%Y-%m-%d %H:%M} UTC"
+    if not findings:
+        return f"{said}, but nothing was analyzed yet."
+    if watermark is None:
+        return f"{said}, but too few periods were compared when it was last analyzed."
+    seen = datetime.fromtimestamp(watermark // 10**9, tz=UTC)
+    return f"{said}, but what was analyzed last ends at {seen:%Y-%m-%d %H:%M} UTC."

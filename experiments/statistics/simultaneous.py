@@ -20,6 +20,7 @@ from experiments.statistics.errors import SettingsError
 
 N_DRAWS = 50_000
 _CHUNK = 10_000  # of draws, as many as there is memory for
+_SHARING = 5  # draws of the estimates to one of their errors, which cost k times as much
 
 
 def confidence_of_each(
@@ -51,10 +52,12 @@ def confidence_of_each(
     Notes
     -----
     The quantile of ``max |T_i|`` [2]_ of k Student ratios with correlated numerators and errors
-    that are the diagonal of a Wishart matrix of the same correlation [3]_, by 50,000 draws: the
-    chance that some interval misses is off by 0.001. With equal numbers of independent units and
-    known errors these are Dunnett's intervals [1]_. Where the degrees of freedom are no more than
-    k the law has no density, and the answer is Bonferroni's.
+    that are the diagonal of a Wishart matrix of the same correlation [3]_, by 50,000 draws, five
+    of the numerators to one of the errors: the chance that some interval misses is off by 0.001.
+    A correlation that was estimated is no product of loadings, and each error is its own, so that
+    the quadrature of `multiplicity.dunnett` does not apply. With equal numbers of
+    independent units and known errors these are Dunnett's intervals [1]_. Where the degrees of
+    freedom are no more than k the law has no density, and the answer is Bonferroni's.
     """
     require_fraction(confidence=confidence)
     if not freedom > 0.0:
@@ -89,10 +92,11 @@ def _largest_ratios(root: FloatArray, freedom: float, rng: np.random.Generator) 
     for _ in range(N_DRAWS // _CHUNK):
         ratio = rng.standard_normal((_CHUNK, k)) @ root.T
         if math.isfinite(freedom):
-            half = np.zeros((_CHUNK, k, k))
-            half[:, below[0], below[1]] = rng.standard_normal((_CHUNK, below[0].size))
-            half[:, each, each] = np.sqrt(rng.chisquare(freedom - each, (_CHUNK, k)))
+            n_errors = _CHUNK // _SHARING
+            half = np.zeros((n_errors, k, k))
+            half[:, below[0], below[1]] = rng.standard_normal((n_errors, below[0].size))
+            half[:, each, each] = np.sqrt(rng.chisquare(freedom - each, (n_errors, k)))
             square = ((root @ half) ** 2).sum(axis=2)
-            ratio *= np.sqrt(freedom / square)
+            ratio *= np.repeat(np.sqrt(freedom / square), _SHARING, axis=0)
         parts.append(np.abs(ratio).max(axis=1))
     return np.concatenate(parts)

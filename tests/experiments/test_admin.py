@@ -99,7 +99,9 @@ class TestPages:
         assert f"challenger: {said}" in whole
         assert "difference from champion" not in whole
         day = AT + timedelta(days=40)
-        assert f"{said} It comes at {day:%Y-%m-%d} 00:00 UTC at the earliest." in whole
+        seen = AT + timedelta(days=8)
+        over = f"It could have come at {day:%Y-%m-%d} 00:00 UTC, but what was analyzed last ends at"
+        assert f"{said} {over} {seen:%Y-%m-%d} 00:00 UTC." in whole
         assert "plausibility" not in whole
         assert "ct-figure" not in whole  # an estimate alone would be read as an answer
 

@@ -374,7 +374,8 @@ class TestShowExperiment:
 
         said = "No interval yet: 0 of the 100 periods that the first one takes have been compared."
         day = START.date() + timedelta(days=100)
-        assert f"  {said} It comes at {day} 00:00 UTC at the earliest.\n" in told
+        over = f"It could have come at {day} 00:00 UTC, but nothing was analyzed yet."
+        assert f"  {said} {over}\n" in told
 
 
 class TestPage:

@@ -4,6 +4,8 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
+from django.utils import timezone
+
 from crowetrade_site.core.commands import DomainCommand
 from experiments import selectors
 from experiments.lifecycle import ExperimentStatus
@@ -69,7 +71,9 @@ class Command(DomainCommand):
             self.say(f"  {line}")
         for note in notes:
             self.say(f"  note: {note}")
-        comes = selectors.when_first_interval(experiment, plan, last.findings if last else {})
+        comes = selectors.when_first_interval(
+            experiment, plan, last.findings if last else {}, now=timezone.now()
+        )
         failure = selectors.failure_of(experiment)
         if failure:
             self.say(f"  {failure}")

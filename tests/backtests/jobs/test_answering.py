@@ -112,6 +112,71 @@ class TestAnswer:
         assert (decision.winner, decision.reason) == ("c", today.reason)
         assert not before.ends
 
+    @pytest.mark.parametrize("shift", [0.0006, 0.0003])
+    @pytest.mark.parametrize("correction", ["dunnett", "benjamini_hochberg"])
+    def test_has_the_platforms_one_look_at_the_end(self, correction, shift):
+        labels = ("a", "b", "c", "d")
+        history = paired(noise(500, shift, n_arms=4, seed=3), labels)
+        asked = plan(500, labels, method="fixed_horizon", correction=correction)
+
+        findings, decision, n = answer(asked, history)
+
+        today = decide(analyze(asked, Observed({METRIC: table_of(asked, history)})), control="a")
+        assert (n, decision) == (500, today)
+        assert findings.primary.comparisons[0].confidence > 0.95
+        assert first_decision(asked, history.returns[:499]) is None
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        "section",
+        [
+            {"method": "fixed_horizon", "correction": "dunnett"},
+            {"method": "fixed_horizon", "correction": "benjamini_hochberg"},
+            {"method": "asymptotic", "correction": "benjamini_hochberg"},
+        ],
+        ids=str,
+    )
+    def test_names_a_winner_by_chance_no_more_often_than_is_said(self, section):
+        labels, n = ("a", "b", "c", "d"), 150
+        asked = plan(252, labels, **section)
+        histories = [noise(252, 0.0, n_arms=4, seed=seed) for seed in range(n)]
+        ended = [first_decision(asked, one) for one in histories]
+
+        n_won = sum(one is not None and one[1].verdict == Verdict.WINNER for one in ended)
+
+        assert n_won / n <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / n)
+
+    def test_steps_up_by_evidence_as_the_platform_does(self):
+        lifts = np.array([0.0, 0.0009, 0.0008, 0.0])
+        labels = ("a", "b", "c", "d")
+        history = paired(noise(800, 0.0, n_arms=4, seed=18) + lifts, labels)
+        asked = plan(800, labels, method="asymptotic", correction="benjamini_hochberg")
+
+        _, decision, n = answer(asked, history)
+
+        today, before = (
+            decide(
+                analyze(asked, Observed({METRIC: table_of(asked, replace(
+                    history, ends=history.ends[:until], returns=history.returns[:until]
+                ))})), control="a",
+            )
+            for until in (n, n - 1)
+        )  # fmt: skip
+        assert (decision.verdict, decision.winner) == (Verdict.WINNER, today.winner)
+        assert today.reason.startswith(decision.reason)  # the rivals are in the findings
+        assert not before.ends
+        looks, seen = answering._intervals(asked, history.returns)
+        for at in range(0, looks.size, looks.size // 8):
+            until = int(looks[at])
+            past = replace(history, ends=history.ends[:until], returns=history.returns[:until])
+            found = analyze(asked, Observed({METRIC: table_of(asked, past)})).primary.comparisons
+            assert [one.confidence for one in found] == pytest.approx(
+                [one.confidence[at] for one in seen.values()]
+            )
+            assert [one.lower for one in found] == pytest.approx(
+                [answering._finite(one.lower[at]) for one in seen.values()]
+            )
+
     @pytest.mark.parametrize("n_arms", [2, 3])
     @pytest.mark.parametrize(
         "section",
@@ -210,9 +275,9 @@ class TestPlanOf:
     @pytest.mark.parametrize(
         ("section", "says"),
         [
-            ({"method": "fixed_horizon", "correction": "dunnett"}, "knows bonferroni, holm, none"),
-            ({"method": "asymptotic", "correction": "benjamini_hochberg"}, "benjamini_hochberg is"),
-            ({"prior": {"from": "concluded"}}, "state prior_deviation instead"),
+            ({"method": "asymptotic", "correction": "dunnett"}, "dunnett is for one look"),
+            ({"correction": "benjamini_hochberg"}, "planned_sequence has neither"),
+            ({"prior": {"from": "concluded"}}, "a replay does not start.*prior_deviation instead"),
         ],
     )
     def test_refuses_what_no_replay_plays(self, section, says):

@@ -165,6 +165,18 @@ class TestDecide:
         assert said.verdict == Verdict.WINNER
         assert said.reason.endswith("Nothing is known of its guardrail drawdown.")
 
+    def test_says_why_a_guardrail_has_no_interval(self):
+        guard = metric(
+            replace(compared(None, None), estimate=0.04, because="No interval yet."),
+            role="guardrail", margin=0.1, name="drawdown",
+        )  # fmt: skip
+
+        said = verdict(found(metric(compared(0.1, 0.5)), guard))
+
+        assert said.reason.endswith(
+            "Its guardrail drawdown is open: difference 0.04, without an interval. No interval yet."
+        )
+
     @pytest.mark.parametrize(
         ("unit", "interval", "margin"),
         [("fraction", "-10 % to 40 %", "20 %"), ("bps", "-0.1 bps to 0.4 bps", "0.2 bps")],

@@ -65,6 +65,42 @@ class TestOutcomesOfOneNumber:
         )
 
 
+class TestGuardrailsOfOneNumber:
+    @pytest.mark.parametrize(
+        ("loss", "says"),
+        [
+            (0.0, "Both arms were alike in all compared periods, so that no harm was seen; how"),
+            (0.1, "The difference was the same in all compared periods; how large it could be"),
+        ],
+    )
+    def test_are_open_with_what_was_seen(self, loss, says):
+        """What never happened in either arm may be rare: no harm was seen, and none is ruled out.
+
+        It was said that nothing is known of it.
+        """
+        made = np.random.default_rng(3).standard_normal((100, 2)) + np.array([[0.0, 2.0]])
+        guard = {"name": "loss", "role": "guardrail", "direction": "decrease", "margin": 0.2}
+        plan = planned(
+            metrics=[{"name": "return", "role": "primary"}, guard],
+            analysis={"horizon_periods": 100},
+        )
+        losses = np.tile([0.1, 0.1 + loss], (100, 1))
+
+        found = analyze(
+            plan, Observed({"return": shadow_table(made), "loss": shadow_table(losses)})
+        )
+        said = decide(found, control="champion")
+
+        (one,) = found.guardrails[0].comparisons
+        assert (one.lower, one.upper) == (None, None)
+        assert one.estimate == pytest.approx(loss, abs=1e-12)
+        assert (said.verdict, said.guardrails[0].status) == (Verdict.WINNER, "open")
+        assert said.guardrails[0].because.startswith(says)
+        assert f"Its guardrail loss is open: difference {loss:g}" in said.reason
+        assert says in said.reason
+        assert "Nothing is known" not in said.reason
+
+
 class TestBettingOnOneNumber:
     def test_is_as_good_as_any_other(self):
         """It takes bounds and no error; after one period it said that there was no interval."""

@@ -127,6 +127,26 @@ class TestDunnett:
         )  # fmt: skip
         assert inside == pytest.approx(0.95, abs=1e-3)
 
+    @pytest.mark.parametrize(
+        ("sizes", "freedom"), [([20] * 19, 380.0), (range(10, 48, 2), 560.0), ([5, 40], 60.0)]
+    )
+    def test_has_the_tail_that_plain_integration_has(self, sizes, freedom):
+        from experiments.statistics.multiplicity import _adjusted_tail, _critical_value, _nodes
+
+        loadings = np.sqrt(np.array(sizes) / (np.array(sizes) + 20.0))
+        rest, nodes = np.sqrt(1.0 - loadings**2), _nodes(freedom)
+
+        reach = _critical_value(0.05, loadings, freedom, nodes)
+
+        z, s = np.linspace(-8.0, 8.0, 641), np.linspace(0.3, 2.0, 341)[:, np.newaxis]
+        inside = stats.norm.pdf(z) * stats.chi.pdf(s, freedom, scale=1.0 / np.sqrt(freedom))
+        for loading, alone in zip(loadings, rest, strict=True):
+            high = stats.norm.cdf((reach * s - loading * z) / alone)
+            inside *= high - stats.norm.cdf((-reach * s - loading * z) / alone)
+        whole = inside.sum() * (z[1] - z[0]) * (s[1, 0] - s[0, 0])
+        assert 1.0 - whole == pytest.approx(0.05, abs=1e-5)
+        assert _adjusted_tail(reach, loadings, freedom, nodes) == pytest.approx(0.05, abs=1e-8)
+
     def test_of_one_arm_is_the_t_test_with_one_variance(self):
         rng = np.random.default_rng(4)
         a, b = rng.normal(size=15), rng.normal(0.5, 1.0, 11)

@@ -55,6 +55,27 @@ class TestConfidenceOfEach:
         missed = np.mean(largest > stats.t.ppf((1.0 + found) / 2.0, 11))
         assert missed == pytest.approx(0.05, abs=2.5 * np.sqrt(0.05 * 0.95 / 20_000) + 0.002)
 
+    @pytest.mark.parametrize("freedom", [12.0, 60.0])
+    def test_is_off_by_no_more_than_is_said(self, freedom):
+        """Against draws of every error by itself, from the series that they are of."""
+        n, k = int(freedom) + 1, 4
+        rng = np.random.default_rng(8)
+        root = np.linalg.cholesky(alike(k))
+        largest = []
+        for _ in range(10):
+            series = rng.standard_normal((10_000, n, k)) @ root.T
+            error = series.std(axis=1, ddof=1) / np.sqrt(n)
+            largest.append(np.abs(series.mean(axis=1) / error).max(axis=1))
+        largest = np.concatenate(largest)
+
+        missed = [
+            np.mean(largest > stats.t.ppf((1.0 + each) / 2.0, freedom))
+            for each in (confidence_of_each(alike(k), freedom=freedom, seed=s) for s in range(12))
+        ]
+
+        assert np.mean(missed) == pytest.approx(0.05, abs=0.002)
+        assert np.std(missed) < 0.0016
+
     @pytest.mark.parametrize(
         ("correlation", "freedom"),
         [(np.eye(2) * 2.0, 10.0), (np.full((2, 2), np.nan), 10.0), (np.eye(2), 0.0)],
