@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.contrib.auth.models import User
-
 from crowetrade_site.core import canonical, provenance
 from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
 from registry.models import Evidence, ModelVersion, PromotionPolicy, RegisteredModel
@@ -80,7 +78,7 @@ def _by_their_own(
             "stores it, or assigns a policy that somebody else stored"
         )
     if model.policy_assigned_by_id in own:
-        person = User.objects.get(pk=model.policy_assigned_by_id)
+        person = known.assigners[model.policy_assigned_by_id]
         reasons.append(
             f"{stored.name} was assigned to {model} by {person}, {_PART}: another validator or "
             "admin assigns it, or another policy"
