@@ -104,6 +104,21 @@ def require_role(actor: User, able: Collection[roles.Role], refusal: str) -> Non
     roles.require(actor, *sorted(frozenset[str]().union(*(SCOPES_OF_ROLE[role] for role in held))))
 
 
+def lock_model(name: str) -> RegisteredModel:
+    """Return a model that nobody else writes to until the caller's transaction ends.
+
+    Raises
+    ------
+    NotFound
+        There is none of this name (404).
+    """
+    rows = RegisteredModel.objects.select_for_update(of=("self",), no_key=True)
+    found = rows.select_related("owner").filter(name=name).first()
+    if found is None:
+        raise NotFound(f"There is no registered model {name}.")
+    return found
+
+
 def lock_version(version_id: UUID) -> ModelVersion:
     """Return a version that nobody else moves until the caller's transaction ends.
 
