@@ -20,7 +20,7 @@ from registry.lifecycle import (
     MoveRule,
     Stage,
 )
-from registry.models import Conversion, ModelVersion, RegisteredModel
+from registry.models import Conversion, KeptObject, ModelVersion, RegisteredModel
 
 SUPERSEDED = "superseded"  # how a version leaves production that a rollback may bring back
 
@@ -229,7 +229,15 @@ def _hand_over(version: ModelVersion, heir: ModelVersion | None) -> dict[str, An
 
 
 def erase(version: ModelVersion) -> None:
-    """Delete a version that is no part of the record, with what hangs on it."""
+    """Delete a version that is no part of the record, with what hangs on it.
+
+    Its bytes stay, whatever becomes of others that have them: the trail names its digest.
+    """
+    if version.files_discarded_at is None:
+        sums = {file["sha256"] for file in version.manifest["files"]}
+        KeptObject.objects.bulk_create(
+            [KeptObject(sha256=sha256) for sha256 in sorted(sums)], ignore_conflicts=True
+        )
     version.requests.all().delete()
     version.waivers.all().delete()
     version.signatures.all().delete()
