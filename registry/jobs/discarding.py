@@ -38,6 +38,7 @@ def discard_refused(at: datetime, actor: "User | None", reason: str, *, is_dry: 
     due = ModelVersion.objects.filter(
         status=VersionStatus.REFUSED, files_discarded_at=None, is_held=False, compromised_at=None,
         changed_at__lte=at - timedelta(days=settings.REFUSED_KEEP_DAYS),
+        left_development_at=None,  # what newer rules refused was in use: it is part of the record
     )  # fmt: skip
     reason = reason or f"refused, and untouched for {settings.REFUSED_KEEP_DAYS} days"
     first = list(due.with_names().order_by("changed_at", "pk")[:MOST_VERSIONS])

@@ -185,6 +185,10 @@ def _why_not_served(version: ModelVersion, known: Dossiers, target: Stage | None
     """Return why nobody could open a version in a stage, whatever was found in its files."""
     if target == Stage.PRODUCTION and version.status == VersionStatus.QUARANTINED:
         return [_ONLY_IN_THE_SANDBOX]
+    if version.rescan_failed_at is not None:
+        texts = (finding["text"] for finding in version.rescan_findings)
+        when = f"{version.rescan_failed_at:%Y-%m-%d}"
+        return [f"it failed newer rules on {when}: {'; '.join(texts)}"]
     gone = trusted_no_more(version, known.trusted_types_of)
     return [f"{name} is trusted no more" for name in gone]
 

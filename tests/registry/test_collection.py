@@ -283,8 +283,9 @@ class TestRefused:
     @pytest.mark.parametrize(
         "kept",
         [
-            {"is_held": True}, {"compromised_at": AT}, {"changed_at": AT + 10000 * DAY},
-            {"status": VersionStatus.QUARANTINED}, {"status": VersionStatus.PENDING},
+            {"is_held": True}, {"left_development_at": AT}, {"compromised_at": AT},
+            {"changed_at": AT + 10000 * DAY}, {"status": VersionStatus.QUARANTINED},
+            {"status": VersionStatus.PENDING},
         ],
     )  # fmt: skip
     def test_stay_where_they_are_still_needed(self, author, kept):
