@@ -85,7 +85,8 @@ VERSIONS = Lifecycle(
         VersionStatus.PENDING: frozenset(
             {VersionStatus.READY, VersionStatus.QUARANTINED, VersionStatus.REFUSED}
         ),
-        VersionStatus.READY: frozenset(),
+        # by newer rules, never while it is in production
+        VersionStatus.READY: frozenset({VersionStatus.QUARANTINED, VersionStatus.REFUSED}),
         VersionStatus.QUARANTINED: frozenset(),
         VersionStatus.REFUSED: frozenset(),
     },

@@ -188,6 +188,7 @@ class PromotionRequestAdmin(RegistryAdmin):
         text="You agree to exactly these bytes and this evidence; your approval lapses if either "
         "changes.",
         form=ApproveForm,
+        permission="view",  # the service refuses whoever may not, and puts that on record
     )
     def approve(self, request: HttpRequest, form: ApproveForm, object_id: str) -> HttpResponse:
         """Agree."""
@@ -203,6 +204,7 @@ class PromotionRequestAdmin(RegistryAdmin):
         title="Put this version into production",
         text="Its gates are judged once more.",
         form=ExecuteForm,
+        permission="view",
     )
     def execute(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:  # noqa: ARG002
         """Carry it out."""

@@ -153,10 +153,14 @@ def _setup(text: str) -> Iterator[str]:
     """Yield what setuptools would fetch."""
     for section, key, value in _settings(text):
         lines = [" ".join(line.split()) for line in value.splitlines() if line.strip()]
-        if key in _SETUP_ADDRESSES:
+        if section == "aliases" or key == "command-packages":  # commands in the place of others
+            yield f"{section}.{key}: {value}"
+        elif key in _SETUP_ADDRESSES:
             yield from (f"--find-links {line}" for line in lines)
         elif section == "options.extras_require" or key in _SETUP_REQUIREMENTS:
-            yield from (line for line in lines if line != "file: requirements.txt")
+            lines = [line for line in lines if line != "file: requirements.txt"]
+            yield from lines
+            yield from projects.builders(lines) if key == "setup-requires" else ()
 
 
 def _settings(text: str) -> Iterator[tuple[str, str, str]]:
@@ -179,6 +183,7 @@ READERS: dict[str, Callable[[Any], Iterator[str]]] = {
     LOCK: projects.sources,
     "pyproject.toml": projects.project,
     "uv.toml": projects.uv,
+    "hatch.toml": projects.hatch,
     ".python-version": projects.python_version,
     ".python-versions": projects.python_version,
     "pip.conf": _pip_settings,

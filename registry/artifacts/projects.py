@@ -15,7 +15,8 @@ References
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 PLAIN_VERSION = re.compile(r"\d+(\.\d+){0,2}", re.ASCII)
@@ -40,6 +41,16 @@ _BACKENDS = frozenset(
     {"setuptools.build_meta", "hatchling.build", "flit_core.buildapi", "poetry.core.masonry.api",
      "pdm.backend", "uv_build"}
 )  # fmt: skip
+# What may be there to build a project: the build systems, what they stand on, and plugins whose
+# settings are judged here. Of any other nobody here knows which of its settings are code, such as a
+# call that tells the version, or a template.
+_BUILDERS = frozenset(
+    {"setuptools", "wheel", "hatchling", "flit-core", "poetry-core", "pdm-backend", "uv-build",
+     "setuptools-scm", "vcs-versioning", "hatch-vcs", "packaging", "pathspec", "pluggy", "tomli",
+     "trove-classifiers", "typing-extensions", "numpy", "cython"}
+)  # fmt: skip
+_BUILDER = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+_VERSION_SOURCES = frozenset({"regex", "vcs", "env"})  # of hatchling, that run nothing
 # setuptools' own that say which files belong to a project, or what it is called.
 _SETUPTOOLS_HARMLESS = frozenset(
     {"packages", "py-modules", "package-dir", "package-data", "exclude-package-data",
@@ -74,16 +85,34 @@ def project(document: Mapping[str, Any]) -> Iterator[str]:
     lists = [build.get("requires"), project.get("dependencies")]
     for requirements in (*lists, *(one for group in groups for one in group.values())):
         yield from _strings(requirements)
+    yield from builders(_strings(build.get("requires")))
     for key in build.keys() - {"requires", "build-backend"}:
         yield f"build-system.{key}: {build[key]}"
     if (backend := build.get("build-backend")) is not None and backend not in _BACKENDS:
         yield f"build-system.build-backend: {backend}"
     tools = _table(document, "tool")
     yield from uv(_table(tools, "uv"))
-    yield from _builders(tools)
+    extra = _table(_table(tools, "uv"), "extra-build-dependencies")
+    own = {_canonical(str(one.get("name", ""))) for one in (project, _table(tools, "poetry"))}
+    for name, requirements in extra.items():
+        if _canonical(name) in own:  # of other projects it is their settings that are read
+            yield from builders(_strings(requirements))
+    yield from _of_builders(tools)
 
 
-def _builders(tools: Mapping[str, Any]) -> Iterator[str]:
+def builders(requirements: Iterable[str]) -> Iterator[str]:
+    """Yield what is installed to build a project and may run what its settings say."""
+    for one in requirements:
+        found = _BUILDER.match(one)
+        if found is None or _canonical(found[0]) not in _BUILDERS:
+            yield f"to build it: {one}"
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _of_builders(tools: Mapping[str, Any]) -> Iterator[str]:
     """Yield what settings of build systems run or fetch."""
     setuptools = _table(tools, "setuptools")
     for key in setuptools.keys() - _SETUPTOOLS_HARMLESS - {"dynamic"}:
@@ -92,18 +121,43 @@ def _builders(tools: Mapping[str, Any]) -> Iterator[str]:
     for key in ("dependencies", "optional-dependencies"):
         if not _LISTS.issuperset(_files(dynamic.get(key))):
             yield f"tool.setuptools.dynamic.{key}: {dynamic[key]}"
+    attribute = str(_table(dynamic, "version").get("attr", ""))
+    if attribute.partition(".")[0] in sys.stdlib_module_names:  # what can be called is called
+        yield f"tool.setuptools.dynamic.version.attr: {attribute}"
     if "distutils" in tools:
         yield f"tool.distutils: {tools['distutils']}"
-    for name in ("hatch", "pdm", "poetry"):
+    for name in ("pdm", "poetry"):
         yield from _hooks(tools.get(name), f"tool.{name}")
     for name in _SCM:
         yield from _scm(tools.get(name), f"tool.{name}")
-    version = _table(_table(tools, "hatch"), "version")
-    yield from _scm(version.get("raw-options"), "tool.hatch.version.raw-options")
+    yield from hatch(_table(tools, "hatch"))
     poetry = _table(tools, "poetry")
     if not isinstance(script := poetry.get("build", {}), Mapping):  # run whatever its name ends in
         yield f"tool.poetry.build: {script}"
     yield from sources([poetry.get(key) for key in ("source", "dependencies", "group")])
+
+
+def hatch(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what hatchling is told to run, to learn the version by, or to install to build.
+
+    It reads these from ``hatch.toml``, too, and that file's before those of ``pyproject.toml``.
+    """
+    yield from _hooks(settings, "tool.hatch")
+    version = _table(settings, "version")
+    yield from _scm(version.get("raw-options"), "tool.hatch.version.raw-options")
+    source = version.get("source", "regex")
+    if source not in _VERSION_SOURCES:
+        yield f"tool.hatch.version.source: {source}"
+    for one in _build_dependencies(_table(settings, "build")):
+        yield one
+        yield from builders([one])
+
+
+def _build_dependencies(node: Any) -> Iterator[str]:
+    """Yield requirements of a build, wherever in its settings: of targets and of their hooks."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _strings(value) if key == "dependencies" else _build_dependencies(value)
 
 
 def _scm(settings: Any, path: str) -> Iterator[str]:

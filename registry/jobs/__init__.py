@@ -17,11 +17,13 @@ from registry.jobs.integrity import (
     verify_versions,
 )
 from registry.jobs.loose import keep_loose, note_loose
+from registry.jobs.rescanning import Rescanned, rescan_versions
 
 __all__ = [
     "Absent",
     "Collected",
     "InUse",
+    "Rescanned",
     "Verified",
     "admit_version",
     "collect_files",
@@ -34,6 +36,7 @@ __all__ = [
     "read_parameters_with",
     "report_tampering",
     "require_intact",
+    "rescan_versions",
     "stalled_conversions",
     "stalled_versions",
     "verify_versions",

@@ -31,6 +31,7 @@ from registry.artifacts.formats import Verdict, inspect_folder
 from registry.artifacts.frameworks import framework_of
 from registry.artifacts.loading import parameters_of
 from registry.artifacts.manifest import Manifest, read_verified
+from registry.artifacts.revision import scanner_revision
 from registry.artifacts.sandbox import Probe, ProbeStatus
 from registry.artifacts.trusted import TRUSTED_TYPES
 from registry.lifecycle import VersionStatus
@@ -78,9 +79,7 @@ def admit_version(*, version_id: UUID) -> None:
         with materialized(version) as folder:
             manifest = manifest_of(version)
             trusted = trusted_types_of(version.registered_model.desk)
-            verdict = inspect_folder(folder, manifest, trusted=trusted)
-            verdict = _with_remarks(folder, manifest, verdict)
-            probe = _probe(folder, manifest, verdict, trusted)
+            verdict, probe = examine(folder, manifest, trusted)
             added = _added(folder, manifest) if trusted > TRUSTED_TYPES else []
             framework = _framework(version, folder, manifest, verdict)
             _record(version, verdict, probe, added, framework)
@@ -92,6 +91,21 @@ def admit_version(*, version_id: UUID) -> None:
         if version.attempt >= MOST_ATTEMPTS:
             _refuse(version, f"The files could not be looked at: {type(error).__name__}.")
         raise
+
+
+def examine(
+    folder: Path, manifest: Manifest, trusted: Collection[str]
+) -> tuple[Verdict, Probe | None]:
+    """Look at files by the rules of today, and open the model once in the sandbox.
+
+    Raises
+    ------
+    ArtifactError
+        A file is not there, or is not what the manifest says.
+    """
+    verdict = inspect_folder(folder, manifest, trusted=trusted)
+    verdict = _with_remarks(folder, manifest, verdict)
+    return verdict, _probe(folder, manifest, verdict, trusted)
 
 
 def stalled_versions() -> list[UUID]:
@@ -232,15 +246,19 @@ def _finish(version: ModelVersion, status: VersionStatus, fields: dict[str, Any]
     at = timezone.now()
     with transaction.atomic():
         won = _held(version).update(
-            **fields, status=status, lease_expires_at=None, changed_at=at, updated_at=at
-        )
+            **fields, status=status, scanned_by=scanner_revision(), lease_expires_at=None,
+            changed_at=at, updated_at=at,
+        )  # fmt: skip
         if not won:
             logger.warning("Another worker has looked at the version")
             return
         audit.record(
             f"registry.version.{_VERBS[status]}", version, actor=None, at=at,
             reason=fields["status_message"], before={"status": VersionStatus.PENDING},
-            after={"status": status, "findings": fields["findings"], "digest": version.digest},
+            after={
+                "status": status, "findings": fields["findings"], "digest": version.digest,
+                "scanned_by": scanner_revision(),
+            },
         )  # fmt: skip
 
 

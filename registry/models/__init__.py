@@ -2,6 +2,7 @@
 
 from registry.models.artifacts import (
     Conversion,
+    KeptObject,
     LooseObject,
     SigningBundle,
     StoredFile,
@@ -15,6 +16,7 @@ __all__ = [
     "Approval",
     "Conversion",
     "Evidence",
+    "KeptObject",
     "LooseObject",
     "ModelAlias",
     "ModelVersion",

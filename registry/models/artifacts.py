@@ -49,6 +49,15 @@ class LooseObject(models.Model):
         return self.sha256
 
 
+class KeptObject(models.Model):
+    """A stored object that a version named which was deleted: it stays, as the trail names it."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+
+    def __str__(self) -> str:
+        return self.sha256
+
+
 class Upload(BaseModel):
     """A file that arrives in several requests; what is there of it waits in the spool folder."""
 

@@ -87,6 +87,10 @@ class ModelVersion(BaseModel):
     )  # fmt: skip
     status_message = models.TextField(blank=True)
     findings = models.JSONField(default=list)
+    scanned_by = models.CharField(max_length=16, blank=True)  # revision of the scanner, the last
+    # found by newer rules in a version of production, which keeps its status
+    rescan_failed_at = models.DateTimeField(null=True, blank=True)
+    rescan_findings = models.JSONField(default=list, blank=True)
     left_development_at = models.DateTimeField(null=True, blank=True)
     # when it last became so; none once it left production otherwise than by being superseded
     was_production_at = models.DateTimeField(null=True, blank=True)

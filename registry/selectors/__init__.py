@@ -1,6 +1,12 @@
 """Questions about registered models, versions and what was decided about them."""
 
-from registry.selectors.authors import authors_of, authors_of_each, made_from, place_of
+from registry.selectors.authors import (
+    authors_of,
+    authors_of_each,
+    is_of_place,
+    made_from,
+    place_of,
+)
 from registry.selectors.comparison import Pair, compare_versions, get_lineage, side_by_side
 from registry.selectors.conversions import (
     agreement_in_words,
@@ -111,6 +117,7 @@ __all__ = [
     "history_of",
     "history_of_request",
     "is_loadable",
+    "is_of_place",
     "judge",
     "kept_by_versions",
     "list_conversions",

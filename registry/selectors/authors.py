@@ -108,8 +108,7 @@ def _handed_in(relatives: Iterable[_Relative]) -> dict[int, set[int]]:
     columns = ("path", "logged_model_id", "sha256", "uploaded_by")
     for path, logged, sha256, person in rows.values_list(*columns):
         for one in first_hand:
-            is_there = one.source == f"{_COPY}{logged}" or path.startswith(_folder(one.source))
-            if is_there and sha256 in one.sums:
+            if sha256 in one.sums and is_of_place(one.source, path, logged):
                 found[one.pk].add(person)
     return found
 
@@ -122,6 +121,13 @@ def _is_first_hand(source: str) -> bool:
 
 def _folder(source: str) -> str:
     return f"{source.rstrip('/')}/"
+
+
+def is_of_place(source: str, path: str, logged_model_id: str) -> bool:
+    """Say of a file whether it is under what a version was registered from, as `place_of` does."""
+    if not _is_first_hand(source):
+        return False
+    return source == f"{_COPY}{logged_model_id}" or path.startswith(_folder(source))
 
 
 def place_of(source: str) -> Q:

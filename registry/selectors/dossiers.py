@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import (
     Case,
     CharField,
@@ -74,6 +75,12 @@ class Dossiers:
     def authors(self) -> dict[int, set[int]]:
         """Who had a hand in the bytes of each, by its key."""
         return authors_of_each([one.pk for one in self.versions])
+
+    @cached_property
+    def assigners(self) -> dict[int, User]:
+        """Who assigned the policies of their models, by key."""
+        keys = {one.registered_model.policy_assigned_by_id for one in self.versions}
+        return User.objects.in_bulk(keys - {None})
 
     @cached_property
     def made_from(self) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Files that were handed in, and which of them may leave again."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -165,17 +166,31 @@ def referred_to(digests: Iterable[str]) -> set[str]:
 
 
 def kept_by_versions(digests: Collection[str]) -> set[str]:
-    """Return those of some digests that the manifest of a version names, by one pass.
+    """Return those of some digests that a version names, or named before it was deleted.
 
     One whose files were discarded keeps none of them.
     """
+    return set(keepers_of(digests))
+
+
+def keepers_of(digests: Collection[str]) -> dict[str, set[int | None]]:
+    """Return what keeps each of some stored objects, of those that anything of the registry does.
+
+    Keys of versions whose manifest names it, and None for those that were deleted. One statement,
+    so that a version is seen there or here at whatever moment it is deleted, and one pass over the
+    manifests.
+    """
     if not digests:
-        return set()
+        return {}
+    found: dict[str, set[int | None]] = defaultdict(set)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT f->>'sha256' FROM registry_modelversion, "
-            "jsonb_array_elements(manifest->'files') f "
-            "WHERE files_discarded_at IS NULL AND f->>'sha256' = ANY(%s)",
-            [sorted(digests)],
+            "SELECT f->>'sha256', v.id FROM registry_modelversion v, "
+            "jsonb_array_elements(v.manifest->'files') f "
+            "WHERE v.files_discarded_at IS NULL AND f->>'sha256' = ANY(%(digests)s) "
+            "UNION SELECT sha256, NULL FROM registry_keptobject WHERE sha256 = ANY(%(digests)s)",
+            {"digests": sorted(digests)},
         )
-        return {str(row[0]) for row in cursor.fetchall()}
+        for sha256, version in cursor.fetchall():
+            found[sha256].add(version)
+    return dict(found)

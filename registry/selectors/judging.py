@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.contrib.auth.models import User
-
 from crowetrade_site.core import canonical, provenance
 from registry.lifecycle import EvidenceStatus, RequestStatus, Stage, VersionStatus
 from registry.models import Evidence, ModelVersion, PromotionPolicy, RegisteredModel
@@ -80,7 +78,7 @@ def _by_their_own(
             "stores it, or assigns a policy that somebody else stored"
         )
     if model.policy_assigned_by_id in own:
-        person = User.objects.get(pk=model.policy_assigned_by_id)
+        person = known.assigners[model.policy_assigned_by_id]
         reasons.append(
             f"{stored.name} was assigned to {model} by {person}, {_PART}: another validator or "
             "admin assigns it, or another policy"
@@ -187,6 +185,10 @@ def _why_not_served(version: ModelVersion, known: Dossiers, target: Stage | None
     """Return why nobody could open a version in a stage, whatever was found in its files."""
     if target == Stage.PRODUCTION and version.status == VersionStatus.QUARANTINED:
         return [_ONLY_IN_THE_SANDBOX]
+    if version.rescan_failed_at is not None:
+        texts = (finding["text"] for finding in version.rescan_findings)
+        when = f"{version.rescan_failed_at:%Y-%m-%d}"
+        return [f"it failed newer rules on {when}: {'; '.join(texts)}"]
     gone = trusted_no_more(version, known.trusted_types_of)
     return [f"{name} is trusted no more" for name in gone]
 

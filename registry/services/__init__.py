@@ -27,6 +27,7 @@ from registry.services.promotions import (
     request_promotion,
     withdraw_promotion,
 )
+from registry.services.refusals import APPROVAL_REFUSED, EXECUTION_REFUSED, remember_refusal
 from registry.services.serving import inspect_file, open_file
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
@@ -56,6 +57,8 @@ from registry.services.versions import (
 )
 
 __all__ = [
+    "APPROVAL_REFUSED",
+    "EXECUTION_REFUSED",
     "Measured",
     "SameFiles",
     "abandon_upload",
@@ -87,6 +90,7 @@ __all__ = [
     "register_version",
     "reject_promotion",
     "release_object",
+    "remember_refusal",
     "remembering_other_bytes",
     "rename_model",
     "report_tampering",

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from crowetrade_site.core import audit, canonical, idempotency, roles
-from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, NotFound, translating
+from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput, translating
 from registry import selectors
 from registry.lifecycle import Stage
 from registry.models import ModelAlias, ModelVersion, RegisteredModel
@@ -17,6 +17,7 @@ from registry.rules import names
 from registry.rules.errors import RuleError
 from registry.services.steps import (
     erase,
+    lock_model,
     means_production,
     owns,
     require_author,
@@ -101,7 +102,7 @@ def update_model(
         Not the owner, or a guarded field of a model of their own (403), no such model (404), a
         field is not acceptable (422).
     """
-    model = _locked(name)
+    model = lock_model(name)
     fields = _checked_card(card)
     before = {key: getattr(model, key) for key in fields}
     changed = {key for key in fields if fields[key] != before[key]}
@@ -126,7 +127,7 @@ def rename_model(*, name: str, new_name: str, actor: User, at: datetime) -> Regi
         As `create_model` and `update_model`. A model of which a version has left development keeps
         its name (409): the next model of that name would answer to addresses that people rely on.
     """
-    model = _locked(name)
+    model = lock_model(name)
     require_owner(model, actor)
     if model.versions.filter(left_development_at__isnull=False).exists():
         raise Conflict(
@@ -164,7 +165,7 @@ def transfer_model(
     InvalidInput, Conflict
         No reason, or nobody who may own models (422); they own it already (409).
     """
-    model = _locked(name)
+    model = lock_model(name)
     require_owner(model, actor)
     if not reason.strip():
         raise InvalidInput("Another owner needs a reason.")
@@ -194,7 +195,7 @@ def delete_model(*, name: str, actor: User, at: datetime, reason: str = "") -> N
         A version left development once, is held, was copied, or has evidence: its record
         stays (409).
     """
-    model = _locked(name)
+    model = lock_model(name)
     require_owner(model, actor)
     is_recorded = (
         ~Q(stage=Stage.DEVELOPMENT)
@@ -226,7 +227,7 @@ def tag_model(*, name: str, key: str, value: str, actor: User, at: datetime) -> 
     Forbidden, NotFound, InvalidInput
         Not the owner (403), no such model (404), no tag (422).
     """
-    model = _locked(name)
+    model = lock_model(name)
     require_owner(model, actor)
     with translating(RuleError, InvalidInput):
         names.require_tag(key, value)
@@ -247,7 +248,7 @@ def untag_model(*, name: str, key: str, actor: User, at: datetime) -> Registered
     Forbidden, NotFound
         Not the owner (403), no such model (404).
     """
-    model = _locked(name)
+    model = lock_model(name)
     require_owner(model, actor)
     if key in model.tags:
         left = {k: v for k, v in model.tags.items() if k != key}
@@ -276,7 +277,7 @@ def set_alias(
     """
     with translating(RuleError, InvalidInput):
         names.require_alias(alias)
-    model = _locked(name)
+    model = lock_model(name)
     version = selectors.get_version_of(name, number)
     _hold_still(version)
     earlier = _alias_of(model, alias)
@@ -303,7 +304,7 @@ def delete_alias(*, name: str, alias: str, actor: User, at: datetime, reason: st
     Forbidden, NotFound
         Neither author nor owner (403), no such model (404).
     """
-    model = _locked(name)
+    model = lock_model(name)
     require_mover(actor)
     row = _alias_of(model, alias)
     if row is None:
@@ -370,18 +371,6 @@ def _require_may_alias(
     require_author(version, actor)
     if earlier is not None:
         require_author(earlier.version, actor)
-
-
-def _locked(name: str) -> RegisteredModel:
-    model = (
-        RegisteredModel.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("owner")
-        .filter(name=name)
-        .first()
-    )
-    if model is None:
-        raise NotFound(f"There is no registered model {name}.")
-    return model
 
 
 def _write(

@@ -11,6 +11,7 @@ from crowetrade_site.core.errors import Conflict, Forbidden, InvalidInput
 from registry import selectors
 from registry.models import ModelVersion, PromotionPolicy, RegisteredModel
 from registry.rules.policies import Policy
+from registry.services.steps import lock_model
 
 _LOCK = 7_404_001  # of PostgreSQL's advisory locks: numbers of policies are given one at a time
 
@@ -85,7 +86,7 @@ def assign_policy(
     _require_judge(actor)
     if not reason.strip():
         raise InvalidInput("To assign a policy needs a reason.")
-    model = selectors.get_model(model_name)
+    model = lock_model(model_name)
     authors = selectors.authors_of_each(model.versions.values_list("pk", flat=True))
     if actor.pk in {model.owner_id}.union(*authors.values()):
         raise Forbidden("Nobody chooses the policy of a model of their own.")

@@ -23,7 +23,13 @@ from registry.lifecycle import ASKED_FROM, REQUESTS, RULES, MoveRule, RequestSta
 from registry.models import Approval, ModelVersion, PromotionPolicy, PromotionRequest
 from registry.rules.policies import Policy
 from registry.selectors import Judgement
-from registry.services.refusals import of_request, of_version, remembering_refusals
+from registry.services.refusals import (
+    APPROVAL_REFUSED,
+    EXECUTION_REFUSED,
+    of_request,
+    of_version,
+    remembering_refusals,
+)
 from registry.services.steps import (
     SUPERSEDED,
     lock_version,
@@ -94,7 +100,7 @@ def request_promotion(
         return request
 
 
-@remembering_refusals("registry.promotion.approval_refused", of_request)
+@remembering_refusals(APPROVAL_REFUSED, of_request)
 def approve_promotion(
     *, request_id: UUID, actor: User, at: datetime, comment: str = "", evidence_digest: str = ""
 ) -> PromotionRequest:
@@ -185,7 +191,7 @@ def withdraw_promotion(
     return request
 
 
-@remembering_refusals("registry.promotion.execution_refused", of_request)
+@remembering_refusals(EXECUTION_REFUSED, of_request)
 def execute_promotion(*, request_id: UUID, actor: User, at: datetime) -> PromotionRequest:
     """Carry out an approved request: judge the gates once more, and move the version.
 

@@ -16,6 +16,8 @@ from crowetrade_site.core.errors import DomainError, Forbidden, NotFound, StaleS
 from registry import selectors
 from registry.models import PromotionRequest
 
+APPROVAL_REFUSED = "registry.promotion.approval_refused"
+EXECUTION_REFUSED = "registry.promotion.execution_refused"
 Decision = Callable[..., PromotionRequest]
 Subject = tuple[Model, dict[str, Any]]  # what the entry is about, and what it tells of it
 
@@ -64,6 +66,22 @@ def remembering_refusals(verb: str, find: Callable[..., Subject]) -> Callable[[D
         return decided
 
     return decorate
+
+
+def remember_refusal(
+    verb: str, refusal: DomainError, *, request_id: UUID, actor: User, at: datetime
+) -> None:
+    """Record what a door refused before the service was asked, as the service would have.
+
+    Nothing is recorded where there is no such request.
+
+    Parameters
+    ----------
+    verb : str
+        `APPROVAL_REFUSED` or `EXECUTION_REFUSED`.
+    """
+    with suppress(NotFound):
+        _record(verb, of_request, {"request_id": request_id}, refusal, actor=actor, at=at)
 
 
 @transaction.atomic(durable=True)

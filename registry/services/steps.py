@@ -20,7 +20,7 @@ from registry.lifecycle import (
     MoveRule,
     Stage,
 )
-from registry.models import Conversion, ModelVersion, RegisteredModel
+from registry.models import Conversion, KeptObject, ModelVersion, RegisteredModel
 
 SUPERSEDED = "superseded"  # how a version leaves production that a rollback may bring back
 
@@ -102,6 +102,21 @@ def require_role(actor: User, able: Collection[roles.Role], refusal: str) -> Non
     if not held:
         raise Forbidden(refusal)
     roles.require(actor, *sorted(frozenset[str]().union(*(SCOPES_OF_ROLE[role] for role in held))))
+
+
+def lock_model(name: str) -> RegisteredModel:
+    """Return a model that nobody else writes to until the caller's transaction ends.
+
+    Raises
+    ------
+    NotFound
+        There is none of this name (404).
+    """
+    rows = RegisteredModel.objects.select_for_update(of=("self",), no_key=True)
+    found = rows.select_related("owner").filter(name=name).first()
+    if found is None:
+        raise NotFound(f"There is no registered model {name}.")
+    return found
 
 
 def lock_version(version_id: UUID) -> ModelVersion:
@@ -214,7 +229,15 @@ def _hand_over(version: ModelVersion, heir: ModelVersion | None) -> dict[str, An
 
 
 def erase(version: ModelVersion) -> None:
-    """Delete a version that is no part of the record, with what hangs on it."""
+    """Delete a version that is no part of the record, with what hangs on it.
+
+    Its bytes stay, whatever becomes of others that have them: the trail names its digest.
+    """
+    if version.files_discarded_at is None:
+        sums = {file["sha256"] for file in version.manifest["files"]}
+        KeptObject.objects.bulk_create(
+            [KeptObject(sha256=sha256) for sha256 in sorted(sums)], ignore_conflicts=True
+        )
     version.requests.all().delete()
     version.waivers.all().delete()
     version.signatures.all().delete()

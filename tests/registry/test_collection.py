@@ -3,13 +3,16 @@
 import json
 import os
 from datetime import timedelta
+from importlib import import_module
 from itertools import count
 from threading import Thread
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +25,7 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import jobs, selectors, services
 from registry.lifecycle import VersionStatus
-from registry.models import LooseObject, ModelVersion, StoredFile
+from registry.models import KeptObject, LooseObject, ModelVersion, StoredFile
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
@@ -280,8 +283,9 @@ class TestRefused:
     @pytest.mark.parametrize(
         "kept",
         [
-            {"is_held": True}, {"compromised_at": AT}, {"changed_at": AT + 10000 * DAY},
-            {"status": VersionStatus.QUARANTINED}, {"status": VersionStatus.PENDING},
+            {"is_held": True}, {"left_development_at": AT}, {"compromised_at": AT},
+            {"changed_at": AT + 10000 * DAY}, {"status": VersionStatus.QUARANTINED},
+            {"status": VersionStatus.PENDING},
         ],
     )  # fmt: skip
     def test_stay_where_they_are_still_needed(self, author, kept):
@@ -320,6 +324,70 @@ class TestRefused:
             "n_shared": 1, "paths": [],
         }  # fmt: skip
         assert StoredFile.objects.filter(sha256=self.digest_of(version)).count() == 2
+
+    @pytest.mark.parametrize("way", ["registered", "copied"])
+    def test_stay_after_a_twin_that_was_registered_again_is_deleted(self, author, way):
+        twin, version = self.twins(author, way)
+        services.delete_version(version_id=twin.public_id, actor=author, at=AT)
+        ModelVersion.objects.filter(pk=version.pk).update(
+            status=VersionStatus.REFUSED, changed_at=timezone.now() - 100 * DAY
+        )
+
+        assert collect().discarded == [str(version)]
+        for _ in range(2):
+            age()
+            assert collect().removed == []
+
+        assert storage.exists(self.digest_of(version))
+        event = json.loads(AuditEvent.objects.get(verb="registry.version.discarded").canonical)
+        assert (event["after"]["n_objects"], event["after"]["n_shared"]) == (0, 1)
+
+    def twins(self, author, way):
+        """Return a version of the same files as another, and that other."""
+        version = model_version(author)
+        model = version.registered_model
+        copy = f"models:/{model.name}/{version.number}"
+        twin = services.register_version(
+            name=registered_model(author).name, card=VersionCard(), actor=author, at=AT,
+            source=version.source if way == "registered" else copy,
+        )  # fmt: skip
+        return twin, version
+
+    def test_of_a_deleted_version_that_was_discarded_are_not_kept(self, author):
+        version = self.refused(author)
+        digest = self.digest_of(version)
+        collect()
+
+        services.delete_version(version_id=version.public_id, actor=author, at=AT)
+        age()
+
+        assert collect().removed == [digest]
+
+    def test_that_were_deleted_before_the_upgrade_are_kept_by_their_twin(self, author):
+        twin, version = self.twins(author, "registered")
+        services.delete_version(version_id=twin.public_id, actor=author, at=AT)
+        KeptObject.objects.all().delete()
+
+        import_module("registry.migrations.0018_kept_objects").keep_what_was_deleted(apps, None)
+
+        assert list(KeptObject.objects.values_list("sha256", flat=True)) == [
+            self.digest_of(version)
+        ]
+
+    def test_of_many_are_given_up_by_one_look_at_the_manifests(self, author):
+        first = [self.refused(author) for _ in range(2)]
+        shared = (
+            self.refused(author, content=b"\x80\x04same"),
+            self.refused(author, content=b"\x80\x04same"),
+        )
+
+        with CaptureQueriesContext(connection) as queries:
+            discarded = collect().discarded
+
+        assert set(discarded) == {str(version) for version in (*first, *shared)}
+        looks = [q for q in queries if "jsonb_array_elements" in q["sql"]]
+        assert len(looks) == 1
+        assert not StoredFile.objects.exists()
 
     def test_stay_once_somebody_holds_them_within_the_grace(self, author):
         version, judge = self.refused(author), account(Role.VALIDATOR)

@@ -57,7 +57,7 @@ class VersionDetail(VersionRow):
             *VersionRow.Meta.fields, "status_message", "findings", "signature", "framework",
             "source", "run_link", "logged_model_id", "copied_from", "datasets", "code_revision",
             "parameters", "metrics", "left_development_at", "was_production_at", "compromised_at",
-            "files_discarded_at",
+            "files_discarded_at", "scanned_by", "rescan_failed_at",
         ]  # fmt: skip
 
     @extend_schema_field(Finding(many=True))

@@ -1,6 +1,6 @@
 """Promotions, evidence and policies over REST."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from crowetrade_site.core.api.headers import IDEMPOTENCY_KEY, idempotency_key
 from crowetrade_site.core.api.input import caller, valid, within
 from crowetrade_site.core.api.serializers import Nothing, Reason
+from crowetrade_site.core.errors import Forbidden
 from registry import selectors, services
 from registry.api import filters, serializers
 from registry.api.views.rows import of_version
@@ -83,10 +84,29 @@ class PromotionView(APIView):
         return Response(detail(request_id))
 
 
-class ApprovePromotionView(APIView):
+class DecidingView(APIView):
+    """A decision about a request: an attempt that the scopes stop is on record, as any other."""
+
+    refused_as: ClassVar[str]
+
+    def check_permissions(self, request: Request) -> None:
+        """Ask the scopes, and leave the entry that the service would leave."""
+        try:
+            super().check_permissions(request)
+        except Forbidden as refusal:
+            if request.method == "POST":
+                services.remember_refusal(
+                    self.refused_as, refusal, request_id=self.kwargs["request_id"],
+                    actor=caller(request), at=timezone.now(),
+                )  # fmt: skip
+            raise
+
+
+class ApprovePromotionView(DecidingView):
     """A yes."""
 
     scopes = {"POST": "models:approve"}
+    refused_as = services.APPROVAL_REFUSED
 
     @extend_schema(request=serializers.ApproveRequest, responses=serializers.PromotionDetail)
     def post(self, request: Request, request_id: UUID) -> Response:
@@ -128,10 +148,11 @@ class WithdrawPromotionView(APIView):
         return Response(detail(request_id))
 
 
-class ExecutePromotionView(APIView):
+class ExecutePromotionView(DecidingView):
     """An approved request, carried out."""
 
     scopes = {"POST": MOVING_SCOPES}
+    refused_as = services.EXECUTION_REFUSED
 
     @extend_schema(request=None, responses=serializers.PromotionDetail)
     def post(self, request: Request, request_id: UUID) -> Response:

@@ -138,6 +138,47 @@ class TestInspectPackages:
     def test_takes_a_build_that_runs_nothing_of_the_files(self, folder_of, text):
         assert found(folder_of, "pyproject.toml", text) == {}
 
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("pyproject.toml", build + settings)
+            for build, settings in (
+                ("[build-system]\nrequires = ['setuptools', 'versioningit']\n",
+                 "[tool.versioningit]\nformat = {method = 'm:run', module-dir = 'd'}\n"),
+                ("[build-system]\nrequires = ['setuptools', 'setuptools_git_versioning >= 2']\n",
+                 "[tool.setuptools-git-versioning]\nversion_callback = 'm:run'\n"),
+                ("[build-system]\nrequires = ['poetry-core', 'Poetry.Dynamic-Versioning[x]']\n",
+                 "[tool.poetry-dynamic-versioning]\nformat-jinja = '{{ 1 }}'\n"),
+                ("", "[tool.hatch.version]\nsource = 'code'\npath = 'version.txt'\n"),
+                ("", "[tool.hatch.version]\nsource = 'uv-dynamic-versioning'\n"),
+                ("", "[tool.hatch.build]\ndependencies = ['hatch-fancy']\n"),
+                ("", "[tool.hatch.build.targets.wheel.hooks.vcs]\ndependencies = ['own']\n"),
+                ("", "[tool.setuptools.dynamic]\nversion = {attr = 'os.abort'}\n"),
+                ("[project]\nname = 'My_Model'\n",
+                 "[tool.uv.extra-build-dependencies]\nmy-model = ['versioningit']\n"),
+            )
+        ]
+        + [
+            ("hatch.toml", "[version]\nsource = 'code'\npath = 'version.txt'\n"),
+            ("hatch.toml", "[build.hooks.custom]\npath = 'hook.txt'\n"),
+            ("setup.cfg", "[options]\nsetup_requires = versioningit\n"),
+            ("setup.cfg", "[aliases]\nbdist_wheel = easy_install\n"),
+            ("setup.cfg", "[global]\ncommand_packages = m\n"),
+        ],
+    )  # fmt: skip
+    def test_refuses_what_runs_settings_as_it_builds(self, folder_of, name, text):
+        assert "unsafe_package_source" in found(folder_of, name, text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[project]\nname = 'm'\n[tool.uv.extra-build-dependencies]\nflash = ['torch']\n",
+            "[build-system]\nrequires = ['hatchling', 'hatch_vcs>=0.4', 'Cython; a > \"1\"']\n",
+        ],
+    )
+    def test_takes_what_other_projects_are_built_with(self, folder_of, text):
+        assert found(folder_of, "pyproject.toml", text) == {}
+
     def test_remarks_on_a_channel_and_a_lock_of_the_authors_own(self, folder_of):
         channel = "channels: ['https://corp.example/conda']"
         lock = 'version = 1\n[[package]]\nname = "a"\n'

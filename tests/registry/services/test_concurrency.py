@@ -1,5 +1,6 @@
 """Many people at the same moment: one production version, numbers without gap or twin."""
 
+import json
 import threading
 import time
 from collections import Counter
@@ -15,8 +16,8 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import services
 from registry.lifecycle import RequestStatus, Stage
-from registry.models import ModelVersion, PromotionPolicy, PromotionRequest
-from registry.services.steps import lock_version
+from registry.models import ModelVersion, PromotionPolicy, PromotionRequest, RegisteredModel
+from registry.services.steps import lock_model, lock_version
 from registry.services.versions import VersionCard
 from tests.crowetrade_site.core.threads import in_threads
 from tests.factories.accounts import account
@@ -75,6 +76,51 @@ def approved(version, operator, judges) -> PromotionRequest:
     for judge in judges:
         services.approve_promotion(request_id=request.public_id, actor=judge, at=AT)
     return request
+
+
+class TestAssigning:
+    def test_tells_the_policy_that_it_replaced(self, author):
+        model = registered_model(author)
+        for name in ("first", "second"):
+            services.store_policy(
+                name=name, actor=account(Role.ADMIN), at=AT, reason="a pilot",
+                text="staging: {approvals: {number: 1}}\nproduction: {approvals: {number: 2}}\n",
+            )  # fmt: skip
+        judges = [account(Role.VALIDATOR), account(Role.VALIDATOR)]
+
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                lock_model(model.name)
+                work = pool.submit(self.assign, model, "second", judges[1])
+                wait_until_blocked(work)
+                assert not work.done()
+                RegisteredModel.objects.filter(pk=model.pk).update(
+                    policy="first", policy_assigned_by=judges[0], policy_assigned_at=AT
+                )
+            work.result()
+
+        event = json.loads(AuditEvent.objects.get(verb="registry.policy.assigned").canonical)
+        assert event["before"] == {"policy": "first", "assigned_by": judges[0].username}
+
+    def test_by_two_at_once_is_a_chain(self, author):
+        model = registered_model(author)
+        judges = [account(Role.VALIDATOR), account(Role.VALIDATOR)]
+
+        together(2, lambda number: self.assign(model, "default", judges[number], closes=False))
+
+        events = AuditEvent.objects.filter(verb="registry.policy.assigned").order_by("id")
+        first, second = (json.loads(event.canonical) for event in events)
+        assert first["before"]["assigned_by"] is None
+        assert second["before"]["assigned_by"] == first["after"]["assigned_by"]
+
+    def assign(self, model, policy, judge, closes=True):
+        try:
+            services.assign_policy(
+                model_name=model.name, policy=policy, actor=judge, at=AT, reason="a pilot"
+            )
+        finally:
+            if closes:
+                connection.close()
 
 
 class TestExecution:

@@ -5,13 +5,16 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
 
 from crowetrade_site.core.errors import Conflict, Forbidden, GateNotMet, StaleState
 from crowetrade_site.core.services import console_user
 from registry import selectors, services
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import Approval, ModelVersion, RegisteredModel
+from registry.selectors.dossiers import Dossiers
+from registry.selectors.judging import judge_by
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
@@ -122,6 +125,25 @@ class TestAuthors:
 
         with django_assert_num_queries(2):
             selectors.authors_of_each(versions)
+
+
+class TestJudging:
+    def test_of_many_reads_who_assigned_policies_at_once(self, author):
+        for _ in range(4):
+            version = model_version(author)
+            RegisteredModel.objects.filter(pk=version.registered_model_id).update(
+                policy_assigned_by=author, policy_assigned_at=AT
+            )
+
+        def n_queries(some):
+            with CaptureQueriesContext(connection) as queries:
+                known = Dossiers(some, AT)
+                reports = [judge_by(known, version, Stage.STAGING).report for version in some]
+            assert all("was assigned to" in report.results[0].reason for report in reports)
+            return len(queries)
+
+        rows = list(selectors.list_versions().order_by("pk"))
+        assert n_queries(rows[:1]) == n_queries(rows)
 
 
 class TestPolicy:

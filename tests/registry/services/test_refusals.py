@@ -15,6 +15,7 @@ from tests.factories.accounts import account
 from tests.factories.backtests import AT
 from tests.factories.clients import client
 from tests.factories.registry import events_of, model_version, promotion
+from tests.registry.admin.browser import login, press
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +60,45 @@ class TestApproval:
         assert "validator" in told["roles"]
         assert told["after"]["refused_as"] == Forbidden.slug
         assert told["after"]["version_digest"] == request_.version_digest
+
+    def test_without_the_right_is_on_record_though_the_scopes_stop_it(self, request_):
+        auditor = account("auditor", "audrey")
+
+        for verb in ("approve", "execute"):
+            answer = client(auditor).post(f"/api/v1/promotions/{request_.public_id}/{verb}/")
+            assert answer.status_code == 403
+
+        rows = AuditEvent.objects.filter(actor="audrey", verb__startswith="registry.")
+        events = list(rows.order_by("id"))
+        assert [(event.verb, event.object_id) for event in events] == [
+            ("registry.promotion.approval_refused", str(request_.public_id)),
+            ("registry.promotion.execution_refused", str(request_.public_id)),
+        ]
+        told = json.loads(events[0].canonical)
+        assert told["roles"] == ["auditor"]
+        assert "models:approve" in events[0].reason
+        assert told["after"] == {
+            "refused_as": Forbidden.slug, "version": str(request_.version.public_id),
+            "target": request_.target, "version_digest": request_.version_digest,
+        }  # fmt: skip
+
+    def test_of_what_there_is_not_leaves_nothing(self):
+        auditor = client(account("auditor"))
+        n_before = AuditEvent.objects.count()
+
+        answer = auditor.post(f"/api/v1/promotions/{uuid4()}/approve/")
+
+        assert answer.status_code == 403
+        assert AuditEvent.objects.count() == n_before
+
+    @pytest.mark.parametrize("action", ["approve", "execute"])
+    def test_by_the_page_without_the_right_is_on_record(self, request_, action):
+        answer = press(login(account("auditor", "audrey")), request_, action, reason="")
+
+        assert answer.status_code == 200
+        event = AuditEvent.objects.filter(actor="audrey", verb__startswith="registry.").get()
+        assert event.object_id == str(request_.public_id)
+        assert event.verb.endswith("_refused")
 
     def test_of_what_is_no_more_is_on_record(self, request_):
         with pytest.raises(StaleState, match="look again"):

@@ -1,0 +1,138 @@
+"""Versions that earlier rules admitted are looked at again by those of today."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from crowetrade_site.core.models import AuditEvent
+from registry import jobs, selectors
+from registry.artifacts.revision import scanner_revision
+from registry.lifecycle import Stage, VersionStatus
+from registry.models import ModelVersion
+from tests.factories.accounts import account
+from tests.factories.registry import events_of, model_version
+from tests.registry.admin.browser import login, shown
+from tests.registry.test_integrity import file_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BAD = b"no model at all"
+
+
+@pytest.fixture
+def author():
+    return account("researcher", "author")
+
+
+def rescan(**more):
+    return jobs.rescan_versions(at=timezone.now(), **more)
+
+
+class TestRescanVersions:
+    def test_passes_what_is_sound_once(self, author):
+        version = model_version(author)
+
+        first, second = rescan(), rescan()
+
+        version.refresh_from_db()
+        assert (first.n_versions, first.n_passed, second.n_versions) == (1, 1, 0)
+        assert (version.status, version.scanned_by) == (VersionStatus.READY, scanner_revision())
+
+    @pytest.mark.parametrize("stage", [Stage.DEVELOPMENT, Stage.STAGING, Stage.ARCHIVED])
+    def test_refuses_what_the_rules_of_today_refuse(self, author, stage):
+        version = model_version(author, content=BAD, stage=stage)
+
+        found = rescan()
+
+        version.refresh_from_db()
+        assert len(found.failed) == 1
+        assert version.status == VersionStatus.REFUSED
+        assert version.findings
+        event = AuditEvent.objects.filter(verb="registry.version.refused").get()
+        told = json.loads(event.canonical)
+        assert told["before"] == {"status": "ready", "scanned_by": ""}
+        assert told["after"]["scanned_by"] == scanner_revision()
+
+    def test_marks_what_is_in_production_and_lets_it_go_nowhere(self, author):
+        version = model_version(author, content=BAD, stage=Stage.PRODUCTION)
+
+        found = rescan()
+
+        version = selectors.get_version(version.public_id)
+        assert len(found.in_production) == 1
+        assert (version.status, version.stage) == (VersionStatus.READY, Stage.PRODUCTION)
+        assert version.rescan_failed_at is not None
+        assert events_of(version)[-1] == "version.rescan_failed"
+        assert "Fails newer rules" in shown(login(author), version)
+        assert any(
+            "artifact_scan" in one and "it failed newer rules" in one
+            for one in selectors.standing_against(version, at=timezone.now())
+        )
+        ModelVersion.objects.filter(pk=version.pk).update(stage=Stage.DEVELOPMENT)
+        version = selectors.get_version(version.public_id)
+        report = selectors.judge(version, Stage.TESTING, at=timezone.now()).report
+        assert any("it failed newer rules" in failure for failure in report.failures)
+
+    def test_takes_the_mark_back_once_a_later_look_finds_nothing(self, author):
+        version = model_version(author, stage=Stage.PRODUCTION)
+        ModelVersion.objects.filter(pk=version.pk).update(
+            rescan_failed_at=timezone.now(), rescan_findings=[{"text": "x"}], scanned_by="old"
+        )
+
+        rescan()
+
+        version.refresh_from_db()
+        assert (version.rescan_failed_at, version.rescan_findings) == (None, [])
+        assert events_of(version)[-1] == "version.rescanned"
+
+    def test_says_what_it_would_do_and_does_nothing(self, author):
+        version = model_version(author, content=BAD)
+        n_before = AuditEvent.objects.count()
+
+        found = rescan(is_dry=True)
+
+        version.refresh_from_db()
+        assert len(found.failed) == 1
+        assert (version.status, version.scanned_by) == (VersionStatus.READY, "")
+        assert AuditEvent.objects.count() == n_before
+
+    def test_goes_on_where_it_was_broken_off(self, author):
+        for _ in range(3):
+            model_version(author)
+
+        def stop(_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            rescan(tell=stop)
+
+        assert rescan().n_versions == 2
+
+    def test_leaves_to_the_next_pass_what_it_cannot_read(self, author):
+        version = model_version(author)
+        file_of(version).unlink()
+
+        found = rescan()
+
+        version.refresh_from_db()
+        assert len(found.not_scanned) == 1
+        assert (version.status, version.scanned_by) == (VersionStatus.READY, "")
+
+    def test_is_a_command_with_progress(self, author):
+        version, out = model_version(author, content=BAD), StringIO()
+
+        with pytest.raises(SystemExit):
+            call_command("rescan_models", "--dry-run", stdout=out)
+
+        assert f"1 of 1: {version} refused" in out.getvalue()
+        assert f"WOULD FAIL: {version}" in out.getvalue()
+
+    def test_admission_says_by_which_rules(self, author):
+        version = model_version(author, status=VersionStatus.PENDING)
+
+        jobs.admit_version(version_id=version.public_id)
+
+        version.refresh_from_db()
+        assert version.scanned_by == scanner_revision()
