@@ -77,6 +77,7 @@ from registry.selectors.trust import (
     list_trusted_types,
     trusted_no_more,
     trusted_types_of,
+    vouches_for,
 )
 from registry.selectors.waiting import count_production_versions, waiting_for
 
@@ -154,6 +155,7 @@ __all__ = [
     "topics_asked",
     "trusted_no_more",
     "trusted_types_of",
+    "vouches_for",
     "waiting_for",
     "waits_for_worker",
     "warning_of_topic",

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
 from crowetrade_site.core.errors import NotFound
 from registry.artifacts.trusted import TRUSTED_TYPES
-from registry.models import ModelVersion, TrustedType
+from registry.models import ModelVersion, RegisteredModel, TrustedType
 
 
 def list_trusted_types() -> QuerySet[TrustedType]:
@@ -44,6 +45,18 @@ def trusted_types_of_each(desks: Collection[str]) -> dict[str, frozenset[str]]:
     for desk, name in added.values_list("desk", "name"):
         found[desk] |= {name}
     return found
+
+
+def vouches_for(desk: str, user: User) -> bool:
+    """Return whether somebody has a model of a desk, or proposed a type that it trusts.
+
+    True of a desk that has added no types: there is nothing to gain by its name.
+    """
+    added = TrustedType.objects.filter(desk=desk, approved_at__isnull=False, revoked_at=None)
+    if not desk or not added.exists():
+        return True
+    owned = RegisteredModel.objects.filter(desk=desk, owner=user)
+    return owned.exists() or added.filter(proposed_by=user).exists()
 
 
 def trusted_no_more(

@@ -55,7 +55,7 @@ def create_model(
     Raises
     ------
     Forbidden
-        The actor may not register models (403).
+        The actor may not register models, or not for that desk (403).
     InvalidInput
         The name, a field of the card or a tag is not acceptable (422).
     NameTaken, DuplicateRequest
@@ -67,6 +67,7 @@ def create_model(
         names.require_model_name(name)
         kept = dict(names.require_tag(key, value) for key, value in (tags or {}).items())
         names.require_searchable(_searched(fields), kept)
+    _require_of_desk(fields.get("desk", ""), actor)
     told = {"verb": "create_model", "name": name, "card": _plain(fields), "tags": kept}
     request = canonical.digest(told)
     if earlier := idempotency.recall(actor, idempotency_key, request):
@@ -99,8 +100,8 @@ def update_model(
     Raises
     ------
     Forbidden, NotFound, InvalidInput
-        Not the owner, or a guarded field of a model of their own (403), no such model (404), a
-        field is not acceptable (422).
+        Not the owner, a guarded field of a model of their own, or a desk that they are not of
+        (403), no such model (404), a field is not acceptable (422).
     """
     model = lock_model(name)
     fields = _checked_card(card)
@@ -113,6 +114,8 @@ def update_model(
         _require_independent(model, sorted(guarded), actor)
     if changed - guarded or not guarded:
         require_owner(model, actor)
+    if "desk" in changed:
+        _require_of_desk(fields["desk"], actor)
     _write(model, fields, actor=actor, at=at, reason=reason, verb="updated", before=before)
     return selectors.get_model(name)
 
@@ -322,6 +325,16 @@ def delete_alias(*, name: str, alias: str, actor: User, at: datetime, reason: st
 
 def _in_use(model: RegisteredModel) -> list[int]:
     return list(model.versions.filter(stage__in=IN_USE).values_list("pk", flat=True))
+
+
+def _require_of_desk(desk: str, actor: User) -> None:
+    """Refuse a model the name of a desk that trusts types of its own: with it come these."""
+    if "models:approve" not in roles.grants(actor) and not selectors.vouches_for(desk, actor):
+        raise Forbidden(
+            f"{desk} trusts types of its own, so its models come from who has one there or "
+            "proposed such a type, from validators or admins: one of them gives the model that "
+            "desk, or registers it and hands it over."
+        )
 
 
 def _require_independent(model: RegisteredModel, fields: list[str], actor: User) -> None:

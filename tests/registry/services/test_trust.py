@@ -8,7 +8,7 @@ from crowetrade_site.core.roles import Role
 from registry import jobs, selectors, services
 from registry.artifacts.trusted import TRUSTED_TYPES
 from registry.lifecycle import Stage, VersionStatus
-from registry.models import ModelVersion, TrustedType
+from registry.models import ModelVersion, RegisteredModel, TrustedType
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
 from tests.factories.registry import events_of, model_version, registered_model
@@ -186,3 +186,40 @@ class TestTransferModel:
             services.transfer_model(
                 name="alpha", owner="author", actor=account(Role.ADMIN), at=AT, reason="x"
             )
+
+
+class TestDesk:
+    """The name of a desk that trusts types of its own brings these along."""
+
+    @pytest.fixture
+    def stranger(self, author, validator):
+        registered_model(author, "curves", desk="g10")
+        approved(author, validator)
+        return account(Role.RESEARCHER, "stranger")
+
+    def created(self, actor, name="mine", desk="g10"):
+        return services.create_model(name=name, actor=actor, at=AT, card={"desk": desk})
+
+    def test_is_not_claimed_by_strangers(self, stranger):
+        with pytest.raises(Forbidden, match="g10 trusts types of its own"):
+            self.created(stranger)
+
+        self.created(stranger, desk="fx")
+        with pytest.raises(Forbidden, match="g10 trusts types of its own"):
+            services.update_model(name="mine", card={"desk": "g10"}, actor=stranger, at=AT)
+        assert selectors.get_model("mine").desk == "fx"
+
+    def test_is_claimed_by_who_has_a_model_there_proposed_a_type_or_approves(
+        self, stranger, author, validator
+    ):
+        assert self.created(author).desk == "g10"
+        RegisteredModel.objects.update(owner=stranger)
+        assert self.created(author, "of the one who proposed").desk == "g10"
+        assert self.created(account(Role.ADMIN, "ada"), "of an admin").desk == "g10"
+        assert self.created(stranger, "of an heir").desk == "g10"
+
+    def test_that_trusts_no_type_any_more_is_anybody_s(self, stranger, validator):
+        row = TrustedType.objects.get()
+        services.revoke_type(type_id=row.public_id, actor=validator, at=AT, reason="Not needed.")
+
+        assert self.created(stranger).desk == "g10"
