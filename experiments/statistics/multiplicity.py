@@ -21,7 +21,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr
 
 from experiments.statistics.checks import (
@@ -221,6 +220,8 @@ def _critical_value(alpha: float, loadings: FloatArray, freedom: float, nodes: N
     ends = [_adjusted_tail(t, loadings, freedom, nodes) - alpha for t in (low, high)]
     if ends[0] <= 0.0 or ends[1] >= 0.0:  # one comparison, or as good as Bonferroni's
         return low if ends[0] <= 0.0 else high
+    from scipy.optimize import brentq
+
     return float(
         brentq(lambda t: _adjusted_tail(t, loadings, freedom, nodes) - alpha, low, high, xtol=1e-9)
     )
