@@ -55,6 +55,17 @@ class TestConfidenceOfEach:
         missed = np.mean(largest > stats.t.ppf((1.0 + found) / 2.0, 11))
         assert missed == pytest.approx(0.05, abs=2.5 * np.sqrt(0.05 * 0.95 / 20_000) + 0.002)
 
+    @pytest.mark.parametrize("k", [3, 4, 9])
+    def test_moves_by_no_more_than_the_last_bit_of_a_correlation(self, k):
+        """Outcomes summed in another order: what each interval may miss moved by 3 in 100."""
+        noise = np.random.default_rng(5).standard_normal((k, k)) * 2e-16
+        summed_anew = alike(k) + (noise + noise.T) * (1.0 - np.eye(k))
+
+        found, again = (confidence_of_each(one, freedom=60.0) for one in (alike(k), summed_anew))
+
+        assert found == confidence_of_each(alike(k), freedom=60.0)
+        assert again == pytest.approx(found, abs=1e-12)
+
     @pytest.mark.parametrize("freedom", [12.0, 60.0])
     def test_is_off_by_no_more_than_is_said(self, freedom):
         """Against draws of every error by itself, from the series that they are of."""
