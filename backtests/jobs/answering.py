@@ -6,6 +6,7 @@ platform judges a running experiment.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,9 +102,18 @@ def answer(plan: ExperimentPlan, paired: Paired) -> tuple[Findings, Decision, in
     """
     findings = analyze(plan, Observed({METRIC: table_of(plan, paired)}))
     ended = first_decision(plan, paired.returns)
-    if ended is not None:
-        return findings, ended[1], ended[0]
-    return findings, _decide(plan, findings), None
+    if ended is None:
+        return findings, _decide(plan, findings), None
+    n, decision = ended
+    return findings, _in_full(plan, paired, n, decision), n
+
+
+def _in_full(plan: ExperimentPlan, paired: Paired, n: int, decision: Decision) -> Decision:
+    """Return a decision with the platform's whole reason, which names rivals of a winner too."""
+    past = replace(paired, ends=paired.ends[:n], returns=paired.returns[:n])
+    told = _decide(plan, analyze(plan, Observed({METRIC: table_of(plan, past)})))
+    is_same = (told.verdict, told.winner) == (decision.verdict, decision.winner)
+    return told if is_same else decision
 
 
 def _decide(plan: ExperimentPlan, findings: Findings) -> Decision:
