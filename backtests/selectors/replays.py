@@ -22,6 +22,7 @@ MOST_DECISIONS = 300_000_000  # repetitions × (periods × policies + horizon ×
 _SECONDS_TO_BEGIN, _SECONDS_PER_DECISION = 1.0, 4e-7  # twice: resampled, and as it happened
 _SECONDS_PER_INTERVALS = 5e-4  # of one challenger in one repeated experiment, before its periods
 _SECONDS_PER_ANALYSIS = 2e-2  # the same where the correction looks at all of them at once
+_SECONDS_PER_ANALYZED = 7e-6  # of one of its periods there
 Rows = list[dict[str, Any]]
 
 
@@ -109,12 +110,20 @@ def most_periods(section: ReplaySpec) -> int:
 def estimate_replay(section: ReplaySpec) -> Estimate:
     """Return what a replay will take: seconds, and no trial."""
     n, n_looks = _decisions(section, most_periods(section))
-    seconds = _SECONDS_TO_BEGIN + (2 * n + n_looks) * _SECONDS_PER_DECISION
-    asked = section.analysis.get("correction"), section.analysis.get("method")
-    is_whole = asked[0] in {"dunnett", "benjamini_hochberg"} and asked[1] == "fixed_horizon"
-    each = _SECONDS_PER_ANALYSIS if is_whole else _SECONDS_PER_INTERVALS
-    seconds += section.repetitions * (len(section.runs) - 1) * each
+    seconds = _SECONDS_TO_BEGIN + 2 * n * _SECONDS_PER_DECISION
+    seconds += _seconds_of_answers(section, n_looks)
     return Estimate(n_trials=0, cost=0.0, seconds=seconds, is_measured=False)
+
+
+def _seconds_of_answers(section: ReplaySpec, n_looks: int) -> float:
+    """Return what repeated experiments take, by how the correction looks at the challengers."""
+    n_challengers = len(section.runs) - 1
+    n = section.repetitions * n_challengers
+    correction, method = section.analysis.get("correction"), section.analysis.get("method")
+    if correction in {"dunnett", "benjamini_hochberg"} and method == "fixed_horizon":
+        return n * _SECONDS_PER_ANALYSIS + n_looks * _SECONDS_PER_ANALYZED
+    n_levels = n_challengers if correction in {"holm", "benjamini_hochberg"} else 1
+    return n_levels * (n * _SECONDS_PER_INTERVALS + n_looks * _SECONDS_PER_DECISION)
 
 
 def get_replay(run: Run) -> Replay | None:

@@ -20,6 +20,7 @@ from tests.factories.replays import document, finished_arms, queued_replay, stra
 from tests.factories.working import execute
 
 pytestmark = pytest.mark.django_db(transaction=True)
+STEPS_UP = "benjamini_hochberg"
 
 
 @pytest.fixture
@@ -197,6 +198,23 @@ class TestEstimate:
 
         assert (found.n_trials, found.cost) == (0, 0.0)
         assert found.seconds > 0.0
+
+    def test_counts_what_a_correction_takes(self, rows, owner):
+        """Whole analyses take longer than intervals, and steps up or down as many as there are."""
+        arms = {name: rows() for name in "abcd"}
+
+        def seconds(**analysis) -> float:
+            asked = document(arms, analysis=analysis, repetitions=500)
+            return services.estimate_run(document=asked, actor=owner).seconds
+
+        plain = seconds(method="asymptotic")
+        steps = {how: seconds(method="asymptotic", correction=how) for how in ("holm", STEPS_UP)}
+        whole = {
+            how: seconds(method="fixed_horizon", correction=how) for how in ("dunnett", STEPS_UP)
+        }
+
+        assert steps["holm"] == steps[STEPS_UP] > plain
+        assert min(whole.values()) > steps["holm"]
 
 
 class TestFeatures:
