@@ -58,6 +58,7 @@ _UNSURE = (
 )
 ALIKE = f"Both arms were alike in all compared periods, so that no harm was seen; {_UNSURE}"
 APART = f"The difference was the same in all compared periods; {_UNSURE}"
+DIVIDED = f"In each context the difference was the same in all compared periods; {_UNSURE}"
 ONE_MEAN = (
     "betting is on one mean of all periods, and those of contexts may differ: there "
     "is no interval over several of them."
@@ -186,13 +187,19 @@ def _still(
     estimate = float(np.mean(differences))
     if abs(estimate) <= 2.0 * found.rounding:
         estimate = 0.0
-    still = STILL
-    if metric.role == "guardrail":
-        still = ALIKE if estimate == 0.0 else APART
+    still = _how_still(found) if metric.role == "guardrail" else STILL
     return Comparison(
         plan.ordered_arms[arm].name, plan.control.name, confidence, estimate=estimate,
         because=nothing_yet(n, first) if n < first else still,
     )  # fmt: skip
+
+
+def _how_still(found: ContextDifferences) -> str:
+    """Return what was seen of a guardrail; of contexts each has a difference of its own."""
+    there = found.differences[found.is_compared]
+    if np.abs(there).max() <= 2.0 * found.rounding:
+        return ALIKE
+    return APART if np.ptp(there) <= 2.0 * found.rounding else DIVIDED
 
 
 def _of_one_series(

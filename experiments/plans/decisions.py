@@ -212,15 +212,16 @@ def _open(metric: MetricFindings, one: Comparison, units: Mapping[str, str]) -> 
     how = written(metric, units)
     if one.estimate is None:
         return f"Nothing is known of its guardrail {metric.name}. {one.because}".rstrip()
+    tolerated = f"and worse by {write_difference(how, metric.margin)} is tolerated."
     if not one.is_known:
         return (
             f"Its guardrail {metric.name} is open: difference "
-            f"{write_difference(how, one.estimate)}, without an interval. {one.because}"
+            f"{write_difference(how, one.estimate)}, without an interval, {tolerated} {one.because}"
         ).rstrip()
     interval = write_interval(how, one.lower, one.upper)
     return (
         f"Its guardrail {metric.name} is open: {write_confidence(one.confidence)} interval "
-        f"{interval}, and worse by {write_difference(how, metric.margin)} is tolerated."
+        f"{interval}, {tolerated}"
         f"{f' {one.because}' if one.is_withheld else ''}"
     )
 

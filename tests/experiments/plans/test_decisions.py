@@ -174,7 +174,8 @@ class TestDecide:
         said = verdict(found(metric(compared(0.1, 0.5)), guard))
 
         assert said.reason.endswith(
-            "Its guardrail drawdown is open: difference 0.04, without an interval. No interval yet."
+            "Its guardrail drawdown is open: difference 0.04, without an interval, and worse by "
+            "0.1 is tolerated. No interval yet."
         )
 
     @pytest.mark.parametrize(

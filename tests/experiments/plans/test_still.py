@@ -96,9 +96,48 @@ class TestGuardrailsOfOneNumber:
         assert one.estimate == pytest.approx(loss, abs=1e-12)
         assert (said.verdict, said.guardrails[0].status) == (Verdict.WINNER, "open")
         assert said.guardrails[0].because.startswith(says)
-        assert f"Its guardrail loss is open: difference {loss:g}" in said.reason
+        assert (
+            f"Its guardrail loss is open: difference {loss:g}, without an interval, and worse by "
+            "0.2 is tolerated." in said.reason
+        )
         assert says in said.reason
         assert "Nothing is known" not in said.reason
+
+    @pytest.mark.parametrize(
+        ("lifts", "says"),
+        [
+            ((0.0, 0.0), "Both arms were alike in all compared periods"),
+            ((0.5, 0.5), "The difference was the same in all compared periods"),
+            ((0.5, -0.5), "In each context the difference was the same"),
+            ((0.5, 0.0), "In each context the difference was the same"),
+        ],
+    )
+    def test_tell_contexts_apart(self, lifts, says):
+        """A harm in calm times that turbulent ones made good was told as arms that are alike."""
+        context = {"attribute": "regime", "values": ["calm", "turbulent"]}
+        guard = {"name": "loss", "role": "guardrail", "direction": "decrease", "margin": 0.2}
+        plan = planned(
+            design="assigned", analysis={"horizon_periods": 100},
+            metrics=[{"name": "return", "role": "primary"}, guard],
+            allocation={"policy": "thompson_normal", "context": context},
+        )  # fmt: skip
+        period = np.repeat(np.arange(100), 8) * DAY
+        arm, number = np.tile([0, 1], 400), np.tile([1, 1, 1, 1, 2, 2, 2, 2], 100)
+        made = np.random.default_rng(3).standard_normal(800)
+        losses = np.where(arm == 1, np.where(number == 1, *lifts), 0.0)
+        tables = {
+            name: PeriodTable.of_outcomes(period, arm, values, allocation=number)
+            for name, values in (("return", made), ("loss", losses))
+        }
+        weights = {1: [0.5, 0.5], 2: [0.5, 0.5]}
+
+        found = analyze(
+            plan, Observed(tables, weights=weights, contexts={1: "calm", 2: "turbulent"})
+        )
+
+        (one,) = found.guardrails[0].comparisons
+        assert one.estimate == pytest.approx(np.mean(lifts))
+        assert one.because.startswith(says)
 
 
 class TestBettingOnOneNumber:
