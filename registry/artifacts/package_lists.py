@@ -155,6 +155,9 @@ def _setup(text: str) -> Iterator[str]:
         lines = [" ".join(line.split()) for line in value.splitlines() if line.strip()]
         if section == "aliases" or key == "command-packages":  # commands in the place of others
             yield f"{section}.{key}: {value}"
+        elif key == "version" and value.startswith("attr:"):
+            if projects.is_call(value.removeprefix("attr:")):
+                yield f"{section}.{key}: {value}"
         elif key in _SETUP_ADDRESSES:
             yield from (f"--find-links {line}" for line in lines)
         elif section == "options.extras_require" or key in _SETUP_REQUIREMENTS:
@@ -182,7 +185,7 @@ READERS: dict[str, Callable[[Any], Iterator[str]]] = {
     "python_env.yaml": _python_env,
     LOCK: projects.sources,
     "pyproject.toml": projects.project,
-    "uv.toml": projects.uv,
+    "uv.toml": projects.uv_file,
     "hatch.toml": projects.hatch,
     ".python-version": projects.python_version,
     ".python-versions": projects.python_version,

@@ -49,6 +49,13 @@ _BUILDERS = frozenset(
      "setuptools-scm", "vcs-versioning", "hatch-vcs", "packaging", "pathspec", "pluggy", "tomli",
      "trove-classifiers", "typing-extensions", "numpy", "cython"}
 )  # fmt: skip
+# What is importable where a project is built: setuptools calls what is named there as the version.
+_INSTALLED = sys.stdlib_module_names | {
+    "setuptools", "pkg_resources", "_distutils_hack", "pip", "wheel", "hatchling", "hatch_vcs",
+    "flit_core", "poetry", "pdm", "uv_build", "setuptools_scm", "vcs_versioning", "packaging",
+    "pathspec", "pluggy", "tomli", "trove_classifiers", "typing_extensions", "numpy", "Cython",
+    "cython", "pyximport",
+}  # fmt: skip
 _BUILDER = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _VERSION_SOURCES = frozenset({"regex", "vcs", "env"})  # of hatchling, that run nothing
 # setuptools' own that say which files belong to a project, or what it is called.
@@ -108,6 +115,11 @@ def builders(requirements: Iterable[str]) -> Iterator[str]:
             yield f"to build it: {one}"
 
 
+def is_call(attribute: str) -> bool:
+    """Return whether what is to tell the version is somebody else's: what can be called is."""
+    return attribute.strip().partition(".")[0] in _INSTALLED  # setuptools strips it, too
+
+
 def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -122,7 +134,7 @@ def _of_builders(tools: Mapping[str, Any]) -> Iterator[str]:
         if not _LISTS.issuperset(_files(dynamic.get(key))):
             yield f"tool.setuptools.dynamic.{key}: {dynamic[key]}"
     attribute = str(_table(dynamic, "version").get("attr", ""))
-    if attribute.partition(".")[0] in sys.stdlib_module_names:  # what can be called is called
+    if is_call(attribute):
         yield f"tool.setuptools.dynamic.version.attr: {attribute}"
     if "distutils" in tools:
         yield f"tool.distutils: {tools['distutils']}"
@@ -218,6 +230,13 @@ def uv(settings: Mapping[str, Any]) -> Iterator[str]:
             yield from uv(value)
         elif key not in _UV_HARMLESS:
             yield f"tool.uv.{key}: {value}"
+
+
+def uv_file(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what ``uv.toml`` asks for; of which project it speaks is not said there."""
+    yield from uv(settings)
+    for requirements in _table(settings, "extra-build-dependencies").values():
+        yield from builders(_strings(requirements))
 
 
 def sources(node: Any) -> Iterator[str]:

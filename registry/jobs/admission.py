@@ -80,7 +80,7 @@ def admit_version(*, version_id: UUID) -> None:
             manifest = manifest_of(version)
             trusted = trusted_types_of(version.registered_model.desk)
             verdict, probe = examine(folder, manifest, trusted)
-            added = _added(folder, manifest) if trusted > TRUSTED_TYPES else []
+            added = added_types(folder, manifest, trusted)
             framework = _framework(version, folder, manifest, verdict)
             _record(version, verdict, probe, added, framework)
     except (ArtifactError, Corrupted) as refusal:
@@ -160,8 +160,10 @@ def _held(version: ModelVersion) -> ModelVersionQuerySet:
     return ModelVersion.objects.pending().filter(pk=version.pk, attempt=version.attempt)
 
 
-def _added(folder: Path, manifest: Manifest) -> list[str]:
+def added_types(folder: Path, manifest: Manifest, trusted: Collection[str]) -> list[str]:
     """Return the types that only the desk's list lets pass: what ends with its approval."""
+    if not set(trusted) > TRUSTED_TYPES:
+        return []
     findings = inspect_folder(folder, manifest).findings
     return sorted({one.text for one in findings if one.code == "untrusted_type"})
 

@@ -8,10 +8,11 @@ it go anywhere by its files again until a later look finds nothing.
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from crowetrade_site.core import audit
 from crowetrade_site.core.errors import DomainError
@@ -19,9 +20,10 @@ from registry.artifacts.errors import ArtifactError
 from registry.artifacts.findings import Decision
 from registry.artifacts.revision import scanner_revision
 from registry.artifacts.sandbox import ProbeStatus
-from registry.jobs.admission import STATUS_OF, examine, materialized
+from registry.jobs.admission import STATUS_OF, added_types, examine, materialized
 from registry.lifecycle import VERSIONS, Stage, VersionStatus
 from registry.models import ModelVersion
+from registry.querysets import ModelVersionQuerySet
 from registry.selectors import manifest_of, trusted_types_of
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Rescanned(NamedTuple):
     Attributes
     ----------
     n_versions : int
-        That were admitted by other rules than those of today.
+        That other rules than those of today admitted, or that failed these in production.
     n_passed : int
     failed : list of str
         A sentence for each version that is quarantined or refused by it.
@@ -57,6 +59,7 @@ class _Found(NamedTuple):
     status: VersionStatus
     findings: list[dict[str, Any]]
     words: str
+    trusted_types: list[str]
 
 
 class _NoSandboxError(Exception):
@@ -64,7 +67,7 @@ class _NoSandboxError(Exception):
 
 
 def rescan_versions(
-    *, at: datetime, is_dry: bool = False, tell: Callable[[str], None] = lambda _: None
+    *, is_dry: bool = False, tell: Callable[[str], None] = lambda _: None
 ) -> Rescanned:
     """Look at ready versions once more that were admitted by other rules than those of today.
 
@@ -73,26 +76,36 @@ def rescan_versions(
     tell : callable
         Takes a sentence for each version, as it is done.
     """
-    rows = ModelVersion.objects.with_names().filter(status=VersionStatus.READY, compromised_at=None)
-    keys = list(
-        rows.exclude(scanned_by=scanner_revision()).order_by("pk").values_list("pk", flat=True)
-    )
+    rows = _due()
+    keys = list(rows.order_by("pk").values_list("pk", flat=True))
     done = Rescanned(len(keys), 0, [], [], [])
     for place, pk in enumerate(keys, 1):
-        version = rows.filter(pk=pk).first()
+        version = rows.with_names().filter(pk=pk).first()
         if version is None:  # deleted, or found to be otherwise, meanwhile
             continue
         try:
             found = _look(version)
-        except (ArtifactError, DomainError, OSError, _NoSandboxError) as unread:
-            logger.warning("A version was not looked at again", extra={"version": str(version)})
-            done.not_scanned.append(f"{version}: {unread}")
-            tell(f"{place} of {len(keys)}: {version} not scanned: {unread}")
+        except Exception as unread:  # also what breaks the scanner: others come after it
+            logger.warning(
+                "A version was not looked at again", extra={"version": str(version)}, exc_info=True
+            )
+            why = str(unread) if isinstance(unread, _FORESEEN) else type(unread).__name__
+            done.not_scanned.append(f"{version}: {why}")
+            tell(f"{place} of {len(keys)}: {version} not scanned: {why}")
             continue
-        stage = version.stage if is_dry else _record(version, found, at)
+        stage = version.stage if is_dry else _record(version, found)
         done = _counted(done, version, found, stage)
         tell(f"{place} of {len(keys)}: {version} {found.words or 'passed'}")
     return done
+
+
+_FORESEEN = (ArtifactError, DomainError, OSError, _NoSandboxError)
+
+
+def _due() -> ModelVersionQuerySet:
+    """Return what a pass looks at: one that failed in production, too, until it passes or left."""
+    rows = ModelVersion.objects.filter(status=VersionStatus.READY, compromised_at=None)
+    return rows.filter(~Q(scanned_by=scanner_revision()) | Q(rescan_failed_at__isnull=False))
 
 
 def _look(version: ModelVersion) -> _Found:
@@ -100,15 +113,16 @@ def _look(version: ModelVersion) -> _Found:
     trusted = trusted_types_of(version.registered_model.desk) | set(version.trusted_types)
     with materialized(version) as folder:
         verdict, probe = examine(folder, manifest_of(version), trusted)
+        added = added_types(folder, manifest_of(version), trusted)
     if probe is not None and probe.status == ProbeStatus.PENDING:
         raise _NoSandboxError(f"no sandbox to open it in: {probe.reason}")
     findings = [finding.to_json() for finding in verdict.findings]
     if probe is not None and not probe.is_opened:
         why = f"It does not open in the sandbox: {probe.reason}"
         findings.append({"code": "unreadable", "path": "", "text": why})
-        return _Found(VersionStatus.REFUSED, findings, why)
+        return _Found(VersionStatus.REFUSED, findings, why, added)
     words = "" if verdict.decision == Decision.ACCEPTED else verdict.summary
-    return _Found(STATUS_OF[verdict.decision], findings, words)
+    return _Found(STATUS_OF[verdict.decision], findings, words, added)
 
 
 def _counted(done: Rescanned, version: ModelVersion, found: _Found, stage: str | None) -> Rescanned:
@@ -122,25 +136,35 @@ def _counted(done: Rescanned, version: ModelVersion, found: _Found, stage: str |
 
 
 @transaction.atomic
-def _record(version: ModelVersion, found: _Found, at: datetime) -> str | None:
+def _record(version: ModelVersion, found: _Found) -> str | None:
     """Write what was found where the version is now, and return its stage; None where it is gone.
 
     Its row is locked: nobody moves it into production between the look and the mark.
     """
-    rows = ModelVersion.objects.select_for_update(no_key=True).filter(
-        pk=version.pk, status=VersionStatus.READY, compromised_at=None
-    )
-    now = rows.exclude(scanned_by=scanner_revision()).first()
+    now = _due().select_for_update(no_key=True).filter(pk=version.pk).first()
     if now is None:
         return None
+    at = timezone.now()  # of this version: a pass may take hours
     changes: dict[str, Any] = {"scanned_by": scanner_revision(), "updated_at": at}
-    before = {"status": now.status, "scanned_by": now.scanned_by}
+    before: dict[str, Any] = {"status": now.status, "scanned_by": now.scanned_by}
     after = {"digest": now.digest, "scanned_by": scanner_revision(), "findings": found.findings}
     verb = ""
     if found.status == VersionStatus.READY:
-        changes |= {"findings": found.findings, "rescan_failed_at": None, "rescan_findings": []}
-        if now.rescan_failed_at is not None or now.findings != found.findings:
+        changes |= {
+            "findings": found.findings, "trusted_types": found.trusted_types,
+            "rescan_failed_at": None, "rescan_findings": [],
+        }  # fmt: skip
+        if now.trusted_types != found.trusted_types:
+            before["trusted_types"] = now.trusted_types
+            after["trusted_types"] = found.trusted_types
+        if (
+            now.rescan_failed_at is not None
+            or now.findings != found.findings
+            or now.trusted_types != found.trusted_types
+        ):
             verb = "rescanned"
+    elif now.stage == Stage.PRODUCTION and _is_told(now, found):
+        return now.stage
     elif now.stage == Stage.PRODUCTION:
         changes |= {"rescan_failed_at": at, "rescan_findings": found.findings, "changed_at": at}
         verb = "rescan_failed"
@@ -161,3 +185,9 @@ def _record(version: ModelVersion, found: _Found, at: datetime) -> str | None:
             after=after | {"stage": now.stage},
         )  # fmt: skip
     return now.stage
+
+
+def _is_told(now: ModelVersion, found: _Found) -> bool:
+    """Say whether the mark of an earlier pass by the same rules says the same."""
+    is_marked = now.rescan_failed_at is not None and now.scanned_by == scanner_revision()
+    return is_marked and now.rescan_findings == found.findings

@@ -10,6 +10,7 @@ from django.utils import timezone
 from crowetrade_site.core.models import AuditEvent
 from registry import jobs, selectors
 from registry.artifacts.revision import scanner_revision
+from registry.jobs import admission
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
 from tests.factories.accounts import account
@@ -27,7 +28,11 @@ def author():
 
 
 def rescan(**more):
-    return jobs.rescan_versions(at=timezone.now(), **more)
+    return jobs.rescan_versions(**more)
+
+
+def _breaks(_):
+    raise RuntimeError
 
 
 class TestRescanVersions:
@@ -119,6 +124,53 @@ class TestRescanVersions:
         version.refresh_from_db()
         assert len(found.not_scanned) == 1
         assert (version.status, version.scanned_by) == (VersionStatus.READY, "")
+
+    def test_goes_past_what_breaks_the_scanner_itself(self, author):
+        model_version(author)
+        bad = model_version(author, content=BAD)
+        readers = list(admission._readers)
+        jobs.read_parameters_with(_breaks)
+        try:
+            found = rescan()
+        finally:
+            admission._readers[:] = readers
+
+        bad.refresh_from_db()
+        assert len(found.not_scanned) == 1
+        assert bad.status == VersionStatus.REFUSED
+
+    def test_looks_at_a_marked_one_in_every_pass_and_refuses_it_once_it_has_left(self, author):
+        version = model_version(author, content=BAD, stage=Stage.PRODUCTION)
+        rescan()
+        n_events = len(events_of(version))
+
+        assert len(rescan().in_production) == 1
+        assert len(events_of(version)) == n_events  # nothing new
+
+        ModelVersion.objects.filter(pk=version.pk).update(stage=Stage.ARCHIVED)
+        rescan()
+        version.refresh_from_db()
+        assert version.status == VersionStatus.REFUSED
+
+    def test_says_when_it_was_found_and_not_when_the_pass_began(self, author):
+        _, second = [model_version(author, content=BAD, stage=Stage.PRODUCTION) for _ in range(2)]
+        told = []
+
+        rescan(tell=lambda _: told.append(timezone.now()))
+
+        second.refresh_from_db()
+        event = AuditEvent.objects.filter(verb="registry.version.rescan_failed").latest("id")
+        assert event.at == second.rescan_failed_at
+        assert event.at > told[0]
+
+    def test_keeps_which_types_a_version_stands_on_by_the_rules_of_today(self, author):
+        version = model_version(author)
+        ModelVersion.objects.filter(pk=version.pk).update(trusted_types=["scipy.old.Type"])
+
+        rescan()
+
+        version.refresh_from_db()
+        assert version.trusted_types == []
 
     def test_is_a_command_with_progress(self, author):
         version, out = model_version(author, content=BAD), StringIO()

@@ -4,8 +4,6 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.utils import timezone
-
 from crowetrade_site.core.commands import DomainCommand
 from registry import jobs
 
@@ -22,7 +20,7 @@ class Command(DomainCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         is_dry = options["dry_run"]
-        found = jobs.rescan_versions(at=timezone.now(), is_dry=is_dry, tell=self.say)
+        found = jobs.rescan_versions(is_dry=is_dry, tell=self.say)
         self.answer(found._asdict())
         for sentence in found.in_production:
             self.say(f"IN PRODUCTION: {sentence}")
@@ -30,6 +28,6 @@ class Command(DomainCommand):
             self.say(f"{'WOULD FAIL' if is_dry else 'FAILED'}: {sentence}")
         for sentence in found.not_scanned:
             self.say(f"NOT SCANNED: {sentence}")
-        self.say(f"{found.n_versions} versions by earlier rules: {found.n_passed} pass.")
+        self.say(f"{found.n_versions} versions to look at: {found.n_passed} pass.")
         if found.failed or found.in_production or found.not_scanned:
             sys.exit(1)

@@ -100,6 +100,16 @@ class TestApproval:
         assert event.object_id == str(request_.public_id)
         assert event.verb.endswith("_refused")
 
+    @pytest.mark.parametrize("action", ["reject", "withdraw"])
+    def test_by_the_page_is_for_decisions_alone(self, request_, action):
+        status = request_.status
+
+        answer = press(login(account("auditor", "audrey")), request_, action, reason="x")
+
+        assert answer.status_code == 403
+        request_.refresh_from_db()
+        assert request_.status == status
+
     def test_of_what_is_no_more_is_on_record(self, request_):
         with pytest.raises(StaleState, match="look again"):
             services.approve_promotion(

@@ -122,6 +122,22 @@ class TestVersions:
         made.refresh_from_db()
         return made
 
+    def test_end_with_a_type_that_newer_rules_found_them_to_need(
+        self, author, validator, neighbors, needed
+    ):
+        row, *_ = [approved(author, validator, name) for name in needed]
+        version = self.registered(author, neighbors)
+        # as if earlier rules had not seen the types
+        ModelVersion.objects.filter(pk=version.pk).update(trusted_types=[], scanned_by="")
+
+        assert jobs.rescan_versions().n_passed == 1
+        services.revoke_type(type_id=row.public_id, actor=validator, at=AT, reason="Unsafe.")
+
+        version.refresh_from_db()
+        assert version.trusted_types == sorted(needed)
+        assert selectors.trusted_no_more(version) == [row.name]
+        assert events_of(version)[-1] == "version.rescanned"
+
     def test_need_their_desk_s_types(self, author, validator, neighbors, needed):
         assert self.registered(author, neighbors).status == VersionStatus.REFUSED
         rows = [approved(author, validator, name) for name in needed]
