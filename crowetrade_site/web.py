@@ -4,6 +4,10 @@ The kernel gives a new connection to whichever worker asks first, and a connecti
 stays where it came. Eight clients on two workers so end six to two as often as four to four, and
 those of the crowded worker wait three times as long while the other has nothing to do.
 
+Python runs one thread at a time, and takes it from whoever has it to give it to any other: four
+requests that a worker has begun all end late, some very late. So they take turns in the order they
+came, each to its end if that is near: a slow one loses its turn and goes on beside the others.
+
 What a worker has loaded it keeps. Python's collector looks at all of it again and again (240,000
 objects, a tenth of a second, and every thread waits), so it is told to leave that alone.
 """
@@ -12,7 +16,11 @@ import gc
 import mmap
 import os
 import struct
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
@@ -22,16 +30,67 @@ _ROWS: Final = 256  # more than live at a time: a worker's row is its number in 
 _CROWDED: Final = 1_000_000  # load of a worker whose threads are all at work, over any other
 _PATIENCE: Final = 20  # times that a connection is left to somebody who takes none
 _PAUSE: Final = 0.0005  # seconds
+_LONGEST_TURN: Final = 0.05  # seconds
 
 _loads = mmap.mmap(-1, _ROW.size * _ROWS)  # made before the workers are forked: all share it
 
 
+class Turns:
+    """One after the other in the order they came, none for longer than a moment.
+
+    Parameters
+    ----------
+    longest : float
+        Seconds until a turn is over, though who has it may not be done.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest, self._lock = longest, threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._holder: threading.Lock | None = None
+        self._ends = 0.0
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for a turn; it is over with the block."""
+        own = threading.Lock()  # until it is released, it is not this one's turn
+        own.acquire()
+        with self._lock:
+            if self._holder is None:
+                self._give(own)
+            else:
+                self._waiting.append(own)
+        while not own.acquire(timeout=max(0.0, self._ends - time.monotonic())):
+            self._take_what_is_over()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._holder is own:
+                    self._next()
+
+    def _take_what_is_over(self) -> None:
+        with self._lock:
+            if time.monotonic() >= self._ends and self._waiting:
+                self._next()
+
+    def _next(self) -> None:
+        self._holder = None
+        if self._waiting:
+            self._give(self._waiting.popleft())
+
+    def _give(self, one: threading.Lock) -> None:
+        self._holder, self._ends = one, time.monotonic() + self._longest
+        one.release()
+
+
 class BalancedWorker(ThreadWorker):
-    """A worker with threads that leaves a connection to a sibling who has fewer."""
+    """A worker whose threads take turns, and that leaves connections to a sibling who has fewer."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._left, self._awaited = 0, 0
+        self._turns = Turns(_LONGEST_TURN)
 
     def load_wsgi(self) -> None:
         """Load the application, which the garbage collector then looks past."""
@@ -54,6 +113,11 @@ class BalancedWorker(ThreadWorker):
             time.sleep(_PAUSE)
             return
         super().accept(listener)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose head has come."""
+        with self._turns.taken():
+            return super().handle_request(req, conn)
 
     def enqueue_req(self, conn: Any) -> None:
         """Give a request to a thread."""

@@ -100,6 +100,17 @@ class _ILike(_Like):
     operator = "ILIKE"
 
 
+class _AnyOf(Lookup):
+    """One of many keys, told as one array: Django writes a place for each of them."""
+
+    lookup_name = "any_of"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        left, values = self.process_lhs(compiler, connection)
+        return f"{left} = ANY(%s::bigint[])", (*values, list(self.rhs))
+
+
 _LOOKUPS: Mapping[Operator, type[Lookup]] = {
     Operator.EQUAL: Exact, Operator.UNEQUAL: Exact,
     Operator.GREATER: GreaterThan, Operator.AT_LEAST: GreaterThanOrEqual,
@@ -164,7 +175,7 @@ class SearchedQuerySet(QuerySet[_Row]):
         rows = type(self)(self.model, using=self.db).filter(known, condition)
         keys = list(rows.values_list("pk", flat=True)[: MOST_KEYS + 1])
         if len(keys) <= MOST_KEYS:
-            return self.filter(condition, pk__in=keys)
+            return self.filter(condition, _AnyOf(F("pk"), keys))
         return self.filter(Case(When(condition, then=True), default=False))
 
     def _parts(self, clause: Clause) -> Q | None:
@@ -253,4 +264,5 @@ class ModelVersionQuerySet(SearchedQuerySet["ModelVersion"]):
         if not text.split():
             return self
         named = list(models.matching(text).values_list("pk", flat=True)[:MOST_NAMED])
-        return self.filter(Q(words=_query(text)) | Q(registered_model__in=named))
+        of_models = _AnyOf(F("registered_model"), named)
+        return self.filter(Q(words=_query(text)) | Q(of_models))

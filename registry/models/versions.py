@@ -186,6 +186,16 @@ class ModelVersion(BaseModel):
         vars(self).pop("alias_names", None)
         super().refresh_from_db(*args, **kwargs)
 
+    @property
+    def model_name(self) -> str:
+        """Return the name of its model."""
+        return self.registered_model.name
+
+    @property
+    def author_name(self) -> str:
+        """Return the name of who registered it."""
+        return self.created_by.get_username()
+
     @cached_property
     def alias_names(self) -> list[str]:
         """Return its aliases in their order; those that were listed brought them along."""

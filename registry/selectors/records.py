@@ -1,6 +1,7 @@
 """Rows of models, versions, evidence, policies and requests."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -56,6 +57,12 @@ def get_model(name_or_id: str | UUID) -> RegisteredModel:
 
 def list_versions() -> ModelVersionQuerySet:
     """Return every version, with its model, its author and `alias_names`."""
+    return _versions().all()
+
+
+@cache
+def _versions() -> ModelVersionQuerySet:
+    """Return the queryset that all others begin from: nobody reads its own rows."""
     aliases = ModelAlias.objects.filter(version=OuterRef("pk")).order_by("alias")
     return ModelVersion.objects.with_names().annotate(  # type: ignore[no-redef] # brought along
         alias_names=ArraySubquery(aliases.values("alias"))

@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +22,7 @@ UNTIL_IT_IS_SEEN = 0.5  # seconds after which a worker has met that clients have
 WHO = """
 import gc, os
 def application(environ, start_response):
+    environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Length", "8")])
     if environ["PATH_INFO"] == "/frozen":
         return [b"%08d" % gc.get_freeze_count()]
@@ -96,6 +99,97 @@ def test_a_sibling_that_takes_no_connections_is_not_waited_for():
     worker.tmp.close()
 
     assert told == [os.getpid(), 0, os.getpid()]
+
+
+class TestTurns:
+    """Requests of one worker, as its threads take them up."""
+
+    LONG = 10.0  # seconds that no turn of these tests takes
+
+    def test_are_in_the_order_of_coming(self):
+        turns, order = web.Turns(self.LONG), []
+        come, go = threading.Event(), threading.Event()
+
+        def first():
+            with turns.taken():
+                come.set()
+                go.wait(self.LONG)
+
+        def other(number):
+            with turns.taken():
+                order.append(number)
+
+        with ThreadPoolExecutor(6) as pool:
+            pool.submit(first)
+            come.wait(self.LONG)
+            for number in range(5):
+                pool.submit(other, number)
+                _await(lambda n=number: len(turns._waiting) == n + 1)
+            go.set()
+
+        assert order == [0, 1, 2, 3, 4]
+
+    def test_are_never_two_while_each_is_short(self):
+        turns, at_work, most = web.Turns(self.LONG), [], []
+
+        def ask(number):
+            for _ in range(50):
+                with turns.taken():
+                    at_work.append(number)
+                    time.sleep(0)  # gives the processor away
+                    most.append(len(at_work))
+                    at_work.remove(number)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ask, range(4)))
+
+        assert most == [1] * 200
+
+    def test_a_slow_one_is_passed_and_ends_beside_the_others(self):
+        turns, done = web.Turns(0.02), []
+        come, go = threading.Event(), threading.Event()
+
+        def slow():
+            with turns.taken():
+                come.set()
+                go.wait(self.LONG)
+            done.append("slow")
+
+        def quick(number):
+            with turns.taken():
+                done.append(number)
+
+        with ThreadPoolExecutor(4) as pool:
+            pool.submit(slow)
+            come.wait(self.LONG)
+            list(pool.map(quick, range(3)))
+            assert sorted(done) == [0, 1, 2]
+            go.set()
+        assert done[-1] == "slow"
+        with turns.taken():  # the slow one, when it ended, took nobody's turn
+            assert turns._holder is not None
+        assert turns._holder is None
+
+    def test_one_that_fails_gives_its_turn_on(self):
+        turns = web.Turns(self.LONG)
+        with pytest.raises(ZeroDivisionError), turns.taken():
+            1 / 0  # noqa: B018 - it is to fail
+
+        began = time.monotonic()
+        with turns.taken():
+            assert time.monotonic() - began < self.LONG / 2
+
+
+def test_an_upload_that_comes_slowly_does_not_hold_up_others(port: int):
+    with ExitStack() as kept:
+        for _ in range(4):  # each worker has two threads that wait for what is to come
+            slow = kept.enter_context(_link(port))
+            slow.sendall(b"POST / HTTP/1.1\r\nHost: who\r\nContent-Length: 9\r\n\r\nhalf")
+        began = time.monotonic()
+        for _ in range(4):
+            with _link(port) as link:
+                _pid(link)
+        assert time.monotonic() - began < 2.0
 
 
 def _pids(port: int, n_clients: int) -> Counter[int]:

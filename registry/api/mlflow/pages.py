@@ -13,15 +13,15 @@ from django.core import signing
 
 from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import InvalidInput, translating
-from registry.models import ModelVersion, RegisteredModel
+from registry.models import RegisteredModel
 from registry.rules import filters
 from registry.rules.errors import RuleError
 from registry.rules.filters import Clause, Grammar, Order
-from registry.selectors.searching import Search
+from registry.selectors.searching import ListedVersion, Search
 
 _SALT = "registry.mlflow.pages"
 _TIMES = ("creation_timestamp", "last_updated_timestamp")
-_Row = TypeVar("_Row", RegisteredModel, ModelVersion)
+_Row = TypeVar("_Row", RegisteredModel, ListedVersion)
 
 
 def search(
@@ -59,16 +59,16 @@ def _stored(clause: Clause, localized: Callable[[str], str]) -> Clause:
     return replace(clause, value=localized(str(clause.value)))
 
 
-def _token(row: RegisteredModel | ModelVersion, order: Sequence[Order], bound: str) -> str:
+def _token(row: RegisteredModel | ListedVersion, order: Sequence[Order], bound: str) -> str:
     values = [_value(row, by.field) for by in order]
     return signing.dumps([bound, *values, row.pk], salt=_SALT, compress=True)
 
 
-def _value(row: RegisteredModel | ModelVersion, field: str) -> Any:
-    if field == "version_number" and isinstance(row, ModelVersion):
+def _value(row: RegisteredModel | ListedVersion, field: str) -> Any:
+    if field == "version_number" and isinstance(row, ListedVersion):
         return row.number
     if field == "name":
-        return row.registered_model.name if isinstance(row, ModelVersion) else row.name
+        return row.model_name if isinstance(row, ListedVersion) else row.name
     moment = row.created_at if field == "creation_timestamp" else row.changed_at
     return moment.isoformat()
 

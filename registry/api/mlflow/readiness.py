@@ -4,11 +4,12 @@ from crowetrade_site.core.errors import Conflict, Corrupted, Forbidden
 from registry import selectors
 from registry.lifecycle import Stage, VersionStatus
 from registry.models import ModelVersion
+from registry.selectors.searching import ListedVersion
 
 PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
 
 
-def status_of(version: ModelVersion) -> tuple[str, str]:
+def status_of(version: ModelVersion | ListedVersion) -> tuple[str, str]:
     """Return MLflow's word for the status of a version, and what a person should know of it.
 
     A pickle in quarantine has failed to register, whatever a waiver says of its stages: clients
@@ -49,6 +50,6 @@ def require_loadable(version: ModelVersion) -> None:
         raise refusal
 
 
-def _findings(version: ModelVersion) -> str:
+def _findings(version: ModelVersion | ListedVersion) -> str:
     found = "; ".join(finding["text"] for finding in version.findings)
     return found or version.status_message

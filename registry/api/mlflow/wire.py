@@ -9,6 +9,7 @@ from crowetrade_site.core.errors import InvalidInput
 from registry.api.mlflow.readiness import status_of
 from registry.lifecycle import Stage
 from registry.models import ModelVersion, RegisteredModel
+from registry.selectors.searching import ListedVersion
 
 WORDS = {
     Stage.DEVELOPMENT: "None",
@@ -40,7 +41,7 @@ def stages_of(texts: Iterable[str]) -> list[Stage]:
 
 
 def registered_model(
-    model: RegisteredModel, newest: Iterable[ModelVersion], artifacts_url: str
+    model: RegisteredModel, newest: Iterable[ListedVersion], artifacts_url: str
 ) -> dict[str, Any]:
     """Return a model with the newest version of each of MLflow's stages."""
     return {
@@ -62,24 +63,24 @@ def registered_model(
     }
 
 
-def newest_by_word(versions: Iterable[ModelVersion]) -> list[ModelVersion]:
+def newest_by_word(versions: Iterable[ListedVersion]) -> list[ListedVersion]:
     """Return the newest version of each model and word: two of our stages share one."""
-    newest: dict[tuple[int, str], ModelVersion] = {}
+    newest: dict[tuple[int, str], ListedVersion] = {}
     for version in sorted(versions, key=lambda one: one.number):
         newest[version.registered_model_id, WORDS[Stage(version.stage)]] = version
     return list(newest.values())
 
 
-def model_version(version: ModelVersion, artifacts_url: str) -> dict[str, Any]:
+def model_version(version: ModelVersion | ListedVersion, artifacts_url: str) -> dict[str, Any]:
     """Return a version."""
     status, message = status_of(version)
     own = {"registry.stage": version.stage, "registry.digest": version.digest}
     return {
-        "name": version.registered_model.name,
+        "name": version.model_name,
         "version": str(version.number),
         "creation_timestamp": _ms(version.created_at),
         "last_updated_timestamp": _ms(version.changed_at),
-        "user_id": version.created_by.get_username(),
+        "user_id": version.author_name,
         "current_stage": WORDS[Stage(version.stage)],
         "description": version.description,
         "source": source(version, artifacts_url),
@@ -92,7 +93,7 @@ def model_version(version: ModelVersion, artifacts_url: str) -> dict[str, Any]:
     }
 
 
-def source(version: ModelVersion, artifacts_url: str) -> str:
+def source(version: ModelVersion | ListedVersion, artifacts_url: str) -> str:
     """Return where a version came from: `models:/…`, or the address of its folder."""
     if version.source.startswith("models:/"):
         return version.source
