@@ -5,8 +5,9 @@ stays where it came. Eight clients on two workers so end six to two as often as 
 those of the crowded worker wait three times as long while the other has nothing to do.
 
 Python runs one thread at a time, and takes it from whoever has it to give it to any other: four
-requests that a worker has begun all end late, some very late. So they take turns in the order they
-came, each to its end if that is near: a slow one loses its turn and goes on beside the others.
+requests that a worker has begun all end late, some very late. So those that read take turns in the
+order they came, each to its end if that is near: a slow one loses its turn and goes on beside the
+others.
 
 What a worker has loaded it keeps. Python's collector looks at all of it again and again (240,000
 objects, a tenth of a second, and every thread waits), so it is told to leave that alone.
@@ -20,7 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
@@ -31,6 +32,7 @@ _CROWDED: Final = 1_000_000  # load of a worker whose threads are all at work, o
 _PATIENCE: Final = 20  # times that a connection is left to somebody who takes none
 _PAUSE: Final = 0.0005  # seconds
 _LONGEST_TURN: Final = 0.05  # seconds
+_READS: Final = ("GET", "HEAD")
 
 _loads = mmap.mmap(-1, _ROW.size * _ROWS)  # made before the workers are forked: all share it
 
@@ -115,8 +117,8 @@ class BalancedWorker(ThreadWorker):
         super().accept(listener)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Answer a request whose head has come."""
-        with self._turns.taken():
+        """Answer a request whose head has come; one that writes waits for the disk, not a turn."""
+        with self._turns.taken() if req.method in _READS else nullcontext():
             return super().handle_request(req, conn)
 
     def enqueue_req(self, conn: Any) -> None:
