@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from crowetrade_site.core import audit
@@ -104,8 +103,8 @@ _FORESEEN = (ArtifactError, DomainError, OSError, _NotLookedAtError)
 
 def _due() -> ModelVersionQuerySet:
     """Return what a pass looks at: one that failed in production, too, until it passes or left."""
-    rows = ModelVersion.objects.filter(status=VersionStatus.READY, compromised_at=None)
-    return rows.filter(~Q(scanned_by=scanner_revision()) | Q(rescan_failed_at__isnull=False))
+    earlier = ModelVersion.objects.admitted_by_others(scanner_revision())
+    return earlier | ModelVersion.objects.marked()
 
 
 def _look(version: ModelVersion) -> _Found:

@@ -6,8 +6,10 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.urls import reverse
 from django.utils import timezone
 
+from crowetrade_site.core import doctor
 from crowetrade_site.core.models import AuditEvent
 from registry import jobs, selectors
 from registry.artifacts import sandbox
@@ -37,6 +39,15 @@ def author():
 
 def rescan(**more):
     return jobs.rescan_versions(**more)
+
+
+def doctored():
+    (found,) = [one for one in doctor.examine() if one.name == "scans of versions"]
+    return found
+
+
+def overview(viewer):
+    return login(viewer).get(reverse("admin:index")).content.decode()
 
 
 def _breaks(_):
@@ -214,6 +225,21 @@ class TestRescanVersions:
 
         assert f"1 of 1: {version} refused" in out.getvalue()
         assert f"WOULD FAIL: {version}" in out.getvalue()
+
+    def test_is_what_the_doctor_and_the_overview_ask_for(self, author):
+        model_version(author, status=VersionStatus.PENDING)
+        model_version(author, content=BAD, stage=Stage.PRODUCTION)
+        model_version(author)
+
+        assert doctored().state is doctor.State.WARNING
+        assert doctored().detail == "2 ready versions were admitted by earlier rules"
+        assert "rescan_models" in doctored().cure
+        assert "Ready by earlier rules</dt><dd>2<small>" in overview(author)
+
+        rescan()
+
+        assert doctored().state is doctor.State.OK  # what is marked has an alarm of its own
+        assert "Ready by earlier rules" not in overview(author)
 
     def test_admission_says_by_which_rules(self, author):
         version = model_version(author, status=VersionStatus.PENDING)
