@@ -44,7 +44,7 @@ from registry.selectors import manifest_of, trusted_types_of
 Reader = Callable[[Mapping[str, Any]], list[str]]
 
 logger = logging.getLogger(__name__)
-LEASE = timedelta(seconds=480)  # more than two looks that end by the clock
+LEASE = timedelta(seconds=600)  # more than two looks that end by the clock
 REPUBLISH_AFTER = timedelta(seconds=60)
 MOST_ATTEMPTS = 3
 PROBED = (Format.SKOPS, Format.ONNX, Format.PICKLE)

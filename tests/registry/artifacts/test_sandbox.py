@@ -268,7 +268,7 @@ class TestProbe:
         answer = probed(folder_of, skops_bytes, Format.SKOPS, limits=limits)
 
         assert answer.status is ProbeStatus.LATE
-        assert answer.reason == "it did not end within 0 seconds, 2 times"
+        assert answer.reason == "it did not end within 0 seconds, nor another within 0"
         assert len(starts) == 2
 
     def test_opens_at_the_second_look_what_was_held_up_at_the_first(self, folder_of, starts):
@@ -286,7 +286,15 @@ class TestProbe:
         answer = probed(folder_of, endless_onnx(), Format.ONNX, limits=limits)
 
         assert answer.status is ProbeStatus.KILLED
+        assert answer.reason == "it used up its 1 seconds of computing time"
         assert len(starts) == 1
+
+    def test_gives_the_second_look_twice_the_time(self, folder_of, starts):
+        starts.n_held_up = 2
+
+        answer = probed(folder_of, b"{}", Format.PARAMETERS, limits=SandboxLimits(wall_seconds=1))
+
+        assert answer.reason == "it did not end within 1 seconds, nor another within 2"
 
     def test_takes_no_answer_without_end(self, folder_of, pipeline, rows):
         folder, manifest = folder_of({"m": pickle.dumps(pipeline)})
