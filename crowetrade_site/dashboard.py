@@ -21,6 +21,7 @@ from backtests.selectors import (
 from crowetrade_site.core import roles, seals
 from experiments.selectors import last_reasons, list_experiments
 from registry.selectors import (
+    count_admitted_earlier,
     count_production_versions,
     list_models,
     list_versions,
@@ -47,6 +48,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         mine = waiting_for(person, at=timezone.now())
         context["promotions_waiting"] = mine.count()
         context["production_versions"] = count_production_versions()
+        context["versions_admitted_earlier"] = count_admitted_earlier()
     if "experiments:read" in granted:
         at_work = list(list_experiments().at_work().order_by("-started_at", "-id")[:8])
         said = last_reasons(at_work)

@@ -252,6 +252,16 @@ class ModelVersionQuerySet(SearchedQuerySet["ModelVersion"]):
         )  # fmt: skip
         return ready.exclude(stage=Stage.ARCHIVED)
 
+    def admitted_by_others(self, revision: str) -> Self:
+        """Those that are ready by other rules of the scanner; asked so that an index answers."""
+        ready = self.filter(status=VersionStatus.READY, compromised_at=None)
+        return ready.filter(Q(scanned_by__lt=revision) | Q(scanned_by__gt=revision))
+
+    def marked(self) -> Self:
+        """Those that are ready, and failed rules of the scanner that came later."""
+        ready = self.filter(status=VersionStatus.READY, compromised_at=None)
+        return ready.filter(rescan_failed_at__isnull=False)
+
     def pending(self) -> Self:
         """Those whose files nobody has looked at yet."""
         return self.filter(status=VersionStatus.PENDING)

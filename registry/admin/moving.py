@@ -147,6 +147,7 @@ class MovedVersions(DescribedVersions):
         title="Ask for this version to go up",
         text="Its gates are judged now and when it goes; others than you and the author approve.",
         form=PromotionForm,
+        permission="view",  # the service refuses whoever may not, and puts that on record
     )
     def request_promotion(
         self, request: HttpRequest, form: RemarkForm, object_id: str

@@ -200,8 +200,10 @@ def _limit(limits: SandboxLimits) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for kind, most in bounds.items():
+        # Computing time ends by a signal of its own, and a second later by the one nobody catches.
+        last = most + 1 if kind == resource.RLIMIT_CPU else most
         try:
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (most, last))
         except (ValueError, OSError) as error:
             raise LockError(f"resource limit {kind}: {error}") from error
 

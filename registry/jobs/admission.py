@@ -44,7 +44,7 @@ from registry.selectors import manifest_of, trusted_types_of
 Reader = Callable[[Mapping[str, Any]], list[str]]
 
 logger = logging.getLogger(__name__)
-LEASE = timedelta(seconds=300)
+LEASE = timedelta(seconds=600)  # more than two looks that end by the clock
 REPUBLISH_AFTER = timedelta(seconds=60)
 MOST_ATTEMPTS = 3
 PROBED = (Format.SKOPS, Format.ONNX, Format.PICKLE)
@@ -209,14 +209,8 @@ def _record(
     version: ModelVersion, verdict: Verdict, probe: Probe | None, added: list[str],
     framework: dict[str, Any],
 ) -> None:  # fmt: skip
-    if probe is not None and probe.status == ProbeStatus.PENDING:
-        _held(version).update(
-            lease_expires_at=None, published_at=timezone.now(),
-            status_message=f"No sandbox to open it in: {probe.reason}",
-        )  # fmt: skip
-        return
     if probe is not None and not probe.is_opened:
-        _refuse(version, f"It does not open in the sandbox: {probe.reason}")
+        _record_unopened(version, probe)
         return
     note = f"{verdict.summary} {probe.reason if probe else ''}".strip()
     fields: dict[str, Any] = {
@@ -227,6 +221,33 @@ def _record(
     if not version.signature and (signature := _signature(verdict)):
         fields["signature"] = signature
     _finish(version, STATUS_OF[verdict.decision], fields)
+
+
+def _record_unopened(version: ModelVersion, probe: Probe) -> None:
+    """Refuse what does not open, or leave it to a later attempt where the machine was at fault."""
+    if probe.status == ProbeStatus.PENDING:
+        # No attempt was made, so none is counted: the next claim takes this number again.
+        waits = f"No sandbox to open it in: {probe.reason}"
+        _release(version, waits, attempt=version.attempt - 1)
+    elif probe.status != ProbeStatus.LATE:
+        _refuse(version, f"It does not open in the sandbox: {probe.reason}")
+    elif version.attempt < MOST_ATTEMPTS:
+        tried = f"attempt {version.attempt} of {MOST_ATTEMPTS}"
+        _release(version, f"Out of time in the sandbox, {tried}: {probe.reason}.")
+    else:
+        _refuse(
+            version,
+            f"Out of time in the sandbox in {version.attempt} attempts, which says nothing "
+            f"against the files: {probe.reason}. Register them again when the machine has less "
+            "to do.",
+        )  # fmt: skip
+
+
+def _release(version: ModelVersion, why: str, **more: Any) -> None:
+    """Give a version back to the queue: the beat speaks of it again."""
+    _held(version).update(
+        lease_expires_at=None, published_at=timezone.now(), status_message=why[:2000], **more
+    )
 
 
 def _signature(verdict: Verdict) -> dict[str, Any]:

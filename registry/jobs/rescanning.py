@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from crowetrade_site.core import audit
@@ -62,8 +61,8 @@ class _Found(NamedTuple):
     trusted_types: list[str]
 
 
-class _NoSandboxError(Exception):
-    """There is no sandbox to open a model in at this moment."""
+class _NotLookedAtError(Exception):
+    """The machine, not the model, kept a version from being looked at."""
 
 
 def rescan_versions(
@@ -99,13 +98,13 @@ def rescan_versions(
     return done
 
 
-_FORESEEN = (ArtifactError, DomainError, OSError, _NoSandboxError)
+_FORESEEN = (ArtifactError, DomainError, OSError, _NotLookedAtError)
 
 
 def _due() -> ModelVersionQuerySet:
     """Return what a pass looks at: one that failed in production, too, until it passes or left."""
-    rows = ModelVersion.objects.filter(status=VersionStatus.READY, compromised_at=None)
-    return rows.filter(~Q(scanned_by=scanner_revision()) | Q(rescan_failed_at__isnull=False))
+    earlier = ModelVersion.objects.admitted_by_others(scanner_revision())
+    return earlier | ModelVersion.objects.marked()
 
 
 def _look(version: ModelVersion) -> _Found:
@@ -115,7 +114,9 @@ def _look(version: ModelVersion) -> _Found:
         verdict, probe = examine(folder, manifest_of(version), trusted)
         added = added_types(folder, manifest_of(version), trusted)
     if probe is not None and probe.status == ProbeStatus.PENDING:
-        raise _NoSandboxError(f"no sandbox to open it in: {probe.reason}")
+        raise _NotLookedAtError(f"no sandbox to open it in: {probe.reason}")
+    if probe is not None and probe.status == ProbeStatus.LATE:  # endless computing is no lateness
+        raise _NotLookedAtError(f"out of time in the sandbox: {probe.reason}")
     findings = [finding.to_json() for finding in verdict.findings]
     if probe is not None and not probe.is_opened:
         why = f"It does not open in the sandbox: {probe.reason}"

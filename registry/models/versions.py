@@ -170,6 +170,11 @@ class ModelVersion(BaseModel):
                 name="version_not_ready",
                 condition=~Q(status=VersionStatus.READY),
             ),
+            models.Index(  # counted on the admin's first page
+                fields=["scanned_by"],
+                name="version_scanned_by",
+                condition=Q(status=VersionStatus.READY, compromised_at=None),
+            ),
             models.Index(fields=["digest"], name="version_digest"),
             models.Index(fields=["-created_at", "-id"], name="version_newest"),
             models.Index(fields=["-changed_at", "-id"], name="version_changed"),

@@ -61,6 +61,7 @@ from registry.selectors.records import (
     newest_by_stage,
     policy_in_force,
 )
+from registry.selectors.scanning import count_admitted_earlier
 from registry.selectors.standing import (
     MOST_PEOPLE,
     Standing,
@@ -100,6 +101,7 @@ __all__ = [
     "authors_of_each",
     "card_warnings",
     "compare_versions",
+    "count_admitted_earlier",
     "count_production_versions",
     "deciding_roles",
     "facts_of",

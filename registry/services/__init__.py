@@ -27,7 +27,12 @@ from registry.services.promotions import (
     request_promotion,
     withdraw_promotion,
 )
-from registry.services.refusals import APPROVAL_REFUSED, EXECUTION_REFUSED, remember_refusal
+from registry.services.refusals import (
+    APPROVAL_REFUSED,
+    EXECUTION_REFUSED,
+    remember_refusal,
+    remember_refused_request,
+)
 from registry.services.serving import inspect_file, open_file
 from registry.services.signatures import attach_signature
 from registry.services.stages import move_version, roll_back
@@ -91,6 +96,7 @@ __all__ = [
     "reject_promotion",
     "release_object",
     "remember_refusal",
+    "remember_refused_request",
     "remembering_other_bytes",
     "rename_model",
     "report_tampering",

@@ -26,6 +26,7 @@ from registry.selectors import Judgement
 from registry.services.refusals import (
     APPROVAL_REFUSED,
     EXECUTION_REFUSED,
+    REQUEST_REFUSED,
     of_request,
     of_version,
     remembering_refusals,
@@ -45,7 +46,7 @@ from registry.services.steps import (
 # cheap to ask is asked before, and asked again in the transaction, of rows that are locked.
 
 
-@remembering_refusals("registry.promotion.request_refused", of_version)
+@remembering_refusals(REQUEST_REFUSED, of_version)
 def request_promotion(
     *, version_id: UUID, target: Stage, actor: User, at: datetime, reason: str = "",
     idempotency_key: str = "",

@@ -16,6 +16,7 @@ from crowetrade_site.core.errors import DomainError, Forbidden, NotFound, StaleS
 from registry import selectors
 from registry.models import PromotionRequest
 
+REQUEST_REFUSED = "registry.promotion.request_refused"
 APPROVAL_REFUSED = "registry.promotion.approval_refused"
 EXECUTION_REFUSED = "registry.promotion.execution_refused"
 Decision = Callable[..., PromotionRequest]
@@ -82,6 +83,23 @@ def remember_refusal(
     """
     with suppress(NotFound):
         _record(verb, of_request, {"request_id": request_id}, refusal, actor=actor, at=at)
+
+
+def remember_refused_request(
+    refusal: DomainError, *, version_id: UUID, target: str, actor: User, at: datetime
+) -> None:
+    """Record that a door let nobody ask for a promotion, as the service would have.
+
+    Nothing is recorded where there is no such version.
+
+    Parameters
+    ----------
+    target : str
+        The stage that was asked for; empty where what was sent names none.
+    """
+    about = {"version_id": version_id, "target": target}
+    with suppress(NotFound):
+        _record(REQUEST_REFUSED, of_version, about, refusal, actor=actor, at=at)
 
 
 @transaction.atomic(durable=True)

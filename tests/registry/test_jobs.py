@@ -94,6 +94,49 @@ class TestAdmitVersion:
         not sandbox.is_available().is_available,
         reason=sandbox.is_available().reason or "the sandbox is there",
     )
+    def test_waits_for_a_slow_machine_and_refuses_after_the_last_attempt(
+        self, researcher, monkeypatch
+    ):
+        monkeypatch.setattr(sandbox, "SandboxLimits", partial(SandboxLimits, wall_seconds=0))
+        version = looked_at(handed_in(researcher, {"model.skops": harmless_skops()}))
+
+        assert (version.status, version.lease_expires_at) == (VersionStatus.PENDING, None)
+        assert "attempt 1 of 3: it did not end within 0 seconds" in version.status_message
+        assert version.published_at is not None  # the beat speaks of it again
+
+        looked_at(version)
+        looked_at(version)
+
+        assert (version.status, version.attempt) == (VersionStatus.REFUSED, 3)
+        assert "Out of time in the sandbox in 3 attempts" in version.status_message
+        assert AuditEvent.objects.filter(verb="registry.version.refused").count() == 1
+
+    @pytest.mark.skipif(
+        not sandbox.is_available().is_available,
+        reason=sandbox.is_available().reason or "the sandbox is there",
+    )
+    def test_admits_at_a_later_attempt_what_was_out_of_time(self, researcher, monkeypatch):
+        with monkeypatch.context() as busy:
+            busy.setattr(sandbox, "SandboxLimits", partial(SandboxLimits, wall_seconds=0))
+            version = looked_at(handed_in(researcher, {"model.skops": harmless_skops()}))
+
+        assert looked_at(version).status == VersionStatus.READY
+
+    def test_counts_no_attempt_where_there_is_no_sandbox(self, researcher, monkeypatch):
+        away = sandbox.Availability(False, "no Landlock", 0, "")
+        monkeypatch.setattr(sandbox, "is_available", lambda: away)
+        version = handed_in(researcher, {"model.skops": harmless_skops()})
+
+        for _ in range(4):
+            looked_at(version)
+
+        assert (version.status, version.attempt) == (VersionStatus.PENDING, 0)
+        assert "No sandbox to open it in: no Landlock" in version.status_message
+
+    @pytest.mark.skipif(
+        not sandbox.is_available().is_available,
+        reason=sandbox.is_available().reason or "the sandbox is there",
+    )
     def test_keeps_what_the_files_say_they_were_made_with(self, researcher):
         version = looked_at(handed_in(researcher, {"model.skops": harmless_skops()}))
 

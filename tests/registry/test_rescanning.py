@@ -1,14 +1,19 @@
 """Versions that earlier rules admitted are looked at again by those of today."""
 
 import json
+from functools import partial
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.urls import reverse
 from django.utils import timezone
 
+from crowetrade_site.core import doctor
 from crowetrade_site.core.models import AuditEvent
 from registry import jobs, selectors
+from registry.artifacts import sandbox
+from registry.artifacts.locks import SandboxLimits
 from registry.artifacts.revision import scanner_revision
 from registry.jobs import admission
 from registry.lifecycle import Stage, VersionStatus
@@ -16,10 +21,15 @@ from registry.models import ModelVersion
 from tests.factories.accounts import account
 from tests.factories.registry import events_of, model_version
 from tests.registry.admin.browser import login, shown
+from tests.registry.artifacts.hostile import endless_onnx, harmless_skops
 from tests.registry.test_integrity import file_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BAD = b"no model at all"
+needs_sandbox = pytest.mark.skipif(
+    not sandbox.is_available().is_available,
+    reason=sandbox.is_available().reason or "the sandbox is there",
+)
 
 
 @pytest.fixture
@@ -29,6 +39,15 @@ def author():
 
 def rescan(**more):
     return jobs.rescan_versions(**more)
+
+
+def doctored():
+    (found,) = [one for one in doctor.examine() if one.name == "scans of versions"]
+    return found
+
+
+def overview(viewer):
+    return login(viewer).get(reverse("admin:index")).content.decode()
 
 
 def _breaks(_):
@@ -125,6 +144,32 @@ class TestRescanVersions:
         assert len(found.not_scanned) == 1
         assert (version.status, version.scanned_by) == (VersionStatus.READY, "")
 
+    @needs_sandbox
+    @pytest.mark.parametrize("stage", [Stage.DEVELOPMENT, Stage.PRODUCTION])
+    def test_leaves_to_the_next_pass_what_was_out_of_time(self, author, monkeypatch, stage):
+        version = model_version(author, content=harmless_skops(), stage=stage)
+        n_events = len(events_of(version))
+        with monkeypatch.context() as busy:
+            busy.setattr(sandbox, "SandboxLimits", partial(SandboxLimits, wall_seconds=0))
+            found = rescan()
+
+        version.refresh_from_db()
+        assert "did not end within 0 seconds, nor another" in found.not_scanned[0]
+        assert (version.status, version.scanned_by) == (VersionStatus.READY, "")
+        assert (version.rescan_failed_at, len(events_of(version))) == (None, n_events)
+        assert rescan().n_passed == 1
+
+    @needs_sandbox
+    def test_refuses_what_computes_without_end(self, author, monkeypatch):
+        version = model_version(author, content=endless_onnx())
+        monkeypatch.setattr(sandbox, "SandboxLimits", partial(SandboxLimits, cpu_seconds=2))
+
+        found = rescan()
+
+        version.refresh_from_db()
+        assert (version.status, len(found.failed)) == (VersionStatus.REFUSED, 1)
+        assert "It does not open in the sandbox" in version.status_message
+
     def test_goes_past_what_breaks_the_scanner_itself(self, author):
         model_version(author)
         bad = model_version(author, content=BAD)
@@ -180,6 +225,21 @@ class TestRescanVersions:
 
         assert f"1 of 1: {version} refused" in out.getvalue()
         assert f"WOULD FAIL: {version}" in out.getvalue()
+
+    def test_is_what_the_doctor_and_the_overview_ask_for(self, author):
+        model_version(author, status=VersionStatus.PENDING)
+        model_version(author, content=BAD, stage=Stage.PRODUCTION)
+        model_version(author)
+
+        assert doctored().state is doctor.State.WARNING
+        assert doctored().detail == "2 ready versions were admitted by earlier rules"
+        assert "rescan_models" in doctored().cure
+        assert "Ready by earlier rules</dt><dd>2<small>" in overview(author)
+
+        rescan()
+
+        assert doctored().state is doctor.State.OK  # what is marked has an alarm of its own
+        assert "Ready by earlier rules" not in overview(author)
 
     def test_admission_says_by_which_rules(self, author):
         version = model_version(author, status=VersionStatus.PENDING)

@@ -10,13 +10,14 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 
-from crowetrade_site.core.errors import GateNotMet, IllegalTransition
+from crowetrade_site.core.errors import Forbidden, GateNotMet, IllegalTransition
 from registry import selectors, services
 from registry.api.mlflow.wire import WORDS
 from registry.lifecycle import RULES, STAGES, RequestStatus, Stage
 from registry.models import ModelVersion, PromotionRequest
 
 REASON = "by an MLflow client"
+_ASKED = {"Staging": Stage.STAGING, "Production": Stage.PRODUCTION}  # what people agree to
 
 
 def move(version: ModelVersion, word: str, *, actor: User, at: datetime) -> None:
@@ -45,6 +46,27 @@ def move(version: ModelVersion, word: str, *, actor: User, at: datetime) -> None
         _climb(version, [Stage.PRODUCTION], actor, at)
 
 
+def remember_refusal(
+    version: ModelVersion, word: str, refusal: Forbidden, *, actor: User, at: datetime
+) -> None:
+    """Put on record who was refused the request, or the execution, that a transition would be.
+
+    One that asks nobody to agree is neither, and leaves no entry.
+    """
+    target = _ASKED.get(word)
+    if target is None or target == version.stage:
+        return
+    pending = _pending(version, target)
+    if pending is not None and pending.status == RequestStatus.APPROVED:
+        services.remember_refusal(
+            services.EXECUTION_REFUSED, refusal, request_id=pending.public_id, actor=actor, at=at
+        )
+        return
+    services.remember_refused_request(
+        refusal, version_id=version.public_id, target=target, actor=actor, at=at
+    )
+
+
 def _at_once(version: ModelVersion, target: Stage, actor: User, at: datetime) -> None:
     services.move_version(
         version_id=version.public_id, target=target, actor=actor, at=at, reason=REASON
@@ -60,7 +82,7 @@ def _climb(version: ModelVersion, steps: Sequence[Stage], actor: User, at: datet
         services.execute_promotion(request_id=request.public_id, actor=actor, at=at)
         return
     if request is None:
-        _require_may_ask(version, steps, actor)
+        _ask_roles(version, steps, actor, at)
         _require_gates(version, steps, at)
         for step in steps[:-1]:
             _at_once(version, step, actor, at)
@@ -86,6 +108,17 @@ def _pending(version: ModelVersion, target: Stage) -> PromotionRequest | None:
         .filter(version=version, target=target, status__in=selectors.PENDING_REQUESTS)
         .first()
     )
+
+
+def _ask_roles(version: ModelVersion, steps: Sequence[Stage], actor: User, at: datetime) -> None:
+    """Refuse whoever may not ask, on record: the service is not reached."""
+    try:
+        _require_may_ask(version, steps, actor)
+    except Forbidden as refusal:
+        services.remember_refused_request(
+            refusal, version_id=version.public_id, target=steps[-1], actor=actor, at=at
+        )
+        raise
 
 
 def _require_may_ask(version: ModelVersion, steps: Sequence[Stage], actor: User) -> None:

@@ -1,15 +1,17 @@
 """Versions of models, as MLflow's clients register, move and read them."""
 
 import re
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crowetrade_site.core.api.input import caller
-from crowetrade_site.core.errors import InvalidInput
+from crowetrade_site.core.errors import DomainError, Forbidden, InvalidInput
 from registry import selectors, services
 from registry.api.mlflow import input as said
 from registry.api.mlflow import pages, places, transitions, wire
@@ -162,6 +164,19 @@ class TransitionView(MlflowView):
     """The stage of a version."""
 
     scopes = {"POST": MOVERS}
+
+    def check_permissions(self, request: Request) -> None:
+        """Ask the scopes, and leave the entry that the service would leave."""
+        try:
+            super().check_permissions(request)
+        except Forbidden as refusal:
+            with suppress(APIException, DomainError):  # what names no version, or no stage
+                wanted = asked(request, said.Transition)
+                word = wire.stage_word(wanted["stage"])
+                transitions.remember_refusal(
+                    _version(wanted), word, refusal, actor=caller(request), at=timezone.now()
+                )
+            raise
 
     def post(self, request: Request) -> Response:
         """Move it, as far as gates and approvals let it."""

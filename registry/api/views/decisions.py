@@ -1,5 +1,7 @@
 """Promotions, evidence and policies over REST."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -8,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.exceptions import APIException
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,10 +34,31 @@ def detail(request_id: UUID) -> dict[str, Any]:
     return dict(serializers.PromotionDetail(row, context={"standing": standing}).data)
 
 
+def _target_in(request: Request) -> str:
+    """Return the stage that a request names; empty where it names none, or cannot be read."""
+    with suppress(APIException):
+        sent = request.data
+        named = sent.get("target") if isinstance(sent, Mapping) else None
+        return str(serializers.PromotionWanted().fields["target"].run_validation(named))
+    return ""
+
+
 class VersionPromotionsView(APIView):
     """The way up for a version."""
 
     scopes = {"GET": "models:read", "POST": MOVING_SCOPES}
+
+    def check_permissions(self, request: Request) -> None:
+        """Ask the scopes, and leave the entry that the service would leave."""
+        try:
+            super().check_permissions(request)
+        except Forbidden as refusal:
+            if request.method == "POST":
+                services.remember_refused_request(
+                    refusal, version_id=self.kwargs["version_id"], target=_target_in(request),
+                    actor=caller(request), at=timezone.now(),
+                )  # fmt: skip
+            raise
 
     @extend_schema(parameters=[serializers.TargetQuery], responses=serializers.Gates)
     def get(self, request: Request, version_id: UUID) -> Response:

@@ -5,6 +5,7 @@ import os
 import pickle
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -72,6 +73,30 @@ def with_changed_tree(rows) -> object:
         nodes[child] = np.where(nodes[child] >= 0, 2**40, -1)
     model.tree_.__setstate__(state | {"nodes": nodes})
     return model
+
+
+class Starts(list):
+    """The children that were started, of which the first ones were stopped: the clock ends them."""
+
+    n_held_up = 0
+
+    def __init__(self):
+        super().__init__()
+        self._start = sandbox._start
+
+    def start(self, *arguments):
+        child = self._start(*arguments)
+        self.append(child.pid)
+        if len(self) <= self.n_held_up:
+            os.killpg(child.pid, signal.SIGSTOP)
+        return child
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    children = Starts()
+    monkeypatch.setattr(sandbox, "_start", children.start)
+    return children
 
 
 class TestProbe:
@@ -237,13 +262,39 @@ class TestProbe:
         assert not answer.is_opened
         assert "MemoryError" in answer.reason or answer.status is ProbeStatus.KILLED
 
-    def test_ends_at_its_time(self, folder_of, skops_bytes):
+    def test_is_late_after_two_children_that_the_clock_ended(self, folder_of, skops_bytes, starts):
         limits = SandboxLimits(wall_seconds=0)
 
         answer = probed(folder_of, skops_bytes, Format.SKOPS, limits=limits)
 
+        assert answer.status is ProbeStatus.LATE
+        assert answer.reason == "it did not end within 0 seconds, nor another within 0"
+        assert len(starts) == 2
+
+    def test_opens_at_the_second_look_what_was_held_up_at_the_first(self, folder_of, starts):
+        starts.n_held_up = 1
+        limits = SandboxLimits(wall_seconds=8)
+
+        answer = probed(folder_of, b"{}", Format.PARAMETERS, limits=limits)
+
+        assert answer.is_opened, answer
+        assert len(starts) == 2
+
+    def test_takes_what_computes_without_end_for_no_late_one(self, folder_of, starts):
+        limits = SandboxLimits(cpu_seconds=1, wall_seconds=60)
+
+        answer = probed(folder_of, endless_onnx(), Format.ONNX, limits=limits)
+
         assert answer.status is ProbeStatus.KILLED
-        assert "did not end within 0 seconds" in answer.reason
+        assert answer.reason == "it used up its 1 seconds of computing time"
+        assert len(starts) == 1
+
+    def test_gives_the_second_look_twice_the_time(self, folder_of, starts):
+        starts.n_held_up = 2
+
+        answer = probed(folder_of, b"{}", Format.PARAMETERS, limits=SandboxLimits(wall_seconds=1))
+
+        assert answer.reason == "it did not end within 1 seconds, nor another within 2"
 
     def test_takes_no_answer_without_end(self, folder_of, pipeline, rows):
         folder, manifest = folder_of({"m": pickle.dumps(pipeline)})
@@ -377,6 +428,9 @@ class TestReadAnswer:
         result = self.read(agreement=self.AGREEMENT | more)
 
         assert (result.status, result.reason) == (ProbeStatus.FAILED, "its answer is none")
+
+    def test_lets_no_model_say_that_it_is_late(self):
+        assert self.read(status="late").status is ProbeStatus.FAILED
 
     @pytest.mark.parametrize("n_predictions", [float("inf"), -1])
     def test_refuses_a_count_that_cannot_be(self, n_predictions):

@@ -1,6 +1,7 @@
 """Stage transitions over MLflow's wire: gates, approvals, rights."""
 
 import itertools
+import json
 
 import pytest
 from django.utils import timezone
@@ -200,6 +201,65 @@ class TestRights:
         make()
 
         refused(move(Wire(author, "models:read"), "Archived"), 403, "PERMISSION_DENIED")
+
+
+class TestRefusalsOnRecord:
+    def told(self):
+        event = AuditEvent.objects.filter(verb__startswith="registry.promotion.").latest("id")
+        return event, json.loads(event.canonical)["after"]
+
+    @pytest.mark.parametrize(
+        ("before", "word", "target"),
+        [("development", "staging", "staging"), ("staging", "Production", "production")],
+    )
+    def test_are_those_of_the_scopes(self, make, author, before, word, target):
+        version = make(before)
+
+        refused(move(Wire(author, "models:read"), word), 403, "PERMISSION_DENIED")
+
+        event, after = self.told()
+        assert (event.verb, event.actor) == ("registry.promotion.request_refused", "author")
+        assert (event.object_id, after["target"]) == (str(version.public_id), target)
+        assert "This token lacks the scope" in event.reason
+
+    def test_are_those_of_roles_that_do_not_ask(self, make, judges):
+        make("development")
+
+        refused(move(Wire(judges[0]), "Staging"), 403, "PERMISSION_DENIED")
+
+        event, after = self.told()
+        assert (event.verb, after["target"]) == ("registry.promotion.request_refused", "staging")
+        assert event.actor == judges[0].username
+        assert event.reason.startswith("Your roles do not let you promote to staging fx v1")
+
+    def test_name_the_execution_once_the_request_is_approved(self, make, wire, wire_of, judges):
+        prove(make("staging"), judges[0])
+        move(wire, "Production")
+        approve(*judges)
+
+        refused(move(wire_of("auditor"), "Production"), 403, "PERMISSION_DENIED")
+
+        event, _ = self.told()
+        assert event.verb == "registry.promotion.execution_refused"
+        assert event.object_id == str(PromotionRequest.objects.get().public_id)
+
+    @pytest.mark.parametrize("word", ["Archived", "None", "Live", None])
+    def test_are_not_of_moves_that_ask_nobody(self, make, wire_of, word):
+        make("staging")
+        auditor = wire_of("auditor")
+        n_before = AuditEvent.objects.count()
+
+        refused(move(auditor, word), 403, "PERMISSION_DENIED")
+
+        assert AuditEvent.objects.count() == n_before
+
+    def test_are_not_of_versions_that_are_not(self, wire_of):
+        auditor = wire_of("auditor")
+        n_before = AuditEvent.objects.count()
+
+        refused(move(auditor, "Staging"), 403, "PERMISSION_DENIED")
+
+        assert AuditEvent.objects.count() == n_before
 
 
 class TestWords:

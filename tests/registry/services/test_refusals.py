@@ -175,6 +175,72 @@ class TestRequest:
             "target": "production", "version_digest": version.digest,
         }  # fmt: skip
 
+    @pytest.mark.parametrize(
+        ("sent", "target"),
+        [({"target": "staging"}, "staging"), ({"target": "the moon"}, ""), ([1], ""), ("{", "")],
+    )
+    def test_that_the_scopes_stop_is_on_record(self, author, sent, target):
+        version = model_version(author, stage=Stage.TESTING)
+        more = {"content_type": "application/json"} if sent == "{" else {"format": "json"}
+
+        answer = client(account("auditor", "audrey")).post(
+            f"/api/v1/versions/{version.public_id}/promotions/", sent, **more
+        )
+
+        assert answer.status_code == 403
+        event = AuditEvent.objects.filter(actor="audrey", verb__startswith="registry.").get()
+        assert (event.verb, event.object_id) == (
+            "registry.promotion.request_refused", str(version.public_id)
+        )  # fmt: skip
+        assert "models:operate" in event.reason
+        assert json.loads(event.canonical)["after"] == {
+            "refused_as": Forbidden.slug, "version": str(version.public_id),
+            "target": target, "version_digest": version.digest,
+        }  # fmt: skip
+
+    def test_that_the_scope_of_a_token_stops_is_on_record(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+
+        answer = client(author, "models:read").post(
+            f"/api/v1/versions/{version.public_id}/promotions/", {"target": "staging"},
+            format="json",
+        )  # fmt: skip
+
+        assert answer.status_code == 403
+        event = AuditEvent.objects.latest("id")
+        assert (event.verb, event.actor) == ("registry.promotion.request_refused", "author")
+        assert "This token lacks the scope" in event.reason
+
+    def test_to_read_the_gates_is_none(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        blind = client(author, "runs:read")
+        n_before = AuditEvent.objects.count()
+
+        answer = blind.get(f"/api/v1/versions/{version.public_id}/promotions/?target=staging")
+
+        assert (answer.status_code, AuditEvent.objects.count()) == (403, n_before)
+
+    def test_by_the_page_without_the_right_is_on_record(self, author):
+        version = model_version(author, stage=Stage.TESTING)
+        browser = login(account("auditor", "audrey"))
+
+        answer = press(browser, version, "request_promotion", reason="it holds")
+
+        assert answer.status_code == 200  # the dialog says why not
+        event = AuditEvent.objects.filter(actor="audrey", verb__startswith="registry.").get()
+        assert event.verb == "registry.promotion.request_refused"
+        assert json.loads(event.canonical)["after"]["target"] == "staging"
+
+    @pytest.mark.parametrize("path", ["versions/{}/promotions/", "promotions/{}/approve/"])
+    def test_of_nothing_there_leaves_nothing_at_the_door(self, path):
+        auditor = client(account("auditor"))
+        n_before = AuditEvent.objects.count()
+
+        answer = auditor.post(f"/api/v1/{path.format(uuid4())}", {"target": "staging"})
+
+        assert answer.status_code == 403
+        assert AuditEvent.objects.count() == n_before
+
     def test_with_a_gate_that_is_not_met_is_none(self, author):
         version = model_version(author, stage=Stage.TESTING)
 
