@@ -43,7 +43,8 @@ class Turns:
     Parameters
     ----------
     longest : float
-        Seconds until a turn is over, though who has it may not be done.
+        Seconds until a turn is over, though who has it may not be done; and until one who waits
+        begins without a turn, however many slow ones are before it.
     """
 
     def __init__(self, longest: float) -> None:
@@ -54,26 +55,40 @@ class Turns:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for a turn; it is over with the block."""
+        """Wait for a turn, but not for long; it is over with the block."""
         own = threading.Lock()  # until it is released, it is not this one's turn
         own.acquire()
+        self._ask(own)
+        self._wait(own, time.monotonic() + self._longest)
+        try:
+            yield
+        finally:
+            self._leave(own)
+
+    def _ask(self, own: threading.Lock) -> None:
         with self._lock:
             if self._holder is None:
                 self._give(own)
             else:
                 self._waiting.append(own)
-        while not own.acquire(timeout=max(0.0, self._ends - time.monotonic())):
+
+    def _wait(self, own: threading.Lock, until: float) -> None:
+        while (now := time.monotonic()) < until:
+            if own.acquire(timeout=max(0.0, min(self._ends, until) - now)):
+                return
             self._take_what_is_over()
-        try:
-            yield
-        finally:
-            with self._lock:
-                if self._holder is own:
-                    self._next()
+        with self._lock:
+            if own in self._waiting:
+                self._waiting.remove(own)
 
     def _take_what_is_over(self) -> None:
         with self._lock:
             if time.monotonic() >= self._ends and self._waiting:
+                self._next()
+
+    def _leave(self, own: threading.Lock) -> None:
+        with self._lock:
+            if self._holder is own:
                 self._next()
 
     def _next(self) -> None:
