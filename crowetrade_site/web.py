@@ -26,12 +26,14 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from crowetrade_site import env
+
 _ROW: Final = struct.Struct("=ii")  # pid, load
 _ROWS: Final = 256  # more than live at a time: a worker's row is its number in order of birth
 _CROWDED: Final = 1_000_000  # load of a worker whose threads are all at work, over any other
 _PATIENCE: Final = 20  # times that a connection is left to somebody who takes none
 _PAUSE: Final = 0.0005  # seconds
-_LONGEST_TURN: Final = 0.05  # seconds
+_LONGEST_TURN: Final = env.integer("CROWETRADE_TURN_MS", default=50, minimum=0) / 1000  # seconds
 _READS: Final = ("GET", "HEAD")
 
 _loads = mmap.mmap(-1, _ROW.size * _ROWS)  # made before the workers are forked: all share it
@@ -44,7 +46,7 @@ class Turns:
     ----------
     longest : float
         Seconds until a turn is over, though who has it may not be done; and until one who waits
-        begins without a turn, however many slow ones are before it.
+        begins without a turn, however many slow ones are before it. With 0 nobody waits.
     """
 
     def __init__(self, longest: float) -> None:

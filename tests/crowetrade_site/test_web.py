@@ -191,6 +191,17 @@ class TestTurns:
         assert not turns._waiting
         assert turns._holder is None
 
+    def test_of_no_length_are_none(self):
+        turns, together = web.Turns(0.0), threading.Barrier(3, timeout=self.LONG)
+
+        def ask():
+            with turns.taken():
+                together.wait()
+
+        with ThreadPoolExecutor(3) as pool:
+            for done in [pool.submit(ask) for _ in range(3)]:
+                done.result()
+
     def test_one_that_fails_gives_its_turn_on(self):
         turns = web.Turns(self.LONG)
         with pytest.raises(ZeroDivisionError), turns.taken():
