@@ -88,7 +88,7 @@ def _hand_in(run: Run) -> list[dict[str, str]]:
     assert run.tested_version is not None  # noqa: S101 - only such runs are due
     version = selectors.get_version(run.tested_version)
     _require_same(run, version)
-    pieces = pieces_of(run, selectors.made_from(version))
+    pieces = pieces_of(run, selectors.made_from(version).datasets)
     if not pieces:
         return []
     stored = registry.record_measurements(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.plans.assumed import assumed_findings
-from experiments.plans.comparing import in_time, sentence, unless
+from experiments.plans.comparing import in_time
 from experiments.plans.contexts import context_findings, context_notes, n_compared, of_the_plan
 from experiments.plans.correcting import corrected_findings
 from experiments.plans.differences import FloatArray, IntArray, arm_effects, factor_of
@@ -29,6 +29,7 @@ from experiments.plans.mixes import why_divided
 from experiments.plans.observed import Observed
 from experiments.plans.sections import MetricSpec
 from experiments.plans.standing import standing_of
+from experiments.plans.telling import sentence, unless
 from experiments.plans.units import REPEATED, is_repeated, why_withheld
 from experiments.plans.wording import write_value
 from experiments.statistics.errors import StatisticsError

@@ -95,7 +95,7 @@ def evaluate_policy(
 
 def _named(error: Exception, names: Sequence[str]) -> str:
     """Return what an error says of arms by their positions as a sentence with their names."""
-    from experiments.plans.comparing import sentence
+    from experiments.plans.telling import sentence
 
     return sentence(
         ValueError(re.sub(r"\barm (\d+)", lambda found: names[int(found[1])], str(error)))

@@ -79,6 +79,8 @@ class VersionFacts:
         Fields of the model card that are empty.
     datasets : sequence of str
         Digests of the data that it, or another version of the same bytes, says it was made from.
+    datasets_set_aside : sequence of str
+        Versions of the same bytes that name more, and do not count: later ones of other people.
     limits : mapping of str
         Of use, by its model's card.
     """
@@ -91,6 +93,7 @@ class VersionFacts:
     waived_until: datetime | None = None
     findings: Sequence[str] = ()
     datasets: Sequence[str] = ()
+    datasets_set_aside: Sequence[str] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -92,6 +92,16 @@ def of_data(version: VersionFacts, piece: EvidenceFacts) -> str:
     """Say how the data of evidence stand to those that the version was made from."""
     if not piece.data:
         return ""
+    told = _beside_its_own(version, piece)
+    if others := ", ".join(version.datasets_set_aside):
+        told += (
+            f"; other data for the same bytes are named by {others}: registered later and by "
+            "others, so not counted"
+        )
+    return told
+
+
+def _beside_its_own(version: VersionFacts, piece: EvidenceFacts) -> str:
     short = piece.data[:12]
     if not version.datasets:
         return f"measured on data {short}; the version does not name the data it was made from"

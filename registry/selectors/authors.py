@@ -11,6 +11,22 @@ from registry.models import ModelVersion, StoredFile
 _COPY, _LOGGED = "models:/", "models:/m-"
 
 
+class Origins(NamedTuple):
+    """What data the bytes of a version are said to be made from.
+
+    Attributes
+    ----------
+    datasets : list of str
+        Digests that count: what was said of these bytes up to this version, and later by its own
+        people (its author, the owner of its model, its operators).
+    set_aside : list of str
+        Later versions of the same bytes, registered by others, that name more than that.
+    """
+
+    datasets: list[str]
+    set_aside: list[str]
+
+
 class _Relative(NamedTuple):
     """What is read of a version: who registered what from where."""
 
@@ -32,22 +48,66 @@ def authors_of(version: ModelVersion) -> set[int]:
     return authors_of_each([version.pk])[version.pk]
 
 
-def made_from(version: ModelVersion) -> list[str]:
-    """Return the digests of all data that the bytes of a version are said to be made from.
+def made_from(version: ModelVersion) -> Origins:
+    """Return what data the bytes of a version are said to be made from.
 
-    What was said of them once holds under every number: who registers them again, or copies them,
-    and names other data makes nothing unseen.
+    What was said of them once holds under every later number: who registers them again, or copies
+    them, and names other data makes nothing unseen. What a stranger says of them afterwards does
+    not bind the people of a version: anybody could stop its promotion by one false digest.
     """
-    return made_from_each([version.digest]).get(version.digest, [])
+    return made_from_each([version])[version.pk]
 
 
-def made_from_each(digests: Iterable[str]) -> dict[str, list[str]]:
-    """Return the data that bytes are said to be made from, by the digest of these; one query."""
-    said: dict[str, dict[str, None]] = defaultdict(dict)
-    twins = ModelVersion.objects.filter(digest__in=set(digests)).order_by("pk")
-    for digest, datasets in twins.values_list("digest", "datasets"):
-        said[digest] |= dict.fromkeys(datasets)
-    return {digest: list(datasets) for digest, datasets in said.items()}
+def made_from_each(versions: Iterable[ModelVersion]) -> dict[int, Origins]:
+    """Return what data the bytes of each version are said to be made from, by its key; one query.
+
+    Parameters
+    ----------
+    versions : iterable of ModelVersion
+        With their models.
+    """
+    asked = list(versions)
+    said = defaultdict(list)
+    twins = ModelVersion.objects.filter(digest__in={one.digest for one in asked}).exclude(
+        datasets=[]
+    )
+    for claim in twins.order_by("pk").values_list(*_Claim._fields):
+        said[claim[1]].append(_Claim._make(claim))
+    return {one.pk: _origins(one, said[one.digest]) for one in asked}
+
+
+class _Claim(NamedTuple):
+    pk: int
+    digest: str
+    datasets: list[str]
+    number: int
+    registered_model__name: str
+    created_by__username: str
+    created_by: int
+
+    def counts_for(self, version: ModelVersion) -> bool:
+        """Say whether it binds a version: made before it, or by one of its people."""
+        model = version.registered_model
+        return (
+            self.pk <= version.pk
+            or self.created_by in (version.created_by_id, model.owner_id)
+            or self.created_by__username in model.operators
+        )
+
+
+def _origins(version: ModelVersion, claims: Iterable[_Claim]) -> Origins:
+    counting, others = dict[str, None](), []
+    for claim in claims:
+        if claim.counts_for(version):
+            counting |= dict.fromkeys(claim.datasets)
+        else:
+            others.append(claim)
+    set_aside = [
+        f"{one.registered_model__name} v{one.number} by {one.created_by__username}"
+        for one in others
+        if not counting.keys() >= set(one.datasets)
+    ]
+    return Origins(list(counting), set_aside)
 
 
 def authors_of_each(versions: Iterable[int]) -> dict[int, set[int]]:

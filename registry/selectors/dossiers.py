@@ -31,7 +31,7 @@ from registry.lifecycle import EvidenceStatus
 from registry.models import Evidence, ModelVersion, PromotionPolicy, Waiver
 from registry.rules import gates, policies
 from registry.rules.weighing import FINDINGS
-from registry.selectors.authors import authors_of_each, made_from_each
+from registry.selectors.authors import Origins, authors_of_each, made_from_each
 from registry.selectors.records import no_policy, policies_in_force
 from registry.selectors.trust import trusted_types_of_each
 
@@ -83,9 +83,9 @@ class Dossiers:
         return User.objects.in_bulk(keys - {None})
 
     @cached_property
-    def made_from(self) -> dict[str, list[str]]:
-        """What data the bytes of each are said to be made from, by their digest."""
-        return made_from_each(one.digest for one in self.versions)
+    def made_from(self) -> dict[int, Origins]:
+        """What data the bytes of each are said to be made from, by its key."""
+        return made_from_each(self.versions)
 
     @cached_property
     def told(self) -> Mapping[int, list[Evidence]]:

@@ -162,6 +162,7 @@ def _version_facts(
     version: ModelVersion, known: Dossiers, target: Stage | None
 ) -> gates.VersionFacts:
     reasons = _why_not_served(version, known, target)
+    origins = known.made_from[version.pk]
     return gates.VersionFacts(
         digest=version.digest,
         scan=VersionStatus.REFUSED if reasons else version.status,
@@ -170,7 +171,8 @@ def _version_facts(
         missing=_missing(version.registered_model, known.at),
         waived_until=known.waived.get(version.pk),
         findings=reasons or [finding["text"] for finding in version.findings],
-        datasets=known.made_from.get(version.digest, []),
+        datasets=origins.datasets,
+        datasets_set_aside=origins.set_aside,
         limits=version.registered_model.limits,
     )
 

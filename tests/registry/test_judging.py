@@ -159,9 +159,56 @@ class TestSameBytes:
 
         result = lines(other)["backtest"]
 
-        assert selectors.made_from(other) == [DATA, "b" * 64]
+        assert selectors.made_from(other).datasets == [DATA, "b" * 64]
         assert result.outcome == "not met"
         assert result.reason.endswith("which the version was made from: not out of sample")
+
+    def test_are_not_made_from_what_a_stranger_says_afterwards(self, version, author):
+        unseen = POLICY.replace("{n_bars: 100}}", "{n_bars: 100}, unseen_data: true}")
+        judge = account(Role.ADMIN, "judge")
+        services.store_policy(name="default", text=unseen, actor=judge, at=AT, reason="Unseen.")
+        source = f"models:/{version.registered_model.name}/{version.number}"
+
+        def register(person, *datasets):
+            return services.register_version(
+                name=registry.registered_model(person).name, source=source, actor=person, at=AT,
+                card=VersionCard(datasets=list(datasets)), allow_duplicate=True,
+            )  # fmt: skip
+
+        ours = register(author, "b" * 64)
+        stranger = account(Role.RESEARCHER, "stranger")
+        theirs = register(stranger, DATA)
+        same = register(stranger, "b" * 64)  # says nothing new
+        measure(ours, days_seen=0)
+        measure(theirs, days_seen=0)
+
+        assert selectors.made_from(ours) == (["b" * 64], [f"{theirs} by stranger"])
+        assert selectors.made_from(theirs) == (["b" * 64, DATA], [])  # what was said before holds
+        assert selectors.made_from(same).datasets == ["b" * 64, DATA]
+        assert lines(ours)["backtest"].outcome == "met"
+        assert f"are named by {theirs} by stranger: registered later" in (
+            lines(ours)["backtest"].reason
+        )
+        assert lines(theirs)["backtest"].outcome == "not met"
+
+    @pytest.mark.parametrize("card", ["owner", "operators"])
+    def test_are_made_from_what_its_people_say_later(self, version, author, card):
+        colleague = account(Role.RESEARCHER, "colleague")
+        source = f"models:/{version.registered_model.name}/{version.number}"
+
+        def register(person, *datasets):
+            return services.register_version(
+                name=registry.registered_model(person).name, source=source, actor=person, at=AT,
+                card=VersionCard(datasets=list(datasets)), allow_duplicate=True,
+            )  # fmt: skip
+
+        ours = register(author)
+        ours.registered_model.owner = colleague if card == "owner" else author
+        ours.registered_model.operators = ["colleague"] if card == "operators" else []
+        ours.registered_model.save()
+        register(colleague, DATA)
+
+        assert selectors.made_from(selectors.get_version(ours.public_id)) == ([DATA], [])
 
     def test_tell_what_failed_under_another_number(self, version, copy):
         measure(version)
