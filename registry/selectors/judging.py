@@ -144,7 +144,7 @@ def _history(version: ModelVersion, known: Dossiers) -> gates.History:
     told = known.told.get(version.pk, ())
     earlier = [row for row in told if row.status == EvidenceStatus.SUPERSEDED]
     valid = {row.pk for row in told if row.status == EvidenceStatus.VALID}
-    repeats = known.repeats.get(version.digest, ())
+    repeats = known.repeats_of(version)
     return gates.History(
         earlier=[_facts(row) for row in earlier], older=known.older.get(version.pk, {}),
         repeats=[_facts(row) for row in repeats if row.pk not in valid],
@@ -174,6 +174,7 @@ def _version_facts(
         datasets=origins.datasets,
         datasets_set_aside=origins.set_aside,
         limits=version.registered_model.limits,
+        strategies=known.strategies.get(version.pk, frozenset()),
     )
 
 
@@ -222,6 +223,7 @@ def _facts(piece: Evidence) -> gates.EvidenceFacts:
         quality=str(piece.digests.get("quality", "")),
         code=str(piece.digests.get("code", "")),
         computed=_computed(piece),
+        strategy=str(piece.digests.get("strategy", "")),
     )
 
 
