@@ -48,6 +48,8 @@ class EvidenceFacts:
         two runs are the same computation. Empty where it does not name all of them.
     strategy : str
         Digest of what its run traded by, as it was read from the file; empty where it names none.
+    is_of_author : bool
+        Whether who attests had a hand in the version, be it that they came to have it afterwards.
     """
 
     name: str
@@ -68,6 +70,7 @@ class EvidenceFacts:
     code: str = ""
     computed: str = ""
     strategy: str = ""
+    is_of_author: bool = False
 
 
 @dataclass(frozen=True)

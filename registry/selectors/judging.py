@@ -136,7 +136,16 @@ def _relied_on(version: ModelVersion) -> list[gates.EvidenceFacts]:
 
 def _valid(version: ModelVersion, known: Dossiers) -> list[gates.EvidenceFacts]:
     told = known.told.get(version.pk, ())
-    return [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
+    return [
+        replace(_facts(row), is_of_author=_is_own(row, version, known))
+        for row in told
+        if row.status == EvidenceStatus.VALID
+    ]
+
+
+def _is_own(row: Evidence, version: ModelVersion, known: Dossiers) -> bool:
+    """Whether who attests is an author; they may have come to be that since."""
+    return not row.is_measured and row.handed_in_by_id in known.authors[version.pk]
 
 
 def _history(version: ModelVersion, known: Dossiers) -> gates.History:

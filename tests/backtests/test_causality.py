@@ -286,6 +286,9 @@ class TestEvidence:
         assert piece.figures["first_difference"] >= 0
 
     def test_is_of_the_strategy_however_its_file_is_written(self, peeking, measured):
+        registering.store_policy(
+            name="default", text=POLICY, actor=account(Role.ADMIN), at=AT, reason="For this test."
+        )
         jobs.hand_in_evidence(run_id=measured.public_id)
         first = self.handed_in(measured).version
         rewritten = model_version(
