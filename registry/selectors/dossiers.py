@@ -195,7 +195,7 @@ def _by(pairs: Iterable[tuple[Any, Evidence]]) -> dict[Any, list[Evidence]]:
     return found
 
 
-def _newest_repeats(of: Any) -> QuerySet[Evidence]:
+def _newest_repeats(of: Any) -> QuerySet[Any]:
     """Return the valid reproductions and checks, and of others the newest that are alike."""
     rows = Evidence.objects.filter(kind__in=sorted(policies.OF_A_RUN), is_measured=True)
     alike: list[Any] = ["of", "kind", "status", KeyTextTransform("code", "digests")]
