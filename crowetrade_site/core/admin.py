@@ -78,6 +78,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
     read_scope: ClassVar[str]
     empty_text: ClassVar[str] = ""  # how rows come into the list, shown where there are none
+    empty_value_display = "–"
     list_fullwidth = True
     show_full_result_count = False
 
