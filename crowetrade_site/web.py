@@ -26,12 +26,14 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from crowetrade_site import env
+
 _ROW: Final = struct.Struct("=ii")  # pid, load
 _ROWS: Final = 256  # more than live at a time: a worker's row is its number in order of birth
 _CROWDED: Final = 1_000_000  # load of a worker whose threads are all at work, over any other
 _PATIENCE: Final = 20  # times that a connection is left to somebody who takes none
 _PAUSE: Final = 0.0005  # seconds
-_LONGEST_TURN: Final = 0.05  # seconds
+_LONGEST_TURN: Final = env.integer("CROWETRADE_TURN_MS", default=50, minimum=0) / 1000  # seconds
 _READS: Final = ("GET", "HEAD")
 
 _loads = mmap.mmap(-1, _ROW.size * _ROWS)  # made before the workers are forked: all share it
@@ -43,7 +45,8 @@ class Turns:
     Parameters
     ----------
     longest : float
-        Seconds until a turn is over, though who has it may not be done.
+        Seconds until a turn is over, though who has it may not be done; and until one who waits
+        begins without a turn, however many slow ones are before it. With 0 nobody waits.
     """
 
     def __init__(self, longest: float) -> None:
@@ -54,26 +57,40 @@ class Turns:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for a turn; it is over with the block."""
+        """Wait for a turn, but not for long; it is over with the block."""
         own = threading.Lock()  # until it is released, it is not this one's turn
         own.acquire()
+        self._ask(own)
+        self._wait(own, time.monotonic() + self._longest)
+        try:
+            yield
+        finally:
+            self._leave(own)
+
+    def _ask(self, own: threading.Lock) -> None:
         with self._lock:
             if self._holder is None:
                 self._give(own)
             else:
                 self._waiting.append(own)
-        while not own.acquire(timeout=max(0.0, self._ends - time.monotonic())):
+
+    def _wait(self, own: threading.Lock, until: float) -> None:
+        while (now := time.monotonic()) < until:
+            if own.acquire(timeout=max(0.0, min(self._ends, until) - now)):
+                return
             self._take_what_is_over()
-        try:
-            yield
-        finally:
-            with self._lock:
-                if self._holder is own:
-                    self._next()
+        with self._lock:
+            if own in self._waiting:
+                self._waiting.remove(own)
 
     def _take_what_is_over(self) -> None:
         with self._lock:
             if time.monotonic() >= self._ends and self._waiting:
+                self._next()
+
+    def _leave(self, own: threading.Lock) -> None:
+        with self._lock:
+            if self._holder is own:
                 self._next()
 
     def _next(self) -> None:

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.json import KeyTextTransform
 
 from crowetrade_site.core.models import BaseModel
 from registry.lifecycle import EvidenceStatus, RequestStatus, Stage
@@ -67,7 +68,11 @@ class Evidence(BaseModel):
         indexes = [
             models.Index(fields=["version", "kind"], name="evidence_kind"),
             models.Index(fields=["-created_at", "-id"], name="evidence_newest"),
-        ]
+            models.Index(
+                KeyTextTransform("strategy", "digests"), name="evidence_of_strategy",
+                condition=Q(kind__in=["causality", "reproduction"]),
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.version}"

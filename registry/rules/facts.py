@@ -1,6 +1,7 @@
 """What gates read, and what they answer."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -45,6 +46,10 @@ class EvidenceFacts:
     computed : str
         What was computed, by the digests of data, spec and code: where these and the bytes agree,
         two runs are the same computation. Empty where it does not name all of them.
+    strategy : str
+        Digest of what its run traded by, as it was read from the file; empty where it names none.
+    is_of_author : bool
+        Whether who attests had a hand in the version, be it that they came to have it afterwards.
     """
 
     name: str
@@ -64,6 +69,8 @@ class EvidenceFacts:
     quality: str = ""
     code: str = ""
     computed: str = ""
+    strategy: str = ""
+    is_of_author: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class VersionFacts:
         Versions of the same bytes that name more, and do not count: later ones of other people.
     limits : mapping of str
         Of use, by its model's card.
+    strategies : set of str
+        Digests of what runs of its bytes traded by: other bytes may say the same.
     """
 
     digest: str
@@ -95,6 +104,7 @@ class VersionFacts:
     datasets: Sequence[str] = ()
     datasets_set_aside: Sequence[str] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
+    strategies: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -122,8 +132,8 @@ class History:
     older : mapping of str to Older
         By kind: what was superseded before these.
     repeats : sequence of EvidenceFacts
-        Reproductions and checks of the other versions of the same bytes, and those of this one
-        that were superseded.
+        Reproductions and checks of the other versions of the same bytes, or of the same strategy,
+        and those of this one that were superseded.
     """
 
     earlier: Sequence[EvidenceFacts] = ()

@@ -1,6 +1,7 @@
 """What models, aliases and tags may be called, as MLflow's clients expect it."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from registry.rules.errors import RuleError
@@ -12,6 +13,11 @@ MOST_SEARCHED = 500_000  # bytes of words that are searched; the database takes 
 _ALIAS = re.compile(r"[\w-]+", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ALGORITHM = "sha256:"
+# Signs of which nothing is seen, and that a normal form leaves where they are.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 _VERSION_LIKE = re.compile(r"v\d+", re.IGNORECASE)
 
 
@@ -21,7 +27,8 @@ def require_model_name(name: str) -> str:
     Raises
     ------
     RuleError
-        It is empty, too long, path-like, or holds ``/``, ``:`` or a control character.
+        It is empty, too long, path-like, holds ``/``, ``:`` or a control character, or is written
+        in signs that look like others: two models would seem to have one name.
     """
     if not name.strip() or name != name.strip():
         raise RuleError("A model needs a name without spaces at its ends.")
@@ -31,6 +38,12 @@ def require_model_name(name: str) -> str:
         raise RuleError(f"The name {name!r} may hold no '/', ':', '\\' or control character.")
     if set(name) <= {"."} or ".." in name:
         raise RuleError(f"The name {name!r} looks like a path; choose one without '..'.")
+    if (plain := unicodedata.normalize("NFKC", name)) != name:
+        raise RuleError(
+            f"The name {name!a} is written in signs that look like others; write it as {plain!a}."
+        )
+    if _UNSEEN.search(name):
+        raise RuleError(f"The name {name!a} holds a sign that nobody sees; leave it out.")
     return name
 
 

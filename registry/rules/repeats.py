@@ -8,6 +8,9 @@ good check, of a backtest that decides one there or below. What failed stops fir
 - A **check** that found a difference is a proof, and one that found none is only the absence of
   one, at cuts that every check draws anew. So nothing takes it back, and it is of the version's
   files and the code that ran them, whatever the run's data, capital or costs.
+
+Both are of the strategy that the files were read as: a space more makes other files of it, and
+nothing unseen.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,7 +155,7 @@ def find_failed(
     Parameters
     ----------
     pieces : sequence of EvidenceFacts
-        Of the gate's kind, of all versions of the same bytes, superseded ones too.
+        Of the gate's kind, of all versions of the same bytes or strategy, superseded ones too.
     """
     speaking = sorted((p for p in pieces if _speaks(version, p)), key=order_of, reverse=True)
     concerns = _is_proof_against if gate.kind == GateKind.CAUSALITY else _is_not_taken_back
@@ -162,7 +165,7 @@ def find_failed(
         why = failure_of(piece)
         if not why:
             continue
-        if how := concerns(piece, speaking, rests):
+        if how := concerns(version, piece, speaking, rests):
             stopping.setdefault(piece.reproduces, (f"{why}; {how}", piece))  # the newest
         else:
             told.append(piece)
@@ -170,8 +173,9 @@ def find_failed(
 
 
 def _is_not_taken_back(
-    failed: EvidenceFacts, speaking: Sequence[EvidenceFacts], rests: Sequence[Rest]
-) -> str:
+    _version: VersionFacts, failed: EvidenceFacts, speaking: Sequence[EvidenceFacts],
+    rests: Sequence[Rest],
+) -> str:  # fmt: skip
     """Say of which run that is relied on it is, unless that was reproduced since."""
     if failed.is_superseded:
         return ""
@@ -184,8 +188,9 @@ def _is_not_taken_back(
 
 
 def _is_proof_against(
-    found: EvidenceFacts, _speaking: Sequence[EvidenceFacts], rests: Sequence[Rest]
-) -> str:
+    version: VersionFacts, found: EvidenceFacts, _speaking: Sequence[EvidenceFacts],
+    rests: Sequence[Rest],
+) -> str:  # fmt: skip
     """Say what it is a proof against: what is relied on, or what the code in force makes of it.
 
     Fills at the close that decided them are of the run's settings, and no fault of the files.
@@ -196,11 +201,15 @@ def _is_proof_against(
     for rest in rests:
         is_alike = not is_of_fills or rest.piece.figures.get("fills_look_ahead") == 1
         if rest.run and rest.piece.code == found.code and is_alike:
-            as_what = f", of the same files and code as {rest.run}"
+            as_what = f", of the same {_shared(version, found)} and code as {rest.run}"
             return _of(found, _kinds(rests)[rest.run], as_what)
     if found.is_current and not is_of_fills:
-        return f"of {found.reproduces}, of the same files by the code in force"
+        return f"of {found.reproduces}, of the same {_shared(version, found)} by the code in force"
     return ""
+
+
+def _shared(version: VersionFacts, piece: EvidenceFacts) -> str:
+    return "files" if is_measured_of(version, piece) else "strategy"
 
 
 def _nearest(piece: EvidenceFacts, rests: Sequence[Rest]) -> str:
@@ -215,12 +224,14 @@ def _nearest(piece: EvidenceFacts, rests: Sequence[Rest]) -> str:
 
 
 def _speaks(version: VersionFacts, piece: EvidenceFacts) -> bool:
-    """Whether something is said of a run of these bytes: a reproduction, by the run's own code.
+    """Whether something is said of a run of these bytes, or of the strategy that they are read as.
 
-    A check first came to the run's own result, to the last bit, by whatever code.
+    A reproduction says it by the run's own code. A check first came to the run's own result, to
+    the last bit, by whatever code.
     """
     by_its_code = piece.figures.get("is_same_code") is not False
-    return is_measured_of(version, piece) and (by_its_code or piece.kind == GateKind.CAUSALITY)
+    is_of_it = is_measured_of(version, piece) or piece.strategy in version.strategies
+    return is_of_it and (by_its_code or piece.kind == GateKind.CAUSALITY)
 
 
 def _of(piece: EvidenceFacts, kinds: Sequence[str], as_what: str = "") -> str:

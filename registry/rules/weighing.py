@@ -202,6 +202,10 @@ def does_not_count(gate: Gate, version: VersionFacts, piece: EvidenceFacts, now:
             "the evidence was attested, and this gate takes what was measured",
         ),
         (
+            piece.is_of_author,
+            "who attests it had a hand in this version: somebody else attests",
+        ),
+        (
             piece.version_digest not in ("", version.digest),
             "the evidence is of other bytes",
         ),

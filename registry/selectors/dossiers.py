@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -97,23 +98,37 @@ class Dossiers:
         return _by((row.version_id, row) for row in rows)
 
     @cached_property
-    def repeats(self) -> Mapping[str, list[Evidence]]:
-        """Reproductions and checks of all versions of the same bytes, by digest.
+    def strategies(self) -> Mapping[int, frozenset[str]]:
+        """By what runs of each traded, by the version's key: digests of the strategy as read."""
+        found = {
+            key: {row.digests.get("strategy", "") for row in rows if row.is_measured}
+            for key, rows in self.told.items()
+        }
+        return {key: frozenset(digests - {""}) for key, digests in found.items()}
+
+    def repeats_of(self, version: ModelVersion) -> list[Evidence]:
+        """Return reproductions and checks of all versions of the same bytes or strategy.
 
         The valid ones, and of each run by each code the newest of every finding that was
         superseded, so that their number is that of runs; which are failures the rules know.
         """
+        alike = (self._of_strategies.get(one, ()) for one in self.strategies.get(version.pk, ()))
+        rows = [*self._of_bytes.get(version.digest, ()), *chain.from_iterable(alike)]
+        return list({row.pk: row for row in rows}.values())
+
+    @cached_property
+    def _of_bytes(self) -> Mapping[str, list[Evidence]]:
         digests = {one.digest for one in self.versions}
-        rows = Evidence.objects.filter(
-            version__digest__in=digests, kind__in=sorted(policies.OF_A_RUN), is_measured=True
-        )
-        alike: list[Any] = ["version__digest", "kind", "status"]
-        alike += [KeyTextTransform("code", "digests")]
-        alike += [KeyTextTransform(name, "figures") for name in FINDINGS]
-        place = Window(RowNumber(), partition_by=alike, order_by="-id")
-        newest = Q(status=EvidenceStatus.VALID) | Q(place=1)
-        found = rows.annotate(of_bytes=F("version__digest"), place=place).filter(newest)
-        return _by((row.of_bytes, row) for row in found)
+        rows = _newest_repeats(of=F("version__digest"))
+        return _by((row.of, row) for row in rows.filter(version__digest__in=digests))
+
+    @cached_property
+    def _of_strategies(self) -> Mapping[str, list[Evidence]]:
+        digests = frozenset[str]().union(*self.strategies.values())
+        if not digests:
+            return {}
+        rows = _newest_repeats(of=KeyTextTransform("strategy", "digests"))
+        return _by((row.of, row) for row in rows.filter(of__in=sorted(digests)))
 
     @cached_property
     def older(self) -> Mapping[int, dict[str, gates.Older]]:
@@ -178,6 +193,16 @@ def _by(pairs: Iterable[tuple[Any, Evidence]]) -> dict[Any, list[Evidence]]:
     for key, row in pairs:
         found[key].append(row)
     return found
+
+
+def _newest_repeats(of: Any) -> QuerySet[Any]:
+    """Return the valid reproductions and checks, and of others the newest that are alike."""
+    rows = Evidence.objects.filter(kind__in=sorted(policies.OF_A_RUN), is_measured=True)
+    alike: list[Any] = ["of", "kind", "status", KeyTextTransform("code", "digests")]
+    alike += [KeyTextTransform(name, "figures") for name in FINDINGS]
+    place = Window(RowNumber(), partition_by=alike, order_by="-id")
+    newest = Q(status=EvidenceStatus.VALID) | Q(place=1)
+    return rows.annotate(of=of, place=place).filter(newest)
 
 
 def _extremes(

@@ -136,7 +136,16 @@ def _relied_on(version: ModelVersion) -> list[gates.EvidenceFacts]:
 
 def _valid(version: ModelVersion, known: Dossiers) -> list[gates.EvidenceFacts]:
     told = known.told.get(version.pk, ())
-    return [_facts(row) for row in told if row.status == EvidenceStatus.VALID]
+    return [
+        replace(_facts(row), is_of_author=_is_own(row, version, known))
+        for row in told
+        if row.status == EvidenceStatus.VALID
+    ]
+
+
+def _is_own(row: Evidence, version: ModelVersion, known: Dossiers) -> bool:
+    """Whether who attests is an author; they may have come to be that since."""
+    return not row.is_measured and row.handed_in_by_id in known.authors[version.pk]
 
 
 def _history(version: ModelVersion, known: Dossiers) -> gates.History:
@@ -144,7 +153,7 @@ def _history(version: ModelVersion, known: Dossiers) -> gates.History:
     told = known.told.get(version.pk, ())
     earlier = [row for row in told if row.status == EvidenceStatus.SUPERSEDED]
     valid = {row.pk for row in told if row.status == EvidenceStatus.VALID}
-    repeats = known.repeats.get(version.digest, ())
+    repeats = known.repeats_of(version)
     return gates.History(
         earlier=[_facts(row) for row in earlier], older=known.older.get(version.pk, {}),
         repeats=[_facts(row) for row in repeats if row.pk not in valid],
@@ -174,6 +183,7 @@ def _version_facts(
         datasets=origins.datasets,
         datasets_set_aside=origins.set_aside,
         limits=version.registered_model.limits,
+        strategies=known.strategies.get(version.pk, frozenset()),
     )
 
 
@@ -222,6 +232,7 @@ def _facts(piece: Evidence) -> gates.EvidenceFacts:
         quality=str(piece.digests.get("quality", "")),
         code=str(piece.digests.get("code", "")),
         computed=_computed(piece),
+        strategy=str(piece.digests.get("strategy", "")),
     )
 
 

@@ -63,8 +63,8 @@ def create_model(
     """
     roles.require(actor, "models:write")
     fields = _checked_card(card or {})
+    _require_name(name)
     with translating(RuleError, InvalidInput):
-        names.require_model_name(name)
         kept = dict(names.require_tag(key, value) for key, value in (tags or {}).items())
         names.require_searchable(_searched(fields), kept)
     _require_of_desk(fields.get("desk", ""), actor)
@@ -137,8 +137,7 @@ def rename_model(*, name: str, new_name: str, actor: User, at: datetime) -> Regi
             f"{model} keeps its name: a version of it has left development, and models:/{name}/… "
             "would lead to other bytes. Register a copy under another name."
         )
-    with translating(RuleError, InvalidInput):
-        names.require_model_name(new_name)
+    _require_name(new_name)
     try:
         with transaction.atomic():
             _write(
@@ -321,6 +320,17 @@ def delete_alias(*, name: str, alias: str, actor: User, at: datetime, reason: st
         before={"alias": alias, "version": row.version.number},
     )  # fmt: skip
     row.delete()
+
+
+def _require_name(name: str) -> None:
+    """Refuse what is no name; one that a model has since rules were others is taken."""
+    with translating(RuleError, InvalidInput):
+        try:
+            names.require_model_name(name)
+        except RuleError:
+            if name.isprintable() and RegisteredModel.objects.filter(name=name).exists():
+                raise NameTaken(f"There is a registered model {name!r} already.") from None
+            raise
 
 
 def _in_use(model: RegisteredModel) -> list[int]:

@@ -21,7 +21,8 @@ from crowetrade_site.core.models import AuditEvent
 from crowetrade_site.core.roles import Role
 from registry import selectors as registry
 from registry import services as registering
-from registry.lifecycle import Stage
+from registry.jobs import admit_version
+from registry.lifecycle import Stage, VersionStatus
 from registry.models import Evidence
 from strategies.pipeline import TargetWeights
 from tests.backtests.test_admin import login, page, press, said
@@ -39,6 +40,7 @@ from tests.factories.backtests import (
     work_off,
 )
 from tests.factories.clients import client
+from tests.factories.registry import model_version
 
 pytestmark = pytest.mark.django_db(transaction=True)
 POLICY = """
@@ -282,6 +284,32 @@ class TestEvidence:
 
         assert piece.figures["n_decided_ahead"] == piece.figures["n_differing"] > 0
         assert piece.figures["first_difference"] >= 0
+
+    def test_is_of_the_strategy_however_its_file_is_written(self, peeking, measured):
+        registering.store_policy(
+            name="default", text=POLICY, actor=account(Role.ADMIN), at=AT, reason="For this test."
+        )
+        jobs.hand_in_evidence(run_id=measured.public_id)
+        first = self.handed_in(measured).version
+        rewritten = model_version(
+            measured.requested_by, model=first.registered_model, status=VersionStatus.PENDING,
+            content=json.dumps(STRATEGY, indent=1).encode() + b"\n",
+        )  # fmt: skip
+        admit_version(version_id=rewritten.public_id)
+        run = work_off(queued(measured.requested_by, strategy="models:/crossing/2"))
+        jobs.hand_in_evidence(run_id=run.public_id)
+
+        answer = client(measured.requested_by).get(
+            f"/api/v1/versions/{rewritten.public_id}/promotions/?target=staging"
+        )
+
+        gates = {gate["name"]: gate for gate in answer.json()["report"]["gates"]}
+        assert rewritten.digest != first.digest
+        assert gates["causality"]["outcome"] == "not met"
+        assert (
+            f"of {measured.public_id}, the same computation as {run.public_id}"
+            in gates["causality"]["reason"]
+        )
 
     def test_says_where_fills_are_at_the_close_that_decided_them(self, measured):
         run = work_off(

@@ -170,6 +170,38 @@ class TestTurns:
             assert turns._holder is not None
         assert turns._holder is None
 
+    def test_nobody_waits_for_many_slow_ones(self):
+        turns, go, began = web.Turns(0.05), threading.Event(), []
+
+        def slow():
+            with turns.taken():
+                began.append(time.monotonic())
+                go.wait(self.LONG)
+
+        with ThreadPoolExecutor(20) as pool:
+            asked = time.monotonic()
+            for _ in range(20):
+                pool.submit(slow)
+            try:
+                _await(lambda: len(began) == 20)
+            finally:
+                go.set()
+
+        assert max(began) - asked < 0.5  # and not 19 turns
+        assert not turns._waiting
+        assert turns._holder is None
+
+    def test_of_no_length_are_none(self):
+        turns, together = web.Turns(0.0), threading.Barrier(3, timeout=self.LONG)
+
+        def ask():
+            with turns.taken():
+                together.wait()
+
+        with ThreadPoolExecutor(3) as pool:
+            for done in [pool.submit(ask) for _ in range(3)]:
+                done.result()
+
     def test_one_that_fails_gives_its_turn_on(self):
         turns = web.Turns(self.LONG)
         with pytest.raises(ZeroDivisionError), turns.taken():

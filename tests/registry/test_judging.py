@@ -47,7 +47,8 @@ def version(author):
 
 
 def measure(
-    version, kind="backtest", source="r1", *, minutes=0, quality="", spec=SPEC, **figures
+    version, kind="backtest", source="r1", *, minutes=0, quality="", spec=SPEC, strategy="",
+    **figures,
 ):  # fmt: skip
     digests = {
         "artifact": version.digest, "data": DATA, "code": provenance.code_digest(),
@@ -55,7 +56,8 @@ def measure(
     }  # fmt: skip
     given = {"n_bars": 500} if kind == "backtest" else {}
     return registry.measure(
-        version, kind, given | figures, digests=digests | {"spec": spec}, source=source,
+        version, kind, given | figures, digests=digests | {"spec": spec, "strategy": strategy},
+        source=source,
         produced_at=AT + timedelta(minutes=minutes),
     )  # fmt: skip
 
@@ -258,6 +260,59 @@ class TestSameBytes:
 
         assert lines(version)["causality"].outcome == "met"
         assert lines(copy)["causality"].outcome == "not computed"
+
+
+class TestSameStrategy:
+    """A line more in a file, or another file beside it: other bytes that trade the same."""
+
+    THEIRS, OTHER = "7" * 64, "8" * 64
+
+    @pytest.fixture
+    def rewritten(self, version, author):
+        return model_version(author, model=version.registered_model, content=b'{"note": 1}')
+
+    def test_does_not_begin_anew_by_other_bytes(self, version, rewritten):
+        failed = measure(
+            version, "causality", "c1", of="r1", strategy=self.THEIRS, **GOOD | {"n_differing": 3}
+        )
+        measure(rewritten, source="r2", spec="6" * 64, strategy=self.THEIRS)
+        measure(rewritten, "causality", "c2", of="r2", strategy=self.THEIRS, **GOOD)
+
+        result = lines(rewritten)["causality"]
+
+        assert version.digest != rewritten.digest
+        assert (result.outcome, result.evidence) == ("not met", (failed.digest,))
+        assert "of r1, of the same strategy and code as r2" in result.reason
+        assert selectors.standing_against(rewritten, at=AT + timedelta(hours=9))
+
+    def test_is_reproduced_before_other_bytes_of_it_go_up(self, version, rewritten):
+        again = {"of": "r1", "is_same_code": True, "strategy": self.THEIRS}
+        failed = measure(version, "reproduction", "q1", is_identical=False, **again)
+        measure(rewritten, source="r2", strategy=self.THEIRS)
+
+        stopped = lines(rewritten)["reproduction"]
+        measure(
+            rewritten, "reproduction", "q2", minutes=1, is_identical=True,
+            **again | {"of": "r2"},
+        )  # fmt: skip
+
+        assert (stopped.outcome, stopped.evidence) == ("not met", (failed.digest,))
+        assert lines(rewritten)["reproduction"].outcome == "met"
+
+    @pytest.mark.parametrize("strategy", [OTHER, ""])
+    def test_is_another_by_other_parameters(self, version, rewritten, strategy):
+        measure(version, "causality", "c1", of="r1", strategy=strategy, **GOOD | {"n_differing": 3})
+        measure(rewritten, source="r2", strategy=strategy and self.THEIRS)
+        measure(rewritten, "causality", "c2", of="r2", strategy=strategy and self.THEIRS, **GOOD)
+
+        assert lines(rewritten)["causality"].outcome == "met"
+
+    def test_gives_no_good_check_to_other_bytes(self, version, rewritten):
+        measure(version, strategy=self.THEIRS)
+        measure(version, "causality", "c1", of="r1", strategy=self.THEIRS, **GOOD)
+        measure(rewritten, source="r2", strategy=self.THEIRS)
+
+        assert lines(rewritten)["causality"].outcome == "not computed"
 
 
 class TestQuality:

@@ -430,7 +430,7 @@ class TestBudgets:
             request = promotion(version, author, validator=validator, at=timezone.now())
         browser = login(validator)
 
-        for row, budget in ((model, 17), (version, 25), (request, 16)):
+        for row, budget in ((model, 17), (version, 27), (request, 16)):
             ContentType.objects.clear_cache()  # or the first page of a process pays for the others
             with CaptureQueriesContext(connection) as queries:
                 browser.get(address(row))

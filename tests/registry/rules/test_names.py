@@ -21,6 +21,18 @@ class TestModelName:
         with pytest.raises(RuleError):
             require_model_name(name)
 
+    @pytest.mark.parametrize("name", ["fx-é", "été", "β-neutral", "ไทย", "हिन्दी"])
+    def test_takes_names_of_any_script(self, name):
+        assert require_model_name(name) == name
+
+    @pytest.mark.parametrize(
+        "twin", ["fx-e\u0301", "\uff46x-é", "fx\u2011é", "fx-é\u3164", "fx-é\u2800", "fx\u034f-é",
+                 "fx-é\ufe0f", "fx-é\U000e0100"],
+    )  # fmt: skip
+    def test_refuses_what_looks_like_another(self, twin):
+        with pytest.raises(RuleError, match=r"look like others|nobody sees"):
+            require_model_name(twin)
+
     @given(st.text(max_size=300))
     def test_never_lets_a_path_through(self, name):
         try:

@@ -10,6 +10,7 @@ from crowetrade_site.core.roles import Role
 from registry import selectors, services
 from registry.lifecycle import Stage
 from registry.models import RegisteredModel, Waiver
+from registry.services.catalog import NameTaken
 from registry.services.versions import VersionCard
 from tests.factories.accounts import account
 from tests.factories.backtests import AT
@@ -55,6 +56,15 @@ class TestCreateModel:
             services.create_model(**{"name": "beta", "actor": author, "at": AT} | more)
 
         assert (RegisteredModel.objects.count(), told()) == (0, 0)
+
+    def test_says_that_a_name_of_older_rules_is_taken(self, model, author):
+        older = "\uff46x"  # clients that find it taken go on with what there is
+        with pytest.raises(InvalidInput, match="look like others"):
+            services.create_model(name=older, actor=author, at=AT)
+        RegisteredModel.objects.filter(pk=model.pk).update(name=older)
+
+        with pytest.raises(NameTaken):
+            services.create_model(name=older, actor=author, at=AT)
 
     def test_refuses_readers_and_names_that_are_taken(self, model, author):
         before = told()

@@ -146,6 +146,33 @@ class TestJudging:
         assert n_queries(rows[:1]) == n_queries(rows)
 
 
+class TestAttested:
+    def test_counts_no_more_once_its_signer_is_an_author(self, author, other):
+        version = model_version(other, stage=Stage.STAGING)
+        attest_drill(version, author)
+        met = drill_of(version)
+        copy_of(version, author)
+
+        result = drill_of(version)
+
+        assert met.outcome == "met"
+        assert result.outcome == "not met"
+        assert result.reason == "who attests it had a hand in this version: somebody else attests"
+
+    def test_by_another_takes_its_place(self, author, other):
+        version = model_version(other, stage=Stage.STAGING)
+        attest_drill(version, author)
+        copy_of(version, author)
+        attest_drill(version, account("validator"))
+
+        assert drill_of(version).outcome == "met"
+
+
+def drill_of(version):
+    report = selectors.judge(version, Stage.PRODUCTION, at=AT).report
+    return next(one for one in report.results if one.name == "manual:kill-switch-drill")
+
+
 class TestPolicy:
     def test_of_a_model_of_ones_own_is_chosen_by_others(self, author):
         model = registered_model(author)
