@@ -7,7 +7,7 @@ from django.db.models.fields.json import KeyTextTransform
 
 class Migration(migrations.Migration):
     atomic = False  # an index that is built beside those who write cannot be built in a transaction
-    dependencies = [("registry", "0019_revision_of_the_scanner")]
+    dependencies = [("registry", "0020_versions_by_scanner")]
     operations = [
         AddIndexConcurrently(
             "evidence",
