@@ -17,6 +17,7 @@ from registry.lifecycle import RULES, STAGES, RequestStatus, Stage
 from registry.models import ModelVersion, PromotionRequest
 
 REASON = "by an MLflow client"
+_BELOW_STAGING = (Stage.DEVELOPMENT, Stage.TESTING)  # which MLflow has one word for, None
 
 
 def move(version: ModelVersion, word: str, *, actor: User, at: datetime) -> None:
@@ -76,6 +77,10 @@ def _require_way(version: ModelVersion, steps: Sequence[Stage]) -> None:
         raise IllegalTransition(
             f"{version} is archived: it returns to production by a rollback of its model, which "
             "MLflow's clients do not have, or by way of None and Staging."
+        )
+    if before in _BELOW_STAGING and steps[0] == Stage.PRODUCTION:
+        raise IllegalTransition(
+            f"{version} is in {before}: it goes to Staging first, and from there to Production."
         )
     STAGES.check(before, steps[0])
 

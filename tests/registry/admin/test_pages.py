@@ -302,6 +302,7 @@ class TestPromotionPage:
         html = shown(login(validator), request)
 
         assert "probability 0.2" in html
+        assert f"<dt>Reason</dt><dd>{request.reason}</dd>" in html
         assert "May still approve:" in html
         assert "<strong>vera</strong>" in html
 
