@@ -74,7 +74,7 @@ class ApproveForm(RemarkForm):
 
 
 class ExecuteForm(BaseDialogForm):
-    """Says what leaves production by it."""
+    """Says what enters and what leaves production by it."""
 
     form_before_template = "registry/admin/execute.html"
 
@@ -83,11 +83,14 @@ class ExecuteForm(BaseDialogForm):
         request: HttpRequest,  # noqa: ARG002
         object_id: int | str | None = None,
     ) -> dict[str, Any]:
-        """Hand the dialog the version that is in production now."""
+        """Hand the dialog the version that comes, and the one that is in production now."""
         row = selectors.list_requests().filter(pk=str(object_id)).first()
         model = None if row is None else row.version.registered_model
         present = ModelVersion.objects.filter(registered_model=model, stage=Stage.PRODUCTION)
-        return {"leaving": present.select_related("registered_model").first()}
+        return {
+            "coming": None if row is None else row.version,
+            "leaving": present.select_related("registered_model").first(),
+        }
 
 
 @admin.register(PromotionRequest)

@@ -218,7 +218,11 @@ def _scan(version: VersionFacts, now: datetime) -> tuple[Outcome, str]:
         return Outcome.MET, "nothing hostile was found"
     if version.scan == "quarantined":
         if version.waived_until is None:
-            return Outcome.NOT_MET, "it is a pickle in quarantine, without a waiver"
+            reason = (
+                "it is a pickle in quarantine, without a waiver; have it converted to skops or "
+                "ONNX, and promote what comes of it"
+            )
+            return Outcome.NOT_MET, reason
         if version.waived_until <= now:
             return Outcome.NOT_MET, f"its waiver ended on {version.waived_until:%Y-%m-%d}"
         return Outcome.MET, f"a pickle, with a waiver until {version.waived_until:%Y-%m-%d}"
@@ -241,7 +245,7 @@ def _schema(version: VersionFacts, _now: datetime) -> tuple[Outcome, str]:
         return Outcome.MET, "inputs and outputs are described"
     reason = (
         "the version does not say what goes in and what comes out; register its files once more, "
-        "with a signature"
+        "with a signature (allow_duplicate says that it is meant)"
     )
     return Outcome.NOT_MET, reason
 

@@ -78,7 +78,7 @@ def create_model(
                 name=name, owner=actor, tags=kept, changed_at=at, **fields
             )
     except IntegrityError:
-        raise NameTaken(f"There is a registered model {name!r} already.") from None
+        raise _taken(name) from None
     idempotency.remember(actor, idempotency_key, request, model.public_id)
     audit.record(
         "registry.model.created", model, actor=actor, at=at,
@@ -145,7 +145,7 @@ def rename_model(*, name: str, new_name: str, actor: User, at: datetime) -> Regi
                 before={"name": name},
             )  # fmt: skip
     except IntegrityError:
-        raise NameTaken(f"There is a registered model {new_name!r} already.") from None
+        raise _taken(new_name) from None
     return selectors.get_model(new_name)
 
 
@@ -394,6 +394,14 @@ def _require_may_alias(
     require_author(version, actor)
     if earlier is not None:
         require_author(earlier.version, actor)
+
+
+def _taken(name: str) -> NameTaken:
+    """Name the model that is in the way, which may differ in case alone."""
+    present = RegisteredModel.objects.filter(name__iexact=name).first()
+    return NameTaken(
+        f"There is a registered model {(present.name if present else name)!r} already."
+    )
 
 
 def _write(

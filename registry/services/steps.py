@@ -162,7 +162,8 @@ def require_reason(rule: MoveRule, reason: str) -> None:
         (422)
     """
     if rule.needs_reason and not reason.strip():
-        raise InvalidInput(f"To {rule.name} needs a reason: say why in `reason`.")
+        message = f"To {rule.name} needs a reason: say why in `reason`."
+        raise InvalidInput(message, errors=[{"path": "reason", "message": message}])
 
 
 def require_sound(version: ModelVersion) -> None:

@@ -352,6 +352,12 @@ def _of_logged_model(model_id: str, source: str, actor: User) -> _Found:
     Those of the actor come first: nobody else is kept from registering by a file under its name.
     """
     rows = list(StoredFile.objects.filter(logged_model_id=model_id))
+    if not rows:
+        raise NotFound(
+            f"The files of the logged model {model_id!r} are not on this server: they went where "
+            "its experiment's artifact_location points. Give an experiment one on this server, "
+            "log the model there, and register it (docs/mlflow.md)."
+        )
     own = [row for row in rows if row.uploaded_by_id == actor.pk]
     files = _own(own or rows, source, actor)
     mark = f"models/{model_id}/artifacts/"

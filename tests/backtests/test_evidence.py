@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from datetime import timedelta
+from io import StringIO
 from unittest.mock import patch
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 from backtests import jobs, selectors, services, tasks
 from backtests.jobs import evaluation, handing, measured
 from backtests.jobs.seen import days_seen
+from backtests.management.commands.run import Command
 from backtests.models import Chunk, Run
 from crowetrade_site.core import canonical
 from crowetrade_site.core.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -455,6 +457,20 @@ class TestHandInEvidence:
         assert handing.pieces_of(run) == []
         words = selectors.why_no_deflated_sharpe(run)
         assert "another than models:/crossing/1 (costs.commission_bps is -1.0, not " in words
+        command = Command(stdout=StringIO())
+        command.as_json = False
+        command.tell_evidence(run)
+        told = command.stdout.getvalue()
+        assert "Evidence for models:/crossing/1: a worker hands it in" in told
+        assert words in told
+
+    def test_is_not_spoken_of_where_a_run_speaks_for_no_version(self, data, author):
+        command = Command(stdout=StringIO())
+        command.as_json = False
+
+        command.tell_evidence(queued(author))
+
+        assert command.stdout.getvalue() == ""
 
     @pytest.mark.parametrize(
         ("figure", "words"),

@@ -115,6 +115,7 @@ class TestDoors:
 
         assert "In production" in page
         assert "runaway" in page
+        assert "rolled back by otto" in page
 
     def test_the_command_exports_them(self, model, capsys):
         call_command("list_production", "--json")

@@ -168,6 +168,14 @@ class Command(DomainCommand):
         for line in (*selectors.write_policies(replay), *regimes, "", *replay.asides):
             self.say(f"  {line}".rstrip())
 
+    def tell_evidence(self, run: Run) -> None:
+        """Say which registered version a run speaks for, and what it does not say of it."""
+        if run.tested_version is None:
+            return
+        self.say(f"Evidence for {run.tested_name}: a worker hands it in; its page shows it.")
+        if why := selectors.why_no_deflated_sharpe(run):
+            self.say(f"  {why}")
+
     def tell_best(self, study: selectors.Study) -> None:
         """Print the best trial, its parameters, and what statistics leave of it."""
         if study.best:
@@ -210,6 +218,7 @@ class Command(DomainCommand):
             self.say(f"  Caveat: {caveat['text']}")
         if run.status == RunStatus.SUCCEEDED:
             self.say(f"{run.status}, result sha256:{run.result_digest}")
+            self.tell_evidence(run)
             self.say(f"Report: manage.py report {run.public_id} --out report.html")
             return
         if selectors.has_report(run):

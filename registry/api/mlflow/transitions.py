@@ -18,6 +18,7 @@ from registry.models import ModelVersion, PromotionRequest
 
 REASON = "by an MLflow client"
 _ASKED = {"Staging": Stage.STAGING, "Production": Stage.PRODUCTION}  # what people agree to
+_BELOW_STAGING = (Stage.DEVELOPMENT, Stage.TESTING)  # which MLflow has one word for, None
 
 
 def move(version: ModelVersion, word: str, *, actor: User, at: datetime) -> None:
@@ -98,6 +99,10 @@ def _require_way(version: ModelVersion, steps: Sequence[Stage]) -> None:
         raise IllegalTransition(
             f"{version} is archived: it returns to production by a rollback of its model, which "
             "MLflow's clients do not have, or by way of None and Staging."
+        )
+    if before in _BELOW_STAGING and steps[0] == Stage.PRODUCTION:
+        raise IllegalTransition(
+            f"{version} is in {before}: it goes to Staging first, and from there to Production."
         )
     STAGES.check(before, steps[0])
 

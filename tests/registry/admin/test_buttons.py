@@ -181,7 +181,9 @@ class TestPromotion:
         address_, browser = address(request_, "execute"), login(operator)
         model = request_.version.registered_model
 
-        assert "No version of this model is in production" in browser.get(address_).content.decode()
+        html = browser.get(address_).content.decode()
+        assert "No version of this model is in production" in html
+        assert f"<strong>{request_.version}</strong>, digest" in html
         present = model_version(author, model=model, stage=Stage.PRODUCTION)
         assert f"{present}, which is in production now" in browser.get(address_).content.decode()
 

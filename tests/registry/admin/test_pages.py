@@ -1,5 +1,6 @@
 """Pages of the registry for every state and role, within their budgets."""
 
+import re
 from datetime import timedelta
 from uuid import uuid4
 
@@ -60,6 +61,12 @@ class TestPages:
 
         for row in rows:
             shown(browser, row)
+
+    def test_keep_the_letters_of_a_name_above_them(self, rows, author):
+        html = shown(login(author), rows[0])
+
+        assert re.search(r'tracking-tight">\s*alpha\s*</a>', html)
+        assert not re.search(r">\s*Alpha\s*<", html)
 
     @pytest.mark.parametrize("role", Role)
     def test_link_to_people_for_those_alone_who_may_look(self, rows, author, role):
@@ -302,6 +309,7 @@ class TestPromotionPage:
         html = shown(login(validator), request)
 
         assert "probability 0.2" in html
+        assert f"<dt>Reason</dt><dd>{request.reason}</dd>" in html
         assert "May still approve:" in html
         assert "<strong>vera</strong>" in html
 

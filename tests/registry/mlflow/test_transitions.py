@@ -118,6 +118,14 @@ class TestStaging:
 
 
 class TestProduction:
+    @pytest.mark.parametrize("before", ["development", "testing"])
+    def test_is_reached_by_way_of_staging(self, make, wire, before):
+        make(before)
+
+        message = refused(move(wire, "Production"), 400, "INVALID_STATE_TRANSITION")
+
+        assert message.endswith("it goes to Staging first, and from there to Production.")
+
     @pytest.fixture
     def staged(self, make, judges):
         version = make("staging")

@@ -69,7 +69,7 @@ class TestCreateModel:
     def test_refuses_readers_and_names_that_are_taken(self, model, author):
         before = told()
 
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match="registered model 'alpha' already"):
             services.create_model(name="ALPHA", actor=author, at=AT)
         with pytest.raises(Forbidden):
             services.create_model(name="beta", actor=account(Role.AUDITOR), at=AT)

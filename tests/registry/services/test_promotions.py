@@ -101,9 +101,10 @@ class TestRequest:
         attest_drill(staged, judges[0])
         asked = {"version_id": staged.public_id, "actor": operator, "at": AT}
 
-        with pytest.raises(InvalidInput, match="needs a reason"):
+        with pytest.raises(InvalidInput, match="needs a reason") as refusal:
             services.request_promotion(target=Stage.PRODUCTION, reason=reason, **asked)
 
+        assert [one["path"] for one in refusal.value.extensions["errors"]] == ["reason"]
         assert not staged.requests.exists()
 
     def test_is_one_at_a_time(self, request_, staged, operator):

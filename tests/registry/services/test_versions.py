@@ -79,6 +79,10 @@ class TestRegister:
 
         assert register(author, f"models:/{name}").n_files == 1
 
+    def test_says_where_the_files_of_a_logged_model_belong(self, author, model):
+        with pytest.raises(NotFound, match="artifact_location"):
+            register(author, "models:/m-" + "1" * 32)
+
     def test_refuses_the_same_bytes_unless_it_is_meant(self, author, model):
         register(author, hand_in(author, content=b"same"))
 
