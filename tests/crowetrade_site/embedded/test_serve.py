@@ -58,7 +58,7 @@ class TestServe:
     def test_serves_until_ctrl_c_and_leaves_nothing_running(self, home, port):
         process = start(home, "--port", str(port), "--workers", "1", "--concurrency", "1")
         try:
-            first, second = process.stdout.readline(), process.stdout.readline()
+            starting, first, second = (process.stdout.readline() for _ in range(3))
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
                 body = json.load(answer)
             process.send_signal(signal.SIGINT)
@@ -67,6 +67,7 @@ class TestServe:
             process.kill()
             process.communicate()
 
+        assert starting.startswith("Starting ")
         assert re.fullmatch(r"User admin, password \S{12,} \(shown this once\)\.\n", first)
         assert second.startswith(f"CroweTrade is at http://127.0.0.1:{port}/ ")
         assert second.endswith(" Ctrl-C ends it.\n")

@@ -47,6 +47,8 @@ class Command(BaseCommand):
         host, port = options["host"], options["port"]
         try:
             require_free(host, port)
+            self.stdout.write("Starting database, web server, workers and beat …")
+            self.stdout.flush()
             self._prepare()
             children = [
                 web(host, port, options["workers"]),
