@@ -234,12 +234,12 @@ class TestRescanVersions:
         assert doctored().state is doctor.State.WARNING
         assert doctored().detail == "2 ready versions were admitted by earlier rules"
         assert "rescan_models" in doctored().cure
-        assert "Ready by earlier rules</dt><dd>2<small>" in overview(author)
+        assert "2 ready versions</strong> were admitted by earlier rules" in overview(author)
 
         rescan()
 
         assert doctored().state is doctor.State.OK  # what is marked has an alarm of its own
-        assert "Ready by earlier rules" not in overview(author)
+        assert "admitted by earlier rules" not in overview(author)
 
     def test_admission_says_by_which_rules(self, author):
         version = model_version(author, status=VersionStatus.PENDING)
