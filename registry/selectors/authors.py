@@ -71,8 +71,8 @@ def made_from_each(versions: Iterable[ModelVersion]) -> dict[int, Origins]:
     twins = ModelVersion.objects.filter(digest__in={one.digest for one in asked}).exclude(
         datasets=[]
     )
-    for claim in twins.order_by("pk").values_list(*_Claim._fields):
-        said[claim[1]].append(_Claim._make(claim))
+    for claim in map(_Claim._make, twins.order_by("pk").values_list(*_Claim._fields)):
+        said[claim.digest].append(claim)
     return {one.pk: _origins(one, said[one.digest]) for one in asked}
 
 

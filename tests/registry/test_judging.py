@@ -134,6 +134,19 @@ class TestSameBytes:
             allow_duplicate=True,
         )  # fmt: skip
 
+    @pytest.fixture
+    def register(self, version):
+        """Return what registers the bytes once more, under a model of a person's own."""
+        source = f"models:/{version.registered_model.name}/{version.number}"
+
+        def made(person, *datasets):
+            return services.register_version(
+                name=registry.registered_model(person).name, source=source, actor=person, at=AT,
+                card=VersionCard(datasets=list(datasets)), allow_duplicate=True,
+            )  # fmt: skip
+
+        return made
+
     def test_do_not_begin_anew_by_a_copy(self, version, copy):
         measure(version)
         failed = measure(version, "causality", "c1", of="r1", **GOOD | {"n_differing": 3})
@@ -165,17 +178,10 @@ class TestSameBytes:
         assert result.outcome == "not met"
         assert result.reason.endswith("which the version was made from: not out of sample")
 
-    def test_are_not_made_from_what_a_stranger_says_afterwards(self, version, author):
+    def test_are_not_made_from_what_a_stranger_says_afterwards(self, register, author):
         unseen = POLICY.replace("{n_bars: 100}}", "{n_bars: 100}, unseen_data: true}")
         judge = account(Role.ADMIN, "judge")
         services.store_policy(name="default", text=unseen, actor=judge, at=AT, reason="Unseen.")
-        source = f"models:/{version.registered_model.name}/{version.number}"
-
-        def register(person, *datasets):
-            return services.register_version(
-                name=registry.registered_model(person).name, source=source, actor=person, at=AT,
-                card=VersionCard(datasets=list(datasets)), allow_duplicate=True,
-            )  # fmt: skip
 
         ours = register(author, "b" * 64)
         stranger = account(Role.RESEARCHER, "stranger")
@@ -194,15 +200,8 @@ class TestSameBytes:
         assert lines(theirs)["backtest"].outcome == "not met"
 
     @pytest.mark.parametrize("card", ["owner", "operators"])
-    def test_are_made_from_what_its_people_say_later(self, version, author, card):
+    def test_are_made_from_what_its_people_say_later(self, register, author, card):
         colleague = account(Role.RESEARCHER, "colleague")
-        source = f"models:/{version.registered_model.name}/{version.number}"
-
-        def register(person, *datasets):
-            return services.register_version(
-                name=registry.registered_model(person).name, source=source, actor=person, at=AT,
-                card=VersionCard(datasets=list(datasets)), allow_duplicate=True,
-            )  # fmt: skip
 
         ours = register(author)
         ours.registered_model.owner = colleague if card == "owner" else author

@@ -43,10 +43,10 @@ def _target_in(request: Request) -> str:
     return ""
 
 
-class VersionPromotionsView(APIView):
-    """The way up for a version."""
+class DecidingView(APIView):
+    """A step of a promotion: an attempt that the scopes stop is on record, as any other."""
 
-    scopes = {"GET": "models:read", "POST": MOVING_SCOPES}
+    refused_as: ClassVar[str]
 
     def check_permissions(self, request: Request) -> None:
         """Ask the scopes, and leave the entry that the service would leave."""
@@ -54,11 +54,28 @@ class VersionPromotionsView(APIView):
             super().check_permissions(request)
         except Forbidden as refusal:
             if request.method == "POST":
-                services.remember_refused_request(
-                    refusal, version_id=self.kwargs["version_id"], target=_target_in(request),
-                    actor=caller(request), at=timezone.now(),
-                )  # fmt: skip
+                self.remember(request, refusal)
             raise
+
+    def remember(self, request: Request, refusal: Forbidden) -> None:
+        """Put on record who may not decide about the request that the address names."""
+        services.remember_refusal(
+            self.refused_as, refusal, request_id=self.kwargs["request_id"],
+            actor=caller(request), at=timezone.now(),
+        )  # fmt: skip
+
+
+class VersionPromotionsView(DecidingView):
+    """The way up for a version."""
+
+    scopes = {"GET": "models:read", "POST": MOVING_SCOPES}
+
+    def remember(self, request: Request, refusal: Forbidden) -> None:
+        """Put on record who may not ask for the version to go up."""
+        services.remember_refused_request(
+            refusal, version_id=self.kwargs["version_id"], target=_target_in(request),
+            actor=caller(request), at=timezone.now(),
+        )  # fmt: skip
 
     @extend_schema(parameters=[serializers.TargetQuery], responses=serializers.Gates)
     def get(self, request: Request, version_id: UUID) -> Response:
@@ -106,24 +123,6 @@ class PromotionView(APIView):
     def get(self, request: Request, request_id: UUID) -> Response:  # noqa: ARG002
         """Return it with its gates and approvals as they stand."""
         return Response(detail(request_id))
-
-
-class DecidingView(APIView):
-    """A decision about a request: an attempt that the scopes stop is on record, as any other."""
-
-    refused_as: ClassVar[str]
-
-    def check_permissions(self, request: Request) -> None:
-        """Ask the scopes, and leave the entry that the service would leave."""
-        try:
-            super().check_permissions(request)
-        except Forbidden as refusal:
-            if request.method == "POST":
-                services.remember_refusal(
-                    self.refused_as, refusal, request_id=self.kwargs["request_id"],
-                    actor=caller(request), at=timezone.now(),
-                )  # fmt: skip
-            raise
 
 
 class ApprovePromotionView(DecidingView):
